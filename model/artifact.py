@@ -1,0 +1,83 @@
+"""One version on disk: written whole, read with every digest checked."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model import manifest as manifests
+from model.errors import DigestError, ManifestError, MissingFileError, UndecodableImageError
+from model.image import decode
+from model.manifest import Manifest
+from model.weights import Weights, write_weights
+
+MANIFEST: Final = "manifest.json"
+WEIGHTS: Final = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A version whose manifest is sound and whose files are the ones it names."""
+
+    path: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def golden_pixels(self, names: list[str]) -> NDArray[np.uint8]:
+        """The named golden images, uint8 N×S×S×3. Raises ManifestError where one isn't of the input size."""
+        size = self.manifest.preprocessing.input_size
+        images = []
+        for name in names:
+            try:
+                image = decode(self.file(name).read_bytes()).convert("RGB")
+            except UndecodableImageError as error:
+                raise ManifestError(f"{self.file(name)}: {error}") from error
+            if image.size != (size, size):
+                raise ManifestError(f"{self.file(name)} is {image.size}, not {size}×{size}")
+            images.append(np.asarray(image))
+        return np.stack(images)
+
+
+def write_artifact(path: Path, manifest: Manifest, weights: Weights, golden: Mapping[str, NDArray[np.uint8]]) -> None:
+    """Fill the empty folder `path`; the digests of `manifest.files` are taken here, from what was written.
+
+    `golden`: file name within the version (golden/…png) to uint8 S×S×3.
+    """
+    write_weights(path / WEIGHTS, weights)
+    for name, pixels in golden.items():
+        (path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path / name)
+    files = {name: _digest(path / name) for name in (WEIGHTS, *golden)}
+    (path / MANIFEST).write_bytes(manifests.encode(replace(manifest, files=files)))
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read a version. Raises MissingFileError, ManifestError, SchemaError or DigestError."""
+    source = path / MANIFEST
+    try:
+        manifest = manifests.decode(source.read_bytes(), str(source))
+    except FileNotFoundError:
+        raise MissingFileError(f"{source} is missing") from None
+    for name, expected in manifest.files.items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ManifestError(f"{source} names {name!r}, which lies outside the version")
+        if _digest(path / name) != expected:
+            raise DigestError(
+                f"{path / name} is not the file that was exported: its SHA-256 differs from the manifest's"
+            )
+    return Artifact(path, manifest)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise MissingFileError(f"{path} is missing") from None

@@ -1,0 +1,82 @@
+"""A loaded version, from squashed pixels' evidence to verdict, picture and regions."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.artifact import Artifact, read_artifact
+from model.engines.engine import Device, Engine, open_engine, replay_golden
+from model.errors import EngineError, GoldenOutputError
+from model.evidence import enlarge
+from model.manifest import Manifest, Variant
+from model.preprocessing import squash
+from model.regions import Region, find_regions
+from model.verdict import Verdict, prior_shift, sigmoid
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One version with its engine open and its golden outputs reproduced."""
+
+    manifest: Manifest
+    variant: Variant
+    engine: Engine
+    shift: float
+    """Log-odds that the line's own share of defects adds (see `prior_shift`)."""
+
+    @property
+    def input_size(self) -> int:
+        return self.manifest.preprocessing.input_size
+
+    def squash(self, photo: Image.Image) -> NDArray[np.uint8]:
+        """A decoded photo as the network sees it: uint8 S×S×3. Raises BrightnessError."""
+        return squash(photo, self.input_size, self.manifest.preprocessing.full_scale)
+
+    def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
+        """The verdict on one evidence map h×w."""
+        log_odds = self.variant.calibration(float(self.manifest.pooling(evidence)), self.shift)
+        probability = sigmoid(log_odds)
+        thresholds = self.variant.thresholds
+        return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
+
+    def picture(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rendering of one map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
+        return self.variant.scale(enlarge(evidence, self.input_size))
+
+    def regions(self, picture: NDArray[np.float32], width: int, height: int) -> list[Region]:
+        """Where the picture is at least 0.5, in pixels of a photo of width×height, the highest score first."""
+        return find_regions(picture, width, height)
+
+
+def load_detector(path: Path, device: Device, defect_rate: float | None = None) -> Detector:
+    """Read, open and self-test a version. `defect_rate`: the line's share of defects, None for the training data's.
+
+    A variant that fails here is dropped with one log line and the next one serves; only a failing float32 refuses the
+    version. Raises ArtifactError or EngineError.
+    """
+    artifact = read_artifact(path)
+    variant, engine = _open_first(artifact, device)
+    return Detector(artifact.manifest, variant, engine, prior_shift(artifact.manifest.data.defect_share, defect_rate))
+
+
+def _open_first(artifact: Artifact, device: Device) -> tuple[Variant, Engine]:
+    candidates = [artifact.manifest.variant("float32")]
+    if device == "cuda":
+        candidates = [variant for variant in artifact.manifest.variants if variant.name == "float16"] + candidates
+    for variant in candidates:
+        try:
+            engine = open_engine(artifact, variant, device)
+            replay_golden(engine, artifact, variant)
+        except (GoldenOutputError, EngineError) as error:
+            if variant.name == "float32":
+                raise
+            log.warning("%s: variant %s is dropped on this host: %s", artifact.path, variant.name, error)
+        else:
+            return variant, engine
+    raise AssertionError("unreachable: float32 either serves or raises")

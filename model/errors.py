@@ -1,0 +1,113 @@
+"""Everything that can go wrong on purpose, in one tree and free of HTTP (app/errors.py maps it to status codes)."""
+
+
+class CamspectorError(Exception):
+    """Base of every error that a user can cause or mend; its text says what is wrong and what to do."""
+
+
+# Images
+
+
+class ImageError(CamspectorError):
+    """One image can't be judged."""
+
+
+class UnsupportedFormatError(ImageError):
+    """The bytes are none of the accepted formats, or a pixel type that isn't."""
+
+
+class ImageTooLargeError(ImageError):
+    """More pixels than the limit."""
+
+
+class UndecodableImageError(ImageError):
+    """An accepted format, but broken or cut short."""
+
+
+class MultipleFramesError(ImageError):
+    """An animation or a document of several pages: which picture is meant isn't said."""
+
+
+class BrightnessError(ImageError):
+    """A 16-bit picture that the model's full scale doesn't cover."""
+
+
+# Artifacts and the store
+
+
+class ArtifactError(CamspectorError):
+    """A version in the store can't be used."""
+
+
+class MissingFileError(ArtifactError):
+    """A file that the manifest names isn't there."""
+
+
+class DigestError(ArtifactError):
+    """A file's SHA-256 isn't the one in the manifest."""
+
+
+class ManifestError(ArtifactError):
+    """manifest.json isn't JSON, or not of the declared form."""
+
+
+class SchemaError(ArtifactError):
+    """manifest.json has a schema version that this program doesn't know."""
+
+
+class WeightsFormatError(ArtifactError):
+    """The weights file isn't a whole safetensors file."""
+
+
+class ShapeError(ArtifactError):
+    """A tensor is missing, superfluous or of another shape than the network's."""
+
+
+class NonFiniteWeightsError(ArtifactError):
+    """A weight is NaN or infinite."""
+
+
+class GoldenOutputError(ArtifactError):
+    """The golden images don't give the log-odds here that they had at export."""
+
+
+class UnknownModelError(CamspectorError):
+    """No model of that name."""
+
+
+class UnknownVersionError(CamspectorError):
+    """The model has no such version."""
+
+
+class StoreError(CamspectorError):
+    """The store's folder can't be read or written."""
+
+
+# Engines
+
+
+class EngineError(CamspectorError):
+    """The engine or its device failed."""
+
+
+class DeviceUnavailableError(EngineError):
+    """The device that was asked for isn't there."""
+
+
+class DeviceMemoryError(EngineError):
+    """The device is out of memory."""
+
+
+# Training
+
+
+class DataError(CamspectorError):
+    """The data set, or a file or folder of it, can't be used."""
+
+
+class WeightsSourceError(CamspectorError):
+    """ImageNet weights can't be had, or aren't the ones expected."""
+
+
+class RecipeError(CamspectorError):
+    """A preset's configuration makes no sense."""

@@ -1,0 +1,107 @@
+"""<store>/<model>/<version>/: what is there, and how a version gets there whole."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from model.errors import StoreError, UnknownModelError, UnknownVersionError
+
+MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of models, each a folder of numbered versions. Anything else in it is left alone."""
+
+    root: Path
+
+    def models(self) -> list[str]:
+        """The names of models that have a version, sorted. A store that isn't there yet is empty."""
+        return sorted(name for name in self._folders(self.root, MODEL_NAME) if self._numbers(name))
+
+    def versions(self, model: str) -> list[int]:
+        """The versions of a model, ascending. Raises UnknownModelError, naming the models that there are."""
+        numbers = self._numbers(model) if MODEL_NAME.fullmatch(model) else []
+        if not numbers:
+            raise UnknownModelError(
+                f"no model {model!r} in {self.root}; there are: {', '.join(self.models()) or 'none'}"
+            )
+        return numbers
+
+    def path(self, model: str, version: int | None = None) -> Path:
+        """A version's folder, the newest where none is named. Raises UnknownModelError or UnknownVersionError."""
+        numbers = self.versions(model)
+        if version is not None and version not in numbers:
+            raise UnknownVersionError(f"model {model!r} has no version {version}; there are: {numbers}")
+        return self.root / model / str(version or numbers[-1])
+
+    def publish(self, model: str, fill: Callable[[Path], None]) -> Path:
+        """Let `fill` write into an empty folder, then make it the model's newest version in one step.
+
+        Whatever happens before the last step (an exception, Ctrl-C, a full disk) leaves the versions as they were.
+        Raises StoreError for a name that can't be one, or a store that can't be written.
+        """
+        if not MODEL_NAME.fullmatch(model):
+            raise StoreError(
+                f"{model!r} can't be a model's name: lower-case letters, digits, '.', '_' and '-', 64 at most"
+            )
+        home = self.root / model
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
+        except OSError as error:
+            raise StoreError(f"the store {self.root} can't be written: {error}") from error
+        try:
+            fill(draft)
+            _settle(draft)
+            return self._number(draft, home)
+        except OSError as error:
+            raise StoreError(f"writing a version of {model!r} failed: {error}") from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _number(self, draft: Path, home: Path) -> Path:
+        number = max(self._numbers(home.name), default=0) + 1
+        while True:
+            target = home / str(number)
+            try:
+                draft.rename(target)  # fails where another process has just taken the number
+            except OSError:
+                if not target.exists():
+                    raise
+                number += 1
+            else:
+                _sync(home)
+                return target
+
+    def _numbers(self, model: str) -> list[int]:
+        return sorted(int(name) for name in self._folders(self.root / model, _VERSION))
+
+    def _folders(self, parent: Path, pattern: re.Pattern[str]) -> list[str]:
+        try:
+            return [entry.name for entry in os.scandir(parent) if pattern.fullmatch(entry.name) and entry.is_dir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"the store can't be read: {error}") from error
+
+
+def _settle(folder: Path) -> None:
+    """Make everything below readable by other users, and be sure that it is on the disk."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,70 @@
+"""From pooled log-odds to what a line acts on: probability, label, decision."""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Label = Literal["good", "anomaly"]
+Decision = Literal["accept", "review", "reject"]
+CLASSES: Final[tuple[Label, Label]] = ("good", "anomaly")
+
+
+def sigmoid(log_odds: float) -> float:
+    """1/(1+e^−x), without overflow."""
+    if log_odds >= 0:
+        return 1.0 / (1.0 + math.exp(-log_odds))
+    odds = math.exp(log_odds)
+    return odds / (1.0 + odds)
+
+
+def logit(probability: float) -> float:
+    """log(p/(1−p)) for 0 < p < 1."""
+    return math.log(probability) - math.log1p(-probability)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt's sigmoid: p = sigmoid(slope·log-odds + offset) (Platt 1999). 1 and 0 leave the softmax as it is."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, log_odds: float, shift: float = 0.0) -> float:
+        """Calibrated log-odds; `shift` moves them to the line's share of defects (see `prior_shift`)."""
+        return self.slope * log_odds + self.offset + shift
+
+
+def prior_shift(data_share: float, line_share: float | None) -> float:
+    """What a line's own share of defects adds to log-odds learned at the data's share; None: the data's stands."""
+    return 0.0 if line_share is None else logit(line_share) - logit(data_share)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Probabilities 0 ≤ review ≤ label ≤ reject ≤ 1: accept below review, reject from reject on, review between."""
+
+    review: float = 0.5
+    label: float = 0.5
+    reject: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.review <= self.label <= self.reject <= 1.0:
+            raise ValueError(f"thresholds must be 0 ≤ review ≤ label ≤ reject ≤ 1, not {self}")
+
+    def label_of(self, probability: float) -> Label:
+        return "anomaly" if probability >= self.label else "good"
+
+    def decision_of(self, probability: float) -> Decision:
+        if probability >= self.reject:
+            return "reject"
+        return "accept" if probability < self.review else "review"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`probability` is that of anomaly, always; `log_odds` is after calibration: sigmoid of it is `probability`."""
+
+    label: Label
+    decision: Decision
+    probability: float
+    log_odds: float

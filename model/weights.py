@@ -1,0 +1,77 @@
+"""The network's tensors as a safetensors file: their names, shapes and digests (NumPy alone)."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save_file
+
+from model.errors import MissingFileError, NonFiniteWeightsError, ShapeError, WeightsFormatError
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+# Simonyan & Zisserman 2015, configuration D: output channels of each block's 3×3 convolutions.
+BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+STRIDE: Final = 16
+"""Input pixels from one place of the evidence map to the next: pool5 is left out (Zhou et al. 2016, section 3.1)."""
+
+
+def trunk_shapes() -> dict[str, tuple[int, ...]]:
+    """conv1_1.weight (OIHW), conv1_1.bias, … conv5_3.bias, in the network's order, with their shapes."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    channels = 3
+    for number, widths in enumerate(BLOCKS, 1):
+        for position, width in enumerate(widths, 1):
+            shapes[f"conv{number}_{position}.weight"] = (width, channels, 3, 3)
+            shapes[f"conv{number}_{position}.bias"] = (width,)
+            channels = width
+    return shapes
+
+
+def tensor_shapes() -> dict[str, tuple[int, ...]]:
+    """The trunk's tensors and the dense layer's (rows: good, anomaly)."""
+    return trunk_shapes() | {"dense.weight": (2, BLOCKS[-1][-1]), "dense.bias": (2,)}
+
+
+def trunk_digest(weights: Weights) -> str:
+    """SHA-256 over the 13 layers in order, weight (OIHW float32, little endian, RGB) then bias."""
+    digest = hashlib.sha256()
+    for name in trunk_shapes():
+        digest.update(np.ascontiguousarray(weights[name], dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def write_weights(path: Path, weights: Weights) -> None:
+    """Write exactly the tensors of `tensor_shapes`. Raises ShapeError or NonFiniteWeightsError, and then writes nothing."""
+    check_weights(weights, tensor_shapes(), path)
+    save_file({name: np.ascontiguousarray(values, dtype=np.float32) for name, values in weights.items()}, path)
+
+
+def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read and check a weights file: MissingFileError, WeightsFormatError, ShapeError or NonFiniteWeightsError."""
+    try:
+        weights = load(path.read_bytes())
+    except FileNotFoundError:
+        raise MissingFileError(f"{path} is missing") from None
+    except SafetensorError as error:
+        raise WeightsFormatError(f"{path} is not a whole safetensors file: {error}") from error
+    check_weights(weights, tensor_shapes(), path)
+    return weights
+
+
+def check_weights(weights: Weights, shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Raise ShapeError or NonFiniteWeightsError, naming `path` and the tensor, unless names, shapes and values fit."""
+    if missing := shapes.keys() - weights.keys():
+        raise ShapeError(f"{path} lacks {', '.join(sorted(missing))}")
+    if superfluous := weights.keys() - shapes.keys():
+        raise ShapeError(f"{path} holds {', '.join(sorted(superfluous))}, which the network doesn't have")
+    for name, shape in shapes.items():
+        values = weights[name]
+        if values.shape != shape or values.dtype != np.float32:
+            raise ShapeError(f"{path}: {name} is {values.dtype} {values.shape}, not float32 {shape}")
+        if not np.isfinite(values).all():
+            raise NonFiniteWeightsError(f"{path}: {name} holds NaN or infinite values")

@@ -1,0 +1,80 @@
+"""A product's pictures on disk, as MVTec AD lays them out."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from model.errors import DataError
+from training.draw.product import CATALOGUE, PRODUCTS, shoot
+
+SMALLEST_SIDE = 48
+
+
+def draw(
+    out: Path,
+    *,
+    products: Sequence[str] = PRODUCTS,
+    good: int = 120,
+    defective: int = 60,
+    size: int = 256,
+    seed: int = 0,
+    advance: Callable[[], None] | None = None,
+) -> list[Path]:
+    """Folders of the products under `out`, each with `good` and `defective` square pictures `size` pixels wide.
+
+    Every fifth good picture is for testing; the defective ones are spread over the kinds of defect. The same arguments
+    give the same bytes, and more pictures leave the first ones as they were. A folder appears when it is complete.
+    `advance` is called after each picture. Fails with DataError on a product that is not in PRODUCTS, a folder that
+    is not empty, or a size too small for the defects to show.
+    """
+    folders = [out / product for product in products]
+    _check(folders, size)
+    for folder in folders:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out, prefix=f".{folder.name}-") as unfinished:
+            drawn = Path(unfinished) / folder.name
+            for split, kind, index in _plan(folder.name, good, defective):
+                _write(drawn, split, kind, index, size, seed)
+                if advance is not None:
+                    advance()
+            drawn.rename(folder)
+    return folders
+
+
+def _check(folders: Sequence[Path], size: int) -> None:
+    if size < SMALLEST_SIDE:
+        raise DataError(f"a picture {size} pixels wide is too small to draw: the least is {SMALLEST_SIDE}")
+    for folder in folders:
+        if folder.name not in CATALOGUE:
+            raise DataError(f"unknown product {folder.name!r}: there are {', '.join(PRODUCTS)}")
+        if folder.exists() and any(folder.iterdir()):
+            raise DataError(f"{folder} is not empty: nothing was drawn")
+
+
+def _plan(product: str, good: int, defective: int) -> Iterator[tuple[str, str, int]]:
+    """Split, kind and index of every picture of a product."""
+    tested = good // 5
+    yield from (("train", "good", index) for index in range(good - tested))
+    yield from (("test", "good", index) for index in range(tested))
+    kinds = list(CATALOGUE[product].defects)
+    for place, kind in enumerate(kinds):
+        share = (defective - place + len(kinds) - 1) // len(kinds)
+        yield from (("test", kind, index) for index in range(share))
+
+
+def _write(folder: Path, split: str, kind: str, index: int, size: int, seed: int) -> None:
+    """One picture, and its mask when it has a defect."""
+    product = CATALOGUE[folder.name]
+    place = PRODUCTS.index(folder.name), ("train", "test").index(split), ("good", *product.defects).index(kind)
+    shot = shoot(product, kind, size, np.random.SeedSequence([seed, *place, index]))
+    _save(folder / split / kind / f"{index:03}.png", shot.picture)
+    if kind != "good":
+        _save(folder / "ground_truth" / kind / f"{index:03}_mask.png", shot.mask.astype(np.uint8) * 255)
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
