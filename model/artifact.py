@@ -46,7 +46,7 @@ class Artifact:
 
 
 def write_artifact(path: Path, manifest: Manifest, weights: Weights, golden: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Fill the empty folder `path`; the digests of `manifest.files` are taken here, from what was written.
+    """Fill the empty folder `path`; `manifest.files` is set here, from what was written.
 
     `golden`: file name within the version (golden/…png) to uint8 S×S×3.
     """
@@ -65,6 +65,9 @@ def read_artifact(path: Path) -> Artifact:
         manifest = manifests.decode(source.read_bytes(), str(source))
     except FileNotFoundError:
         raise MissingFileError(f"{source} is missing") from None
+    used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
+    if unlisted := used - manifest.files.keys():
+        raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
     for name, expected in manifest.files.items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ManifestError(f"{source} names {name!r}, which lies outside the version")

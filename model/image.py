@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,7 +16,8 @@ from model.errors import (
     UnsupportedFormatError,
 )
 
-FULL_SCALES: Final = (1023, 4095, 16383, 65535)
+FullScale = Literal[1023, 4095, 16383, 65535]
+FULL_SCALES: Final[tuple[FullScale, ...]] = (1023, 4095, 16383, 65535)
 MAX_PIXELS: Final = 50_000_000
 
 # `max_pixels` is the bound here, checked before any pixel is decoded; Pillow's own would warn, or refuse, elsewhere.
@@ -103,7 +104,7 @@ def _is_deep_colour(photo: Image.Image, data: bytes, form: str) -> bool:
     return False
 
 
-def full_scale_for(brightest: int) -> int:
+def full_scale_for(brightest: int) -> FullScale:
     """The smallest usual full scale (10, 12, 14 or 16 bits) that covers the value `brightest`."""
     return next(scale for scale in FULL_SCALES if brightest <= scale)
 

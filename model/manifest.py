@@ -7,6 +7,7 @@ import msgspec
 
 from model.errors import ManifestError, SchemaError
 from model.evidence import PictureScale, Pooling
+from model.image import FullScale
 from model.verdict import Calibration, Thresholds
 
 SCHEMA: Final = 1
@@ -22,7 +23,7 @@ class Preprocessing:
     """What `model.preprocessing.squash` needs to know."""
 
     input_size: Annotated[int, msgspec.Meta(ge=32, le=4096, multiple_of=16)]
-    full_scale: Literal[1023, 4095, 16383, 65535] | None = None
+    full_scale: FullScale | None = None
     """The value that is white in 16-bit gray pictures; None where the training data had none."""
 
 
@@ -122,9 +123,6 @@ class Manifest:
     def __post_init__(self) -> None:
         if "float32" not in (names := [variant.name for variant in self.variants]) or len(set(names)) < len(names):
             raise ValueError("variants must be different and float32 among them")
-        for variant in self.variants:
-            if unlisted := {*variant.files.values(), *variant.golden.log_odds} - self.files.keys():
-                raise ValueError(f"{', '.join(sorted(unlisted))} must be listed in files")
 
     def variant(self, name: str) -> Variant:
         """The variant of that name. Raises KeyError."""

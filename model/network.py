@@ -14,8 +14,8 @@ from model.weights import BLOCKS
 class VGG16CAM(nn.Module):
     """uint8 RGB N×S×S×3 in, evidence map N×(S/16)×(S/16) in log-odds out.
 
-    E(u) = (w_anomaly − w_good)·F(u) + (b_anomaly − b_good) with F the conv5_3 features after ReLU; since pooling and the
-    dense layer are both linear, the mean of E is the log-odds of softmax(dense(GAP(F))) (Zhou et al. 2016, eq. 1-2).
+    E(u) = (w_anomaly − w_good)·F(u) + (b_anomaly − b_good) with F the conv5_3 features after ReLU; since pooling
+    and the dense layer are linear, the mean of E is the log-odds of softmax(dense(GAP(F))) (Zhou et al. 2016, eq. 1-2).
     """
 
     mean: Tensor

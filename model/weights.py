@@ -46,7 +46,7 @@ def trunk_digest(weights: Weights) -> str:
 
 
 def write_weights(path: Path, weights: Weights) -> None:
-    """Write exactly the tensors of `tensor_shapes`. Raises ShapeError or NonFiniteWeightsError, and then writes nothing."""
+    """Write exactly the tensors of `tensor_shapes`. Raises ShapeError or NonFiniteWeightsError."""
     check_weights(weights, tensor_shapes(), path)
     save_file({name: np.ascontiguousarray(values, dtype=np.float32) for name, values in weights.items()}, path)
 

@@ -32,7 +32,7 @@ class Engine(Protocol):
 
 
 def choose_device(device: DeviceChoice) -> Device:
-    """CUDA for "auto" where there is a device. Raises DeviceUnavailableError where "cuda" is asked for and isn't there."""
+    """CUDA for "auto" where there is any. Raises DeviceUnavailableError where "cuda" is asked for and isn't there."""
     if device == "cpu":
         return "cpu"
     from model.engines.pytorch import cuda_available  # torch is imported only where it is used

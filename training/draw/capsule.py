@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from training.draw.field import Field, blend, cloud, grid
+from training.draw.field import Field, blend, cloud, grid, plain
 from training.draw.shape import Point, inside
 from training.draw.surface import Surface
 
@@ -58,7 +58,7 @@ class Capsule:
         radius = self.radius * (1 + 0.035 * cap)
         distance = _distance(self.along, self.across, STRAIGHT * self.size)
         height = np.sqrt(np.clip(radius**2 - distance**2, 0, None)) + self.dent
-        shell = blend(np.broadcast_to(np.float32(BODY), self.paper.shape), CAP, cap)
+        shell = blend(plain(self.size, BODY), CAP, cap)
         printed = blend(shell, INK, 0.85 * self._ink())
         worn = blend(printed, POWDER, self.bare)
         lit = Surface(height.astype(np.float32), worn, 0.6 * (1 - self.bare)).scene()
@@ -78,10 +78,10 @@ def capsule(rng: np.random.Generator, size: int) -> Capsule:
     """A good capsule: its place, its angle and how far it has rolled vary."""
     x, y = grid(size)
     left, top = rng.normal(0, 0.015, 2) * size
-    angle = rng.normal(0, 0.06)
+    angle = rng.normal(0, 0.04)
     along = (x - left) * np.cos(angle) + (y - top) * np.sin(angle)
     across = (y - top) * np.cos(angle) - (x - left) * np.sin(angle)
-    rolled = ndimage.shift(label(size), (rng.normal(0, 0.03) * size, 0), order=1)
+    rolled = ndimage.shift(label(size), (rng.normal(0, 0.02) * size, 0), order=1)
     intact = np.zeros((size, size), np.float32)
     return Capsule(
         along.astype(np.float32),
@@ -104,7 +104,8 @@ def label(size: int) -> Field:
     pen.ellipse((18 * unit, middle - 3 * unit, 24 * unit, middle + 3 * unit), fill=255)
     pen.text((75 * unit, middle), "250", font=ImageFont.load_default(20 * unit), anchor="mm", fill=255, stroke_width=1)
     reduced = sheet.resize((columns, rows), Image.Resampling.BOX)
-    return np.asarray(reduced, dtype=np.float32) / 255
+    ink: Field = np.asarray(reduced, dtype=np.float32) / np.float32(255)
+    return ink
 
 
 def _distance(along: Field, across: Field, straight: float) -> Field:
@@ -121,6 +122,6 @@ def _paper(rng: np.random.Generator, along: Field, across: Field) -> Field:
     shadow = 0.40 * ndimage.gaussian_filter(shape, 0.035 * size) + 0.25 * ndimage.gaussian_filter(shape, 0.012 * size)
     glow = 0.25 * ndimage.gaussian_filter(shape * inside(-along), 0.06 * size)
     grain = 1 + 0.006 * cloud(rng, size, 1.5) + 0.012 * cloud(rng, size, size / 6)
-    tinted = blend(np.float32(PAPER) * grain[..., None], np.float32(BODY), glow)
+    tinted = blend(plain(size, PAPER) * grain[..., None], BODY, glow)
     paper: Field = tinted * (1 - shadow)[..., None]
     return paper

@@ -14,7 +14,7 @@ from training.draw.shape import Point, blob, curve, distance_to, inside
 def crack(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     """The shell has split along a jagged line and shed flakes beside it."""
     size = capsule.size
-    line = curve(rng, _place(rng, capsule), size * rng.uniform(0.10, 0.20), bend=0.5, jitter=0.45)
+    line = curve(rng, _place(rng, capsule), size * rng.uniform(0.14, 0.26), bend=0.5, jitter=0.45)
     distance, along = distance_to(line, size)
     width = size * rng.uniform(0.004, 0.007) * (0.4 + np.sin(np.pi * along))
     split = inside(distance - width, 1.5)
@@ -30,11 +30,11 @@ def scratch(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     """Two or three fine lines scraped into the colour."""
     size, bare = capsule.size, capsule.bare
     x, y = _place(rng, capsule)
-    for _ in range(rng.integers(2, 4)):
+    for _ in range(rng.integers(2, 5)):
         dx, dy = rng.normal(0, 0.015, 2) * size
-        distance, along = distance_to(curve(rng, (x + dx, y + dy), size * rng.uniform(0.10, 0.22), bend=0.7), size)
-        pressure = rng.uniform(0.45, 0.8) * np.sin(np.pi * np.clip(along, 0.02, 0.98))
-        bare = np.maximum(bare, pressure * inside(distance - 0.003 * size, 1.5))
+        distance, along = distance_to(curve(rng, (x + dx, y + dy), size * rng.uniform(0.15, 0.32), bend=0.7), size)
+        pressure = rng.uniform(0.55, 0.9) * np.sin(np.pi * np.clip(along, 0.02, 0.98))
+        bare = np.maximum(bare, pressure * inside(distance - 0.004 * size, 1.5))
     return replace(capsule, bare=bare, dent=capsule.dent - 0.006 * size * bare)
 
 
@@ -42,8 +42,8 @@ def poke(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     """A point has pressed a pit into the shell and torn it open."""
     size = capsule.size
     centre = _place(rng, capsule)
-    radius = size * rng.uniform(0.022, 0.034)
-    pit = np.exp(-((np.clip(blob(rng, size, centre, radius, 0.15), -radius, None) + radius) / radius / 1.2) ** 2)
+    radius = size * rng.uniform(0.026, 0.040)
+    pit = np.exp(-(((np.clip(blob(rng, size, centre, radius, 0.15), -radius, None) + radius) / radius / 1.2) ** 2))
     torn = inside(blob(rng, size, centre, radius * rng.uniform(0.35, 0.6), 0.5), 1.5)
     return replace(
         capsule,
@@ -73,7 +73,7 @@ def faulty_imprint(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     label, size = capsule.label, capsule.size
     fault = rng.integers(3)
     if fault == 0:
-        patchy = np.clip(cloud(rng, max(label.shape), 0.04 * size) * 2 + 0.2, 0, 1)
+        patchy = np.clip(cloud(rng, max(label.shape), 0.04 * size) * 2, 0, 1)
         spoilt = label * patchy[: label.shape[0], : label.shape[1]]
     elif fault == 1:
         spoilt = ndimage.uniform_filter1d(label, round(0.07 * size), axis=1, origin=0)

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from training.draw.field import Field, blend, cloud, grid
+from training.draw.field import Colour, Field, blend, cloud, grid, plain
 from training.draw.surface import Surface
 
-YARNS = 23
-WARP = (0.33, 0.37, 0.43)
-WEFT = (0.66, 0.60, 0.52)
+YARNS = 27
+WARP = (0.42, 0.45, 0.50)
+WEFT = (0.60, 0.57, 0.52)
 
 
 def weave(rng: np.random.Generator, size: int) -> Surface:
@@ -18,11 +18,12 @@ def weave(rng: np.random.Generator, size: int) -> Surface:
     weft_height = _round(weft) - 0.75 * np.cos(np.pi / 2 * (np.floor(weft) - warp))
     over = np.clip(0.5 + 4 * (warp_height - weft_height), 0, 1).astype(np.float32)
     strands = _strands(warp, weft) * over + _strands(weft, warp) * (1 - over)
-    fibres = cloud(rng, size, 1.6) * np.float32(0.07)
+    fibres = 0.07 * cloud(rng, size, 1.6)
     height = 0.24 * yarn * (np.maximum(warp_height, weft_height) + strands + fibres)
     tone = _tone(rng, warp) * over + _tone(rng, weft) * (1 - over)
     tone = tone + 0.03 * cloud(rng, size, size / 5) + 0.05 * cloud(rng, size, 1.4)
-    albedo = blend(np.broadcast_to(np.float32(WEFT), (size, size, 3)), WARP, over) * (1 + tone[..., None])
+    dyed = blend(plain(size, _dye(rng, WEFT)), _dye(rng, WARP), over)
+    albedo = dyed * (1 + tone[..., None])
     return Surface(height.astype(np.float32), albedo.astype(np.float32), np.zeros((size, size), np.float32))
 
 
@@ -37,9 +38,16 @@ def _yarns(rng: np.random.Generator, size: int, yarn: float) -> tuple[Field, Fie
     return warp.astype(np.float32), weft.astype(np.float32)
 
 
+def _dye(rng: np.random.Generator, colour: Colour) -> Colour:
+    """The colour as this lot of yarn took it."""
+    red, green, blue = colour * np.exp(rng.normal(0, 0.05) + rng.normal(0, 0.02, 3))
+    return red, green, blue
+
+
 def _round(across: Field) -> Field:
     """Height of a yarn's round back, 0 at its sides to 1."""
-    return np.abs(np.sin(np.pi * across)) ** np.float32(0.7)
+    back: Field = np.abs(np.sin(np.pi * across)) ** 0.7
+    return back
 
 
 def _strands(across: Field, along: Field) -> Field:
@@ -50,4 +58,5 @@ def _strands(across: Field, along: Field) -> Field:
 
 def _tone(rng: np.random.Generator, across: Field) -> Field:
     """Each yarn's own deviation from its colour."""
-    return rng.normal(0, 0.05, 128).astype(np.float32)[np.floor(across).astype(int) % 128]
+    tones: Field = rng.normal(0, 0.05, 128).astype(np.float32)[np.floor(across).astype(int) % 128]
+    return tones

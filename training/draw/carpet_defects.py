@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.draw.field import blend, cloud
+from training.draw.field import blend, cloud, plain
 from training.draw.shape import Point, blob, curve, distance_to, inside
 from training.draw.surface import Surface
 
-BACKING = (0.13, 0.11, 0.10)
+BACKING = (0.24, 0.20, 0.16)
 DYES = ((0.62, 0.20, 0.22), (0.30, 0.22, 0.52), (0.20, 0.42, 0.30), (0.25, 0.16, 0.10))
 THREADS = ((0.88, 0.86, 0.82), (0.70, 0.24, 0.20), (0.16, 0.16, 0.20), (0.80, 0.68, 0.34))
-STEEL = (0.52, 0.53, 0.56)
+STEEL = (0.64, 0.66, 0.70)
 
 
 def hole(rng: np.random.Generator, carpet: Surface) -> Surface:
     """Yarns worn through to the backing."""
     size = len(carpet.height)
-    gone = inside(blob(rng, size, _place(rng, size), size * rng.uniform(0.022, 0.042)), 2.5)
-    backing = np.float32(BACKING) * (1 + 0.3 * cloud(rng, size, 2))[..., None]
+    gone = inside(blob(rng, size, _place(rng, size), size * rng.uniform(0.030, 0.055)), 2.5)
+    backing = plain(size, BACKING) * (1 + 0.3 * cloud(rng, size, 2)[..., None])
     floor = carpet.height.min() - 0.02 * size
     return replace(
         carpet,
@@ -31,9 +31,9 @@ def hole(rng: np.random.Generator, carpet: Surface) -> Surface:
 def cut(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A slit, its lips raised."""
     size = len(carpet.height)
-    line = curve(rng, _place(rng, size), size * rng.uniform(0.12, 0.28), bend=0.4, jitter=0.12)
+    line = curve(rng, _place(rng, size), size * rng.uniform(0.18, 0.38), bend=0.4, jitter=0.12)
     distance, along = distance_to(line, size)
-    width = size * rng.uniform(0.008, 0.014) * np.sqrt(np.clip(4 * along * (1 - along), 0.05, 1))
+    width = size * rng.uniform(0.010, 0.016) * np.sqrt(np.clip(4 * along * (1 - along), 0.05, 1))
     ragged = distance - width * (1 + 0.35 * cloud(rng, size, 3))
     slit = inside(ragged, 1.5)
     lips = np.exp(-((ragged / (0.012 * size)) ** 2)) * (1 - slit)
@@ -47,13 +47,13 @@ def cut(rng: np.random.Generator, carpet: Surface) -> Surface:
 def thread(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A loose thread lying on top."""
     size = len(carpet.height)
-    line = curve(rng, _place(rng, size), size * rng.uniform(0.18, 0.40), bend=2.2)
+    line = curve(rng, _place(rng, size), size * rng.uniform(0.28, 0.55), bend=2.2)
     distance, along = distance_to(line, size)
-    radius = size * rng.uniform(0.006, 0.010)
+    radius = size * rng.uniform(0.007, 0.012)
     lies = inside(distance - radius)
     back = carpet.height.max() + np.sqrt(np.clip(radius**2 - distance**2, 0, None))
     twist = 1 + 0.15 * np.sin(2 * np.pi * (along * 45 + distance / radius / 3))
-    colour = np.float32(THREADS[rng.integers(len(THREADS))]) * twist[..., None]
+    colour = plain(size, THREADS[rng.integers(len(THREADS))]) * twist[..., None]
     return replace(
         carpet,
         height=carpet.height + lies * (back - carpet.height),
@@ -64,18 +64,18 @@ def thread(rng: np.random.Generator, carpet: Surface) -> Surface:
 def color(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A stain that the yarns have soaked up."""
     size = len(carpet.height)
-    edge = blob(rng, size, _place(rng, size), size * rng.uniform(0.035, 0.070), roughness=0.35)
-    soaked = rng.uniform(0.55, 0.85) * inside(edge, 0.02 * size)
-    dye = np.float32(DYES[rng.integers(len(DYES))])
-    return replace(carpet, albedo=blend(carpet.albedo, carpet.albedo * dye * 2, soaked))
+    edge = blob(rng, size, _place(rng, size), size * rng.uniform(0.055, 0.090), roughness=0.35)
+    soaked = rng.uniform(0.65, 0.90) * inside(edge, 0.02 * size)
+    dyed = 2 * carpet.albedo * DYES[rng.integers(len(DYES))]
+    return replace(carpet, albedo=blend(carpet.albedo, dyed, soaked))
 
 
 def metal_contamination(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A shaving of steel, bent and shiny."""
     size = len(carpet.height)
-    line = curve(rng, _place(rng, size), size * rng.uniform(0.06, 0.12), bend=2.5)
+    line = curve(rng, _place(rng, size), size * rng.uniform(0.13, 0.22), bend=1.6)
     distance, along = distance_to(line, size)
-    radius = size * rng.uniform(0.009, 0.015) * (0.4 + 0.6 * np.sin(np.pi * np.clip(along, 0.05, 0.95)))
+    radius = size * rng.uniform(0.018, 0.027) * (0.4 + 0.6 * np.sin(np.pi * np.clip(along, 0.05, 0.95)))
     lies = inside(distance - radius)
     crumpled = 0.012 * size * cloud(rng, size, 0.02 * size)
     back = carpet.height.max() + crumpled + np.sqrt(np.clip(radius**2 - distance**2, 0, None))

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-Field = npt.NDArray[np.float32]
+Field = npt.NDArray[np.floating]
+Colour = tuple[float, float, float]
 
 
 def grid(size: int) -> tuple[Field, Field]:
@@ -24,7 +25,12 @@ def cloud(rng: np.random.Generator, size: int, grain: float) -> Field:
     return smooth
 
 
-def blend(below: Field, above: npt.ArrayLike, share: Field) -> Field:
+def plain(size: int, colour: Colour) -> Field:
+    """One colour everywhere, size×size×3."""
+    return np.full((size, size, 3), colour, dtype=np.float32)
+
+
+def blend(below: Field, above: Field | Colour, share: Field) -> Field:
     """`above` painted over `below` (H×W×3) where `share` (H×W) is 1, not at all where it is 0."""
     mixed: Field = below + share[..., None] * (np.asarray(above, dtype=np.float32) - below)
     return mixed

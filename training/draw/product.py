@@ -53,7 +53,7 @@ PRODUCTS = tuple(CATALOGUE)
 
 
 def shoot(product: Product[P], kind: str, size: int, seed: np.random.SeedSequence) -> Shot:
-    """A part of that kind, "good" or a defect. With the same seed a good part is the defective one before its defect."""
+    """A part of that kind, "good" or a defect. From the same seed, a good part is the spoilt one before its defect."""
     part_rng, defect_rng, camera_rng = (np.random.default_rng(child) for child in seed.spawn(3))
     part = product.make(part_rng, size)
     scene, mask = part.scene(), np.zeros((size, size), dtype=bool)

@@ -1,5 +1,7 @@
 """Random outlines as distance fields: size×size, in pixels; coordinates count from the middle of the frame."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from training.draw.field import Field, cloud, grid
@@ -9,7 +11,8 @@ Point = tuple[float, float]
 
 def inside(distance: Field, softness: float = 1.0) -> Field:
     """Coverage 0 to 1 of the shape at a signed `distance` (negative within), its edge `softness` pixels wide."""
-    return np.clip(0.5 - distance / softness, 0, 1)
+    covered: Field = np.clip(0.5 - distance / softness, 0, 1)
+    return covered
 
 
 def blob(rng: np.random.Generator, size: int, centre: Point, radius: float, roughness: float = 0.3) -> Field:
@@ -30,7 +33,8 @@ def curve(rng: np.random.Generator, centre: Point, length: float, bend: float, j
     heading = rng.uniform(0, 2 * np.pi) + bend * rng.normal() * along
     heading = heading + bend * rng.normal() * np.sin(2 * np.pi * along) / 2 + jitter * rng.standard_normal(steps)
     points = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * (length / steps)
-    return (points - points.mean(axis=0) + centre).astype(np.float32)
+    centred: Field = points - points.mean(axis=0) + centre
+    return centred.astype(np.float32)
 
 
 def distance_to(points: Field, size: int) -> tuple[Field, Field]:
@@ -39,7 +43,7 @@ def distance_to(points: Field, size: int) -> tuple[Field, Field]:
     nearest = np.full((size, size), np.inf, dtype=np.float32)
     place = np.zeros((size, size), dtype=np.float32)
     steps = len(points) - 1
-    for step, ((ax, ay), (bx, by)) in enumerate(zip(points[:-1], points[1:], strict=True)):
+    for step, ((ax, ay), (bx, by)) in enumerate(pairwise(points)):
         dx, dy = bx - ax, by - ay
         share = np.clip(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy), 0, 1)
         distance = np.hypot(x - ax - share * dx, y - ay - share * dy)

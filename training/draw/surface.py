@@ -7,8 +7,9 @@ from scipy import ndimage
 
 from training.draw.field import Field
 
+EYE = np.array([0, 0, 1], dtype=np.float32)
 LIGHT = np.array([-0.16, -0.62, 0.768], dtype=np.float32)
-HALFWAY = (LIGHT + [0, 0, 1]) / np.linalg.norm(LIGHT + [0, 0, 1])
+HALFWAY = (LIGHT + EYE) / np.linalg.norm(LIGHT + EYE)
 AMBIENT = 0.42
 CAVITY_REACH = 0.012
 

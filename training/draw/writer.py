@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from model.errors import DataError
@@ -30,8 +31,8 @@ def draw(
     `advance` is called after each picture. Fails with DataError on a product that is not in PRODUCTS, a folder that
     is not empty, or a size too small for the defects to show.
     """
+    _check(out, products, size)
     folders = [out / product for product in products]
-    _check(folders, size)
     for folder in folders:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=f".{folder.name}-") as unfinished:
@@ -44,14 +45,14 @@ def draw(
     return folders
 
 
-def _check(folders: Sequence[Path], size: int) -> None:
+def _check(out: Path, products: Sequence[str], size: int) -> None:
     if size < SMALLEST_SIDE:
         raise DataError(f"a picture {size} pixels wide is too small to draw: the least is {SMALLEST_SIDE}")
-    for folder in folders:
-        if folder.name not in CATALOGUE:
-            raise DataError(f"unknown product {folder.name!r}: there are {', '.join(PRODUCTS)}")
-        if folder.exists() and any(folder.iterdir()):
-            raise DataError(f"{folder} is not empty: nothing was drawn")
+    for product in products:
+        if product not in CATALOGUE:
+            raise DataError(f"unknown product {product!r}: there are {', '.join(PRODUCTS)}")
+        if (out / product).exists() and any((out / product).iterdir()):
+            raise DataError(f"{out / product} is not empty: nothing was drawn")
 
 
 def _plan(product: str, good: int, defective: int) -> Iterator[tuple[str, str, int]]:
@@ -75,6 +76,6 @@ def _write(folder: Path, split: str, kind: str, index: int, size: int, seed: int
         _save(folder / "ground_truth" / kind / f"{index:03}_mask.png", shot.mask.astype(np.uint8) * 255)
 
 
-def _save(path: Path, pixels: np.ndarray) -> None:
+def _save(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)

@@ -1,0 +1,70 @@
+"""The honest estimate: every image is judged once, by a network that never saw it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from model.manifest import Figures
+from training.dataset import kinds_of
+from training.figures import Prediction, measure, table
+from training.levels import with_darkness
+from training.progress import Reporter
+from training.recipe import Recipe
+from training.split import make_folds
+from training.trial import Prepared, run_trial
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Figures of each fold and of all predictions together, and the predictions."""
+
+    folds: list[Figures]
+    pooled: Figures
+    predictions: list[Prediction]
+
+
+def cross_validate(data: Prepared, folds: int, recipe: Recipe, reporter: Reporter) -> CrossValidation:
+    """Train and judge `folds` times. Raises DataError where a class is too small for so many folds."""
+    figures, checks, predictions = [], [], []
+    for number, split in enumerate(make_folds(data.samples, folds, recipe.seed), 1):
+        with reporter.task(f"fold {number} of {folds}", recipe.epochs) as advance:
+            trial = run_trial(data, split, recipe, advance, fold=number)
+        how = f"fold {number} of {folds}: {len(split.test)} images, trained on {len(split.train)} others"
+        figures.append(with_darkness(measure(trial.predictions, how), [trial.darkness]))
+        reporter.line(table(figures[-1]))
+        checks.append(trial.darkness)
+        predictions += trial.predictions
+    how = f"{folds} folds pooled: {len(predictions)} images, each judged once by a network that never saw it"
+    pooled = with_darkness(measure(predictions, how), checks)
+    return CrossValidation(figures, pooled, sorted(predictions, key=lambda prediction: prediction.sample.name))
+
+
+def as_json(result: CrossValidation, data: Prepared, recipe: Recipe, seconds: dict[str, float]) -> bytes:
+    """Everything, with one row per image."""
+    report = {
+        "preset": recipe.name,
+        "recipe": recipe,
+        "data": {"fingerprint": data.survey.fingerprint, "kinds": kinds_of(data.samples)},
+        "folds": result.folds,
+        "pooled": result.pooled,
+        "seconds": seconds,
+        "images": image_rows(result.predictions),
+    }
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+def image_rows(predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+    """One row per image; "label" is the truth."""
+    return [
+        {
+            "path": prediction.sample.name,
+            "kind": prediction.sample.kind,
+            "label": "anomaly" if prediction.sample.is_anomaly else "good",
+            "probability": prediction.probability,
+            "threshold": prediction.threshold,
+            "fold": prediction.fold,
+        }
+        for prediction in predictions
+    ]

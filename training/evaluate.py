@@ -1,0 +1,62 @@
+"""An exported version on newly labelled images, judged the way the service judges them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from model.detector import Detector, load_detector
+from model.engines.engine import Device
+from model.errors import DataError
+from model.image import decode
+from model.manifest import Figures
+from model.verdict import Verdict
+from training.crossval import image_rows
+from training.dataset import Sample
+from training.figures import Prediction, measure
+from training.progress import Reporter
+from training.survey import Survey
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one version made of the images."""
+
+    version: Path
+    figures: Figures
+    predictions: list[Prediction]
+
+
+def evaluate(version: Path, data: Survey, device: Device, reporter: Reporter) -> Evaluation:
+    """Judge every image. Raises DataError unless both classes are there, ArtifactError where the version is broken."""
+    if len({sample.is_anomaly for sample in data.samples}) < 2:
+        raise DataError("figures need both good images and defective ones; only one class is there")
+    detector = load_detector(version, device)
+    if data.fingerprint == detector.manifest.data.fingerprint:
+        reporter.line("these are the very images that the version was made from: the figures flatter it")
+    threshold = detector.variant.thresholds.label
+    predictions = []
+    with reporter.task("judging", len(data.samples)) as advance:
+        for sample in data.samples:
+            predictions.append(Prediction(sample, judge(detector, sample).probability, threshold))
+            advance()
+    how = f"{len(predictions)} images by version {version.name} of {version.parent.name!r}"
+    return Evaluation(version, measure(predictions, how), predictions)
+
+
+def judge(detector: Detector, sample: Sample) -> Verdict:
+    """One image alone, from its file to its verdict."""
+    pixels = detector.squash(decode(sample.path.read_bytes()))
+    return detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0])
+
+
+def as_json(evaluation: Evaluation) -> bytes:
+    """The figures, with one row per image."""
+    report = {
+        "model": evaluation.version.parent.name,
+        "version": int(evaluation.version.name),
+        "figures": evaluation.figures,
+        "images": image_rows(evaluation.predictions),
+    }
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"

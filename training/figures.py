@@ -1,0 +1,95 @@
+"""How good verdicts were: counts, rates with their uncertainty, errors by kind. Positive is anomaly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from model.manifest import Estimate, Figures, KindErrors
+from training.dataset import Sample, kinds_of
+
+_DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model said of an image that it had not seen."""
+
+    sample: Sample
+    probability: float
+    threshold: float
+    fold: int = 0
+
+    @property
+    def label(self) -> str:
+        return "anomaly" if self.probability >= self.threshold else "good"
+
+    @property
+    def is_right(self) -> bool:
+        return (self.label == "anomaly") == self.sample.is_anomaly
+
+
+def measure(predictions: Sequence[Prediction], how: str) -> Figures:
+    """All figures of predictions that hold both classes. `how` says of which images and by which models."""
+    truth = np.array([prediction.sample.is_anomaly for prediction in predictions])
+    right = np.array([prediction.is_right for prediction in predictions])
+    probabilities = [prediction.probability for prediction in predictions]
+    kinds = kinds_of(prediction.sample for prediction in predictions)
+    wrong = kinds_of(prediction.sample for prediction in predictions if not prediction.is_right)
+    return Figures(
+        how=how,
+        true_positives=int((truth & right).sum()),
+        true_negatives=int((~truth & right).sum()),
+        false_positives=int((~truth & ~right).sum()),
+        false_negatives=int((truth & ~right).sum()),
+        accuracy=rate(int(right.sum()), len(right)),
+        balanced_accuracy=balanced_accuracy(right[truth], right[~truth]),
+        auroc=float(roc_auc_score(truth, probabilities)),
+        average_precision=float(average_precision_score(truth, probabilities)),
+        errors_by_kind={kind: KindErrors(wrong.get(kind, 0), count) for kind, count in kinds.items()},
+    )
+
+
+def rate(successes: int, trials: int) -> Estimate:
+    """A share with Wilson's 95 % interval (Wilson 1927)."""
+    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return Estimate(successes / trials, float(interval.low), float(interval.high))
+
+
+def balanced_accuracy(anomalies_right: NDArray[np.bool_], goods_right: NDArray[np.bool_]) -> Estimate:
+    """Mean of the two classes' accuracies, with the 95 % percentile interval of a bootstrap within each class."""
+    rng = np.random.default_rng(0)
+    # Resampling n outcomes of which a share p is right draws its count from a binomial distribution.
+    shares = [
+        rng.binomial(len(outcomes), outcomes.mean(), _DRAWS) / len(outcomes)
+        for outcomes in (anomalies_right, goods_right)
+    ]
+    low, high = np.quantile((shares[0] + shares[1]) / 2, [0.025, 0.975])
+    return Estimate(float((anomalies_right.mean() + goods_right.mean()) / 2), float(low), float(high))
+
+
+def table(figures: Figures) -> str:
+    """The figures as lines for people."""
+    f = figures
+    lines = [
+        f"measured on {f.how}",
+        f"  TP {f.true_positives}  TN {f.true_negatives}  FP {f.false_positives}  FN {f.false_negatives}"
+        "  (positive = anomaly: FP are good parts rejected, FN defects missed)",
+        f"  accuracy           {_percent(f.accuracy)}",
+        f"  balanced accuracy  {_percent(f.balanced_accuracy)}",
+        f"  AUROC {f.auroc:.4f}   average precision {f.average_precision:.4f}",
+        "  wrong by kind: " + ", ".join(f"{kind} {e.wrong}/{e.images}" for kind, e in f.errors_by_kind.items()),
+    ]
+    if f.good_with_region is not None:
+        lines.append(
+            f"  good images whose picture shows a region: {_percent(f.good_with_region)}; "
+            f"median of a good picture {f.good_picture_median:.3f}"
+        )
+    return "\n".join(lines)
+
+
+def _percent(estimate: Estimate) -> str:
+    return f"{estimate.value:.1%} (95 %: {estimate.low:.1%} to {estimate.high:.1%})"

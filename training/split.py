@@ -1,0 +1,55 @@
+"""Who trains and who is measured: folds stratified by kind of defect, groups kept whole."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from model.errors import DataError
+from training.dataset import GOOD, Sample
+
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices into the samples; disjoint, together all of them."""
+
+    train: Indices
+    test: Indices
+
+
+def make_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[Split]:
+    """`folds` splits in which every sample is tested once. Raises DataError where a class is too small for that."""
+    for name, groups in _groups_by_class(samples).items():
+        if groups < folds:
+            raise DataError(
+                f"class {name} has {groups} image(s) or groups of images, but {folds} folds need {folds} of each "
+                f"class: add images, or ask for fewer folds"
+            )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    members = [sample.group for sample in samples]
+    strata = _strata(samples, folds)
+    return [Split(train, test) for train, test in splitter.split(np.zeros(len(samples)), strata, members)]
+
+
+def hold_out(samples: Sequence[Sample], share: float, seed: int) -> Split:
+    """One split with about `share` of the samples, of every kind, in `test`."""
+    return make_folds(samples, max(2, round(1 / share)), seed)[0]
+
+
+def _groups_by_class(samples: Sequence[Sample]) -> dict[str, int]:
+    return {
+        "good": len({sample.group for sample in samples if not sample.is_anomaly}),
+        "anomaly": len({sample.group for sample in samples if sample.is_anomaly}),
+    }
+
+
+def _strata(samples: Sequence[Sample], folds: int) -> list[str]:
+    """The kinds; those with fewer images than folds go with the largest kind of defect."""
+    counts = Counter(sample.kind for sample in samples)
+    largest = max((kind for kind in counts if kind != GOOD), key=lambda kind: (counts[kind], kind))
+    return [largest if sample.is_anomaly and counts[sample.kind] < folds else sample.kind for sample in samples]

@@ -1,0 +1,110 @@
+"""Every image is decoded once before anything is trained: what is wrong with the data is said at the start."""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from model.errors import DataError, ImageError
+from model.image import MAX_PIXELS, FullScale, brightest, decode, full_scale_for
+from training.dataset import Sample
+from training.progress import Advance, no_progress
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A data set whose every image can be read."""
+
+    samples: list[Sample]
+    """Group names now also tie together samples of identical content."""
+    digests: list[str]
+    """SHA-256 of each sample's decoded pixels."""
+    full_scale: FullScale | None
+    """Of the 16-bit pictures; None where there are none."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every image's content and kind, sorted: the data set, however its files are called."""
+        pairs = sorted(f"{digest} {sample.kind}" for digest, sample in zip(self.digests, self.samples, strict=True))
+        return hashlib.sha256("\n".join(pairs).encode()).hexdigest()
+
+    @property
+    def duplicates(self) -> int:
+        """How many images are copies of another one."""
+        return len(self.digests) - len(set(self.digests))
+
+
+@dataclass(frozen=True)
+class _Look:
+    digest: str
+    brightest: int | None
+    problem: str | None = None
+
+
+def survey(samples: Sequence[Sample], advance: Advance = no_progress) -> Survey:
+    """Decode every image and mask. Raises DataError that names each file that can't be used, and why."""
+    looks = []
+    with ThreadPoolExecutor() as pool:
+        for look in pool.map(_look, samples):
+            looks.append(look)
+            advance()
+    _refuse([look.problem for look in looks if look.problem], "can't be used; mend or remove them")
+    digests = [look.digest for look in looks]
+    _refuse(_contradictions(samples, digests), "are the same picture under both classes; keep each in one")
+    peaks = [look.brightest for look in looks if look.brightest is not None]
+    full_scale = full_scale_for(max(peaks)) if peaks else None
+    return Survey(_tied(samples, digests), digests, full_scale)
+
+
+def _look(sample: Sample) -> _Look:
+    try:
+        photo = decode(sample.path.read_bytes(), max_pixels=MAX_PIXELS)
+        digest = hashlib.sha256(f"{photo.mode} {photo.size} ".encode() + photo.tobytes()).hexdigest()
+        peak = brightest(photo)
+    except (ImageError, OSError) as error:
+        return _Look("", None, f"{sample.path}: {error}")
+    if sample.mask is None:
+        return _Look(digest, peak)
+    try:
+        mask = decode(sample.mask.read_bytes(), max_pixels=MAX_PIXELS)
+    except (ImageError, OSError) as error:
+        return _Look(digest, peak, f"{sample.mask}: {error}")
+    if mask.size == photo.size:
+        return _Look(digest, peak)
+    return _Look(digest, peak, f"{sample.mask} is {mask.size}, but its image {sample.path} is {photo.size}")
+
+
+def _contradictions(samples: Sequence[Sample], digests: Sequence[str]) -> list[str]:
+    first: dict[str, Sample] = {}
+    found = []
+    for sample, digest in zip(samples, digests, strict=True):
+        other = first.setdefault(digest, sample)
+        if other.is_anomaly != sample.is_anomaly:
+            found.append(f"{other.path} and {sample.path}")
+    return found
+
+
+def _tied(samples: Sequence[Sample], digests: Sequence[str]) -> list[Sample]:
+    """Join groups that share a picture, directly or through others."""
+    first: dict[str, int] = {}
+    edges = [
+        (i, first.setdefault(key, i))
+        for i, (sample, digest) in enumerate(zip(samples, digests, strict=True))
+        for key in (f"group {sample.group}", f"content {digest}")
+    ]
+    rows, columns = zip(*edges, strict=True)
+    graph = coo_array(([1] * len(edges), (rows, columns)), shape=(len(samples), len(samples)))
+    _, components = connected_components(graph, directed=False)
+    return [replace(sample, group=str(c)) for sample, c in zip(samples, components.tolist(), strict=True)]
+
+
+def _refuse(problems: Sequence[str], what: str) -> None:
+    if problems:
+        rest = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        lines = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
+        raise DataError(f"{len(problems)} of the files {what}:{lines}{rest}")

@@ -1,0 +1,112 @@
+"""One honest trial: train on a split's training part, then judge its test part, which the network hasn't seen."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from model.errors import DataError
+from model.evidence import PictureScale
+from model.network import VGG16CAM
+from model.verdict import Calibration, sigmoid
+from training.dataset import Sample, find_samples, kinds_of
+from training.features import Features, compute_features
+from training.figures import Prediction
+from training.imagenet import Trunk
+from training.learning import fresh_network, learn, predict
+from training.levels import Darkness, check_darkness, choose_levels
+from training.masks import coverage
+from training.progress import Advance, Reporter, no_progress
+from training.recipe import Recipe
+from training.split import Split
+from training.survey import Survey, survey
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that has been read and checked, with the frozen blocks' output for every image."""
+
+    survey: Survey
+    trunk: Trunk
+    features: Features
+    device: str
+
+    @property
+    def samples(self) -> list[Sample]:
+        return self.survey.samples
+
+    @property
+    def is_anomaly(self) -> NDArray[np.bool_]:
+        return np.array([sample.is_anomaly for sample in self.samples])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trained network and what it said of the test part, in the order of `split.test`."""
+
+    split: Split
+    network: VGG16CAM
+    predictions: list[Prediction]
+    scale: PictureScale
+    darkness: Darkness
+
+
+def read_data(folder: Path, *, group: str | None, sample: int | None, seed: int, reporter: Reporter) -> Survey:
+    """Find and check the images; `sample`: only so many of them, drawn by `seed`, with the kinds in proportion.
+
+    Raises DataError.
+    """
+    samples = find_samples(folder, group=group)
+    if sample is not None and sample < len(samples):
+        samples = _drawn(samples, sample, seed)
+    with reporter.task("reading images", len(samples)) as advance:
+        found = survey(samples, advance)
+    kinds = ", ".join(f"{kind} {count}" for kind, count in kinds_of(samples).items())
+    copies = f"; {found.duplicates} are copies of others and stay with them" if found.duplicates else ""
+    reporter.line(f"{len(samples)} images: {kinds}{copies}")
+    return found
+
+
+def prepare(found: Survey, trunk: Trunk, recipe: Recipe, device: str, reporter: Reporter) -> Prepared:
+    """Run the frozen blocks over every image, once."""
+    network = fresh_network(trunk, recipe.seed, device)
+    with reporter.task("frozen blocks", len(found.samples)) as advance:
+        features = compute_features(
+            network,
+            found.samples,
+            blocks=recipe.frozen_blocks,
+            input_size=recipe.input_size,
+            full_scale=found.full_scale,
+            advance=advance,
+        )
+    return Prepared(found, trunk, features, device)
+
+
+def run_trial(data: Prepared, split: Split, recipe: Recipe, advance: Advance = no_progress, fold: int = 0) -> Trial:
+    """Train on `split.train`, judge `split.test`. The test part has no influence on what is predicted of it."""
+    network = fresh_network(data.trunk, recipe.seed, data.device)
+    learn(network, data.features, data.is_anomaly, split.train, recipe, advance)
+    maps = predict(network, data.features, split.test, recipe.frozen_blocks)
+    calibration = Calibration()
+    samples = [data.samples[i] for i in split.test]
+    log_odds = recipe.pooling(maps).tolist()
+    predictions = [
+        Prediction(sample, sigmoid(calibration(pooled)), recipe.threshold, fold)
+        for sample, pooled in zip(samples, log_odds, strict=True)
+    ]
+    bad = data.is_anomaly[split.test]
+    masks = coverage([sample for sample in samples if sample.is_anomaly], *maps.shape[1:])
+    scale = choose_levels(maps[~bad], maps[bad], masks)
+    return Trial(split, network, predictions, scale, check_darkness(maps[~bad], maps[bad], masks, recipe.seed))
+
+
+def _drawn(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
+    kinds = [sample.kind for sample in samples]
+    if count < len(set(kinds)) or min(Counter(kinds).values()) < 2:
+        raise DataError(f"--sample {count} is too few to hold every kind of image")
+    chosen, _ = train_test_split(samples, train_size=count, stratify=kinds, random_state=seed)
+    return sorted(chosen, key=lambda sample: sample.name)
