@@ -18,4 +18,4 @@ def squash(photo: Image.Image, size: int, full_scale: int | None) -> NDArray[np.
     `photo` as `model.image.decode` gives it. Raises BrightnessError for a 16-bit picture beyond `full_scale`.
     """
     resized = to_8bit(photo, full_scale).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(resized.convert("RGB"))
+    return np.array(resized.convert("RGB"))

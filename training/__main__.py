@@ -13,6 +13,7 @@ from training.progress import Reporter
 
 if TYPE_CHECKING:  # the heavy modules are imported by the command that needs them, so that --help answers at once
     from training.recipe import Recipe
+    from training.survey import Survey
     from training.trial import Prepared
 
 _DATA_HELP = (
@@ -37,19 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.fit import fit
+    from training.split import hold_out
 
     if not MODEL_NAME.fullmatch(chosen.model):
         raise StoreError(f"--model {chosen.model!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
-    data, recipe = _prepared(chosen, reporter)
-    fit(data, recipe, Store(chosen.store), chosen.model, reporter)
+    recipe, found = _read(chosen, reporter)
+    split = hold_out(found.samples, recipe.held_out, recipe.seed)
+    fit(_prepared(chosen, recipe, found, reporter), split, recipe, Store(chosen.store), chosen.model, reporter)
 
 
 def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.crossval import as_json, cross_validate
     from training.figures import table
+    from training.split import make_folds
 
-    data, recipe = _prepared(chosen, reporter)
-    result = cross_validate(data, chosen.folds, recipe, reporter)
+    recipe, found = _read(chosen, reporter)
+    splits = make_folds(found.samples, chosen.folds, recipe.seed)
+    data = _prepared(chosen, recipe, found, reporter)
+    result = cross_validate(data, splits, recipe, reporter)
     reporter.line(table(result.pooled))
     if chosen.json:
         _write(chosen.json, as_json(result, data, recipe, reporter.seconds))
@@ -95,16 +101,20 @@ def _weights(chosen: argparse.Namespace, reporter: Reporter) -> None:
     imagenet_trunk(chosen.weights, say=reporter.line)
 
 
-def _prepared(chosen: argparse.Namespace, reporter: Reporter) -> "tuple[Prepared, Recipe]":
-    from training.imagenet import imagenet_trunk
+def _read(chosen: argparse.Namespace, reporter: Reporter) -> "tuple[Recipe, Survey]":
     from training.recipe import read_recipe
-    from training.trial import prepare, read_data
+    from training.trial import read_data
 
     recipe = read_recipe(chosen.preset, seed=chosen.seed)
+    return recipe, read_data(chosen.data, group=chosen.group, sample=chosen.sample, seed=recipe.seed, reporter=reporter)
+
+
+def _prepared(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey", reporter: Reporter) -> "Prepared":
+    from training.imagenet import imagenet_trunk
+    from training.trial import prepare
+
     device = choose_device(chosen.device)
-    found = read_data(chosen.data, group=chosen.group, sample=chosen.sample, seed=recipe.seed, reporter=reporter)
-    trunk = imagenet_trunk(chosen.weights, say=reporter.line)
-    return prepare(found, trunk, recipe, device, reporter), recipe
+    return prepare(found, imagenet_trunk(chosen.weights, say=reporter.line), recipe, device, reporter)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from training.figures import Prediction, measure, table
 from training.levels import with_darkness
 from training.progress import Reporter
 from training.recipe import Recipe
-from training.split import make_folds
+from training.split import Split
 from training.trial import Prepared, run_trial
 
 
@@ -25,18 +25,18 @@ class CrossValidation:
     predictions: list[Prediction]
 
 
-def cross_validate(data: Prepared, folds: int, recipe: Recipe, reporter: Reporter) -> CrossValidation:
-    """Train and judge `folds` times. Raises DataError where a class is too small for so many folds."""
+def cross_validate(data: Prepared, splits: Sequence[Split], recipe: Recipe, reporter: Reporter) -> CrossValidation:
+    """Train and judge once a split; together their test parts are all images (see `make_folds`)."""
     figures, checks, predictions = [], [], []
-    for number, split in enumerate(make_folds(data.samples, folds, recipe.seed), 1):
-        with reporter.task(f"fold {number} of {folds}", recipe.epochs) as advance:
+    for number, split in enumerate(splits, 1):
+        with reporter.task(f"fold {number} of {len(splits)}", recipe.epochs) as advance:
             trial = run_trial(data, split, recipe, advance, fold=number)
-        how = f"fold {number} of {folds}: {len(split.test)} images, trained on {len(split.train)} others"
+        how = f"fold {number} of {len(splits)}: {len(split.test)} images, trained on {len(split.train)} others"
         figures.append(with_darkness(measure(trial.predictions, how), [trial.darkness]))
         reporter.line(table(figures[-1]))
         checks.append(trial.darkness)
         predictions += trial.predictions
-    how = f"{folds} folds pooled: {len(predictions)} images, each judged once by a network that never saw it"
+    how = f"{len(splits)} folds pooled: {len(predictions)} images, each judged once by a network that never saw it"
     pooled = with_darkness(measure(predictions, how), checks)
     return CrossValidation(figures, pooled, sorted(predictions, key=lambda prediction: prediction.sample.name))
 

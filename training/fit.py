@@ -9,13 +9,12 @@ from training.figures import measure, table
 from training.levels import with_darkness
 from training.progress import Reporter
 from training.recipe import Recipe
-from training.split import hold_out
+from training.split import Split
 from training.trial import Prepared, run_trial
 
 
-def fit(data: Prepared, recipe: Recipe, store: Store, model: str, reporter: Reporter) -> Path:
-    """Train, measure on the held-out images, publish, and say where it is and how to use it."""
-    split = hold_out(data.samples, recipe.held_out, recipe.seed)
+def fit(data: Prepared, split: Split, recipe: Recipe, store: Store, model: str, reporter: Reporter) -> Path:
+    """Train on one part, measure on the other, publish, and say where it is and how to use it."""
     with reporter.task("training", recipe.epochs) as advance:
         trial = run_trial(data, split, recipe, advance)
     how = f"{len(split.test)} held-out images (seed {recipe.seed}), trained on {len(split.train)} others"

@@ -20,7 +20,7 @@ def fresh_network(trunk: Trunk, seed: int, device: str) -> VGG16CAM:
     torch.manual_seed(seed)
     network = VGG16CAM()
     network.set_weights(trunk)
-    return network.to(device)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def learn(

@@ -26,8 +26,8 @@ def choose_levels(good: Maps, defective: Maps | None = None, coverage: Maps | No
     peaks = np.sort(good.max(axis=(1, 2)))
     rank = min(len(peaks), math.ceil((1 - _MAY_PASS) * (len(peaks) + 1)))
     dark = float(np.median(good))
-    # The next number up, since the image that has the level's own value mustn't reach it.
-    region = math.nextafter(max(float(peaks[rank - 1]), dark + 1e-3), math.inf)
+    # The next float32 up, since the image that has the level's own value mustn't reach it.
+    region = float(np.nextafter(np.float32(max(peaks[rank - 1], dark + 1e-3)), np.float32(np.inf)))
     if defective is not None and coverage is not None and len(defective):
         region = max(region, _best_overlap(defective, coverage, region))
     return PictureScale(dark, region)

@@ -1,6 +1,5 @@
 """A preset's configuration: typed, validated, and saved in the manifest. Presets are files in training/presets."""
 
-from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +13,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a network is made from images. No member is optional that changes the result."""
 
     name: str
@@ -38,7 +36,7 @@ class Recipe:
     """Probability from which the label is anomaly."""
     seed: int
     """Of the split, the dense layer's first weights and the order of images."""
-    pooling: Pooling = field(default_factory=Pooling)
+    pooling: Pooling = Pooling()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, as the manifest keeps them."""
@@ -63,7 +61,7 @@ def read_recipe(preset: str, *, seed: int | None = None) -> Recipe:
         raise RecipeError(f"no preset {preset!r}; there are: {known} (or name a .toml file of your own)") from None
     except (msgspec.MsgspecError, OSError) as error:
         raise RecipeError(f"{path}: {error}") from error
-    return recipe if seed is None else replace(recipe, seed=seed)
+    return recipe if seed is None else msgspec.structs.replace(recipe, seed=seed)
 
 
 def _folder() -> Any:

@@ -14,8 +14,8 @@ def photograph(scene: Field, rng: np.random.Generator) -> Picture:
     Two scenes photographed with generators in the same state get the same light and the same noise.
     """
     exposed = scene * _lamp(rng, len(scene))
-    veil = rng.uniform(0, 0.06)
-    toned = np.clip(veil + (1 - veil) * exposed, 0, 1) ** rng.uniform(0.88, 1.15)
+    veil = rng.uniform(0, 0.10)
+    toned = np.clip(veil + (1 - veil) * exposed, 0, 1) ** rng.uniform(0.85, 1.20)
     deviation = np.sqrt(1.2**2 + 9 * toned)
     noisy = 255 * toned + deviation * rng.standard_normal(scene.shape, dtype=np.float32)
     picture: Picture = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

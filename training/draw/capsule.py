@@ -100,9 +100,9 @@ def label(size: int) -> Field:
     pen = ImageDraw.Draw(sheet)
     unit = 4 * columns / 100
     middle = 2 * rows
-    pen.ellipse((12 * unit, middle - 9 * unit, 30 * unit, middle + 9 * unit), outline=255, width=round(2.2 * unit))
-    pen.ellipse((18 * unit, middle - 3 * unit, 24 * unit, middle + 3 * unit), fill=255)
-    pen.text((75 * unit, middle), "250", font=ImageFont.load_default(20 * unit), anchor="mm", fill=255, stroke_width=1)
+    pen.ellipse((12 * unit, middle - 11 * unit, 34 * unit, middle + 11 * unit), outline=255, width=round(3 * unit))
+    pen.ellipse((19 * unit, middle - 4 * unit, 27 * unit, middle + 4 * unit), fill=255)
+    pen.text((76 * unit, middle), "250", font=ImageFont.load_default(23 * unit), anchor="mm", fill=255, stroke_width=1)
     reduced = sheet.resize((columns, rows), Image.Resampling.BOX)
     ink: Field = np.asarray(reduced, dtype=np.float32) / np.float32(255)
     return ink

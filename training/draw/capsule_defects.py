@@ -73,12 +73,12 @@ def faulty_imprint(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     label, size = capsule.label, capsule.size
     fault = rng.integers(3)
     if fault == 0:
-        patchy = np.clip(cloud(rng, max(label.shape), 0.04 * size) * 2, 0, 1)
+        patchy = np.clip(cloud(rng, max(label.shape), 0.05 * size) * 2 - 0.3, 0, 1)
         spoilt = label * patchy[: label.shape[0], : label.shape[1]]
     elif fault == 1:
-        spoilt = ndimage.uniform_filter1d(label, round(0.07 * size), axis=1, origin=0)
+        spoilt = ndimage.gaussian_filter1d(label, 0.025 * size, axis=1)
     else:
-        moved = rng.uniform(0.02, 0.04, 2) * rng.choice([-1, 1], 2) * size
+        moved = rng.uniform(0.025, 0.045, 2) * rng.choice([-1, 1], 2) * size
         spoilt = np.maximum(label, 0.8 * ndimage.shift(label, moved, order=1))
     return replace(capsule, label=spoilt.astype(np.float32))
 

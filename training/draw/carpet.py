@@ -6,8 +6,8 @@ from training.draw.field import Colour, Field, blend, cloud, grid, plain
 from training.draw.surface import Surface
 
 YARNS = 27
-WARP = (0.42, 0.45, 0.50)
-WEFT = (0.60, 0.57, 0.52)
+WARP = (0.44, 0.47, 0.51)
+WEFT = (0.59, 0.57, 0.53)
 
 
 def weave(rng: np.random.Generator, size: int) -> Surface:
@@ -40,7 +40,7 @@ def _yarns(rng: np.random.Generator, size: int, yarn: float) -> tuple[Field, Fie
 
 def _dye(rng: np.random.Generator, colour: Colour) -> Colour:
     """The colour as this lot of yarn took it."""
-    red, green, blue = colour * np.exp(rng.normal(0, 0.05) + rng.normal(0, 0.02, 3))
+    red, green, blue = colour * np.exp(rng.normal(0, 0.04) + rng.normal(0, 0.012, 3))
     return red, green, blue
 
 

@@ -10,7 +10,7 @@ from training.draw.shape import Point, blob, curve, distance_to, inside
 from training.draw.surface import Surface
 
 BACKING = (0.24, 0.20, 0.16)
-DYES = ((0.62, 0.20, 0.22), (0.30, 0.22, 0.52), (0.20, 0.42, 0.30), (0.25, 0.16, 0.10))
+DYES = ((0.62, 0.20, 0.22), (0.48, 0.18, 0.46), (0.20, 0.42, 0.30), (0.25, 0.16, 0.10))
 THREADS = ((0.88, 0.86, 0.82), (0.70, 0.24, 0.20), (0.16, 0.16, 0.20), (0.80, 0.68, 0.34))
 STEEL = (0.64, 0.66, 0.70)
 
@@ -49,7 +49,7 @@ def thread(rng: np.random.Generator, carpet: Surface) -> Surface:
     size = len(carpet.height)
     line = curve(rng, _place(rng, size), size * rng.uniform(0.28, 0.55), bend=2.2)
     distance, along = distance_to(line, size)
-    radius = size * rng.uniform(0.007, 0.012)
+    radius = size * rng.uniform(0.006, 0.010)
     lies = inside(distance - radius)
     back = carpet.height.max() + np.sqrt(np.clip(radius**2 - distance**2, 0, None))
     twist = 1 + 0.15 * np.sin(2 * np.pi * (along * 45 + distance / radius / 3))
@@ -64,8 +64,8 @@ def thread(rng: np.random.Generator, carpet: Surface) -> Surface:
 def color(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A stain that the yarns have soaked up."""
     size = len(carpet.height)
-    edge = blob(rng, size, _place(rng, size), size * rng.uniform(0.055, 0.090), roughness=0.35)
-    soaked = rng.uniform(0.65, 0.90) * inside(edge, 0.02 * size)
+    edge = blob(rng, size, _place(rng, size), size * rng.uniform(0.062, 0.092), roughness=0.35)
+    soaked = rng.uniform(0.70, 0.95) * inside(edge, 0.02 * size)
     dyed = 2 * carpet.albedo * DYES[rng.integers(len(DYES))]
     return replace(carpet, albedo=blend(carpet.albedo, dyed, soaked))
 
@@ -75,7 +75,7 @@ def metal_contamination(rng: np.random.Generator, carpet: Surface) -> Surface:
     size = len(carpet.height)
     line = curve(rng, _place(rng, size), size * rng.uniform(0.13, 0.22), bend=1.6)
     distance, along = distance_to(line, size)
-    radius = size * rng.uniform(0.018, 0.027) * (0.4 + 0.6 * np.sin(np.pi * np.clip(along, 0.05, 0.95)))
+    radius = size * rng.uniform(0.021, 0.030) * (0.4 + 0.6 * np.sin(np.pi * np.clip(along, 0.05, 0.95)))
     lies = inside(distance - radius)
     crumpled = 0.012 * size * cloud(rng, size, 0.02 * size)
     back = carpet.height.max() + crumpled + np.sqrt(np.clip(radius**2 - distance**2, 0, None))

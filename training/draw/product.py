@@ -14,8 +14,8 @@ from training.draw.carpet import weave
 from training.draw.carpet_defects import CARPET_DEFECTS
 from training.draw.field import Field
 
-VISIBLE = 0.03
-SMALLEST = 0.0004
+VISIBLE = 0.03  # change of brightness
+SMALLEST = 0.0004  # of the picture
 
 
 class Part(Protocol):

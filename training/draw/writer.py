@@ -29,14 +29,17 @@ def draw(
     Every fifth good picture is for testing; the defective ones are spread over the kinds of defect. The same arguments
     give the same bytes, and more pictures leave the first ones as they were. A folder appears when it is complete.
     `advance` is called after each picture. Fails with DataError on a product that is not in PRODUCTS, a folder that
-    is not empty, or a size too small for the defects to show.
+    is not empty, a size too small for the defects to show, or a negative number.
     """
     _check(out, products, size)
+    if min(good, defective, seed) < 0:
+        raise DataError(f"{good} good, {defective} defective and seed {seed}: none may be negative")
     folders = [out / product for product in products]
     for folder in folders:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=f".{folder.name}-") as unfinished:
             drawn = Path(unfinished) / folder.name
+            drawn.mkdir()
             for split, kind, index in _plan(folder.name, good, defective):
                 _write(drawn, split, kind, index, size, seed)
                 if advance is not None:

@@ -1,0 +1,79 @@
+"""The map is the verdict, and one image's answer doesn't depend on its neighbours."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from model.evidence import Pooling
+from model.network import VGG16CAM
+from model.weights import tensor_shapes
+
+
+@pytest.fixture(scope="module")
+def network() -> VGG16CAM:
+    torch.manual_seed(0)
+    network = VGG16CAM().eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    nn.init.normal_(network.dense.weight, std=0.002)
+    nn.init.normal_(network.dense.bias)
+    return network
+
+
+@pytest.fixture(scope="module")
+def pixels() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 64, 96, 3), dtype=np.uint8))
+
+
+@torch.inference_mode()
+def test_mean_of_the_map_is_the_log_odds_of_the_pooled_network(network: VGG16CAM, pixels: torch.Tensor) -> None:
+    """Against the network as it is usually written: pool, dense layer, softmax."""
+    evidence = network(pixels).numpy()
+    pooled = network.features(pixels, stop=5).mean((2, 3))
+    probability = torch.softmax(network.dense(pooled).double(), 1)
+    expected = torch.log(probability[:, 1] / probability[:, 0]).numpy()
+    assert np.abs(expected).max() > 0.1
+    assert np.allclose(Pooling()(evidence), expected, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_an_image_has_the_same_map_alone_and_in_any_batch(network: VGG16CAM, pixels: torch.Tensor) -> None:
+    together = network(pixels)
+    assert together.shape == (5, 4, 6)
+    for size in (1, 2, 3):
+        for start in range(0, 5, size):
+            assert torch.allclose(
+                network(pixels[start : start + size]), together[start : start + size], atol=1e-4, rtol=0
+            )
+
+
+@torch.inference_mode()
+def test_blocks_can_be_run_in_two_goes(network: VGG16CAM, pixels: torch.Tensor) -> None:
+    for stop in (1, 3, 4):
+        part = network.features(pixels, stop=stop)
+        assert torch.equal(network.continued(part, start=stop), network.features(pixels, stop=5))
+
+
+def test_weights_have_the_declared_names_and_come_back(network: VGG16CAM) -> None:
+    weights = network.weights()
+    assert {name: values.shape for name, values in weights.items()} == tensor_shapes()
+    other = VGG16CAM()
+    other.set_weights(weights)
+    assert all(np.array_equal(values, weights[name]) for name, values in other.weights().items())
+
+
+def test_normalisation_takes_imagenets_mean_off_in_rgb_order() -> None:
+    network = VGG16CAM()
+    nn.init.zeros_(network.blocks[0].conv1_1.bias)
+    weight = network.blocks[0].conv1_1.weight
+    nn.init.zeros_(weight)
+    with torch.no_grad():
+        weight[:3, :, 1, 1] = torch.eye(3)
+        weight[3:6, :, 1, 1] = -torch.eye(3)
+    pixels = torch.tensor([[[[255, 0, 10]]]], dtype=torch.uint8)
+    with torch.inference_mode():
+        x = pixels.permute(0, 3, 1, 2).float() - network.mean
+        seen = network.blocks[0].conv1_1(x).flatten()[:3]
+    assert seen.tolist() == pytest.approx([255 - 123.68, -116.779, 10 - 103.939], abs=1e-4)

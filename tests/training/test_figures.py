@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.manifest import KindErrors
+from training.dataset import Sample
+from training.figures import Prediction, balanced_accuracy, measure, rate, table
+
+
+def prediction(kind: str, probability: float, threshold: float = 0.5) -> Prediction:
+    return Prediction(Sample(Path(f"{kind}.png"), f"{kind}.png", kind), probability, threshold)
+
+
+def test_positive_is_anomaly() -> None:
+    figures = measure(
+        [
+            *[prediction("good", 0.1)] * 7,
+            prediction("good", 0.9),
+            *[prediction("dent", 0.8)] * 3,
+            prediction("dent", 0.2),
+            prediction("crack", 0.5),
+        ],
+        "thirteen images",
+    )
+    counts = (figures.true_positives, figures.true_negatives, figures.false_positives, figures.false_negatives)
+    assert counts == (4, 7, 1, 1)
+    assert figures.accuracy.value == pytest.approx(11 / 13)
+    assert figures.balanced_accuracy.value == pytest.approx((4 / 5 + 7 / 8) / 2)
+    assert figures.errors_by_kind == {"good": KindErrors(1, 8), "crack": KindErrors(0, 1), "dent": KindErrors(1, 4)}
+    # 5 × 8 pairs: the defect at 0.2 is below the good one at 0.9, as are the other four
+    assert figures.auroc == pytest.approx(35 / 40)
+    assert "TP 4  TN 7  FP 1  FN 1" in table(figures)
+
+
+def test_each_prediction_has_its_own_threshold() -> None:
+    assert prediction("dent", 0.3, threshold=0.3).is_right
+    assert not prediction("dent", 0.3, threshold=0.31).is_right
+
+
+def test_wilsons_interval() -> None:
+    """Newcombe 1998, table I: 81 of 263."""
+    estimate = rate(81, 263)
+    assert (estimate.low, estimate.high) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
+
+
+def test_interval_of_balanced_accuracy_is_that_of_resampling_each_class() -> None:
+    rng = np.random.default_rng(5)
+    bad, good = rng.random(60) < 0.8, rng.random(150) < 0.95
+    draws = [(rng.choice(bad, 60).mean() + rng.choice(good, 150).mean()) / 2 for _ in range(4000)]
+    estimate = balanced_accuracy(bad, good)
+    assert estimate.value == pytest.approx((bad.mean() + good.mean()) / 2)
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])), abs=0.01)

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.errors import DataError
+from tests.training.conftest import MakeFolder, picture, save
+from training.dataset import find_samples
+from training.survey import survey
+
+
+def test_good_data_passes(make_folder: MakeFolder) -> None:
+    found = survey(find_samples(make_folder()))
+    assert (len(found.samples), found.duplicates, found.full_scale) == (22, 0, None)
+    assert len({sample.group for sample in found.samples}) == 22
+
+
+def test_every_file_that_can_not_be_read_is_named(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    (root / "test/good/000.png").write_text("no picture")
+    whole = (root / "test/spot/001.png").read_bytes()
+    (root / "test/spot/001.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"(?s)2 of the files can't.*good/000\.png: not a.*spot/001\.png: the PNG"):
+        survey(find_samples(root))
+
+
+def test_a_mask_of_another_size_is_named(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    save(root / "ground_truth/spot/002_mask.png", Image.new("L", (40, 48)))
+    with pytest.raises(DataError, match=r"002_mask\.png is \(40, 48\), but its image .*spot/002\.png is \(48, 48\)"):
+        survey(find_samples(root))
+
+
+def test_an_unreadable_mask_is_named(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    (root / "ground_truth/spot/002_mask.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"002_mask\.png: not a PNG"):
+        survey(find_samples(root))
+
+
+def test_the_same_picture_under_both_classes_is_refused_however_it_is_stored(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    save(root / "test/good/copy.bmp", Image.open(root / "test/spot/000.png"))
+    with pytest.raises(DataError, match=r"same picture under both classes.*\n.*good/copy\.bmp and .*spot/000\.png"):
+        survey(find_samples(root))
+
+
+def test_copies_stay_together(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    for name in ("copy.png", "copy.tiff"):
+        save(root / "test/good" / name, Image.open(root / "train/good/001.png"))
+    found = survey(find_samples(root))
+    groups = {sample.name: sample.group for sample in found.samples}
+    assert found.duplicates == 2
+    assert groups["test/good/copy.png"] == groups["test/good/copy.tiff"] == groups["train/good/001.png"]
+    assert len(set(groups.values())) == 22
+
+
+def test_groups_that_share_a_picture_become_one(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    save(root / "test/good/lot9.png", Image.open(root / "train/good/001.png"))
+    found = survey(find_samples(root, group=r"\w+/\w+/(lot9|00|01)"))
+    groups = {sample.name: sample.group for sample in found.samples}
+    assert groups["test/good/lot9.png"] == groups["train/good/003.png"]
+    assert groups["test/good/lot9.png"] != groups["train/good/011.png"]
+
+
+def test_full_scale_covers_the_brightest_16_bit_pixel(tmp_path: Path) -> None:
+    save(tmp_path / "good/a.png", Image.fromarray(np.full((48, 48), 900, dtype=np.uint16)))
+    save(tmp_path / "dent/b.png", Image.fromarray(np.full((48, 48), 3000, dtype=np.uint16)))
+    save(tmp_path / "dent/c.png", picture(0, defective=True))
+    assert survey(find_samples(tmp_path)).full_scale == 4095
+
+
+def test_fingerprint_is_of_content_not_of_names(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    before = survey(find_samples(root)).fingerprint
+    (root / "test/spot/000.png").rename(root / "test/spot/renamed.png")
+    assert survey(find_samples(root)).fingerprint == before
+    (root / "test/spot/renamed.png").rename(root / "test/scratch/renamed.png")
+    assert survey(find_samples(root)).fingerprint != before
