@@ -1,6 +1,7 @@
 """Small labelled folders and a random trunk: enough to train on in seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ from training.trial import Prepared, prepare
 MakeFolder = Callable[..., Path]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Nothing a test does reaches the user's cache directory."""
     folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("CAMSPECTOR_CACHE", str(folder))
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAMSPECTOR_CACHE", str(folder))
+        yield folder
 
 
 def picture(seed: int, *, defective: bool, size: int = 48) -> Image.Image:
@@ -35,23 +37,23 @@ def picture(seed: int, *, defective: bool, size: int = 48) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def write_folder(root: Path, good: int = 12, bad: int = 5) -> Path:
+    """MVTec AD layout with `good` good images and `bad` of each of two kinds, with masks."""
+    for i in range(good):
+        save(root / ("train" if i % 2 else "test") / "good" / f"{i:03}.png", picture(i, defective=False))
+    for k, kind in enumerate(("scratch", "spot")):
+        for i in range(bad):
+            save(root / "test" / kind / f"{i:03}.png", picture(1000 * (k + 1) + i, defective=True))
+            mask = np.zeros((48, 48), dtype=np.uint8)
+            mask[16:24, 16:24] = 255
+            save(root / "ground_truth" / kind / f"{i:03}_mask.png", Image.fromarray(mask))
+    return root
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> MakeFolder:
-    """MVTec AD layout with `good` good images and `bad` of each of two kinds, with masks."""
-
-    def make(good: int = 12, bad: int = 5, name: str = "product") -> Path:
-        root = tmp_path / name
-        for i in range(good):
-            save(root / ("train" if i % 2 else "test") / "good" / f"{i:03}.png", picture(i, defective=False))
-        for k, kind in enumerate(("scratch", "spot")):
-            for i in range(bad):
-                save(root / "test" / kind / f"{i:03}.png", picture(1000 * (k + 1) + i, defective=True))
-                mask = np.zeros((48, 48), dtype=np.uint8)
-                mask[16:24, 16:24] = 255
-                save(root / "ground_truth" / kind / f"{i:03}_mask.png", Image.fromarray(mask))
-        return root
-
-    return make
+    """`write_folder` into this test's own folder."""
+    return partial(write_folder, tmp_path / "product")
 
 
 def save(path: Path, image: Image.Image) -> Path:
@@ -71,15 +73,15 @@ def trunk() -> Trunk:
     return layers
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe() -> Recipe:
     """Small and quick; it learns the bright spots of `make_folder`."""
     return Recipe(
         name="tiny",
         input_size=32,
         frozen_blocks=4,
-        batch_size=4,
-        epochs=3,
+        batch_size=8,
+        epochs=2,
         stop_at_accuracy=1.0,
         learning_rate=1e-4,
         class_weights=(1.0, 1.0),
@@ -89,9 +91,10 @@ def recipe() -> Recipe:
     )
 
 
-@pytest.fixture
-def data(make_folder: MakeFolder, trunk: Trunk, recipe: Recipe) -> Prepared:
-    return prepare(survey(find_samples(make_folder())), trunk, recipe, "cpu", quiet())
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, trunk: Trunk, recipe: Recipe) -> Prepared:
+    root = write_folder(tmp_path_factory.mktemp("data"))
+    return prepare(survey(find_samples(root)), trunk, recipe, "cpu", quiet())
 
 
 def quiet() -> Reporter:

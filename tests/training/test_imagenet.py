@@ -20,6 +20,14 @@ def unreachable(draft: Path) -> Trunk:
     raise WeightsSourceError("no answer")
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache for each test."""
+    monkeypatch.setenv("CAMSPECTOR_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
+
+
 @pytest.fixture
 def sources(monkeypatch: pytest.MonkeyPatch, trunk: Trunk) -> dict[str, Fetch]:
     """torchvision doesn't answer; pypi gives the random trunk."""

@@ -37,7 +37,7 @@ def test_training_stops_when_it_is_accurate_enough(data: Prepared, trunk: Trunk,
     soon = Recipe(**{**recipe.as_dict(), "stop_at_accuracy": 0.01, "pooling": recipe.pooling})
     learn(fresh_network(trunk, 0, "cpu"), data.features, data.is_anomaly, np.arange(22), soon, advance)
     assert len(remarks) == 1
-    assert remarks[0].startswith("epoch 1/3: loss ")
+    assert remarks[0].startswith("epoch 1/2: loss ")
 
 
 def test_predictions_are_the_whole_networks_maps(data: Prepared, trunk: Trunk, recipe: Recipe) -> None:

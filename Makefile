@@ -1,0 +1,66 @@
+# make run    environment, a model trained on drawn pictures, the service
+# make test   environment and every test
+# make check  lint and types (what .ci/run does before the tests)
+# make lock   write requirements/*.txt anew from pyproject.toml
+
+PYTHON ?= python3
+PORT ?= 8000
+PRODUCT ?= carpet
+# Where torch comes from, for example PyTorch's CPU index; empty: pip's own setting.
+TORCH_INDEX ?=
+
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+MODEL := run/store/$(PRODUCT)/1
+
+.PHONY: run test check lock clean
+.DELETE_ON_ERROR:
+
+run: $(MODEL)
+	@picture=$$(ls run/data/$(PRODUCT)/test/*/*.png | grep -v good | head -n 1); \
+	printf '\nWhen the service says that it runs, in another terminal:\n\n'; \
+	printf '    curl -F file=@%s http://127.0.0.1:$(PORT)/v1/models/$(PRODUCT)/predict\n\n' "$$picture"; \
+	printf 'Documentation: http://127.0.0.1:$(PORT)/docs\n\n'
+	@exec .venv/bin/python -m app serve --store run/store --port $(PORT)
+
+$(MODEL): | .venv/train run/data/$(PRODUCT)
+	@echo "Training a model on the drawn pictures; this takes some minutes, once."
+	.venv/bin/python -m training fit --data run/data/$(PRODUCT) --model $(PRODUCT) --store run/store --preset seed
+
+run/data/$(PRODUCT): | .venv/train
+	.venv/bin/python -m training draw --out run/data --product $(PRODUCT)
+
+test: .venv/dev
+	.venv/bin/python -m pytest
+
+check: .venv/dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=…")'
+	$(PYTHON) -m venv .venv
+
+.venv/torch: requirements/torch.txt | .venv/bin/python
+	@echo "Installing PyTorch (several GB with CUDA; choose a smaller build with TORCH_INDEX=…)"
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	@touch $@
+
+.venv/train: requirements/train.txt .venv/torch
+	$(PIP) install --require-hashes -r requirements/train.txt
+	@touch $@
+
+.venv/dev: requirements/dev.txt .venv/torch
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+        --no-emit-index-url --no-emit-find-links pyproject.toml
+lock: | .venv/bin/python
+	$(PIP) install uv
+	.venv/bin/$(LOCK) --extra train --group dev -o requirements/dev.txt
+	.venv/bin/$(LOCK) --extra train -c requirements/dev.txt -o requirements/train.txt
+	.venv/bin/$(LOCK) -c requirements/dev.txt -o requirements/serve.txt
+
+clean:
+	rm -rf .venv run
