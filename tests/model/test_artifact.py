@@ -1,0 +1,182 @@
+"""Every way in which a version can be broken has its name."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from model import errors
+from model.detector import load_detector
+from tests.artifacts import INPUT_SIZE, publish
+
+WEIGHTS = "weights.safetensors"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def version(sound: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(sound, tmp_path / "7")
+
+
+def edit(version: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest, and keep the digests true to the files."""
+    path = version / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for name in manifest["files"]:
+        if (version / name).exists():
+            manifest["files"][name] = hashlib.sha256((version / name).read_bytes()).hexdigest()
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def unchanged(_: dict[str, Any]) -> None:
+    pass
+
+
+def rewrite(version: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the tensors."""
+    tensors = load_file(version / WEIGHTS)
+    change(tensors)
+    save_file(tensors, version / WEIGHTS)
+    edit(version, unchanged)
+
+
+def test_a_sound_version_loads(version: Path) -> None:
+    detector = load_detector(version, "cpu")
+    assert (detector.input_size, detector.variant.name, detector.engine.device) == (INPUT_SIZE, "float32", "cpu")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", WEIGHTS, "golden/0.png"])
+def test_a_missing_file_is_named(version: Path, name: str) -> None:
+    (version / name).unlink()
+    with pytest.raises(errors.MissingFileError, match=f"7/{name} is missing"):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "golden/0.png"])
+def test_a_changed_file_is_named(version: Path, name: str) -> None:
+    data = bytearray((version / name).read_bytes())
+    data[-1] ^= 1
+    (version / name).write_bytes(data)
+    with pytest.raises(errors.DigestError, match=f"7/{name} is not the file that was exported"):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 1}'])
+def test_a_manifest_that_is_none(version: Path, content: bytes) -> None:
+    (version / "manifest.json").write_bytes(content)
+    with pytest.raises(errors.ManifestError, match=r"7/manifest\.json can't be read"):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None])
+def test_an_unknown_schema_is_named(version: Path, schema: object) -> None:
+    edit(version, lambda manifest: manifest.update(schema=schema))
+    with pytest.raises(errors.SchemaError, match=f"has schema {schema!r}; this program reads schema 1"):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.pop("pooling"), "pooling"),
+        (lambda m: m["preprocessing"].update(input_size=100), "multiple of 16.*input_size"),
+        (lambda m: m["preprocessing"].update(full_scale=255), "full_scale"),
+        (lambda m: m.update(classes=["anomaly", "good"]), r"classes"),
+        (lambda m: m.update(variants=[]), "variants"),
+        (lambda m: m["variants"][0].update(name="float64"), "name"),
+        (lambda m: m["variants"].append(m["variants"][0]), "variants must be different"),
+        (lambda m: m["variants"][0]["thresholds"].update(label=0.9), "review ≤ label ≤ reject"),
+        (lambda m: m["variants"][0]["scale"].update(region=-99.0), "must lie above"),
+        (lambda m: m["variants"][0]["calibration"].update(slope="steep"), "slope"),
+        (lambda m: m["variants"][0]["golden"].update(log_odds={}), "log_odds"),
+        (lambda m: m["data"].update(defect_share=0.0), "defect_share"),
+        (lambda m: m["files"].update({WEIGHTS: "no digest"}), "files"),
+    ],
+)
+def test_the_member_that_is_wrong_is_named(
+    version: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    edit(version, change)
+    with pytest.raises(errors.ManifestError, match=message):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/hostname"])
+def test_a_manifest_can_not_name_files_outside(version: Path, name: str) -> None:
+    edit(version, lambda manifest: manifest["files"].update({name: "0" * 64}))
+    with pytest.raises(errors.ManifestError, match="lies outside the version"):
+        load_detector(version, "cpu")
+
+
+def test_a_file_that_serves_must_have_a_digest(version: Path) -> None:
+    edit(version, lambda manifest: manifest["files"].pop(WEIGHTS))
+    with pytest.raises(errors.ManifestError, match=rf"gives no SHA-256 of {WEIGHTS}"):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, 1_000_000])
+def test_truncated_weights(version: Path, length: int) -> None:
+    data = (version / WEIGHTS).read_bytes()
+    (version / WEIGHTS).write_bytes(data[:length])
+    edit(version, unchanged)
+    with pytest.raises(errors.WeightsFormatError, match="not a whole safetensors file"):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("conv3_2.bias"), r"lacks conv3_2\.bias"),
+        (lambda t: t.update(extra=np.zeros(1, np.float32)), "holds extra"),
+        (lambda t: t.update({"dense.weight": t["dense.weight"][:1].copy()}), r"dense\.weight is float32 \(1, 512\)"),
+        (lambda t: t.update({"dense.bias": t["dense.bias"].astype(np.float64)}), r"dense\.bias is float64"),
+    ],
+)
+def test_shapes_that_do_not_fit(version: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
+    rewrite(version, change)
+    with pytest.raises(errors.ShapeError, match=message):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers(version: Path, value: float) -> None:
+    rewrite(version, lambda tensors: tensors["conv4_1.weight"].__setitem__((0, 0, 0, 0), value))
+    with pytest.raises(errors.NonFiniteWeightsError, match=r"conv4_1\.weight holds NaN or infinite"):
+        load_detector(version, "cpu")
+
+
+def test_golden_outputs_that_are_not_reproduced(version: Path) -> None:
+    rewrite(version, lambda tensors: tensors["dense.bias"].__iadd__(np.array([0, 0.01], np.float32)))
+    with pytest.raises(errors.GoldenOutputError, match=r"float32 on cpu gives golden/0\.png log-odds of"):
+        load_detector(version, "cpu")
+
+
+def test_a_golden_image_of_another_size(version: Path) -> None:
+    Image.new("RGB", (32, 32)).save(version / "golden/0.png")
+    edit(version, unchanged)
+    with pytest.raises(errors.ManifestError, match=r"golden/0\.png is \(32, 32\), not 64×64"):
+        load_detector(version, "cpu")
+
+
+def test_a_golden_image_that_is_none(version: Path) -> None:
+    (version / "golden/0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    edit(version, unchanged)
+    with pytest.raises(errors.ManifestError, match=r"golden/0\.png: the PNG image is broken"):
+        load_detector(version, "cpu")
+
+
+def test_unknown_members_do_no_harm(version: Path) -> None:
+    edit(version, lambda manifest: manifest.update(remark="from a later minor version"))
+    assert load_detector(version, "cpu").variant.name == "float32"

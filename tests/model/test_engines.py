@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model.artifact import read_artifact
+from model.detector import load_detector
+from model.engines.engine import choose_device, open_engine
+from model.errors import DeviceMemoryError, DeviceUnavailableError, EngineError
+from model.image import decode
+from model.network import VGG16CAM
+from model.render import heatmap_png, overlay_png
+from model.verdict import sigmoid
+from tests.artifacts import INPUT_SIZE, picture, publish, random_weights
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish(tmp_path_factory.mktemp("store"))
+
+
+def test_the_engine_is_the_network(version: Path) -> None:
+    artifact = read_artifact(version)
+    engine = open_engine(artifact, artifact.manifest.variant("float32"), "cpu")
+    pixels = np.stack([picture(i) for i in range(3)])
+    network = VGG16CAM().eval()
+    network.set_weights(random_weights(1))
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(pixels)).numpy()
+    found = engine.evidence(pixels)
+    assert (found.shape, found.dtype) == ((3, INPUT_SIZE // 16, INPUT_SIZE // 16), np.float32)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("raised", "named"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), DeviceMemoryError), (RuntimeError("device lost"), EngineError)],
+)
+def test_what_torch_raises_has_a_name(
+    version: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception, named: type[Exception]
+) -> None:
+    artifact = read_artifact(version)
+    engine = open_engine(artifact, artifact.manifest.variant("float32"), "cpu")
+
+    def failing(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(VGG16CAM, "forward", failing)
+    with pytest.raises(named, match="cpu"):
+        engine.evidence(picture(0)[np.newaxis])
+
+
+def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
+    with pytest.raises(DeviceUnavailableError, match="no CUDA device; use cpu or auto"):
+        choose_device("cuda")
+
+
+def test_a_defect_rate_shifts_the_log_odds(version: Path) -> None:
+    """The artifact's data has a third of defects: at one half the odds double."""
+    evidence = np.zeros((4, 4), np.float32)
+    assert load_detector(version, "cpu").verdict(evidence).probability == pytest.approx(0.5)
+    shifted = load_detector(version, "cpu", defect_rate=0.5).verdict(evidence)
+    assert shifted.probability == pytest.approx(2 / 3)
+    assert shifted.probability == pytest.approx(sigmoid(shifted.log_odds))
+    assert (shifted.label, shifted.decision) == ("anomaly", "reject")
+
+
+def test_picture_and_regions_agree(version: Path) -> None:
+    detector = load_detector(version, "cpu")
+    evidence = np.full((4, 4), -2.0, np.float32)
+    evidence[0, 3] = 8.0
+    values = detector.picture(evidence)
+    (region,) = detector.regions(values, 640, 320)
+    assert values.shape == (INPUT_SIZE, INPUT_SIZE)
+    assert region.box.left + region.box.width == 640
+    assert region.box.top == 0
+    assert region.box.left > 320
+    assert region.score == pytest.approx(float(values.max()))
+    assert detector.regions(detector.picture(np.full((4, 4), -2.0, np.float32)), 640, 320) == []
+
+
+def test_heatmap_is_the_picture_in_256_steps() -> None:
+    values = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    assert np.array_equal(np.asarray(decode(heatmap_png(values))), np.rint(255 * values).astype(np.uint8))
+
+
+def test_overlay_has_the_photos_size_and_leaves_dark_places_alone() -> None:
+    photo = Image.fromarray(picture(0, 200))
+    values = np.zeros((64, 64), np.float32)
+    values[:, 48:] = 1.0
+    overlay = np.asarray(decode(overlay_png(photo, values, [])), dtype=int)
+    assert overlay.shape == (200, 200, 3)
+    assert np.array_equal(overlay[:, :140], np.asarray(photo)[:, :140])
+    assert np.abs(overlay[:, 160:] - np.asarray(photo)[:, 160:]).mean() > 30
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_the_reference_answers(version: Path) -> None:
+    reference, cuda = load_detector(version, "cpu"), load_detector(version, "cuda")
+    pixels = np.stack([picture(i) for i in range(8)])
+    for one, other in zip(reference.engine.evidence(pixels), cuda.engine.evidence(pixels), strict=True):
+        assert cuda.verdict(other).probability == pytest.approx(reference.verdict(one).probability, abs=0.01)

@@ -1,0 +1,89 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from model.errors import StoreError, UnknownModelError, UnknownVersionError
+from model.store import Store
+
+
+def fill(path: Path) -> None:
+    (path / "golden").mkdir()
+    (path / "golden" / "0.png").write_text("picture")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "store")
+    for model in ("bolt", "bolt", "nut"):
+        store.publish(model, fill)
+    return store
+
+
+def test_versions_are_numbered_and_the_highest_is_the_newest(store: Store) -> None:
+    assert store.models() == ["bolt", "nut"]
+    assert store.versions("bolt") == [1, 2]
+    assert store.path("bolt") == store.root / "bolt" / "2"
+    assert store.path("bolt", 1) == store.root / "bolt" / "1"
+    (store.root / "bolt" / "10").mkdir()
+    assert store.path("bolt").name == "10"
+
+
+def test_what_is_no_version_is_left_alone(store: Store) -> None:
+    for name in ("bolt/.draft-x", "bolt/0", "bolt/latest", "bolt/-1", "bolt/03", "UPPER/1", ".hidden/1", "empty"):
+        (store.root / name).mkdir(parents=True)
+    (store.root / "bolt" / "9").write_text("a file")
+    assert store.models() == ["bolt", "nut"]
+    assert store.versions("bolt") == [1, 2]
+
+
+def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert Store(tmp_path / "later").models() == []
+
+
+def test_unknown_names_say_what_there_is(store: Store) -> None:
+    with pytest.raises(UnknownModelError, match=r"no model 'screw' .*there are: bolt, nut"):
+        store.versions("screw")
+    with pytest.raises(UnknownModelError, match=r"no model '\.\./bolt'"):
+        store.path("../bolt")
+    with pytest.raises(UnknownVersionError, match=r"no version 3; there are: \[1, 2\]"):
+        store.path("bolt", 3)
+
+
+@pytest.mark.parametrize("name", ["", "Bolt", "a/b", "..", "-x", "a b", "x" * 65])
+def test_names_that_can_not_be(store: Store, name: str) -> None:
+    with pytest.raises(StoreError, match="can't be a model's name"):
+        store.publish(name, fill)
+
+
+def test_another_user_can_read_a_version(store: Store) -> None:
+    for path in (store.path("nut"), *store.path("nut").rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o755 if path.is_dir() else 0o644)
+
+
+def test_a_number_taken_meanwhile_is_passed_over(store: Store) -> None:
+    def slow(path: Path) -> None:
+        fill(path)
+        store.publish("bolt", fill)
+
+    assert store.publish("bolt", slow).name == "4"
+    assert store.versions("bolt") == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("bug"), KeyboardInterrupt()])
+def test_a_failing_fill_leaves_nothing(store: Store, failure: BaseException) -> None:
+    def failing(path: Path) -> None:
+        fill(path)
+        raise failure
+
+    with pytest.raises(type(failure)):
+        store.publish("bolt", failing)
+    assert sorted(os.listdir(store.root / "bolt")) == ["1", "2"]
+
+
+def test_a_store_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file")
+    with pytest.raises(StoreError, match=r"store can't be written|can't be read"):
+        Store(tmp_path / "store").publish("bolt", fill)
