@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.engines.engine import choose_device
-from model.errors import CamspectorError, DataError, StoreError
+from model.errors import CamspectorError, StoreError
 from model.store import MODEL_NAME, Store
 from training.progress import Reporter
 
@@ -37,19 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
+    from training.evaluate import summary
     from training.fit import fit
+    from training.results import write_results
     from training.split import hold_out
 
     if not MODEL_NAME.fullmatch(chosen.model):
         raise StoreError(f"--model {chosen.model!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
     recipe, found = _read(chosen, reporter)
     split = hold_out(found.samples, recipe.held_out, recipe.seed)
-    fit(_prepared(chosen, recipe, found, reporter), split, recipe, Store(chosen.store), chosen.model, reporter)
+    data = _prepared(chosen, recipe, found, reporter)
+    fitted = fit(data, split, recipe, Store(chosen.store), chosen.model, reporter)
+    if chosen.json:
+        write_results(chosen.json, {**summary(fitted), "seconds": reporter.seconds}, fitted.predictions)
 
 
 def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.crossval import as_json, cross_validate
+    from training.crossval import cross_validate, summary
     from training.figures import table
+    from training.results import write_results
     from training.split import make_folds
 
     recipe, found = _read(chosen, reporter)
@@ -58,13 +64,14 @@ def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
     result = cross_validate(data, splits, recipe, reporter)
     reporter.line(table(result.pooled))
     if chosen.json:
-        _write(chosen.json, as_json(result, data, recipe, reporter.seconds))
+        write_results(chosen.json, summary(result, data, recipe, reporter.seconds), result.predictions)
 
 
 def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.dataset import find_samples
-    from training.evaluate import as_json, evaluate
+    from training.evaluate import evaluate, summary
     from training.figures import table
+    from training.results import write_results
     from training.survey import survey
 
     path = Store(chosen.store).path(chosen.model, chosen.version)
@@ -74,7 +81,7 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     evaluation = evaluate(path, found, choose_device(chosen.device), reporter)
     reporter.line(table(evaluation.figures))
     if chosen.json:
-        _write(chosen.json, as_json(evaluation))
+        write_results(chosen.json, summary(evaluation), evaluation.predictions)
 
 
 def _draw(chosen: argparse.Namespace, reporter: Reporter) -> None:
@@ -117,13 +124,6 @@ def _prepared(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey", rep
     return prepare(found, imagenet_trunk(chosen.weights, say=reporter.line), recipe, device, reporter)
 
 
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise DataError(f"--json {path} can't be written: {error}") from error
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training", description="Train and measure visual inspection models."
@@ -133,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help="train a model on a folder of images and export it as a new version")
     _add_training(fit)
     _add_store(fit)
+    _add_json(fit)
     fit.set_defaults(run=_fit)
 
     crossval = commands.add_parser("crossval", help="estimate how good such a model is on images that it hasn't seen")
@@ -140,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     crossval.add_argument(
         "--folds", type=_at_least(2), default=5, help="parts that take turns at being judged (default 5)"
     )
-    crossval.add_argument("--json", type=Path, metavar="FILE", help="write figures and a row per image there")
+    _add_json(crossval)
     crossval.set_defaults(run=_crossval)
 
     evaluate = commands.add_parser("evaluate", help="measure an exported version on newly labelled images")
@@ -148,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_store(evaluate)
     evaluate.add_argument("--version", type=_at_least(1), metavar="N", help="default: the newest")
     evaluate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write figures and a row per image there")
+    _add_json(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
     draw = commands.add_parser("draw", help="draw two products, a carpet and a capsule, good and defective, with masks")
@@ -195,6 +196,10 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
 def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="folder of models and their versions")
     parser.add_argument("--model", required=True, metavar="NAME", help="the model's name, in the store and in URLs")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and a row per image there")
 
 
 def _at_least(minimum: int) -> Callable[[str], int]:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from model.manifest import Figures
 from training.dataset import kinds_of
 from training.figures import Prediction, measure, table
@@ -41,30 +39,13 @@ def cross_validate(data: Prepared, splits: Sequence[Split], recipe: Recipe, repo
     return CrossValidation(figures, pooled, sorted(predictions, key=lambda prediction: prediction.sample.name))
 
 
-def as_json(result: CrossValidation, data: Prepared, recipe: Recipe, seconds: dict[str, float]) -> bytes:
-    """Everything, with one row per image."""
-    report = {
+def summary(result: CrossValidation, data: Prepared, recipe: Recipe, seconds: dict[str, float]) -> dict[str, Any]:
+    """Everything but the images, for `write_results`."""
+    return {
         "preset": recipe.name,
         "recipe": recipe,
         "data": {"fingerprint": data.survey.fingerprint, "kinds": kinds_of(data.samples)},
         "folds": result.folds,
         "pooled": result.pooled,
         "seconds": seconds,
-        "images": image_rows(result.predictions),
     }
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
-
-
-def image_rows(predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
-    """One row per image; "label" is the truth."""
-    return [
-        {
-            "path": prediction.sample.name,
-            "kind": prediction.sample.kind,
-            "label": "anomaly" if prediction.sample.is_anomaly else "good",
-            "probability": prediction.probability,
-            "threshold": prediction.threshold,
-            "fold": prediction.fold,
-        }
-        for prediction in predictions
-    ]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import numpy as np
 
 from model.detector import Detector, load_detector
@@ -12,7 +12,6 @@ from model.errors import DataError
 from model.image import decode
 from model.manifest import Figures
 from model.verdict import Verdict
-from training.crossval import image_rows
 from training.dataset import Sample
 from training.figures import Prediction, measure
 from training.progress import Reporter
@@ -51,12 +50,10 @@ def judge(detector: Detector, sample: Sample) -> Verdict:
     return detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0])
 
 
-def as_json(evaluation: Evaluation) -> bytes:
-    """The figures, with one row per image."""
-    report = {
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything but the images, for `write_results`."""
+    return {
         "model": evaluation.version.parent.name,
         "version": int(evaluation.version.name),
         "figures": evaluation.figures,
-        "images": image_rows(evaluation.predictions),
     }
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"

@@ -1,9 +1,9 @@
 """From data to a version: hold some images out, train on the rest, measure, export."""
 
 import shlex
-from pathlib import Path
 
 from model.store import Store
+from training.evaluate import Evaluation
 from training.export import export
 from training.figures import measure, table
 from training.levels import with_darkness
@@ -13,8 +13,11 @@ from training.split import Split
 from training.trial import Prepared, run_trial
 
 
-def fit(data: Prepared, split: Split, recipe: Recipe, store: Store, model: str, reporter: Reporter) -> Path:
-    """Train on one part, measure on the other, publish, and say where it is and how to use it."""
+def fit(data: Prepared, split: Split, recipe: Recipe, store: Store, model: str, reporter: Reporter) -> Evaluation:
+    """Train on one part, measure on the other, publish, and say where it is and how to use it.
+
+    Raises StoreError, or ArtifactError where what was written doesn't load.
+    """
     with reporter.task("training", recipe.epochs) as advance:
         trial = run_trial(data, split, recipe, advance)
     how = f"{len(split.test)} held-out images (seed {recipe.seed}), trained on {len(split.train)} others"
@@ -27,4 +30,4 @@ def fit(data: Prepared, split: Split, recipe: Recipe, store: Store, model: str, 
         f"serve it:   python -m app serve --store {shlex.quote(str(store.root))}\n"
         f"then:       curl -F file=@{shlex.quote(str(worst))} http://127.0.0.1:8000/v1/models/{model}/predict"
     )
-    return path
+    return Evaluation(path, figures, trial.predictions)

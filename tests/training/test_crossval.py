@@ -1,12 +1,14 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from model.manifest import Figures
 from tests.training.conftest import quiet
-from training.crossval import as_json, cross_validate
+from training.crossval import cross_validate, summary
 from training.recipe import Recipe
+from training.results import write_results
 from training.split import Split, make_folds
 from training.trial import Prepared, run_trial
 
@@ -15,12 +17,13 @@ def counts(figures: Figures) -> int:
     return figures.true_positives + figures.true_negatives + figures.false_positives + figures.false_negatives
 
 
-def test_every_image_is_judged_once_and_written_down(data: Prepared, recipe: Recipe) -> None:
+def test_every_image_is_judged_once_and_written_down(data: Prepared, recipe: Recipe, tmp_path: Path) -> None:
     result = cross_validate(data, make_folds(data.samples, 3, 0), recipe, quiet())
     assert [prediction.sample.name for prediction in result.predictions] == [sample.name for sample in data.samples]
     assert counts(result.pooled) == 22 == sum(counts(fold) for fold in result.folds)
     assert result.pooled.good_with_region is not None
-    report = json.loads(as_json(result, data, recipe, {"frozen blocks": 1.0}))
+    write_results(tmp_path / "r.json", summary(result, data, recipe, {"frozen blocks": 1.0}), result.predictions)
+    report = json.loads((tmp_path / "r.json").read_bytes())
     assert report["preset"] == "tiny"
     assert len(report["folds"]) == 3
     for row, sample in zip(report["images"], data.samples, strict=True):

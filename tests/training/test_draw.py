@@ -174,7 +174,7 @@ def drawn(
 ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
     """For each product the channels' means and deviations (N×6) and which pictures are defective (N)."""
     result = {}
-    for folder in draw(tmp_path_factory.mktemp("drawn"), good=90, defective=45, size=96):
+    for folder in draw(tmp_path_factory.mktemp("drawn"), good=120, defective=60, size=96):
         paths = sorted(folder.glob("t*/*/*.png"))
         pictures = np.stack([pixels(path) for path in paths])
         features = np.concatenate([pictures.mean(axis=(1, 2)), pictures.std(axis=(1, 2))], axis=1)

@@ -20,7 +20,7 @@ from training.trial import Prepared, run_trial
 
 
 def fitted(data: Prepared, recipe: Recipe, store: Store) -> Path:
-    return fit(data, hold_out(data.samples, recipe.held_out, recipe.seed), recipe, store, "spots", quiet())
+    return fit(data, hold_out(data.samples, recipe.held_out, recipe.seed), recipe, store, "spots", quiet()).version
 
 
 @pytest.fixture(scope="module")

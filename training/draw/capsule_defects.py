@@ -27,13 +27,13 @@ def crack(rng: np.random.Generator, capsule: Capsule) -> Capsule:
 
 
 def scratch(rng: np.random.Generator, capsule: Capsule) -> Capsule:
-    """Two or three fine lines scraped into the colour."""
+    """Three or four fine lines scraped into the colour."""
     size, bare = capsule.size, capsule.bare
     x, y = _place(rng, capsule)
-    for _ in range(rng.integers(2, 5)):
+    for _ in range(rng.integers(3, 5)):
         dx, dy = rng.normal(0, 0.015, 2) * size
         distance, along = distance_to(curve(rng, (x + dx, y + dy), size * rng.uniform(0.15, 0.32), bend=0.7), size)
-        pressure = rng.uniform(0.55, 0.9) * np.sin(np.pi * np.clip(along, 0.02, 0.98))
+        pressure = rng.uniform(0.7, 1.0) * np.sin(np.pi * np.clip(along, 0.02, 0.98))
         bare = np.maximum(bare, pressure * inside(distance - 0.004 * size, 1.5))
     return replace(capsule, bare=bare, dent=capsule.dent - 0.006 * size * bare)
 
@@ -44,7 +44,7 @@ def poke(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     centre = _place(rng, capsule)
     radius = size * rng.uniform(0.026, 0.040)
     pit = np.exp(-(((np.clip(blob(rng, size, centre, radius, 0.15), -radius, None) + radius) / radius / 1.2) ** 2))
-    torn = inside(blob(rng, size, centre, radius * rng.uniform(0.35, 0.6), 0.5), 1.5)
+    torn = inside(blob(rng, size, centre, radius * rng.uniform(0.5, 0.75), 0.5), 1.5)
     return replace(
         capsule,
         dent=capsule.dent - 1.1 * radius * pit,

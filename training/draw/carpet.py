@@ -40,7 +40,7 @@ def _yarns(rng: np.random.Generator, size: int, yarn: float) -> tuple[Field, Fie
 
 def _dye(rng: np.random.Generator, colour: Colour) -> Colour:
     """The colour as this lot of yarn took it."""
-    red, green, blue = colour * np.exp(rng.normal(0, 0.04) + rng.normal(0, 0.012, 3))
+    red, green, blue = colour * np.exp(rng.normal(0, 0.04) + rng.normal(0, 0.016, 3))
     return red, green, blue
 
 

@@ -1,0 +1,37 @@
+"""`python -m app serve`: the service in a process of its own."""
+
+import logging
+import sys
+
+from app.server import serve
+from app.settings import ConfigurationError, read_settings
+from model.engines.engine import choose_device
+from model.errors import DeviceUnavailableError
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status: 2 where it was called wrongly."""
+    command, flags = arguments[:1], arguments[1:]
+    if command in (["--help"], ["-h"]):
+        flags = ["--help"]
+    elif command != ["serve"]:
+        return _refuse("usage: python -m app serve --store DIR (--help: every setting)")
+    try:
+        settings = read_settings(flags)
+        if settings.device == "cuda":
+            choose_device(settings.device)
+    except (ConfigurationError, DeviceUnavailableError) as error:
+        return _refuse(f"python -m app serve: {error}")
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # app.server says what it says, in one line
+    serve(settings)
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(reason, file=sys.stderr)  # noqa: T201
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

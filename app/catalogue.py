@@ -1,0 +1,93 @@
+"""What is loaded, refused and merely there, at one moment; never changed, only replaced."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.errors import NotReadyError
+from model.detector import Detector
+from model.errors import UnknownModelError, UnknownVersionError
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version that can be asked."""
+
+    model: str
+    version: int
+    detector: Detector
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the store."""
+
+    stored: tuple[int, ...] = ()
+    """The versions that the store had at the last look, ascending."""
+    loaded: Mapping[int, Loaded] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Broken versions, and why."""
+
+    @property
+    def serving(self) -> Loaded | None:
+        """The newest loaded version: the one that is meant where none is named."""
+        return self.loaded[max(self.loaded)] if self.loaded else None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every model, by name."""
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+
+    def model(self, name: str) -> Model:
+        """Raises UnknownModelError, naming the models that there are; NotReadyError while there are none."""
+        if not self.models:
+            raise NotReadyError("no model is loaded yet: the store is empty, or has not been read")
+        if name not in self.models:
+            raise UnknownModelError(f"no model {name!r}; there are: {', '.join(self.models)}")
+        return self.models[name]
+
+    def find(self, name: str, version: int | None = None) -> Loaded:
+        """The version that serves a request. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
+        model = self.model(name)
+        if version is None:
+            if model.serving is None:
+                raise NotReadyError(f"no version of model {name!r} is loaded{_because(model.refused)}")
+            return model.serving
+        if version in model.loaded:
+            return model.loaded[version]
+        if version in model.refused:
+            raise UnknownVersionError(f"version {version} of model {name!r} was refused: {model.refused[version]}")
+        if version not in model.stored:
+            raise UnknownVersionError(f"model {name!r} has no version {version}; loaded are: {_numbers(model.loaded)}")
+        raise UnknownVersionError(
+            f"version {version} of model {name!r} is in the store, but not loaded; loaded are: {_numbers(model.loaded)}"
+        )
+
+    def default(self, configured: str | None) -> str:
+        """The name that POST /predict means. Raises UnknownModelError, naming the models, where that is open."""
+        if configured is not None:
+            return configured
+        if len(self.models) > 1:
+            raise UnknownModelError(
+                f"there are several models: {', '.join(self.models)}; use /v1/models/NAME/predict or set default_model"
+            )
+        return next(iter(self.models), "")
+
+    def waiting(self, required: set[str]) -> list[str]:
+        """Why the service isn't ready for the required models, in words; empty: it is."""
+        if not required:
+            return ["no model is loaded yet: the store is empty, or has not been read"]
+        return [
+            f"model {name!r} has no loaded version{_because(model.refused)}"
+            for name in sorted(required)
+            if not (model := self.models.get(name, Model())).loaded
+        ]
+
+
+def _because(refused: Mapping[int, str]) -> str:
+    return ": " + "; ".join(refused.values()) if refused else " yet"
+
+
+def _numbers(versions: Mapping[int, object]) -> str:
+    return ", ".join(str(version) for version in sorted(versions)) or "none"

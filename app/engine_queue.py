@@ -1,0 +1,104 @@
+"""Images waiting for one device: bounded at the door, taken greedily by its lanes."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import QueueFullError
+from app.metrics import Metrics
+from model.detector import Detector
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the network said of one image, and how long it took."""
+
+    map: NDArray[np.float32]
+    queue_seconds: float
+    predict_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One image for one detector. Cancelling `answer` takes it out of the queue: nobody waits any more."""
+
+    detector: Detector
+    pixels: NDArray[np.uint8]
+    answer: Future[Evidence] = field(default_factory=Future)
+    put_at: float = field(default_factory=time.perf_counter)
+
+
+class EngineQueue:
+    """`places` requests at most are between received and answered, so no more than that ever wait here."""
+
+    def __init__(self, places: int, metrics: Metrics) -> None:
+        self._free = places
+        self._metrics = metrics
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def check(self) -> None:
+        """Raise QueueFullError where `place` would, before anything is read."""
+        if self._free == 0:
+            raise QueueFullError("as many requests as allowed are being worked on; try again")
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one of the places; for the event loop's thread alone. Raises QueueFullError."""
+        self.check()
+        self._free -= 1
+        self._metrics.in_progress.inc()
+        try:
+            yield
+        finally:
+            self._free += 1
+            self._metrics.in_progress.dec()
+
+    def put(self, detector: Detector, pixels: NDArray[np.uint8]) -> Future[Evidence]:
+        """Queue one image, uint8 S×S×3. Cancel the answer to give it up."""
+        job = Job(detector, pixels)
+        with self._changed:
+            self._jobs.append(job)
+            self._metrics.queue_depth.set(len(self._jobs))
+            self._changed.notify()
+        return job.answer
+
+    def take(self, limit: int) -> list[Job]:
+        """Wait for an image, then take it and what else is queued for its detector, `limit` at most.
+
+        Cancelled ones are dropped here. Empty: the queue is closed.
+        """
+        with self._changed:
+            batch: list[Job] = []
+            while not batch:
+                self._changed.wait_for(lambda: self._jobs or self._closed)
+                if self._closed:
+                    return []
+                batch = self._pick(limit)
+            self._metrics.queue_depth.set(len(self._jobs))
+            return batch
+
+    def close(self) -> None:
+        """Let every lane's `take` return."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _pick(self, limit: int) -> list[Job]:
+        batch: list[Job] = []
+        others: deque[Job] = deque()
+        for job in self._jobs:
+            if len(batch) == limit or (batch and job.detector is not batch[0].detector):
+                others.append(job)
+            elif job.answer.set_running_or_notify_cancel():
+                batch.append(job)
+        self._jobs = others
+        return batch

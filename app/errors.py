@@ -1,0 +1,151 @@
+"""What a client is told when something is wrong: one table from error class to status, one body for all."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from model import errors as model_errors
+from model.errors import CamspectorError
+
+
+class RequestError(CamspectorError):
+    """The request can't be understood."""
+
+
+class MissingFieldError(RequestError):
+    """The body has no image where one is expected."""
+
+
+class MalformedBodyError(RequestError):
+    """The body isn't the multipart, JSON or base64 that it claims to be."""
+
+
+class EmptyImageError(RequestError):
+    """The body, or the field with the image, has no bytes."""
+
+
+class BodyTooLargeError(RequestError):
+    """More bytes than the limit."""
+
+
+class RefusedError(CamspectorError):
+    """The request is fine, but can't be served now."""
+
+
+class QueueFullError(RefusedError):
+    """As many requests are being worked on as the settings allow."""
+
+
+class NotReadyError(RefusedError):
+    """What serves this request isn't loaded yet."""
+
+
+class DeadlineError(RefusedError):
+    """The request's time ran out before its answer was there."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One row of the table."""
+
+    status: int
+    error: str
+    """Short and stable: what a program tests for."""
+    retry_after: int | None = None
+    """Seconds after which the same request may succeed."""
+
+
+TABLE: Final[dict[type[Exception], Problem]] = {
+    MissingFieldError: Problem(400, "missing-field"),
+    MalformedBodyError: Problem(400, "malformed-body"),
+    EmptyImageError: Problem(400, "empty-image"),
+    RequestValidationError: Problem(400, "bad-parameter"),
+    model_errors.UnknownModelError: Problem(404, "unknown-model"),
+    model_errors.UnknownVersionError: Problem(404, "unknown-version"),
+    BodyTooLargeError: Problem(413, "body-too-large"),
+    model_errors.ImageTooLargeError: Problem(413, "image-too-large"),
+    model_errors.UnsupportedFormatError: Problem(415, "unsupported-format"),
+    model_errors.UndecodableImageError: Problem(422, "undecodable-image"),
+    model_errors.MultipleFramesError: Problem(422, "multiple-frames"),
+    model_errors.BrightnessError: Problem(422, "brightness-beyond-scale"),
+    QueueFullError: Problem(429, "queue-full", retry_after=1),
+    ClientDisconnect: Problem(499, "client-gone"),  # nobody reads it; the metrics count it
+    NotReadyError: Problem(503, "not-ready", retry_after=5),
+    model_errors.DeviceMemoryError: Problem(503, "device-out-of-memory", retry_after=1),
+    model_errors.EngineError: Problem(503, "engine-failed", retry_after=1),
+    DeadlineError: Problem(504, "deadline-passed"),
+    Exception: Problem(500, "internal-error"),  # a bug
+}
+
+
+class ProblemBody(BaseModel):
+    """The body of every error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="What is wrong with this request, for people.")
+    error: str = Field(description="Short and stable, for programs.")
+    request_id: str = Field(description="The reply's X-Request-ID; the service's log has it too.")
+
+    @staticmethod
+    def of(problem: Problem, detail: str, request_id: str) -> "ProblemBody":
+        return ProblemBody(
+            type=f"urn:camspector:error:{problem.error}",
+            title=problem.error.replace("-", " ").capitalize(),
+            status=problem.status,
+            detail=detail,
+            error=problem.error,
+            request_id=request_id,
+        )
+
+
+def problem_of(error: Exception) -> Problem:
+    """The row of the error's class, or of its nearest base."""
+    if isinstance(error, HTTPException):  # the framework's own: no such path, wrong method
+        return Problem(error.status_code, _slug(HTTPStatus(error.status_code).phrase))
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
+def problem_response(request: Request, error: Exception) -> Response:
+    """`error` as application/problem+json (RFC 9457)."""
+    problem = problem_of(error)
+    headers = dict(getattr(error, "headers", None) or {})  # of the framework's own, as Allow
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    body = ProblemBody.of(problem, _detail(error), request.state.request_id)
+    return Response(body.model_dump_json(), problem.status, headers, "application/problem+json")
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Answer every error of the table, and the framework's own, with a problem."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        request.app.state.service.metrics.rejected.labels(problem_of(error).error).inc()
+        return problem_response(request, error)
+
+    kinds: set[type[Exception]] = {HTTPException, *TABLE}
+    for kind in kinds - {Exception}:  # bugs pass through to app.exchange
+        app.add_exception_handler(kind, answer)
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, RequestValidationError):
+        return "; ".join(f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}" for fault in error.errors())
+    if isinstance(error, HTTPException):
+        return str(error.detail)
+    if isinstance(error, model_errors.EngineError):
+        return "The device failed or is out of memory; the service's log has the details."
+    if isinstance(error, CamspectorError):
+        return str(error)
+    return "Not the request's fault; the service's log has the details under this request_id."
+
+
+def _slug(phrase: str) -> str:
+    return phrase.lower().replace(" ", "-")

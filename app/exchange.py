@@ -1,0 +1,112 @@
+"""What surrounds every request: its ids, its metrics, a last answer for bugs, and an end that the client can read."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from contextlib import suppress
+from typing import Final
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import problem_response
+from app.service import Service
+
+log = logging.getLogger(__name__)
+
+_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+LINGER_SECONDS: Final = 10.0
+"""How long the rest of a refused body is read and thrown away. A connection closed with unread bytes in it is reset,
+and the client may never see the answer (nginx: lingering_close)."""
+
+
+class Exchange:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _OneExchange(scope, receive, send, self._service)
+        began = time.perf_counter()
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception as error:
+            if exchange.status:  # too late for another answer: the server cuts the connection and logs
+                raise
+            log.exception("request %s failed", exchange.request_id)
+            await problem_response(Request(scope), error)(scope, exchange.receive, exchange.send)
+        finally:
+            self._count(scope, exchange.status, time.perf_counter() - began)
+        await exchange.finish()
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        """By the route's template, never by the path that a client made up."""
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = getattr(scope.get("route"), "path", "unknown")
+        self._service.metrics.requests.labels(method, route, str(status)).inc()
+        self._service.metrics.request_seconds.labels(method, route).observe(seconds)
+
+
+class _OneExchange:
+    """One request and its answer, as they pass."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, service: Service) -> None:
+        headers = Headers(scope=scope)
+        self.request_id = _valid(_ID, headers.get("x-request-id")) or uuid.uuid4().hex
+        self.status = 0
+        """Of the answer that was begun; 0: none."""
+        scope.setdefault("state", {})["request_id"] = self.request_id
+        self._unfinished = False
+        self._receive = receive
+        self._send = send
+        self._service = service
+        self._echoed = {
+            "X-Request-ID": self.request_id,
+            "X-Part-ID": _valid(_ID, headers.get("x-part-id")),
+            "traceparent": _valid(_TRACEPARENT, headers.get("traceparent")),
+        }
+        self._body_left = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._body_left = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in self._echoed.items():
+                if value:
+                    headers[name] = value
+            if self._body_left or self._service.draining:
+                headers["Connection"] = "close"
+        elif self._body_left and not message.get("more_body", False):
+            message = {**message, "more_body": True}  # complete for the client, but the connection stays open
+            self._unfinished = True
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Where an answer was given before the body was read: throw the rest away, then close."""
+        if not self._unfinished:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self._body_left:
+                    await self.receive()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _valid(form: re.Pattern[str], value: str | None) -> str | None:
+    return value if value and form.fullmatch(value) else None

@@ -1,0 +1,116 @@
+"""One image's way: bytes → photo → pixels → queue → evidence → verdict, regions and the pictures asked for."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.catalogue import Loaded
+from app.engine_queue import EngineQueue, Evidence
+from app.metrics import Metrics
+from app.upload import Upload
+from model.image import decode, to_8bit
+from model.regions import Region
+from model.render import heatmap_png, overlay_png
+from model.verdict import Verdict
+
+Heatmap = Literal["none", "gray", "overlay"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the network sees it."""
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    """Of the upright photo that was sent."""
+    photo: Image.Image | None
+    """8-bit, kept where an overlay is to be drawn on it."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything that a reply says."""
+
+    loaded: Loaded
+    verdict: Verdict
+    regions: list[Region]
+    picture: bytes | None
+    """The PNG that was asked for."""
+    width: int
+    height: int
+    decode_seconds: float
+    queue_seconds: float
+    predict_seconds: float
+    render_seconds: float
+
+
+class Inspector:
+    """Runs inspections: Pillow's work in `workers`, the network's through `queue`, nothing on the event loop."""
+
+    def __init__(self, workers: Executor, queue: EngineQueue, max_pixels: int, metrics: Metrics) -> None:
+        self._workers = workers
+        self._queue = queue
+        self._max_pixels = max_pixels
+        self._metrics = metrics
+
+    async def inspect(self, upload: Upload, loaded: Loaded, heatmap: Heatmap) -> Inspection:
+        """Raises RequestError, ImageError or EngineError. Cancelled, it drops what has not begun."""
+        prepared = await self._work(lambda: self._prepare(upload, loaded, heatmap))
+        evidence = await asyncio.wrap_future(self._queue.put(loaded.detector, prepared.pixels))
+        inspection = await self._work(lambda: _judge(prepared, evidence, loaded, heatmap))
+        self._count(inspection)
+        return inspection
+
+    async def _work(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, function)
+
+    def _prepare(self, upload: Upload, loaded: Loaded, heatmap: Heatmap) -> Prepared:
+        began = time.perf_counter()
+        photo = decode(upload.image(), max_pixels=self._max_pixels)
+        pixels = loaded.detector.squash(photo)
+        full_scale = loaded.detector.manifest.preprocessing.full_scale
+        kept = to_8bit(photo, full_scale) if heatmap == "overlay" else None
+        return Prepared(pixels, photo.width, photo.height, kept, time.perf_counter() - began)
+
+    def _count(self, inspection: Inspection) -> None:
+        metrics, verdict = self._metrics, inspection.verdict
+        model, version = inspection.loaded.model, str(inspection.loaded.version)
+        metrics.verdicts.labels(model, version, verdict.label, verdict.decision).inc()
+        metrics.probability.labels(model).observe(verdict.probability)
+        metrics.preprocess_seconds.observe(inspection.decode_seconds)
+        metrics.queue_seconds.observe(inspection.queue_seconds)
+        metrics.predict_seconds.observe(inspection.predict_seconds)
+        metrics.postprocess_seconds.observe(inspection.render_seconds)
+
+
+def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heatmap) -> Inspection:
+    began = time.perf_counter()
+    values = loaded.detector.picture(evidence.map)
+    regions = loaded.detector.regions(values, prepared.width, prepared.height)
+    picture = None
+    if prepared.photo is not None:
+        picture = overlay_png(prepared.photo, values, regions)
+    elif heatmap == "gray":
+        picture = heatmap_png(values)
+    return Inspection(
+        loaded=loaded,
+        verdict=loaded.detector.verdict(evidence.map),
+        regions=regions,
+        picture=picture,
+        width=prepared.width,
+        height=prepared.height,
+        decode_seconds=prepared.seconds,
+        queue_seconds=evidence.queue_seconds,
+        predict_seconds=evidence.predict_seconds,
+        render_seconds=time.perf_counter() - began,
+    )

@@ -1,0 +1,58 @@
+"""Prometheus metrics, in a registry of their own for every application."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Their names, as DESIGN section 4 says; what each counts is its help text."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "http_requests_total", "Requests answered.", ["method", "route", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "http_request_duration_seconds",
+            "From a request's headers to the end of its answer.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.preprocess_seconds = Histogram(
+            "request_preprocess_seconds", "Reading and decoding an image.", buckets=_SECONDS, registry=registry
+        )
+        self.predict_seconds = Histogram(
+            "request_predict_seconds", "The network, for the image's batch.", buckets=_SECONDS, registry=registry
+        )
+        self.postprocess_seconds = Histogram(
+            "request_postprocess_seconds", "Verdict, regions and pictures.", buckets=_SECONDS, registry=registry
+        )
+        self.queue_seconds = Histogram(
+            "queue_wait_seconds", "Waiting for the network.", buckets=_SECONDS, registry=registry
+        )
+        self.queue_depth = Gauge("queue_depth", "Images waiting for the network.", registry=registry)
+        self.in_progress = Gauge("requests_in_progress", "Requests between received and answered.", registry=registry)
+        self.batch_size = Histogram(
+            "batch_size", "Images in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
+        )
+        self.rejected = Counter(
+            "requests_rejected_total",
+            "Requests answered with an error, by the problem's `error`.",
+            ["reason"],
+            registry=registry,
+        )
+        self.verdicts = Counter(
+            "verdicts_total", "Verdicts given.", ["model", "version", "label", "decision"], registry=registry
+        )
+        self.probability = Histogram(
+            "verdict_probability",
+            "Probability of anomaly.",
+            ["model"],
+            buckets=[tenth / 10 for tenth in range(1, 11)],
+            registry=registry,
+        )

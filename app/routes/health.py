@@ -1,0 +1,45 @@
+"""For orchestrators and scrapers."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from app.documentation import problems
+from app.errors import NotReadyError, problem_response
+from app.routes.dependencies import TheService
+from app.schemas import Health
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/")
+async def index(request: Request) -> dict[str, str]:
+    """Where to go."""
+    root = request.scope.get("root_path", "")
+    pages = {"documentation": "/docs", "models": "/v1/models", "health": "/readyz", "metrics": "/metrics"}
+    return {"service": "Camspector"} | {name: root + path for name, path in pages.items()}
+
+
+@router.get("/livez", response_model=Health, responses=problems(NotReadyError))
+async def livez(request: Request, service: TheService) -> Response:
+    """Whether the process and its engine run. Where they don't, restart it."""
+    return _health(request, "live", service.dead())
+
+
+@router.get("/readyz", response_model=Health, responses=problems(NotReadyError))
+@router.get("/healthz", response_model=Health, responses=problems(NotReadyError))
+async def readyz(request: Request, service: TheService) -> Response:
+    """Whether every model is loaded and self-tested, and the process isn't about to stop. /healthz is the same."""
+    return _health(request, "ready", service.unready())
+
+
+@router.get("/metrics")
+async def metrics(service: TheService) -> Response:
+    """Prometheus metrics."""
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _health(request: Request, status: str, reasons: list[str]) -> Response:
+    if reasons:
+        return problem_response(request, NotReadyError("; ".join(reasons)))
+    return Response(Health(status=status).model_dump_json(), media_type="application/json")

@@ -1,0 +1,23 @@
+"""What is loaded."""
+
+from fastapi import APIRouter
+
+from app.documentation import problems
+from app.errors import NotReadyError
+from app.routes.dependencies import TheService
+from app.schemas import ModelInfo, ModelList
+from model.errors import UnknownModelError
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/v1/models")
+async def list_models(service: TheService) -> ModelList:
+    """Every model of the store with its loaded and its refused versions."""
+    return ModelList.of(service.registry.catalogue, service.settings.defect_rate)
+
+
+@router.get("/v1/models/{model}", responses=problems(UnknownModelError, NotReadyError))
+async def show_model(model: str, service: TheService) -> ModelInfo:
+    """One model: its versions, input size, thresholds, share of defects and measured figures."""
+    return ModelInfo.of(model, service.registry.catalogue.model(model), service.settings.defect_rate.get(model))

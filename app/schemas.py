@@ -1,0 +1,181 @@
+"""The replies' forms, for FastAPI and its documentation."""
+
+import base64
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.catalogue import Catalogue, Loaded, Model
+from app.inspection import Inspection
+from model.manifest import Figures
+from model.regions import Region
+from model.verdict import Decision, Label, Thresholds
+
+
+class ImageSize(BaseModel):
+    """Of the picture that was sent, turned upright, in pixels."""
+
+    width: int
+    height: int
+
+
+class Timing(BaseModel):
+    """Milliseconds that each step took; predict is the network, for the whole batch that the image went in."""
+
+    decode: float
+    queue: float
+    predict: float
+    render: float
+
+
+class Prediction(BaseModel):
+    """The verdict on one image."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "label": "anomaly",
+                    "probability": 0.97,
+                    "heatmap": "iVBORw0KGgo…",
+                    "decision": "reject",
+                    "log_odds": 3.48,
+                    "thresholds": {"review": 0.3, "label": 0.42, "reject": 0.6},
+                    "model": "capsule",
+                    "model_version": 3,
+                    "inference_id": "0f9c4c5e6b5d4f0c8d5a7a6f0b1e2d3c",
+                    "image": {"width": 1000, "height": 1000},
+                    "regions": [
+                        {
+                            "box": {"left": 312, "top": 500, "width": 62, "height": 125},
+                            "area_percent": 0.6,
+                            "score": 0.93,
+                        }
+                    ],
+                    "timing_ms": {"decode": 9.1, "queue": 0.2, "predict": 80.4, "render": 1.3},
+                }
+            ]
+        }
+    )
+
+    label: Label
+    probability: float = Field(description="**Of anomaly, always**, whatever the label says.")
+    heatmap: str | None = Field(
+        description="Base64 PNG: gray (round(255·value), input size) or overlay; null for none."
+    )
+    decision: Decision = Field(
+        description="What a line acts on: accept below thresholds.review, reject from .reject on."
+    )
+    log_odds: float = Field(description="After calibration: its sigmoid is the probability.")
+    thresholds: Thresholds
+    model: str
+    model_version: int
+    inference_id: str = Field(description="New for every verdict.")
+    image: ImageSize
+    regions: list[Region] = Field(description="One box per defect, in pixels of the image that was sent; best first.")
+    timing_ms: Timing
+
+    @staticmethod
+    def of(inspection: Inspection, inference_id: str) -> "Prediction":
+        loaded, verdict = inspection.loaded, inspection.verdict
+        return Prediction(
+            label=verdict.label,
+            probability=verdict.probability,
+            heatmap=base64.b64encode(inspection.picture).decode() if inspection.picture else None,
+            decision=verdict.decision,
+            log_odds=verdict.log_odds,
+            thresholds=loaded.detector.variant.thresholds,
+            model=loaded.model,
+            model_version=loaded.version,
+            inference_id=inference_id,
+            image=ImageSize(width=inspection.width, height=inspection.height),
+            regions=inspection.regions,
+            timing_ms=Timing(
+                decode=_ms(inspection.decode_seconds),
+                queue=_ms(inspection.queue_seconds),
+                predict=_ms(inspection.predict_seconds),
+                render=_ms(inspection.render_seconds),
+            ),
+        )
+
+
+class VersionInfo(BaseModel):
+    """A loaded version."""
+
+    version: int
+    created: str
+    input_size: int = Field(description="Side in pixels of the square that every image is resized to.")
+    engine: str
+    variant: str = Field(description="Numeric form of the network that serves.")
+    device: str
+    thresholds: Thresholds
+    data_defect_share: float = Field(description="Share of anomalies in the training data.")
+    defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
+    defect_rate_source: str = Field(description="settings, or training data where the settings name none.")
+    figures: Figures | None = Field(description="What training measured on images unseen by the measured model.")
+
+    @staticmethod
+    def of(loaded: Loaded, configured_rate: float | None) -> "VersionInfo":
+        detector = loaded.detector
+        share = detector.manifest.data.defect_share
+        return VersionInfo(
+            version=loaded.version,
+            created=detector.manifest.created,
+            input_size=detector.input_size,
+            engine=detector.engine.name,
+            variant=detector.variant.name,
+            device=detector.engine.device,
+            thresholds=detector.variant.thresholds,
+            data_defect_share=share,
+            defect_rate=share if configured_rate is None else configured_rate,
+            defect_rate_source="training data" if configured_rate is None else "settings",
+            figures=detector.variant.figures or detector.manifest.figures,
+        )
+
+
+class RefusedVersion(BaseModel):
+    """A version of the store that can't be used, and why."""
+
+    version: int
+    reason: str
+
+
+class ModelInfo(BaseModel):
+    """One model of the store."""
+
+    name: str
+    serving: int | None = Field(description="The version that answers where none is named: the newest loaded.")
+    versions: list[VersionInfo] = Field(description="The loaded versions, newest first.")
+    refused: list[RefusedVersion]
+    stored: list[int] = Field(description="Every version that the store holds.")
+
+    @staticmethod
+    def of(name: str, model: Model, configured_rate: float | None) -> "ModelInfo":
+        return ModelInfo(
+            name=name,
+            serving=model.serving.version if model.serving else None,
+            versions=[VersionInfo.of(model.loaded[number], configured_rate) for number in sorted(model.loaded)[::-1]],
+            refused=[RefusedVersion(version=number, reason=why) for number, why in sorted(model.refused.items())],
+            stored=list(model.stored),
+        )
+
+
+class ModelList(BaseModel):
+    """Every model of the store."""
+
+    models: list[ModelInfo]
+
+    @staticmethod
+    def of(catalogue: Catalogue, configured_rates: dict[str, float]) -> "ModelList":
+        return ModelList(
+            models=[ModelInfo.of(name, model, configured_rates.get(name)) for name, model in catalogue.models.items()]
+        )
+
+
+class Health(BaseModel):
+    """Said when all is well; otherwise there is a problem with the reasons."""
+
+    status: str
+
+
+def _ms(seconds: float) -> float:
+    return round(1000.0 * seconds, 1)

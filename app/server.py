@@ -1,0 +1,68 @@
+"""uvicorn, stopping as an orchestrator expects."""
+
+import logging
+import signal
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+
+from app.application import create_app
+from app.service import Service
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a gateway keeps an idle connection (nginx: 60 s), so that it is never the service that closes first."""
+
+
+class Server(uvicorn.Server):
+    """SIGTERM: not ready at once, sockets open for the grace period, then finish what is in flight and exit 0.
+
+    SIGINT: the same without grace. A second signal: exit now. (uvicorn alone closes at once and dies of the signal.)
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._exit_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        log.info("listening on %s, documentation at %s/docs, models from %s", url, url, self._service.settings.store)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._service.draining:
+            self.should_exit = self.force_exit = True
+            return
+        self._service.draining = True
+        grace = self._service.settings.drain_seconds if sig == signal.SIGTERM else 0.0
+        self._exit_at = time.monotonic() + grace
+        log.info("stopping: not ready any more; closing in %g s", grace)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._exit_at is not None and time.monotonic() >= self._exit_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(settings: Settings) -> None:
+    """Run until a signal."""
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        root_path=settings.root_path,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    Server(config, app.state.service).run()

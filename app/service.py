@@ -1,0 +1,54 @@
+"""The parts of a running service, made from its settings, started and stopped together."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from app.engine_queue import EngineQueue
+from app.inspection import Inspector
+from app.lane import Lane
+from app.metrics import Metrics
+from app.registry import Registry
+from app.settings import Settings
+
+STOP_SECONDS: Final = 10.0
+"""For threads to come out of the engine: torn down inside it, the process could crash instead of ending."""
+
+
+class Service:
+    """Everything that requests share. `draining` is set when the process is told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.registry = Registry(settings)
+        self.queue = EngineQueue(settings.queue_size, self.metrics)
+        self.lanes = [Lane(self.queue, settings.max_batch, self.metrics)]
+        self.workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker")
+        self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.metrics)
+        self.draining = False
+
+    def start(self) -> None:
+        self.registry.start()
+        for lane in self.lanes:
+            lane.start()
+
+    def stop(self) -> None:
+        """For when the last request is answered, or cut off."""
+        self.registry.stop()
+        self.queue.close()
+        self.workers.shutdown(wait=False, cancel_futures=True)
+        for thread in (*self.lanes, self.registry.thread):
+            thread.join(STOP_SECONDS)
+
+    def dead(self) -> list[str]:
+        """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""
+        threads = {"the registry's thread": self.registry.thread.is_alive()} | {
+            f"engine lane {number}": lane.is_alive() for number, lane in enumerate(self.lanes, 1)
+        }
+        return [f"{name} has stopped" for name, alive in threads.items() if not alive]
+
+    def unready(self) -> list[str]:
+        """Why no new requests should be sent here, in words. Empty: the service is ready."""
+        draining = ["the service is shutting down"] if self.draining else []
+        return self.dead() + draining + self.registry.catalogue.waiting(self.registry.required)

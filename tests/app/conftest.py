@@ -1,0 +1,157 @@
+"""The real application over a small real store, and one whose engine the test holds in its hand."""
+
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from numpy.typing import NDArray
+
+from app.application import create_app
+from app.catalogue import Catalogue, Loaded, Model
+from app.service import Service
+from app.settings import Settings
+from model.artifact import read_artifact
+from model.detector import Detector
+from tests.app.process import PATIENCE, Server, served
+from tests.artifacts import publish
+from tests.pictures import encoded
+
+
+@pytest.fixture(autouse=True)
+def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("CAMSPECTOR_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gadget 1; widget 1 and 2, which judge differently."""
+    root = tmp_path_factory.mktemp("store")
+    publish(root, "widget", slope=10.0)
+    publish(root, "widget", slope=5.0)
+    publish(root, "gadget", slope=1.0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def capsule_store(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """widget again, alone and under the name that the documentation uses."""
+    root = tmp_path_factory.mktemp("capsule_store")
+    (root / "capsule").symlink_to(store / "widget")
+    return root
+
+
+@pytest.fixture(scope="session")
+def server(capsule_store: Path) -> Iterator[Server]:
+    """A real process, which must also end well."""
+    with served(capsule_store, "--deadline-ms", "60000") as server:
+        server.wait_until_ready()
+        server.wait_until_loaded("capsule", 1)
+        yield server
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE) == 0
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """The application between startup and shutdown, and a client of it."""
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://camspector") as client,
+    ):
+        yield client
+
+
+async def until(condition: object) -> None:
+    """Wait for a callable to become true."""
+    assert callable(condition)
+    with anyio.fail_after(20):
+        while not condition():
+            await anyio.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+async def client(anyio_backend: str, store: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Of the real application with every model loaded; `widget` is the default."""
+    app = create_app(Settings(store=store, device="cpu", default_model="widget", deadline_ms=60_000))
+    async with running(app) as client:
+        await until(lambda: not app.state.service.unready())
+        yield client
+
+
+@dataclass
+class FakeEngine:
+    """Stands in for a network at the engine's seam: says how bright each image is, when it is let."""
+
+    error: Exception | None = None
+    batches: list[list[int]] = field(default_factory=list)
+    """The mean brightness of each image of each batch."""
+    gate: threading.Event = field(default_factory=threading.Event)
+    name: str = "fake"
+    device: str = "cpu"
+
+    def evidence(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        brightness = pixels.mean(axis=(1, 2, 3))
+        self.batches.append([round(mean) for mean in brightness])
+        assert self.gate.wait(20)
+        if self.error is not None:
+            raise self.error
+        return np.repeat(np.float32(brightness / 255 - 0.5), 16).reshape(-1, 4, 4)
+
+
+@dataclass
+class Bench:
+    """A service whose models `widget` and `gadget` run on fake engines; their gates are closed."""
+
+    client: httpx.AsyncClient
+    service: Service
+    widget: FakeEngine
+    gadget: FakeEngine
+
+    async def predict(self, brightness: int = 128, model: str = "widget", **headers: str) -> httpx.Response:
+        content = encoded(brightness=brightness)
+        return await self.client.post(f"/v1/models/{model}/predict", content=content, headers=headers)
+
+    def waiting(self) -> int:
+        """Images in the queue, not those that an engine has."""
+        (depth,) = self.service.metrics.queue_depth.collect()
+        return int(depth.samples[0].value)
+
+
+def fake_detector(store: Path, engine: FakeEngine) -> Detector:
+    manifest = read_artifact(store / "widget" / "1").manifest
+    return Detector(manifest, manifest.variant("float32"), engine, 0.0)
+
+
+@pytest.fixture
+async def bench(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterator[Bench]:
+    """With 4 places, batches of 3 at most, and a deadline that no test waits for."""
+    settings = Settings(store=tmp_path, device="cpu", queue_size=4, max_batch=3, deadline_ms=60_000)
+    app = create_app(settings)
+    service: Service = app.state.service
+    widget, gadget = FakeEngine(), FakeEngine()
+    engines = {"gadget": gadget, "widget": widget}
+    async with running(app) as client:
+        service.registry.catalogue = Catalogue(
+            {
+                name: Model(stored=(1,), loaded={1: Loaded(name, 1, fake_detector(store, engine))})
+                for name, engine in engines.items()
+            }
+        )
+        yield Bench(client, service, widget, gadget)
+        widget.gate.set()
+        gadget.gate.set()

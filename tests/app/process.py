@@ -1,0 +1,73 @@
+"""`python -m app serve` in a process of its own."""
+
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running process and its address."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def wait_until_ready(self) -> None:
+        self._wait_until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
+
+    def wait_until_loaded(self, model: str, version: int) -> None:
+        """The older versions come after the newest."""
+        self._wait_until(
+            lambda: (
+                version in [each["version"] for each in httpx.get(f"{self.url}/v1/models/{model}").json()["versions"]]
+            )
+        )
+
+    def wait_until_closed(self) -> None:
+        """Until the socket takes no more connections."""
+        self._wait_until(lambda: not self._answers())
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/livez").is_success
+        except httpx.ConnectError:
+            return False
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        give_up = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+
+
+@contextmanager
+def served(store: Path, *flags: str) -> Iterator[Server]:
+    """A server that can't write a single byte to any file: neither a spooled upload nor anything else."""
+    command = [sys.executable, "-m", "app", "serve", "--store", str(store), "--port", "0", "--device", "cpu", *flags]
+    process = subprocess.Popen(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    reader = threading.Thread(target=process.stderr.read, daemon=True)  # so that the pipe never fills
+    try:
+        found = re.search(r"listening on (http://\S+),", process.stderr.readline())
+        assert found, process.stderr.read()
+        reader.start()
+        yield Server(process, found[1])
+    finally:
+        process.kill()
+        process.wait()
+        if reader.ident:
+            reader.join()
+        process.stderr.close()

@@ -1,0 +1,79 @@
+"""The documentation says what the service does: its commands are run, its replies and tables compared."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.requests import ClientDisconnect
+
+from app.errors import TABLE
+from app.metrics import Metrics
+from tests.app.process import ROOT, Server
+from tests.pictures import encoded
+
+API = (ROOT / "docs" / "api.md").read_text()
+EXAMPLES = re.findall(r"```sh\n(.+?)```(?:\n\n```json\n(.+?)```)?", API, re.DOTALL)
+
+
+@pytest.mark.parametrize(("command", "reply"), EXAMPLES)
+def test_example(server: Server, tmp_path: Path, command: str, reply: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(encoded("JPEG", seed=6))
+    command = command.replace("localhost:8000", server.url.removeprefix("http://")).replace("curl", "curl -sS")
+    run = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True)
+    if reply:
+        assert shape(json.loads(run.stdout)) == shape(json.loads(reply))
+    elif "-o overlay.png" in command:
+        assert (tmp_path / "overlay.png").read_bytes().startswith(b"\x89PNG")
+    else:
+        assert json.loads(run.stdout)["model"] == "capsule"
+
+
+def shape(value: object) -> object:
+    """The names and kinds of a reply's members, without their values; of a list's members, the first."""
+    if isinstance(value, dict):
+        if value.keys() >= {"wrong", "images"} or "good" in value:
+            return "by kind"
+        return {name: shape(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [shape(member) for member in value[:1]]
+    return "number" if isinstance(value, int | float) else type(value)
+
+
+def test_table_of_errors() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", API, re.MULTILINE)
+    assert rows == [(str(problem.status), problem.error) for problem in TABLE.values()]
+
+
+def test_table_of_metrics() -> None:
+    documented = set(re.findall(r"`(\w+)`", API[API.index("| metric | of what |") :]))
+    made = {family.name for family in Metrics().registry.collect() if not family.name.startswith("process_")}
+    assert {name.removesuffix("_total") for name in documented} - {"error"} == made
+
+
+def test_example_program(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded())
+    (tmp_path / "b.txt").write_text("hello")
+    command = [sys.executable, "examples/inspect_folder.py", str(tmp_path), f"{server.url}/predict"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.fullmatch(
+        r"a\.png: (accept|review|reject) \(probability of a defect \d\.\d{3}\)\nb\.txt: unsupported-format: .+\n",
+        run.stdout,
+    )
+
+
+@pytest.mark.anyio
+async def test_openapi(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    statuses = {str(problem.status) for error, problem in TABLE.items() if error is not ClientDisconnect}
+    predicts = [path["post"] for address, path in document["paths"].items() if address.endswith("/predict")]
+    assert len(predicts) == 3
+    for operation in predicts:
+        assert operation["responses"].keys() == {"200", "default"} | statuses
+        assert operation["responses"]["200"]["content"].keys() == {"application/json", "image/png"}
+        assert operation["requestBody"]["content"].keys() >= {"multipart/form-data", "application/json", "image/jpeg"}
+    assert "HTTPValidationError" not in json.dumps(document)
+    assert "**`probability` is always that of *anomaly*.**" in document["info"]["description"]

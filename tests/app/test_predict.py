@@ -1,0 +1,138 @@
+"""The contract of the three predict routes, over the real application and a real engine."""
+
+import base64
+import io
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.detector import load_detector
+from model.image import decode
+from model.verdict import sigmoid
+from tests.pictures import encoded, five_megabytes
+
+pytestmark = pytest.mark.anyio
+
+MEMBERS = {
+    "label", "probability", "heatmap", "decision", "log_odds", "thresholds", "model", "model_version", "inference_id",
+    "image", "regions", "timing_ms",
+}  # fmt: skip
+
+
+async def test_reply_is_the_detectors_verdict(client: httpx.AsyncClient, store: Path) -> None:
+    data = encoded("JPEG", size=200)
+    reply = (await client.post("/v1/models/widget/predict", content=data)).json()
+    detector = load_detector(store / "widget" / "2", "cpu")
+    evidence = detector.engine.evidence(np.stack([detector.squash(decode(data))]))[0]
+    verdict = detector.verdict(evidence)
+    assert reply.keys() == MEMBERS
+    assert reply["probability"] == pytest.approx(verdict.probability, abs=1e-5)
+    assert reply["probability"] == pytest.approx(sigmoid(reply["log_odds"]))
+    assert (reply["label"], reply["decision"]) == (verdict.label, verdict.decision)
+    assert reply["thresholds"] == {"review": 0.3, "label": 0.42, "reject": 0.6}
+    assert (reply["model"], reply["model_version"]) == ("widget", 2)
+    assert reply["image"] == {"width": 200, "height": 200}
+    assert reply["timing_ms"].keys() == {"decode", "queue", "predict", "render"}
+    heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))), dtype=np.int16)
+    assert np.abs(heatmap - np.rint(255 * detector.picture(evidence))).max() <= 1
+    expected = detector.regions(detector.picture(evidence), 200, 200)
+    assert len(reply["regions"]) == len(expected)
+    for region, found in zip(expected, reply["regions"], strict=True):
+        assert found["box"].keys() == {"left", "top", "width", "height"}
+        assert found["score"] == pytest.approx(region.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WebP"])
+async def test_three_forms_of_upload_agree(client: httpx.AsyncClient, form: str) -> None:
+    data = encoded(form)
+    forms: list[dict[str, object]] = [
+        {"files": {"file": ("part.jpg", data, "image/jpeg")}},
+        {"data": {"other": "1"}, "files": {"file": ("part", data)}},
+        {"content": data, "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+        {"content": data, "headers": {"Content-Type": "application/json"}},
+        {"content": data, "headers": {"Content-Type": "multipart/form-data"}},
+        {"content": data},
+        {"json": {"image": {"b64": base64.b64encode(data).decode()}}},
+    ]
+    replies = [await client.post("/predict", **form) for form in forms]  # type: ignore[arg-type]
+    assert {reply.status_code for reply in replies} == {200}
+    assert len({reply.json()["probability"] for reply in replies}) == 1
+
+
+async def test_json_is_understood_under_curls_own_content_type(client: httpx.AsyncClient) -> None:
+    body = b'{"image": {"b64": "%s"}}' % base64.b64encode(encoded())
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await client.post("/predict", content=body, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "version"),
+    [
+        ("/predict", "widget", 2),
+        ("/v1/models/gadget/predict", "gadget", 1),
+        ("/v1/models/widget/predict", "widget", 2),
+        ("/v1/models/widget/versions/1/predict", "widget", 1),
+    ],
+)
+async def test_model_and_version(client: httpx.AsyncClient, path: str, model: str, version: int) -> None:
+    reply = (await client.post(path, content=encoded())).json()
+    assert (reply["model"], reply["model_version"]) == (model, version)
+
+
+async def test_versions_judge_differently(client: httpx.AsyncClient) -> None:
+    log_odds = [
+        (await client.post(f"/v1/models/widget/versions/{version}/predict", content=encoded())).json()["log_odds"]
+        for version in (1, 2)
+    ]
+    assert log_odds[0] == pytest.approx(2 * log_odds[1])
+
+
+async def test_every_verdict_has_its_own_id(client: httpx.AsyncClient) -> None:
+    replies = [await client.post("/predict", content=encoded()) for _ in range(2)]
+    assert len({reply.json()["inference_id"] for reply in replies}) == 2
+
+
+@pytest.mark.parametrize(("heatmap", "size", "mode"), [("gray", 64, "L"), ("overlay", 96, "RGB")])
+async def test_heatmap(client: httpx.AsyncClient, heatmap: str, size: int, mode: str) -> None:
+    reply = (await client.post(f"/predict?heatmap={heatmap}", content=encoded())).json()
+    picture = Image.open(io.BytesIO(base64.b64decode(reply["heatmap"])))
+    assert (picture.format, picture.size, picture.mode) == ("PNG", (size, size), mode)
+
+
+async def test_no_heatmap(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/predict?heatmap=none", content=encoded())).json()["heatmap"] is None
+
+
+async def test_png_instead_of_json(client: httpx.AsyncClient) -> None:
+    reply = await client.post("/predict", content=encoded(), headers={"Accept": "image/png"})
+    verdict = (await client.post("/predict", content=encoded())).json()
+    assert reply.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(reply.content)).size == (96, 96)
+    assert reply.headers["x-camspector-label"] == verdict["label"]
+    assert reply.headers["x-camspector-decision"] == verdict["decision"]
+    assert float(reply.headers["x-camspector-probability"]) == pytest.approx(verdict["probability"], rel=1e-4)
+
+
+async def test_sixteen_bit_gray(client: httpx.AsyncClient) -> None:
+    """An overlay on it too."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)).save(buffer, "PNG")
+    assert (await client.post("/predict?heatmap=overlay", content=buffer.getvalue())).status_code == 200
+
+
+async def test_size_is_that_of_the_upright_picture(client: httpx.AsyncClient) -> None:
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90°
+    Image.new("RGB", (60, 40)).save(buffer, "JPEG", exif=exif)
+    reply = (await client.post("/predict", content=buffer.getvalue())).json()
+    assert reply["image"] == {"width": 40, "height": 60}
+
+
+async def test_upload_needs_no_temporary_directory(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    for form in ({"files": {"file": five_megabytes()}}, {"content": five_megabytes()}):
+        assert (await client.post("/predict", **form)).status_code == 200

@@ -1,0 +1,163 @@
+"""What is loaded as the store changes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.registry import Registry
+from app.settings import Settings
+
+LoadedVersions = dict[str, list[int]]
+
+
+@pytest.fixture
+def shelf(store: Path, tmp_path: Path) -> Path:
+    """An own store with widget 1 in it, as links to the shared one."""
+    put(store, tmp_path / "shelf", "widget", 1)
+    return tmp_path / "shelf"
+
+
+def put(store: Path, shelf: Path, model: str, version: int) -> Path:
+    """A copy of widget 1 under another name; weights are linked, the manifest is copied."""
+    target = shelf / model / str(version)
+    shutil.copytree(
+        store / "widget" / "1",
+        target,
+        copy_function=lambda source, copy: (
+            shutil.copy(source, copy) if source.endswith(".json") else Path(copy).hardlink_to(source)
+        ),
+    )
+    return target
+
+
+def breaking(version: Path) -> Path:
+    manifest = json.loads((version / "manifest.json").read_text())
+    manifest["variants"][0]["golden"]["log_odds"]["golden/0.png"] += 1
+    (version / "manifest.json").write_text(json.dumps(manifest))
+    return version
+
+
+def registry(shelf: Path, **settings: object) -> Registry:
+    return Registry(Settings(store=shelf, device="cpu", **settings))  # type: ignore[arg-type]
+
+
+def loaded(registry: Registry) -> LoadedVersions:
+    return {name: sorted(model.loaded) for name, model in registry.catalogue.models.items()}
+
+
+def unready(registry: Registry) -> list[str]:
+    return registry.catalogue.waiting(registry.required)
+
+
+def test_missing_store_is_waited_for(store: Path, tmp_path: Path) -> None:
+    held = registry(tmp_path / "later")
+    held.look("cpu")
+    assert unready(held) == ["no model is loaded yet: the store is empty, or has not been read"]
+    put(store, tmp_path / "later", "widget", 1)
+    held.look("cpu")
+    assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
+
+
+def test_newest_versions_stay_loaded(store: Path, shelf: Path) -> None:
+    held = registry(shelf, versions_kept=2)
+    held.look("cpu")
+    first = held.catalogue.find("widget")
+    for version in (2, 3):
+        put(store, shelf, "widget", version)
+    held.look("cpu")
+    assert loaded(held) == {"widget": [2, 3]}
+    assert held.catalogue.find("widget").version == 3
+    assert first.version == 1  # whoever has it keeps it
+    assert held.catalogue.models["widget"].stored == (1, 2, 3)
+
+
+def test_what_is_loaded_is_not_loaded_again(shelf: Path) -> None:
+    held = registry(shelf)
+    held.look("cpu")
+    before = held.catalogue.find("widget").detector
+    held.look("cpu")
+    assert held.catalogue.find("widget").detector is before
+
+
+def test_broken_version_is_named_once_and_replaces_nothing(
+    store: Path, shelf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = registry(shelf, versions_kept=1)
+    held.look("cpu")
+    breaking(put(store, shelf, "widget", 2))
+    held.look("cpu")
+    held.look("cpu")
+    assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
+    assert "gives golden/0.png log-odds of" in held.catalogue.models["widget"].refused[2]
+    assert len([record for record in caplog.records if "widget version 2 is refused" in record.message]) == 1
+
+
+def test_refused_version_is_tried_again_when_its_files_change(store: Path, shelf: Path) -> None:
+    broken = breaking(put(store, shelf, "widget", 2))
+    held = registry(shelf)
+    held.look("cpu")
+    assert loaded(held) == {"widget": [1]}
+    shutil.copy(store / "widget" / "1" / "manifest.json", broken)
+    held.look("cpu")
+    assert loaded(held) == {"widget": [1, 2]}
+    assert held.catalogue.models["widget"].refused == {}
+
+
+def test_refused_version_that_is_removed_is_forgotten(store: Path, shelf: Path) -> None:
+    broken = breaking(put(store, shelf, "widget", 2))
+    held = registry(shelf)
+    held.look("cpu")
+    shutil.rmtree(broken)
+    held.look("cpu")
+    assert held.catalogue.models["widget"].refused == {}
+
+
+def test_unready_names_the_model_that_is_broken_from_the_start(store: Path, shelf: Path) -> None:
+    breaking(put(store, shelf, "gadget", 1))
+    held = registry(shelf)
+    held.look("cpu")
+    assert loaded(held) == {"gadget": [], "widget": [1]}
+    (reason,) = unready(held)
+    assert "model 'gadget' has no loaded version: " in reason
+    assert "golden/0.png" in reason
+
+
+def test_broken_model_that_comes_later_leaves_the_service_ready(store: Path, shelf: Path) -> None:
+    held = registry(shelf)
+    held.look("cpu")
+    breaking(put(store, shelf, "gadget", 1))
+    held.look("cpu")
+    assert unready(held) == []
+
+
+def test_default_model_is_required(shelf: Path) -> None:
+    held = registry(shelf, default_model="gadget")
+    held.look("cpu")
+    assert unready(held) == ["model 'gadget' has no loaded version yet"]
+
+
+def test_removing_the_newest_version_rolls_back(store: Path, shelf: Path) -> None:
+    newest = put(store, shelf, "widget", 2)
+    held = registry(shelf)
+    held.look("cpu")
+    shutil.rmtree(newest)
+    held.look("cpu")
+    assert loaded(held) == {"widget": [1]}
+
+
+def test_serving_goes_on_without_the_store(shelf: Path) -> None:
+    held = registry(shelf)
+    held.look("cpu")
+    shutil.rmtree(shelf)
+    held.look("cpu")
+    shelf.write_text("not a folder")
+    held.look("cpu")
+    assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
+
+
+def test_defect_rate_of_the_line_shifts_the_log_odds(shelf: Path) -> None:
+    held = registry(shelf, defect_rate={"widget": 0.01})
+    held.look("cpu")
+    assert held.catalogue.find("widget").detector.shift == pytest.approx(-4.595 + 0.693, abs=1e-3)

@@ -1,0 +1,99 @@
+"""Settings: where they come from, what is refused, and that every one is documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_core import PydanticUndefined
+
+from app.__main__ import main
+from app.settings import ConfigurationError, Settings, read_settings
+
+TABLE = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
+
+
+def test_flags_win_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMSPECTOR_STORE", "/models")
+    monkeypatch.setenv("CAMSPECTOR_PORT", "9000")
+    monkeypatch.setenv("CAMSPECTOR_MAX_BATCH", "4")
+    monkeypatch.setenv("CAMSPECTOR_DEFECT_RATE", '{"capsule": 0.02}')
+    settings = read_settings(["--port", "9001"])
+    assert (settings.store, settings.port, settings.max_batch) == (Path("/models"), 9001, 4)
+    assert settings.defect_rate == {"capsule": 0.02}
+
+
+def test_defect_rates_by_flag() -> None:
+    settings = read_settings(["--store", "x", "--defect-rate", "capsule=0.02", "--defect-rate", "grid=0.1"])
+    assert settings.defect_rate == {"capsule": 0.02, "grid": 0.1}
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings(store=Path("x")).port = 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ([], r"--store \(or CAMSPECTOR_STORE\): Field required"),
+        (["--store", "x", "--port", "many"], r"--port \(or CAMSPECTOR_PORT\): .*integer"),
+        (["--store", "x", "--port", "65536"], r"--port .*65535"),
+        (["--store", "x", "--max-bytes", "0"], r"--max-bytes .*greater than or equal to 1"),
+        (["--store", "x", "--device", "tpu"], r"--device .*'auto', 'cpu' or 'cuda'"),
+        (["--store", "x", "--defect-rate", "capsule=1.5"], r"--defect-rate .*less than 1"),
+        (["--store", "x", "--root-path", "inspection/"], r"--root-path "),
+    ],
+)
+def test_bad_values_are_named(flags: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        read_settings(flags)
+    assert main(["serve", *flags]) == 2
+    assert re.search(reason, capsys.readouterr().err)
+
+
+def test_bad_json_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMSPECTOR_DEFECT_RATE", "{")
+    with pytest.raises(ConfigurationError, match="defect_rate"):
+        read_settings(["--store", "x"])
+
+
+@pytest.mark.parametrize("flags", [["--nonsense"], ["--store", "x", "--por", "1"], ["--store", "x", "stray"]])
+def test_unknown_flags(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["serve", *flags])
+    assert exit_.value.code == 2
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["--store", "x"]])
+def test_unknown_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "usage: python -m app serve --store DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"]])
+def test_help_names_every_setting(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 0
+    output = " ".join(capsys.readouterr().out.split())
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in output
+        assert field.description
+        assert field.description in output
+
+
+def test_the_table_in_the_documentation_is_complete() -> None:
+    """docs/configuration.md says of every setting what the code says."""
+    rows = [line for line in TABLE.read_text().splitlines() if line.startswith("| `--")]
+    assert rows == [
+        f"| `--{name.replace('_', '-')}` | `CAMSPECTOR_{name.upper()}` | {said(field.default)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def said(value: object) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    return f"`{value}`" if value not in (None, "", {}) else "none"

@@ -1,0 +1,101 @@
+"""A real artifact without training: VGG-16 with seeded random weights, a small input and true golden outputs."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.artifact import WEIGHTS, write_artifact
+from model.engines.pytorch import TorchEngine
+from model.evidence import PictureScale, Pooling
+from model.manifest import Data, Estimate, Figures, Golden, KindErrors, Manifest, Preprocessing, Variant
+from model.network import VGG16CAM
+from model.store import Store
+from model.verdict import Calibration, Thresholds
+from model.weights import tensor_shapes, trunk_digest, write_weights
+
+INPUT_SIZE: Final = 64
+
+
+def publish(root: Path, model: str = "widget", *, seed: int = 1, slope: float = 10.0) -> Path:
+    """Publish the next version of `model` in the store `root`. Different seeds or slopes judge differently."""
+    weights = random_weights(seed)
+    images = {f"golden/{name}.png": picture(name) for name in range(3)}
+
+    def fill(path: Path) -> None:
+        write_weights(path / WEIGHTS, weights)
+        engine = TorchEngine(path / WEIGHTS, "float32", "cpu")
+        maps = engine.evidence(np.stack(list(images.values())))
+        log_odds = dict(zip(images, (float(pooled) for pooled in Pooling()(maps)), strict=True))
+        write_artifact(path, _manifest(weights, log_odds, slope), weights, images)
+
+    return Store(root).publish(model, fill)
+
+
+def picture(seed: int, size: int = INPUT_SIZE) -> NDArray[np.uint8]:
+    """A smooth coloured pattern with noise, uint8 size×size×3."""
+    generator = np.random.default_rng(seed)
+    waves = np.linspace(0, 6 + 3 * seed, size)
+    smooth = 100 + 60 * np.sin(waves)[:, None, None] * np.cos(waves)[None, :, None] * np.array([1.0, 0.5, -1.0])
+    return np.asarray(np.clip(smooth + generator.normal(0, 20, (size, size, 3)), 0, 255), np.uint8)
+
+
+@cache
+def random_weights(seed: int) -> dict[str, NDArray[np.float32]]:
+    """He et al. 2015's initialisation; the dense layer is scaled so that evidence has deviation 2 around 0."""
+    generator = np.random.default_rng(seed)
+    weights = {
+        name: np.zeros(shape, np.float32)
+        if name.endswith("bias")
+        else generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        for name, shape in tensor_shapes().items()
+    }
+    network = VGG16CAM()
+    network.set_weights(weights)
+    with torch.inference_mode():
+        evidence = network(torch.from_numpy(np.stack([picture(number) for number in range(4)]))).numpy()
+    scale = np.float32(2 / evidence.std())
+    weights["dense.weight"] *= scale
+    weights["dense.bias"] = np.array([scale * evidence.mean(), 0], np.float32)
+    return weights
+
+
+def _manifest(weights: dict[str, NDArray[np.float32]], log_odds: dict[str, float], slope: float) -> Manifest:
+    figures = Figures(
+        how="drawn up for tests",
+        true_positives=9,
+        true_negatives=19,
+        false_positives=1,
+        false_negatives=1,
+        accuracy=Estimate(0.933, 0.78, 0.99),
+        balanced_accuracy=Estimate(0.925, 0.75, 0.98),
+        auroc=0.97,
+        average_precision=0.95,
+        errors_by_kind={"good": KindErrors(1, 20), "crack": KindErrors(1, 10)},
+    )
+    variant = Variant(
+        name="float32",
+        files={"torch": WEIGHTS},
+        calibration=Calibration(slope, 0.0),
+        thresholds=Thresholds(0.3, 0.42, 0.6),
+        scale=PictureScale(-2.0, 2.0),
+        golden=Golden(1e-4, log_odds),
+        figures=figures,
+    )
+    return Manifest(
+        schema=1,
+        classes=("good", "anomaly"),
+        preprocessing=Preprocessing(INPUT_SIZE, 4095),
+        pooling=Pooling(),
+        variants=[variant],
+        data=Data(hashlib.sha256(b"tests").hexdigest(), 30, {"good": 20, "crack": 10}, 1 / 3),
+        trunk_sha256=trunk_digest(weights),
+        files=dict.fromkeys([WEIGHTS, *log_odds], "0" * 64),  # write_artifact takes the digests
+        created="2026-11-23T12:00:00Z",
+        command="tests",
+        recipe={"preset": "none"},
+    )
