@@ -45,8 +45,24 @@ class Store:
         """Let `fill` write into an empty folder, then make it the model's newest version in one step.
 
         Whatever happens before the last step (an exception, Ctrl-C, a full disk) leaves the versions as they were.
-        Raises StoreError for a name that can't be one, or a store that can't be written.
+        Raises StoreError for a name or a folder that can't be, or where writing fails.
         """
+        draft = self._draft(model)
+        try:
+            fill(draft)
+            _settle(draft)
+            return self._number(draft, draft.parent)
+        except OSError as error:
+            raise StoreError(f"writing a version of {model!r} failed: {error}") from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def check_writable(self, model: str) -> None:
+        """What `publish` would say now of the name and the folder, to be heard before hours of training."""
+        self._draft(model).rmdir()
+
+    def _draft(self, model: str) -> Path:
+        """An empty folder beside the model's versions. Raises StoreError for a name or a folder that can't be."""
         if not MODEL_NAME.fullmatch(model):
             raise StoreError(
                 f"{model!r} can't be a model's name: lower-case letters, digits, '.', '_' and '-', 64 at most"
@@ -54,17 +70,9 @@ class Store:
         home = self.root / model
         try:
             home.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
+            return Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
         except OSError as error:
             raise StoreError(f"the store {self.root} can't be written: {error}") from error
-        try:
-            fill(draft)
-            _settle(draft)
-            return self._number(draft, home)
-        except OSError as error:
-            raise StoreError(f"writing a version of {model!r} failed: {error}") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
     def _number(self, draft: Path, home: Path) -> Path:
         number = max(self._numbers(home.name), default=0) + 1

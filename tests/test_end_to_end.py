@@ -110,9 +110,8 @@ def test_pictures_of_defects_are_bright_where_the_defect_is(fitted: Fitted, serv
             continue
         kind, name = Path(row["path"]).parts[-2:]
         mask = Image.open(fitted.data / "ground_truth" / kind / name.replace(".png", "_mask.png")).resize((224, 224))
-        heatmap = np.asarray(
-            Image.open(io.BytesIO(base64.b64decode(post(server, fitted.data / row["path"])["heatmap"])))
-        )
+        png = base64.b64decode(post(server, fitted.data / row["path"])["heatmap"])
+        heatmap = np.asarray(Image.open(io.BytesIO(png)))
         assert heatmap.shape == (224, 224)
         y, x = np.unravel_index(heatmap.argmax(), heatmap.shape)
         near = np.asarray(mask)[max(0, y - 32) : y + 33, max(0, x - 32) : x + 33]

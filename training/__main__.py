@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.engines.engine import choose_device
-from model.errors import CamspectorError, StoreError
-from model.store import MODEL_NAME, Store
+from model.errors import CamspectorError
+from model.store import Store
 from training.progress import Reporter
 
 if TYPE_CHECKING:  # the heavy modules are imported by the command that needs them, so that --help answers at once
@@ -42,12 +42,12 @@ def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.results import write_results
     from training.split import hold_out
 
-    if not MODEL_NAME.fullmatch(chosen.model):
-        raise StoreError(f"--model {chosen.model!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
+    store = Store(chosen.store)
     recipe, found = _read(chosen, reporter)
     split = hold_out(found.samples, recipe.held_out, recipe.seed)
+    store.check_writable(chosen.model)
     data = _prepared(chosen, recipe, found, reporter)
-    fitted = fit(data, split, recipe, Store(chosen.store), chosen.model, reporter)
+    fitted = fit(data, split, recipe, store, chosen.model, reporter)
     if chosen.json:
         write_results(chosen.json, {**summary(fitted), "seconds": reporter.seconds}, fitted.predictions)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ API = (ROOT / "docs" / "api.md").read_text()
 EXAMPLES = re.findall(r"```sh\n(.+?)```(?:\n\n```json\n(.+?)```)?", API, re.DOTALL)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 @pytest.mark.parametrize(("command", "reply"), EXAMPLES)
 def test_example(server: Server, tmp_path: Path, command: str, reply: str) -> None:
     (tmp_path / "photo.jpg").write_bytes(encoded("JPEG", seed=6))

@@ -19,7 +19,6 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     ("arguments", "message"),
     [
         (["fit", "--data", "nowhere", "--model", "m", "--store", "s"], "nowhere is not a folder"),
-        (["fit", "--data", ".", "--model", "Two Words", "--store", "s"], "--model 'Two Words': use lower-case"),
         (["crossval", "--data", "nowhere", "--preset", "best"], "no preset 'best'"),
         (["evaluate", "--data", ".", "--model", "m", "--store", "nowhere"], "no model 'm' in nowhere"),
     ],
@@ -51,3 +50,14 @@ def test_numbers_are_checked(number: str, capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit, match="2"):
         main(["crossval", "--data", ".", "--folds", number])
     assert "argument --folds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "message"), [("Two Words", "can't be a model's name"), ("spots", "can't be written")]
+)
+def test_a_store_that_can_not_take_the_model_is_said_before_training(
+    make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, message: str
+) -> None:
+    (tmp_path / "store").write_text("a file where the store should be")
+    assert main(["fit", "--data", str(make_folder()), "--model", model, "--store", str(tmp_path / "store")]) == 1
+    assert message in capsys.readouterr().err

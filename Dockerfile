@@ -1,0 +1,64 @@
+# The service alone: no training, no data, no models. docs/operations.md says how to run it.
+#
+#   docker build -t camspector .                                  what pip's own setting gives: CUDA on x86-64 Linux
+#   docker build -t camspector --build-arg TORCH_INDEX=URL .      another build of PyTorch, from the index at URL
+
+ARG PYTHON_IMAGE=python:3.12-slim
+
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+
+# The base image's pip installs into it, so that the service's own environment has none.
+RUN python3 -m venv --without-pip /opt/venv
+
+# First and on its own: it is nearly all of the image, and changes least. Without torchvision, which only training needs.
+COPY requirements/torch.txt /build/
+ARG TORCH_INDEX=""
+RUN python3 -m pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+        "$(grep '^torch==' /build/torch.txt)"
+
+COPY requirements/serve.txt /build/
+RUN python3 -m pip --python /opt/venv/bin/python install --require-hashes -r /build/serve.txt
+
+# Compiled now: the container can't write to its root file system.
+COPY app /opt/camspector/app
+COPY model /opt/camspector/model
+RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/camspector
+
+
+FROM ${PYTHON_IMAGE}
+ARG REVISION=""
+LABEL org.opencontainers.image.title="Camspector" \
+      org.opencontainers.image.description="Verdicts with a heatmap on pictures of parts, over HTTP" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT"
+
+# A fixed number, so that files on the host can be made readable for it, and Kubernetes can see that it isn't root.
+RUN groupadd --gid 10001 camspector \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin camspector
+
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/camspector /opt/camspector
+
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    CAMSPECTOR_HOST=0.0.0.0 \
+    CAMSPECTOR_STORE=/models
+WORKDIR /opt/camspector
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+
+# /livez, not /readyz: "unhealthy" must mean that a restart mends it. A container that waits with an empty store, loads a
+# large model or drains is not ready, but well. The gateway asks /readyz. (http.client, as it takes no proxy from the
+# environment; a connection refused or a timeout raises, which is exit status 1 too.)
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-c", "\
+import http.client, os, sys; \
+service = http.client.HTTPConnection('localhost', int(os.environ.get('CAMSPECTOR_PORT', 8000)), timeout=8); \
+service.request('GET', '/livez'); \
+sys.exit(service.getresponse().status != 200)"]
+
+# In exec form, the process itself gets SIGTERM. Flags after the image's name are added to it.
+ENTRYPOINT ["python", "-m", "app", "serve"]
