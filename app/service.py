@@ -1,6 +1,5 @@
 """The parts of a running service, made from its settings, started and stopped together."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -10,6 +9,7 @@ from app.lane import Lane
 from app.metrics import Metrics
 from app.registry import Registry
 from app.settings import Settings
+from model.cpus import available_cpus
 
 STOP_SECONDS: Final = 10.0
 """For threads to come out of the engine: torn down inside it, the process could crash instead of ending."""
@@ -24,7 +24,7 @@ class Service:
         self.registry = Registry(settings)
         self.queue = EngineQueue(settings.queue_size, self.metrics)
         self.lanes = [Lane(self.queue, settings.max_batch, self.metrics)]
-        self.workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker")
+        self.workers = ThreadPoolExecutor(available_cpus(), thread_name_prefix="worker")
         self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.metrics)
         self.draining = False
 

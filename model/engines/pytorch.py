@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.cpus import available_cpus
 from model.errors import DeviceMemoryError, EngineError
 from model.network import VGG16CAM
 from model.weights import read_weights
@@ -27,6 +28,8 @@ class TorchEngine:
         self.device = device
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
+        if device == "cpu":
+            torch.set_num_threads(available_cpus())
         network = VGG16CAM()
         network.set_weights(read_weights(weights))
         network.to(device=device, dtype=torch.float16 if variant == "float16" else torch.float32)
