@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """The smaller of the CPUs that the scheduler allows and the cgroup's quota (v2 cpu.max, v1 cfs), rounded up; ≥ 1."""
+    """The smaller of the CPUs that the scheduler allows and the cgroup's quota (v2, else v1), rounded up; ≥ 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroup)
     return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))

@@ -1,0 +1,116 @@
+"""Dockerfile, docker-compose.yml and what is written for operators agree with the tree and with the settings."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app.service import STOP_SECONDS
+from app.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+FILES = ["Dockerfile", ".dockerignore", "docker-compose.yml", "docs/operations.md"]
+VARIABLES = {f"CAMSPECTOR_{name.upper()}" for name in Settings.model_fields}
+HOST = r"[\w-]+(\.[\w-]+)*\.(io|org|com|dev|net)\b"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_registry_is_named(name: str) -> None:
+    """Where images and packages come from is the builder's own setting. Only the service itself has addresses."""
+    text = re.sub(r"org\.opencontainers\.\w+|https?://(localhost|127\.0\.0\.1)\b", "", (ROOT / name).read_text())
+    assert re.findall(rf"\w+://\S+|{HOST}", text) == []
+
+
+def test_base_image_is_an_argument_without_a_host() -> None:
+    assert re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.M) == ["python:3.12-slim"]
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)) == {"${PYTHON_IMAGE}"}
+
+
+def copied() -> list[str]:
+    """What the Dockerfile takes from the tree."""
+    sources = [line.split()[1:-1] for line in DOCKERFILE.splitlines() if line.startswith("COPY ")]
+    return [source for line in sources if not line[0].startswith("--from=") for source in line]
+
+
+def test_copied_files_exist_and_are_all_that_is_sent() -> None:
+    assert set(copied()) == {"app", "model", "requirements/serve.txt", "requirements/torch.txt"}
+    assert all((ROOT / source).exists() for source in copied())
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert rules == ["*", *(f"!{source}" for source in copied_in_order(rules)), "**/__pycache__"]
+
+
+def copied_in_order(rules: list[str]) -> list[str]:
+    return sorted(copied(), key=lambda source: rules.index(f"!{source}"))
+
+
+def test_torch_can_be_taken_from_its_requirements() -> None:
+    """By the Dockerfile's grep."""
+    lines = (ROOT / "requirements" / "torch.txt").read_text().splitlines()
+    assert len([line for line in lines if re.match("^torch==", line)]) == 1
+    assert "grep '^torch==' /build/torch.txt" in DOCKERFILE
+
+
+def test_version_is_the_package_s() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'org.opencontainers.image.version="{version}"' in DOCKERFILE
+
+
+def test_image_runs_the_service_as_nobody_special() -> None:
+    final = DOCKERFILE.rpartition("\nFROM ")[2].splitlines()
+    assert 'ENTRYPOINT ["python", "-m", "app", "serve"]' in final
+    assert "USER 10001:10001" in final
+    assert "STOPSIGNAL SIGTERM" in final
+    assert f"EXPOSE {Settings.model_fields['port'].default}" in final
+
+
+def test_health_check_is_valid_python(capsys: pytest.CaptureFixture[str]) -> None:
+    script = re.search(r'HEALTHCHECK .* CMD \["python", "-c", "(.*?)"\]$', DOCKERFILE.replace("\\\n", ""), re.M)
+    assert script
+    compile(script[1], "HEALTHCHECK", "exec")
+    assert "'/livez'" in script[1]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_variables_are_settings(name: str) -> None:
+    assert set(re.findall(r"CAMSPECTOR_[A-Z_]+", (ROOT / name).read_text())) <= VARIABLES
+
+
+def test_compose_hands_on_every_setting() -> None:
+    """Except what the image and the ports decide."""
+    handed_on = re.findall(r"^      - (CAMSPECTOR_\w+)$", COMPOSE, re.M)
+    assert set(handed_on) == VARIABLES - {"CAMSPECTOR_STORE", "CAMSPECTOR_HOST", "CAMSPECTOR_PORT"}
+    assert len(handed_on) == len(set(handed_on))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    read_only: true",
+        "        read_only: true",  # the store's
+        "    cap_drop: [ALL]",
+        "      - no-new-privileges:true",
+        "    restart: unless-stopped",
+        "        target: /models",
+        "      - ${ADDRESS:-127.0.0.1}:${PORT:-8000}:8000",
+    ],
+)
+def test_compose_says(line: str) -> None:
+    assert line in COMPOSE.splitlines()
+
+
+def test_compose_waits_for_the_slowest_stop() -> None:
+    """Drain, requests in flight, then the engine's lane and the registry's thread."""
+    grace = re.search(r"^    stop_grace_period: \$\{STOP_GRACE:-(\d+)s\}$", COMPOSE, re.M)
+    assert grace
+    fields = Settings.model_fields
+    assert int(grace[1]) > fields["drain_seconds"].default + fields["shutdown_seconds"].default + 2 * STOP_SECONDS
+
+
+def test_compose_is_indented_as_yaml_is() -> None:
+    """The project has no YAML parser: no tabs, steps of two."""
+    for line in COMPOSE.splitlines():
+        assert "\t" not in line
+        assert (len(line) - len(line.lstrip(" "))) % 2 == 0, line
