@@ -12,7 +12,7 @@ from model.regions import Region
 
 # Black-violet-red-yellow-white, evenly spaced in value; between them linear.
 _STOPS: Final = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float32)
-_OPACITY: Final = 0.75
+_OPACITY: Final = 0.5
 _BOX_COLOUR: Final = (0, 255, 255)
 
 
