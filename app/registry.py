@@ -26,7 +26,7 @@ class Registry:
         self._stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name="registry", daemon=True)
         self._signatures: dict[tuple[str, int], object] = {}
-        self._complaint: str | None = None
+        self._complaints: set[str] = set()
 
     def start(self) -> None:
         self.thread.start()
@@ -42,14 +42,10 @@ class Registry:
 
     def look(self, device: Device) -> None:
         """Load what is new in the store. What serves goes on serving where the store can't be read or lost a model."""
-        try:
-            stored = {name: self._store.versions(name) for name in self._store.models()}
-        except CamspectorError as error:
-            if str(error) != self._complaint:
-                log.error("%s", error)
-            self._complaint = str(error)
-            return
-        self._complaint = None
+        stored, complaints = self._read_store()
+        for complaint in complaints - self._complaints:
+            log.error("%s", complaint)
+        self._complaints = complaints
         if stored and not self.required:
             self.required = {*stored, *filter(None, [self._settings.default_model])}
         for name, versions in stored.items():
@@ -57,6 +53,19 @@ class Registry:
             self._put(name, replace(self._model(name), stored=tuple(versions), refused=refused))
         for name, versions in stored.items():
             self._load_newest(name, versions, device)
+
+    def _read_store(self) -> tuple[dict[str, list[int]], set[str]]:
+        """The versions of every model that can be read, and what is wrong with the others."""
+        stored, complaints = {}, set()
+        try:
+            for name in self._store.models():
+                try:
+                    stored[name] = self._store.versions(name)
+                except CamspectorError as error:
+                    complaints.add(str(error))
+        except CamspectorError as error:
+            complaints.add(str(error))
+        return stored, complaints
 
     def _load_newest(self, name: str, versions: list[int], device: Device) -> None:
         """Bring the newest versions in that can be loaded, then let older ones go: in-flight requests keep theirs."""
@@ -76,7 +85,7 @@ class Registry:
         refused = self._model(name).refused
         try:
             path = self._store.path(name, version)
-            signature = sorted((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in path.rglob("*"))
+            signature = sorted((str(file), file.stat().st_ctime_ns, file.stat().st_size) for file in path.rglob("*"))
             if version in refused and self._signatures.get((name, version)) == signature:
                 return None
             self._signatures[name, version] = signature

@@ -22,11 +22,14 @@ class Store:
     root: Path
 
     def models(self) -> list[str]:
-        """The names of models that have a version, sorted. A store that isn't there yet is empty."""
-        return sorted(name for name in self._folders(self.root, MODEL_NAME) if self._numbers(name))
+        """The names of models that have a version, sorted, and of folders that can't be read: `versions` says why.
+
+        A store that isn't there yet is empty. Raises StoreError where it can't be read.
+        """
+        return sorted(name for name in self._folders(self.root, MODEL_NAME) if self._may_have_versions(name))
 
     def versions(self, model: str) -> list[int]:
-        """The versions of a model, ascending. Raises UnknownModelError, naming the models that there are."""
+        """The versions of a model, ascending. Raises StoreError, or UnknownModelError that names the models."""
         numbers = self._numbers(model) if MODEL_NAME.fullmatch(model) else []
         if not numbers:
             raise UnknownModelError(
@@ -69,7 +72,10 @@ class Store:
             )
         home = self.root / model
         try:
-            home.mkdir(parents=True, exist_ok=True)
+            for folder in (self.root, home):
+                if not folder.exists():
+                    folder.mkdir(parents=True)
+                    folder.chmod(0o755)  # whatever the umask: the service may be another user
             return Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
         except OSError as error:
             raise StoreError(f"the store {self.root} can't be written: {error}") from error
@@ -88,6 +94,12 @@ class Store:
                 _sync(home)
                 return target
 
+    def _may_have_versions(self, model: str) -> bool:
+        try:
+            return bool(self._numbers(model))
+        except StoreError:
+            return True
+
     def _numbers(self, model: str) -> list[int]:
         return sorted(int(name) for name in self._folders(self.root / model, _VERSION))
 
@@ -97,7 +109,7 @@ class Store:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise StoreError(f"the store can't be read: {error}") from error
+            raise StoreError(f"{parent} can't be read: {error}") from error
 
 
 def _settle(folder: Path) -> None:

@@ -63,6 +63,31 @@ def test_another_user_can_read_a_version(store: Store) -> None:
         assert mode == (0o755 if path.is_dir() else 0o644)
 
 
+def test_a_careful_umask_hides_nothing_from_another_user(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        path = Store(tmp_path / "store").publish("bolt", fill)
+    finally:
+        os.umask(before)
+    for folder in (path.parent.parent, path.parent, path):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+def test_one_folder_that_can_not_be_read_hides_no_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = os.scandir
+
+    def scandir(path: Path) -> object:
+        if Path(path).name == "bolt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert store.models() == ["bolt", "nut"]
+    assert store.versions("nut") == [1]
+    with pytest.raises(StoreError, match=r"bolt can't be read: .*Permission denied"):
+        store.versions("bolt")
+
+
 def test_a_number_taken_meanwhile_is_passed_over(store: Store) -> None:
     def slow(path: Path) -> None:
         fill(path)
