@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model import manifest as manifests
-from model.errors import DigestError, ManifestError, MissingFileError, UndecodableImageError
+from model.errors import DigestError, ImageError, ManifestError
+from model.files import read_file
 from model.image import decode
 from model.manifest import Manifest
 from model.weights import Weights, write_weights
@@ -36,8 +37,8 @@ class Artifact:
         images = []
         for name in names:
             try:
-                image = decode(self.file(name).read_bytes()).convert("RGB")
-            except UndecodableImageError as error:
+                image = decode(read_file(self.file(name))).convert("RGB")
+            except ImageError as error:
                 raise ManifestError(f"{self.file(name)}: {error}") from error
             if image.size != (size, size):
                 raise ManifestError(f"{self.file(name)} is {image.size}, not {size}×{size}")
@@ -54,33 +55,27 @@ def write_artifact(path: Path, manifest: Manifest, weights: Weights, golden: Map
     for name, pixels in golden.items():
         (path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(path / name)
-    files = {name: _digest(path / name) for name in (WEIGHTS, *golden)}
+    files = {name: hashlib.sha256(read_file(path / name)).hexdigest() for name in (WEIGHTS, *golden)}
     (path / MANIFEST).write_bytes(manifests.encode(replace(manifest, files=files)))
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read a version. Raises MissingFileError, ManifestError, SchemaError or DigestError."""
+    """Read a version. Raises MissingFileError, UnreadableFileError, ManifestError, SchemaError or DigestError."""
     source = path / MANIFEST
-    try:
-        manifest = manifests.decode(source.read_bytes(), str(source))
-    except FileNotFoundError:
-        raise MissingFileError(f"{source} is missing") from None
+    manifest = manifests.decode(read_file(source), str(source))
     used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
     if unlisted := used - manifest.files.keys():
         raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
     for name, expected in manifest.files.items():
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise ManifestError(f"{source} names {name!r}, which lies outside the version")
-        if _digest(path / name) != expected:
+        if not _is_inside(name):
+            raise ManifestError(f"{source} names {name!r}, which is no file within the version")
+        if hashlib.sha256(read_file(path / name)).hexdigest() != expected:
             raise DigestError(
                 f"{path / name} is not the file that was exported: its SHA-256 differs from the manifest's"
             )
     return Artifact(path, manifest)
 
 
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise MissingFileError(f"{path} is missing") from None
+def _is_inside(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts and "\0" not in name

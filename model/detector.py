@@ -1,6 +1,7 @@
 """A loaded version, from squashed pixels' evidence to verdict, picture and regions."""
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +40,10 @@ class Detector:
         return squash(photo, self.input_size, self.manifest.preprocessing.full_scale)
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
-        """The verdict on one evidence map h×w."""
+        """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
         log_odds = self.variant.calibration(float(self.manifest.pooling(evidence)), self.shift)
+        if not math.isfinite(log_odds):
+            raise EngineError(f"the network's evidence in {self.variant.name} on {self.engine.device} is not finite")
         probability = sigmoid(log_odds)
         thresholds = self.variant.thresholds
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
@@ -55,14 +58,15 @@ class Detector:
 
 
 def load_detector(path: Path, device: Device, defect_rate: float | None = None) -> Detector:
-    """Read, open and self-test a version. `defect_rate`: the line's share of defects, None for the training data's.
+    """Read, open and self-test a version. `defect_rate`: the line's share of defects, None for the one that
+    the probabilities hold at anyway.
 
     A variant that fails here is dropped with one log line and the next one serves; only a failing float32 refuses the
     version. Raises ArtifactError or EngineError.
     """
     artifact = read_artifact(path)
     variant, engine = _open_first(artifact, device)
-    return Detector(artifact.manifest, variant, engine, prior_shift(artifact.manifest.data.defect_share, defect_rate))
+    return Detector(artifact.manifest, variant, engine, prior_shift(variant.calibration.defect_share, defect_rate))
 
 
 def _open_first(artifact: Artifact, device: Device) -> tuple[Variant, Engine]:

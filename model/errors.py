@@ -43,6 +43,10 @@ class MissingFileError(ArtifactError):
     """A file that the manifest names isn't there."""
 
 
+class UnreadableFileError(ArtifactError):
+    """A file of the version is there, but can't be read."""
+
+
 class DigestError(ArtifactError):
     """A file's SHA-256 isn't the one in the manifest."""
 
@@ -110,4 +114,4 @@ class WeightsSourceError(CamspectorError):
 
 
 class RecipeError(CamspectorError):
-    """A preset's configuration makes no sense."""
+    """A preset's configuration makes no sense, or training with it diverged."""

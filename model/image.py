@@ -6,7 +6,7 @@ import zlib
 from typing import Final, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from model.errors import (
     BrightnessError,
@@ -22,6 +22,10 @@ MAX_PIXELS: Final = 50_000_000
 
 # `max_pixels` is the bound here, checked before any pixel is decoded; Pillow's own would warn, or refuse, elsewhere.
 Image.MAX_IMAGE_PIXELS = None
+
+# Pillow walks headers in Python, one small read a segment: a file of a million empty ones would keep a thread busy for
+# seconds. Real pictures need some thousands of reads at most.
+_MAX_READS: Final = 100_000
 
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -57,15 +61,29 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """
     form = sniff(data)
     if form is None:
-        raise UnsupportedFormatError("not a PNG, JPEG, BMP, TIFF or WebP image")
+        raise UnsupportedFormatError(f"not a PNG, JPEG, BMP, TIFF or WebP image; it begins with {data[:8]!r}")
     try:
         return _read(data, form, max_pixels)
+    except UnidentifiedImageError:
+        raise UndecodableImageError(f"begins like a {form} image, but isn't one") from None
     except _BROKEN as error:
         raise UndecodableImageError(f"the {form} image is broken or cut short: {error}") from error
 
 
+class _BoundedReads(io.BytesIO):
+    """A file in memory that breaks off after _MAX_READS reads."""
+
+    _reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads > _MAX_READS:
+            raise OSError("it has too many segments")
+        return super().read(size)
+
+
 def _read(data: bytes, form: str, max_pixels: int) -> Image.Image:
-    photo: Image.Image = Image.open(io.BytesIO(data), formats=[form])
+    photo: Image.Image = Image.open(_BoundedReads(data), formats=[form])
     width, height = photo.size
     if width * height > max_pixels:
         raise ImageTooLargeError(f"the image has {width}×{height} pixels; the limit is {max_pixels:,}")

@@ -62,7 +62,7 @@ class Figures:
     good_with_region: Estimate | None = None
     """Share of good images whose picture shows a region, at a level chosen on other images; None: not measured."""
     good_picture_median: Share | None = None
-    """Median of the picture's values over good images."""
+    """Median of the picture's values over good images; over several folds, the mean of theirs."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Data:
     images: Count
     kinds: dict[str, Count]
     defect_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    """The share of anomalies at which the probabilities hold."""
+    """The share of anomalies among the images."""
 
 
 @dataclass(frozen=True)
@@ -146,5 +146,5 @@ def decode(data: bytes, source: str = "manifest.json") -> Manifest:
         if schema != SCHEMA:
             raise SchemaError(f"{source} has schema {schema!r}; this program reads schema {SCHEMA}")
         return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError(f"{source} can't be read: {error}") from error

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+import msgspec
 
 Label = Literal["good", "anomaly"]
 Decision = Literal["accept", "review", "reject"]
@@ -26,17 +28,19 @@ def logit(probability: float) -> float:
 class Calibration:
     """Platt's sigmoid: p = sigmoid(slope·log-odds + offset) (Platt 1999). 1 and 0 leave the softmax as it is."""
 
-    slope: float = 1.0
-    offset: float = 0.0
+    slope: float
+    offset: float
+    defect_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    """The share of anomalies at which the probabilities hold."""
 
     def __call__(self, log_odds: float, shift: float = 0.0) -> float:
         """Calibrated log-odds; `shift` moves them to the line's share of defects (see `prior_shift`)."""
         return self.slope * log_odds + self.offset + shift
 
 
-def prior_shift(data_share: float, line_share: float | None) -> float:
-    """What a line's own share of defects adds to log-odds learned at the data's share; None: the data's stands."""
-    return 0.0 if line_share is None else logit(line_share) - logit(data_share)
+def prior_shift(share: float, line_share: float | None) -> float:
+    """What a line's own share of defects adds to log-odds that hold at `share`; None: that share stands."""
+    return 0.0 if line_share is None else logit(line_share) - logit(share)
 
 
 @dataclass(frozen=True)

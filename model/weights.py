@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
-from model.errors import MissingFileError, NonFiniteWeightsError, ShapeError, WeightsFormatError
+from model.errors import NonFiniteWeightsError, ShapeError, WeightsFormatError
+from model.files import read_file
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -52,13 +53,12 @@ def write_weights(path: Path, weights: Weights) -> None:
 
 
 def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Read and check a weights file: MissingFileError, WeightsFormatError, ShapeError or NonFiniteWeightsError."""
+    """Read and check a weights file: raises MissingFileError, UnreadableFileError, WeightsFormatError, ShapeError
+    or NonFiniteWeightsError."""
     try:
-        weights = load(path.read_bytes())
-    except FileNotFoundError:
-        raise MissingFileError(f"{path} is missing") from None
-    except SafetensorError as error:
-        raise WeightsFormatError(f"{path} is not a whole safetensors file: {error}") from error
+        weights = load(read_file(path))
+    except (SafetensorError, KeyError) as error:  # KeyError: a number type that NumPy doesn't have
+        raise WeightsFormatError(f"{path} is not a whole safetensors file of float32: {error}") from error
     check_weights(weights, tensor_shapes(), path)
     return weights
 

@@ -80,7 +80,7 @@ def _manifest(weights: dict[str, NDArray[np.float32]], log_odds: dict[str, float
     variant = Variant(
         name="float32",
         files={"torch": WEIGHTS},
-        calibration=Calibration(slope, 0.0),
+        calibration=Calibration(slope, 0.0, 1 / 3),
         thresholds=Thresholds(0.3, 0.42, 0.6),
         scale=PictureScale(-2.0, 2.0),
         golden=Golden(1e-4, log_odds),

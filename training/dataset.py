@@ -1,6 +1,7 @@
 """Which images there are, of which kind, and where their masks lie. Only names are looked at here."""
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import Final
 from model.errors import DataError
 
 GOOD: Final = "good"
+_NO_KIND: Final = {"mask", "masks", "__macosx"}
 _SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
@@ -43,6 +45,8 @@ def find_samples(folder: Path, *, group: str | None = None) -> list[Sample]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; --data must name the folder that holds the images")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise DataError(f"{folder} can't be read: permission denied")
     if (folder / "train" / GOOD).is_dir():
         samples = [*_of_folders(folder, folder / "train"), *_of_folders(folder, folder / "test")]
     elif (labels := _elpv_labels(folder)) is not None:
@@ -54,6 +58,9 @@ def find_samples(folder: Path, *, group: str | None = None) -> list[Sample]:
             f"{folder} has none of the layouts that can be read: train/good and test/KIND (MVTec AD), good/ beside one "
             f"folder per kind of defect, or labels.csv (ELPV); it holds: {_listing(folder)}"
         )
+    for sample in samples:
+        if not sample.name.isprintable():
+            raise DataError(f"{sample.name!r}: rename this file; results couldn't be written with a name like that")
     return sorted(_grouped(samples, group), key=lambda sample: sample.name)
 
 
@@ -68,19 +75,39 @@ def _of_folders(root: Path, parent: Path) -> list[Sample]:
     for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
         if not folder.is_dir() or folder.name.startswith(".") or folder.name == "ground_truth":
             continue
-        pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+        if folder.name.lower() in _NO_KIND:
+            raise DataError(f"{folder} doesn't look like a kind of defect; masks belong in {root}/ground_truth/KIND")
+        pictures = _pictures(folder)
         if not pictures:
             raise DataError(f"{folder} holds no PNG, JPEG, BMP, TIFF or WebP image; fill it or remove it")
-        masks = root / "ground_truth" / folder.name
+        masks = {} if folder.name == GOOD else _masks(root / "ground_truth" / folder.name)
         for path in pictures:
-            mask = None if folder.name == GOOD else _mask_of(path, masks)
+            mask = masks.pop(path.relative_to(folder).with_suffix("").as_posix(), None)
             samples.append(Sample(path, path.relative_to(root).as_posix(), folder.name, mask))
+        if masks:
+            raise DataError(f"{len(masks)} masks belong to no image in {folder}, as {next(iter(masks.values()))}")
     return samples
 
 
-def _mask_of(path: Path, masks: Path) -> Path | None:
-    names = (f"{path.stem}_mask.png", f"{path.stem}.png", path.name)
-    return next((masks / name for name in names if (masks / name).is_file()), None)
+def _masks(folder: Path) -> dict[str, Path]:
+    """Masks by the path, below their kind's folder and without suffix, of the image that they belong to."""
+    found = {}
+    for path in _pictures(folder) if folder.is_dir() else []:
+        place = path.relative_to(folder).with_suffix("")
+        found[place.with_name(place.name.removesuffix("_mask")).as_posix()] = path
+    return found
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Every picture below a folder, by its name's suffix. Raises DataError where a folder can't be read."""
+
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename} can't be read: {error.strerror}") from error
+
+    names = [
+        Path(parent) / name for parent, _, names in os.walk(folder, onerror=fail, followlinks=True) for name in names
+    ]
+    return sorted(path for path in names if path.suffix.lower() in _SUFFIXES)
 
 
 def _elpv_labels(folder: Path) -> Path | None:
@@ -91,12 +118,19 @@ def _elpv_labels(folder: Path) -> Path | None:
 def _of_elpv(labels: Path) -> list[Sample]:
     """Rows of path, probability of a defect (0, 1/3, 2/3, 1) and mono or poly; above 0.5 it is an anomaly."""
     samples = []
-    for number, row in enumerate(csv.reader(labels.read_text().splitlines(), delimiter=" ", skipinitialspace=True), 1):
+    try:
+        rows = csv.reader(labels.read_text("utf-8").splitlines(), delimiter=" ", skipinitialspace=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{labels} can't be read: {error}") from error
+    for number, row in enumerate(rows, 1):
         try:
-            name, probability, module = (cell for cell in row if cell)
-            kind = f"defect-{module}" if float(probability) > 0.5 else GOOD
+            name, text, module = (cell for cell in row if cell)
+            probability = float(text)
+            if not 0 <= probability <= 1:
+                raise ValueError
         except ValueError:
             raise DataError(f"{labels}, line {number}: not a path, a probability and a module type: {row}") from None
+        kind = f"defect-{module}" if probability > 0.5 else GOOD
         path = labels.parent / name
         if not path.is_file():
             raise DataError(f"{labels}, line {number}: {path} is missing")

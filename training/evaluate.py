@@ -8,7 +8,7 @@ import numpy as np
 
 from model.detector import Detector, load_detector
 from model.engines.engine import Device
-from model.errors import DataError
+from model.errors import DataError, ImageError
 from model.image import decode
 from model.manifest import Figures
 from model.verdict import Verdict
@@ -45,8 +45,11 @@ def evaluate(version: Path, data: Survey, device: Device, reporter: Reporter) ->
 
 
 def judge(detector: Detector, sample: Sample) -> Verdict:
-    """One image alone, from its file to its verdict."""
-    pixels = detector.squash(decode(sample.path.read_bytes()))
+    """One image alone, from its file to its verdict. Raises DataError that names an image that can't be judged."""
+    try:
+        pixels = detector.squash(decode(sample.path.read_bytes()))
+    except ImageError as error:
+        raise DataError(f"{sample.path}: {error}") from error
     return detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0])
 
 

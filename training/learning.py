@@ -1,10 +1,14 @@
 """Fine-tuning: the blocks that aren't frozen and the dense layer, by Adam on weighted cross-entropy."""
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from model.cpus import available_cpus
+from model.errors import RecipeError
 from model.network import VGG16CAM
 from training.features import Features
 from training.imagenet import Trunk
@@ -17,6 +21,7 @@ _PREDICT_BATCH = 32
 
 def fresh_network(trunk: Trunk, seed: int, device: str) -> VGG16CAM:
     """VGG-16 with ImageNet's convolutions and a dense layer drawn from `seed`, in float32."""
+    torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
     torch.manual_seed(seed)
     network = VGG16CAM()
     network.set_weights(trunk)
@@ -34,6 +39,7 @@ def learn(
     """Train `network` in place on `features[train]`; the same seed gives the same weights to the bit on one CPU.
 
     An epoch's accuracy is counted while it trains, as the published recipe does; `advance` hears each epoch's figures.
+    Raises RecipeError where the loss is no number any more.
     """
     device = network.dense.weight.device
     order = np.random.default_rng(recipe.seed)
@@ -55,6 +61,8 @@ def learn(
             optimizer.step()
             loss_sum += loss.item() * len(batch)
             right += int((logits.argmax(1) == labels[batch]).sum())
+        if not math.isfinite(loss_sum):
+            raise RecipeError(f"training diverged in epoch {epoch}: its loss is {loss_sum}; lower learning_rate")
         accuracy = right / len(shuffled)
         advance(f"epoch {epoch}/{recipe.epochs}: loss {loss_sum / len(shuffled):.4f}, training accuracy {accuracy:.1%}")
         if accuracy >= recipe.stop_at_accuracy:

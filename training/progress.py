@@ -23,7 +23,7 @@ class Reporter:
     """Writes to standard output, and keeps the seconds that each task took."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(soft_wrap=True, highlight=False, markup=False)
+        self._console = console or Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
         self.seconds: dict[str, float] = {}
 
     def line(self, text: str = "") -> None:

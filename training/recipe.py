@@ -10,7 +10,7 @@ from model.errors import RecipeError
 from model.evidence import Pooling
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,11 +30,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Of Adam (Kingma & Ba 2015)."""
     class_weights: tuple[PositiveFloat, PositiveFloat]
     """Of good and anomaly in the cross-entropy."""
-    held_out: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    held_out: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
     """Share of the images that `fit` keeps out of training and measures on."""
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """Probability from which the label is anomaly."""
-    seed: int
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
     """Of the split, the dense layer's first weights and the order of images."""
     pooling: Pooling = Pooling()
 
@@ -59,9 +59,13 @@ def read_recipe(preset: str, *, seed: int | None = None) -> Recipe:
     except FileNotFoundError:
         known = ", ".join(preset_names())
         raise RecipeError(f"no preset {preset!r}; there are: {known} (or name a .toml file of your own)") from None
-    except (msgspec.MsgspecError, OSError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"{path}: {error}") from error
-    return recipe if seed is None else msgspec.structs.replace(recipe, seed=seed)
+    if seed is None:
+        return recipe
+    if not 0 <= seed < 2**32:
+        raise RecipeError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}")
+    return msgspec.structs.replace(recipe, seed=seed)
 
 
 def _folder() -> Any:

@@ -1,5 +1,6 @@
 """Results for programs: JSON with one row per image."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,12 @@ import msgspec
 
 from model.errors import DataError
 from training.figures import Prediction
+
+
+def check_place(path: Path | None) -> None:
+    """Raise DataError now, not after hours, where results can't be written to `path`."""
+    if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
+        raise DataError(f"--json {path} can't be written")
 
 
 def write_results(path: Path, summary: Mapping[str, Any], predictions: Sequence[Prediction]) -> None:

@@ -23,17 +23,26 @@ class Split:
 
 
 def make_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[Split]:
-    """`folds` splits in which every sample is tested once. Raises DataError where a class is too small for that."""
+    """`folds` splits in which every sample is tested once and both classes are on both sides.
+
+    Raises DataError where a class is too small, or groups too large, for that.
+    """
     for name, groups in _groups_by_class(samples).items():
         if groups < folds:
             raise DataError(
-                f"class {name} has {groups} image(s) or groups of images, but {folds} folds need {folds} of each "
-                f"class: add images, or ask for fewer folds"
+                f"class {name} has {groups} image(s), or groups of images, but {folds} parts need {folds} of each "
+                f"class: add images (or ask for fewer folds)"
             )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     members = [sample.group for sample in samples]
     strata = _strata(samples, folds)
-    return [Split(train, test) for train, test in splitter.split(np.zeros(len(samples)), strata, members)]
+    splits = [Split(train, test) for train, test in splitter.split(np.zeros(len(samples)), strata, members)]
+    for part in (part for split in splits for part in (split.train, split.test)):
+        if len({samples[i].is_anomaly for i in part}) < 2:
+            raise DataError(
+                f"some groups are too large for {folds} folds with both classes: use fewer folds or finer groups"
+            )
+    return splits
 
 
 def hold_out(samples: Sequence[Sample], share: float, seed: int) -> Split:

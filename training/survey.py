@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from model.cpus import available_cpus
 from model.errors import DataError, ImageError
 from model.image import MAX_PIXELS, FullScale, brightest, decode, full_scale_for
 from training.dataset import Sample
@@ -49,7 +50,7 @@ class _Look:
 def survey(samples: Sequence[Sample], advance: Advance = no_progress) -> Survey:
     """Decode every image and mask. Raises DataError that names each file that can't be used, and why."""
     looks = []
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         for look in pool.map(_look, samples):
             looks.append(look)
             advance()
@@ -64,8 +65,9 @@ def survey(samples: Sequence[Sample], advance: Advance = no_progress) -> Survey:
 def _look(sample: Sample) -> _Look:
     try:
         photo = decode(sample.path.read_bytes(), max_pixels=MAX_PIXELS)
-        digest = hashlib.sha256(f"{photo.mode} {photo.size} ".encode() + photo.tobytes()).hexdigest()
         peak = brightest(photo)
+        pixels = photo.convert("RGB") if peak is None else photo  # gray is the same picture stored as gray or as RGB
+        digest = hashlib.sha256(f"{pixels.mode} {pixels.size} ".encode() + pixels.tobytes()).hexdigest()
     except (ImageError, OSError) as error:
         return _Look("", None, f"{sample.path}: {error}")
     if sample.mask is None:

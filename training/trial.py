@@ -1,13 +1,11 @@
 """One honest trial: train on a split's training part, then judge its test part, which the network hasn't seen."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from model.errors import DataError
 from model.evidence import PictureScale
@@ -50,9 +48,11 @@ class Trial:
 
     split: Split
     network: VGG16CAM
+    calibration: Calibration
     predictions: list[Prediction]
     scale: PictureScale
-    darkness: Darkness
+    darkness: Darkness | None
+    """None: there were too few good images to look."""
 
 
 def read_data(folder: Path, *, group: str | None, sample: int | None, seed: int, reporter: Reporter) -> Survey:
@@ -91,22 +91,41 @@ def run_trial(data: Prepared, split: Split, recipe: Recipe, advance: Advance = n
     network = fresh_network(data.trunk, recipe.seed, data.device)
     learn(network, data.features, data.is_anomaly, split.train, recipe, advance)
     maps = predict(network, data.features, split.test, recipe.frozen_blocks)
-    calibration = Calibration()
+    calibration = uncalibrated(float(data.is_anomaly[split.train].mean()), recipe)
     samples = [data.samples[i] for i in split.test]
     log_odds = recipe.pooling(maps).tolist()
     predictions = [
         Prediction(sample, sigmoid(calibration(pooled)), recipe.threshold, fold)
         for sample, pooled in zip(samples, log_odds, strict=True)
     ]
-    bad = data.is_anomaly[split.test]
-    masks = coverage([sample for sample in samples if sample.is_anomaly], *maps.shape[1:])
-    scale = choose_levels(maps[~bad], maps[bad], masks)
-    return Trial(split, network, predictions, scale, check_darkness(maps[~bad], maps[bad], masks, recipe.seed))
+    good = maps[~data.is_anomaly[split.test]]
+    masked = [i for i, sample in enumerate(samples) if sample.mask is not None]
+    masks = coverage([samples[i] for i in masked], *maps.shape[1:])
+    return Trial(
+        split=split,
+        network=network,
+        calibration=calibration,
+        predictions=predictions,
+        scale=choose_levels(good, maps[masked], masks),
+        darkness=check_darkness(good, maps[masked], masks, recipe.seed),
+    )
+
+
+def uncalibrated(share: float, recipe: Recipe) -> Calibration:
+    """The network's own softmax. Class weights in the cross-entropy act like another share of anomalies in the data."""
+    good, anomaly = recipe.class_weights
+    return Calibration(1.0, 0.0, anomaly * share / (anomaly * share + good * (1 - share)))
 
 
 def _drawn(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
-    kinds = [sample.kind for sample in samples]
-    if count < len(set(kinds)) or min(Counter(kinds).values()) < 2:
-        raise DataError(f"--sample {count} is too few to hold every kind of image")
-    chosen, _ = train_test_split(samples, train_size=count, stratify=kinds, random_state=seed)
-    return sorted(chosen, key=lambda sample: sample.name)
+    """`count` samples, with the kinds in proportion, but at least one of each."""
+    kinds = kinds_of(samples)
+    if count < len(kinds):
+        raise DataError(f"--sample {count}: there are {len(kinds)} kinds of image, and one of each is the least")
+    rng = np.random.default_rng(seed)
+    ranked = []
+    for kind, size in kinds.items():
+        members = [sample for sample in samples if sample.kind == kind]
+        ranked += [(place / size, members[i]) for place, i in enumerate(rng.permutation(size))]
+    ranked.sort(key=lambda pair: pair[0])
+    return sorted((sample for _, sample in ranked[:count]), key=lambda sample: sample.name)

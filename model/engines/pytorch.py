@@ -29,7 +29,7 @@ class TorchEngine:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         if device == "cpu":
-            torch.set_num_threads(available_cpus())
+            torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
         network = VGG16CAM()
         network.set_weights(read_weights(weights))
         network.to(device=device, dtype=torch.float16 if variant == "float16" else torch.float32)

@@ -73,7 +73,9 @@ def test_a_changed_file_is_named(version: Path, name: str) -> None:
         load_detector(version, "cpu")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 1}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 1}', b'{"schema":' + b"[" * 100_000]
+)
 def test_a_manifest_that_is_none(version: Path, content: bytes) -> None:
     (version / "manifest.json").write_bytes(content)
     with pytest.raises(errors.ManifestError, match=r"7/manifest\.json can't be read"):
@@ -113,10 +115,10 @@ def test_the_member_that_is_wrong_is_named(
         load_detector(version, "cpu")
 
 
-@pytest.mark.parametrize("name", ["../../secret", "/etc/hostname"])
+@pytest.mark.parametrize("name", ["../../secret", "/etc/hostname", "", ".", "a\0b"])
 def test_a_manifest_can_not_name_files_outside(version: Path, name: str) -> None:
     edit(version, lambda manifest: manifest["files"].update({name: "0" * 64}))
-    with pytest.raises(errors.ManifestError, match="lies outside the version"):
+    with pytest.raises(errors.ManifestError, match="no file within the version"):
         load_detector(version, "cpu")
 
 
@@ -170,11 +172,36 @@ def test_a_golden_image_of_another_size(version: Path) -> None:
         load_detector(version, "cpu")
 
 
-def test_a_golden_image_that_is_none(version: Path) -> None:
-    (version / "golden/0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n", b"text", b""])
+def test_a_golden_image_that_is_none(version: Path, content: bytes) -> None:
+    (version / "golden/0.png").write_bytes(content)
     edit(version, unchanged)
-    with pytest.raises(errors.ManifestError, match=r"golden/0\.png: the PNG image is broken"):
+    with pytest.raises(errors.ManifestError, match=r"golden/0\.png: "):
         load_detector(version, "cpu")
+
+
+def test_weights_of_a_number_type_that_numpy_lacks(version: Path) -> None:
+    data = bytearray((version / WEIGHTS).read_bytes())
+    header = data.find(b'"F32"')
+    data[header : header + 5] = b'"F16"'[:4] + b'"'
+    data = data.replace(b'"F32"', b'"BF16"'[:5], 0)
+    (version / WEIGHTS).write_bytes(data)
+    edit(version, unchanged)
+    with pytest.raises(errors.WeightsFormatError, match="not a whole safetensors file"):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", WEIGHTS, "golden/0.png"])
+def test_a_folder_in_place_of_a_file(version: Path, name: str) -> None:
+    (version / name).unlink()
+    (version / name).mkdir()
+    with pytest.raises(errors.UnreadableFileError, match=f"7/{name} can't be read: Is a directory"):
+        load_detector(version, "cpu")
+
+
+def test_evidence_that_is_no_number_is_the_engines_error(version: Path) -> None:
+    with pytest.raises(errors.EngineError, match="is not finite"):
+        load_detector(version, "cpu").verdict(np.full((4, 4), np.nan, np.float32))
 
 
 def test_unknown_members_do_no_harm(version: Path) -> None:

@@ -65,15 +65,16 @@ def test_weights_have_the_declared_names_and_come_back(network: VGG16CAM) -> Non
 
 
 def test_normalisation_takes_imagenets_mean_off_in_rgb_order() -> None:
+    """conv1_1 passes the six half-planes ±R, ±G, ±B of the centre pixel; block 1 is cut down to it."""
     network = VGG16CAM()
-    nn.init.zeros_(network.blocks[0].conv1_1.bias)
-    weight = network.blocks[0].conv1_1.weight
-    nn.init.zeros_(weight)
+    first = network.blocks[0].conv1_1
     with torch.no_grad():
-        weight[:3, :, 1, 1] = torch.eye(3)
-        weight[3:6, :, 1, 1] = -torch.eye(3)
-    pixels = torch.tensor([[[[255, 0, 10]]]], dtype=torch.uint8)
+        first.weight.zero_()
+        first.bias.zero_()
+        first.weight[:3, :, 1, 1] = torch.eye(3)
+        first.weight[3:6, :, 1, 1] = -torch.eye(3)
+    network.blocks[0] = nn.Sequential(first, nn.ReLU())
+    pixels = torch.tensor([255, 0, 10], dtype=torch.uint8).expand(1, 16, 16, 3)
     with torch.inference_mode():
-        x = pixels.permute(0, 3, 1, 2).float() - network.mean
-        seen = network.blocks[0].conv1_1(x).flatten()[:3]
-    assert seen.tolist() == pytest.approx([255 - 123.68, -116.779, 10 - 103.939], abs=1e-4)
+        seen = network.features(pixels, stop=1)[0, :6, 8, 8]
+    assert (seen[:3] - seen[3:]).tolist() == pytest.approx([255 - 123.68, -116.779, 10 - 103.939], abs=1e-4)

@@ -1,18 +1,26 @@
 """The command line: help that a stranger understands, errors on one line, exit codes."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
 
-from tests.training.conftest import MakeFolder
+from model.weights import trunk_digest
+from tests.training.conftest import MakeFolder, save
 from training.__main__ import main
+from training.imagenet import Trunk
 
 
 @pytest.mark.parametrize("command", ["fit", "crossval", "evaluate", "draw", "weights"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
-    assert f"python -m training {command}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"usage: python -m training {command}" in printed
+    assert f"example: python -m training {command} --" in printed
 
 
 @pytest.mark.parametrize(
@@ -61,3 +69,79 @@ def test_a_store_that_can_not_take_the_model_is_said_before_training(
     (tmp_path / "store").write_text("a file where the store should be")
     assert main(["fit", "--data", str(make_folder()), "--model", model, "--store", str(tmp_path / "store")]) == 1
     assert message in capsys.readouterr().err
+
+
+OWN = """
+name = "own"
+input_size = 32
+frozen_blocks = 4
+batch_size = 8
+epochs = 1
+stop_at_accuracy = 1.0
+learning_rate = 1e-4
+class_weights = [1, 3]
+held_out = 0.2
+threshold = 0.5
+seed = 7
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, trunk: Trunk, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """12-bit pictures of two kinds of part, a preset and weights, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for kind, count in (("good", 6), ("dent", 5)):
+        for i in range(count):
+            pixels = rng.integers(500, 1500, (40, 40), dtype=np.uint16)
+            pixels[10:20, 10:20] += 2000 * (kind == "dent")
+            save(tmp_path / "parts" / kind / f"{i}.png", Image.fromarray(pixels))
+    (tmp_path / "own.toml").write_text(OWN)
+    save_file(trunk, tmp_path / "trunk.safetensors", metadata={"trunk_sha256": trunk_digest(trunk)})
+    return tmp_path
+
+
+TRAINING = ["--data", "parts", "--preset", "own.toml", "--weights", "trunk.safetensors"]
+
+
+def test_crossval_judges_every_image_once(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["crossval", *TRAINING, "--json", "r.json"]) == 0
+    results = json.loads((workplace / "r.json").read_text())
+    assert len(results["images"]) == 11
+    assert len(results["folds"]) == 5
+    assert "5 folds pooled: 11 images" in capsys.readouterr().out
+
+
+def test_evaluate_repeats_what_fit_measured(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Over 16-bit pictures, so that the full scale must have gone into the artifact."""
+    assert main(["fit", *TRAINING, "--model", "part", "--store", "store", "--json", "fit.json"]) == 0
+    assert main(["evaluate", "--data", "parts", "--model", "part", "--store", "store", "--json", "eval.json"]) == 0
+    fitted, evaluated = (json.loads((workplace / f"{name}.json").read_text())["images"] for name in ("fit", "eval"))
+    assert len(evaluated) == 11
+    assert len(fitted) in {2, 3}
+    probabilities = {row["path"]: row["probability"] for row in evaluated}
+    for row in fitted:
+        assert probabilities[row["path"]] == pytest.approx(row["probability"], abs=1e-5)
+    assert "the very images that the version was made from" in capsys.readouterr().out
+
+
+def test_evaluate_names_an_image_that_the_model_can_not_judge(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *TRAINING, "--model", "part", "--store", "store"]) == 0
+    save(workplace / "parts/good/0.png", Image.fromarray(np.full((40, 40), 60_000, dtype=np.uint16)))
+    assert main(["evaluate", "--data", "parts", "--model", "part", "--store", "store"]) == 1
+    assert "parts/good/0.png: a pixel of 60000 is above the full scale of 4095" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["crossval", "evaluate"])
+def test_results_that_could_not_be_written_are_refused_first(
+    workplace: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *TRAINING, "--model", "part", "--store", "store"]) == 0
+    rest = TRAINING if command == "crossval" else ["--data", "parts", "--model", "part", "--store", "store"]
+    capsys.readouterr()
+    assert main([command, *rest, "--json", "nowhere/r.json"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == "error: --json nowhere/r.json can't be written\n"
+    assert printed.out == ""

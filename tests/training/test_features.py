@@ -43,5 +43,5 @@ def test_a_full_disk_is_an_error_before_anything_is_computed(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(StoreError, match=r"no room for 0\.0 GB .*CAMSPECTOR_CACHE"):
+    with pytest.raises(StoreError, match=r"0\.00 GB of intermediate results can't be kept .*CAMSPECTOR_CACHE"):
         compute_features(network, find_samples(make_folder()), blocks=4, input_size=32, full_scale=None)

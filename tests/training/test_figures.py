@@ -44,10 +44,18 @@ def test_wilsons_interval() -> None:
     assert (estimate.low, estimate.high) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
 
 
-def test_interval_of_balanced_accuracy_is_that_of_resampling_each_class() -> None:
+def test_interval_of_balanced_accuracy_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(5)
-    bad, good = rng.random(60) < 0.8, rng.random(150) < 0.95
-    draws = [(rng.choice(bad, 60).mean() + rng.choice(good, 150).mean()) / 2 for _ in range(4000)]
-    estimate = balanced_accuracy(bad, good)
-    assert estimate.value == pytest.approx((bad.mean() + good.mean()) / 2)
-    assert (estimate.low, estimate.high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])), abs=0.01)
+    covered = []
+    for _ in range(400):
+        bad, good = rng.binomial(60, 0.85), rng.binomial(150, 0.95)
+        estimate = balanced_accuracy(rate(int(bad), 60), rate(int(good), 150))
+        assert estimate.value == pytest.approx((bad / 60 + good / 150) / 2)
+        covered.append(estimate.low <= 0.90 <= estimate.high)
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_no_error_in_few_images_is_no_certainty() -> None:
+    estimate = balanced_accuracy(rate(3, 3), rate(7, 7))
+    assert (estimate.value, estimate.high) == (1.0, 1.0)
+    assert estimate.low < 0.75

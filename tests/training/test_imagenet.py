@@ -78,7 +78,7 @@ def test_a_cached_file_that_was_changed_is_refused(trunk: Trunk, cache: Path) ->
     with pytest.raises(WeightsSourceError, match="SHA-256 is not the one written in it; remove it"):
         imagenet_trunk()
     path.write_bytes(data[:1000])
-    with pytest.raises(WeightsSourceError, match="not a whole file of VGG-16's layers"):
+    with pytest.raises(WeightsSourceError, match="is not a whole safetensors file"):
         imagenet_trunk()
 
 

@@ -56,7 +56,9 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
         ("input_size = 100", "multiple of 16.*input_size"),
         ("epochs = 0", ">= 1.*epochs"),
         ("learning_rate = 'fast'", "float.*learning_rate"),
-        ("held_out = 1.0", "< 1.*held_out"),
+        ("held_out = 0.6", "<= 0.5.*held_out"),
+        ("seed = -1", ">= 0.*seed"),
+        ("learning_rate = inf", "< 1000000.*learning_rate"),
         ("typo", "line"),
     ],
 )

@@ -57,3 +57,14 @@ def test_one_big_group_does_not_count_as_many_images() -> None:
     data = [*samples(good=20), *(Sample(Path(f"{i}"), f"{i}", "dent", group="lot") for i in range(20))]
     with pytest.raises(DataError, match="class anomaly has 1 image"):
         make_folds(data, 5, seed=0)
+
+
+def test_lots_that_leave_a_part_without_a_class_are_refused() -> None:
+    lots = [(40, 0), (1, 9), (30, 0), (2, 8), (9, 0), (5, 1), (6, 1), (1, 20)]
+    data = [
+        Sample(Path("x"), "x", kind, group=f"lot{number}")
+        for number, (good, bad) in enumerate(lots)
+        for kind in ["good"] * good + ["dent"] * bad
+    ]
+    with pytest.raises(DataError, match="too large for 5 folds with both classes: use fewer folds"):
+        make_folds(data, 5, seed=0)

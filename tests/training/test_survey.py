@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +76,17 @@ def test_full_scale_covers_the_brightest_16_bit_pixel(tmp_path: Path) -> None:
 
 def test_fingerprint_is_of_content_not_of_names(make_folder: MakeFolder) -> None:
     root = make_folder()
+    shutil.rmtree(root / "ground_truth")
     before = survey(find_samples(root)).fingerprint
     (root / "test/spot/000.png").rename(root / "test/spot/renamed.png")
     assert survey(find_samples(root)).fingerprint == before
     (root / "test/spot/renamed.png").rename(root / "test/scratch/renamed.png")
     assert survey(find_samples(root)).fingerprint != before
+
+
+def test_gray_stored_as_colour_is_the_same_picture(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    gray = Image.open(root / "test/spot/000.png").convert("L")
+    save(root / "test/spot/gray.png", gray)
+    save(root / "test/spot/colour.png", gray.convert("RGB"))
+    assert survey(find_samples(root)).duplicates == 1

