@@ -144,6 +144,30 @@ def test_32_bit_pixels_are_refused(mode: str) -> None:
         decode(encoded(Image.new(mode, (4, 4)), "TIFF"))
 
 
+@pytest.mark.parametrize("data", [b"BMW drives well", b"\xff\xd8\xff and nothing more", b"II*\x00"])
+def test_bytes_that_only_begin_like_an_image(data: bytes) -> None:
+    with pytest.raises(errors.UndecodableImageError, match=r"begins like a|broken or cut short") as caught:
+        decode(data)
+    assert "object at 0x" not in str(caught.value)
+
+
+EIGHT_BY_EIGHT = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\xff\xd8" + b"\xff\xe3\x00\x02" * 1_000_000, id="JPEG of empty segments"),
+        pytest.param(b"\xff\xd8" + b"\xff" * 5_000_000, id="JPEG of fill bytes"),
+        pytest.param(b"\x89PNG\r\n\x1a\n" + EIGHT_BY_EIGHT + chunk(b"abCd", b"") * 200_000, id="PNG of empty chunks"),
+    ],
+)
+def test_a_million_empty_segments_are_not_walked(data: bytes) -> None:
+    """Pillow would spend seconds on them, in a thread that can't be stopped."""
+    with pytest.raises(errors.UndecodableImageError, match="too many segments"):
+        decode(data)
+
+
 def test_mutated_files_raise_nothing_but_image_errors() -> None:
     """A small seeded fuzz; benchmarks hold the large one."""
     rng = np.random.default_rng(2)
