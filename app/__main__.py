@@ -22,10 +22,17 @@ def main(arguments: list[str]) -> int:
             choose_device(settings.device)
     except (ConfigurationError, DeviceUnavailableError) as error:
         return _refuse(f"python -m app serve: {error}")
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # app.server says what it says, in one line
+    _log_to_stderr(settings.log_level)
     serve(settings)
     return 0
+
+
+def _log_to_stderr(level: str) -> None:
+    """Ours from `level` on; of libraries only errors, as what else they say is of what clients sent."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.captureWarnings(True)
+    for name in ("PIL", "asyncio", "py.warnings", "python_multipart", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _refuse(reason: str) -> int:

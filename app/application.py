@@ -27,6 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Camspector",
         description=documentation.DESCRIPTION,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.service = service

@@ -1,6 +1,6 @@
 """What is loaded, refused and merely there, at one moment; never changed, only replaced."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from app.errors import NotReadyError
@@ -52,7 +52,7 @@ class Catalogue:
         model = self.model(name)
         if version is None:
             if model.serving is None:
-                raise NotReadyError(f"no version of model {name!r} is loaded{_because(model.refused)}")
+                raise NotReadyError(f"no version of model {name!r} is loaded{because(model.refused)}")
             return model.serving
         if version in model.loaded:
             return model.loaded[version]
@@ -64,28 +64,29 @@ class Catalogue:
             f"version {version} of model {name!r} is in the store, but not loaded; loaded are: {_numbers(model.loaded)}"
         )
 
-    def default(self, configured: str | None) -> str:
-        """The name that POST /predict means. Raises UnknownModelError, naming the models, where that is open."""
+    def able(self) -> list[str]:
+        """The models that have a loaded version."""
+        return [name for name, model in self.models.items() if model.loaded]
+
+    def default(self, configured: str | None, required: Set[str] = frozenset()) -> str:
+        """The name that POST /predict means: the only model that is loaded, or required and still being loaded.
+
+        Raises UnknownModelError, naming the models, where that is open.
+        """
         if configured is not None:
             return configured
-        if len(self.models) > 1:
-            raise UnknownModelError(
-                f"there are several models: {', '.join(self.models)}; use /v1/models/NAME/predict or set default_model"
-            )
-        return next(iter(self.models), "")
-
-    def waiting(self, required: set[str]) -> list[str]:
-        """Why the service isn't ready for the required models, in words; empty: it is."""
-        if not required:
-            return ["no model is loaded yet: the store is empty, or has not been read"]
-        return [
-            f"model {name!r} has no loaded version{_because(model.refused)}"
-            for name in sorted(required)
-            if not (model := self.models.get(name, Model())).loaded
+        meant = [
+            name for name, model in self.models.items() if model.loaded or (name in required and not model.refused)
         ]
+        if len(meant) > 1:
+            raise UnknownModelError(
+                f"there are several models: {', '.join(meant)}; use /v1/models/NAME/predict or set default_model"
+            )
+        return next(iter(meant or self.models), "")
 
 
-def _because(refused: Mapping[int, str]) -> str:
+def because(refused: Mapping[int, str]) -> str:
+    """The end of a sentence on what isn't loaded."""
     return ": " + "; ".join(refused.values()) if refused else " yet"
 
 

@@ -36,7 +36,7 @@ class Job:
 
 
 class EngineQueue:
-    """`places` requests at most are between received and answered, so no more than that ever wait here."""
+    """`places` requests at most are read or worked on, so no more than that ever wait here."""
 
     def __init__(self, places: int, metrics: Metrics) -> None:
         self._free = places
@@ -45,15 +45,11 @@ class EngineQueue:
         self._changed = threading.Condition()
         self._closed = False
 
-    def check(self) -> None:
-        """Raise QueueFullError where `place` would, before anything is read."""
-        if self._free == 0:
-            raise QueueFullError("as many requests as allowed are being worked on; try again")
-
     @contextmanager
     def place(self) -> Iterator[None]:
         """Hold one of the places; for the event loop's thread alone. Raises QueueFullError."""
-        self.check()
+        if self._free == 0:
+            raise QueueFullError("as many requests as allowed are being worked on; try again")
         self._free -= 1
         self._metrics.in_progress.inc()
         try:

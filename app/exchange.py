@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import problem_response
+from app.errors import NotReadyError, problem_response
 from app.service import Service
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,10 @@ class Exchange:
         began = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:  # the process stops, and the time to finish is over
+            if not exchange.status:
+                error = NotReadyError("the service is shutting down")
+                await problem_response(Request(scope), error)(scope, exchange.receive, exchange.send)
         except Exception as error:
             if exchange.status:  # too late for another answer: the server cuts the connection and logs
                 raise
@@ -101,7 +105,7 @@ class _OneExchange:
         """Where an answer was given before the body was read: throw the rest away, then close."""
         if not self._unfinished:
             return
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(LINGER_SECONDS):
                 while self._body_left:
                     await self.receive()

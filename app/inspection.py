@@ -1,6 +1,7 @@
 """One image's way: bytes → photo → pixels → queue → evidence → verdict, regions and the pictures asked for."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -15,6 +16,7 @@ from app.catalogue import Loaded
 from app.engine_queue import EngineQueue, Evidence
 from app.metrics import Metrics
 from app.upload import Upload
+from model.errors import EngineError
 from model.image import decode, to_8bit
 from model.regions import Region
 from model.render import heatmap_png, overlay_png
@@ -22,6 +24,8 @@ from model.verdict import Verdict
 
 Heatmap = Literal["none", "gray", "overlay"]
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class Inspector:
 
 def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heatmap) -> Inspection:
     began = time.perf_counter()
+    verdict = _verdict(evidence, loaded)
     values = loaded.detector.picture(evidence.map)
     regions = loaded.detector.regions(values, prepared.width, prepared.height)
     picture = None
@@ -104,7 +109,7 @@ def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heat
         picture = heatmap_png(values)
     return Inspection(
         loaded=loaded,
-        verdict=loaded.detector.verdict(evidence.map),
+        verdict=verdict,
         regions=regions,
         picture=picture,
         width=prepared.width,
@@ -114,3 +119,11 @@ def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heat
         predict_seconds=evidence.predict_seconds,
         render_seconds=time.perf_counter() - began,
     )
+
+
+def _verdict(evidence: Evidence, loaded: Loaded) -> Verdict:
+    try:
+        return loaded.detector.verdict(evidence.map)
+    except EngineError as error:  # the client is only told that the log has it
+        log.error("model %s version %d: %s", loaded.model, loaded.version, error)
+        raise

@@ -1,10 +1,11 @@
 """Keeps the catalogue like the store: a thread that looks, loads beside what serves, and swaps."""
 
 import logging
+import os
 import threading
 from dataclasses import replace
 
-from app.catalogue import Catalogue, Loaded, Model
+from app.catalogue import Catalogue, Loaded, Model, because
 from app.settings import Settings
 from model.detector import load_detector
 from model.engines.engine import Device, choose_device
@@ -20,7 +21,7 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self.catalogue = Catalogue()
         self.required: set[str] = set()
-        """Models without which the service isn't ready: those of the store's first models, and the default model."""
+        """Models without which the service isn't ready: the default one, and the store's first that are still there."""
         self._settings = settings
         self._store = Store(settings.store)
         self._stopped = threading.Event()
@@ -43,20 +44,69 @@ class Registry:
     def look(self, device: Device) -> None:
         """Load what is new in the store. What serves goes on serving where the store can't be read or lost a model."""
         stored, complaints = self._read_store()
-        for complaint in complaints - self._complaints:
-            log.error("%s", complaint)
-        self._complaints = complaints
-        if stored and not self.required:
-            self.required = {*stored, *filter(None, [self._settings.default_model])}
+        configured = set(filter(None, [self._settings.default_model]))
+        if not complaints:  # what can't be read may still be there
+            self.required = self.required & (configured | stored.keys() | set(self.catalogue.able()))
+            self._forget(self.catalogue.models.keys() - stored)
         for name, versions in stored.items():
             refused = {number: why for number, why in self._model(name).refused.items() if number in versions}
             self._put(name, replace(self._model(name), stored=tuple(versions), refused=refused))
+        if stored and not self.required:
+            self.required = {*stored, *configured}
         for name, versions in stored.items():
             self._load_newest(name, versions, device)
+        self._complain(complaints | self._doubts())
+
+    def waiting(self) -> list[str]:
+        """Why the service isn't ready, in words; empty: it is."""
+        catalogue = self.catalogue
+        if not self.required:
+            empty = f"the store {self._settings.store} is empty, or has not been read"
+            return ["no model is loaded yet: " + ("; ".join(sorted(self._complaints)) or empty)]
+        return [
+            f"model {name!r} has no loaded version{because(catalogue.models[name].refused)}"
+            if name in catalogue.models
+            else f"the default model {name!r} is not in the store; there are: {', '.join(catalogue.models)}"
+            for name in sorted(self.required - set(catalogue.able()))
+        ]
+
+    def _complain(self, complaints: set[str]) -> None:
+        """Log each once when it comes, and once when it goes."""
+        for complaint in sorted(complaints - self._complaints):
+            log.warning("%s", complaint)
+        for complaint in sorted(self._complaints - complaints):
+            log.info("no longer so: %s", complaint)
+        self._complaints = complaints
+
+    def _doubts(self) -> set[str]:
+        """Where the settings don't fit the models."""
+        models, able = self.catalogue.models, ", ".join(self.catalogue.able())
+        doubts = {
+            f"defect_rate is set for model {name!r}, which is not in the store; there are: {', '.join(models)}"
+            for name in self._settings.defect_rate.keys() - models
+            if models
+        }
+        if self._settings.default_model is None and ", " in able:
+            doubts.add(f"POST /predict is 404 while several models are loaded ({able}): set default_model")
+        return doubts
+
+    def _forget(self, gone: set[str]) -> None:
+        """Of models that the store has no more, keep only what serves."""
+        for name in gone:
+            model = self._model(name)
+            serves = f"; version {model.serving.version} goes on serving" if model.serving else ""
+            if model.stored:
+                log.warning("model %s is not in the store any more%s", name, serves)
+            self._put(name, replace(model, stored=(), refused={}))
+        self.catalogue = Catalogue(
+            {name: model for name, model in self.catalogue.models.items() if name not in gone or model.loaded}
+        )
 
     def _read_store(self) -> tuple[dict[str, list[int]], set[str]]:
         """The versions of every model that can be read, and what is wrong with the others."""
         stored, complaints = {}, set()
+        if not os.path.exists(self._settings.store):
+            complaints.add(f"the store {self._settings.store} is not there")
         try:
             for name in self._store.models():
                 try:
@@ -107,5 +157,8 @@ class Registry:
 
     def _put(self, name: str, model: Model) -> None:
         """Replace one model in a new catalogue: readers see either the old or the new."""
+        was, now = self._model(name).serving, model.serving
         models = {**self.catalogue.models, name: model}
         self.catalogue = Catalogue(dict(sorted(models.items())))
+        if now and now is not was:
+            log.info("model %s: version %d serves now%s", name, now.version, f" (was {was.version})" if was else "")

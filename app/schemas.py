@@ -110,13 +110,13 @@ class VersionInfo(BaseModel):
     thresholds: Thresholds
     data_defect_share: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
-    defect_rate_source: str = Field(description="settings, or training data where the settings name none.")
+    defect_rate_source: str = Field(description="settings, or training where the settings name none.")
     figures: Figures | None = Field(description="What training measured on images unseen by the measured model.")
 
     @staticmethod
     def of(loaded: Loaded, configured_rate: float | None) -> "VersionInfo":
         detector = loaded.detector
-        share = detector.manifest.data.defect_share
+        share = detector.variant.calibration.defect_share
         return VersionInfo(
             version=loaded.version,
             created=detector.manifest.created,
@@ -125,9 +125,9 @@ class VersionInfo(BaseModel):
             variant=detector.variant.name,
             device=detector.engine.device,
             thresholds=detector.variant.thresholds,
-            data_defect_share=share,
+            data_defect_share=detector.manifest.data.defect_share,
             defect_rate=share if configured_rate is None else configured_rate,
-            defect_rate_source="training data" if configured_rate is None else "settings",
+            defect_rate_source="training" if configured_rate is None else "settings",
             figures=detector.variant.figures or detector.manifest.figures,
         )
 

@@ -3,10 +3,13 @@
 import logging
 import signal
 import socket
+import sys
 import time
 from types import FrameType
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.application import create_app
 from app.service import Service
@@ -18,10 +21,25 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than a gateway keeps an idle connection (nginx: 60 s), so that it is never the service that closes first."""
 
 
+class Protocol(H11Protocol):
+    """HTTP by h11, not httptools: that drops the body of a request which offers HTTP/2 (`Upgrade: h2c`, as Java's
+    HttpClient does), and lets unfinished headers grow without bound. h11 refuses them beyond 16 kB."""
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's own takes it for granted that no answer has begun, and that none will."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        self.transport.close()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+
 class Server(uvicorn.Server):
     """SIGTERM: not ready at once, sockets open for the grace period, then finish what is in flight and exit 0.
 
-    SIGINT: the same without grace. A second signal: exit now. (uvicorn alone closes at once and dies of the signal.)
+    SIGINT: the same without grace. A second signal: cut off what is in flight, and exit. (uvicorn alone closes at once
+    and dies of the signal.)
     """
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
@@ -30,7 +48,13 @@ class Server(uvicorn.Server):
         self._exit_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            if self.lifespan.should_exit:
+                raise
+            log.error("can't listen there: choose another --host or --port (CAMSPECTOR_HOST, CAMSPECTOR_PORT)")
+            sys.exit(2)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("listening on %s, documentation at %s/docs, models from %s", url, url, self._service.settings.store)
@@ -43,6 +67,13 @@ class Server(uvicorn.Server):
         grace = self._service.settings.drain_seconds if sig == signal.SIGTERM else 0.0
         self._exit_at = time.monotonic() + grace
         log.info("stopping: not ready any more; closing in %g s", grace)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would leave both to the end of the event loop
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()
 
     async def on_tick(self, counter: int) -> bool:
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
@@ -58,6 +89,8 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         root_path=settings.root_path,
+        http=Protocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -66,3 +99,4 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     Server(config, app.state.service).run()
+    log.info("stopped")

@@ -51,4 +51,4 @@ class Service:
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
-        return self.dead() + draining + self.registry.catalogue.waiting(self.registry.required)
+        return self.dead() + draining + self.registry.waiting()

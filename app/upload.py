@@ -84,14 +84,16 @@ def _json_image(body: bytes) -> bytes:
             raise MissingFieldError(f'the JSON has no {place}; send {{"image": {{"b64": "…"}}}}') from None
         raise MalformedBodyError(f"{place or 'the JSON'}: {fault['msg']}") from None
     except (binascii.Error, ValueError) as error:
-        raise MalformedBodyError(f"image.b64 is not base64: {error}") from None
+        raise MalformedBodyError(
+            f"image.b64 must be base64 alone, without line breaks or a data: prefix: {error}"
+        ) from None
 
 
 def _multipart_image(body: bytes, boundary: bytes) -> bytes:
     parts = read_parts(body, boundary)
     images = [content for name, content in parts if name == FIELD]
     if not images:
-        names = ", ".join(repr(name) for name, _ in parts) or "none"
+        names = ", ".join(repr(name[:40]) for name, _ in parts[:10]) + (" …" if len(parts) > 10 else "") or "none"
         raise MissingFieldError(f"the form has no field {FIELD!r} with the image; its fields: {names}")
     if len(images) > 1:
         raise MalformedBodyError(f"the form has {len(images)} fields {FIELD!r}; send one image a request")

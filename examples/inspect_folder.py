@@ -8,11 +8,12 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 
 def inspect(photo: Path, url: str) -> str:
     """The verdict on one picture, or why there is none, in a line."""
-    headers = {"X-Part-ID": photo.stem, "X-Deadline-Ms": "30000"}
+    headers = {"X-Part-ID": quote(photo.stem), "X-Deadline-Ms": "30000"}
     request = urllib.request.Request(f"{url}?heatmap=none", photo.read_bytes(), headers)
     try:
         with urllib.request.urlopen(request) as reply:

@@ -1,13 +1,15 @@
 """The verdict on an image."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import uuid4
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import BeforeValidator, Field
 from starlette.requests import ClientDisconnect
 
 from app.documentation import PREDICT_REPLIES, UPLOAD
@@ -15,9 +17,21 @@ from app.errors import DeadlineError
 from app.inspection import Heatmap, Inspection
 from app.routes.dependencies import TheService
 from app.schemas import Prediction
+from app.settings import LONGEST_DEADLINE_MS
 from app.upload import receive
 
 router = APIRouter(tags=["predict"])
+
+
+def _digits(text: str) -> str:
+    """What int() would also take, as +1, 1_0 or 1.0, is a mistake here."""
+    if not re.fullmatch("[1-9][0-9]*", text):
+        raise ValueError("must be a positive whole number, in digits alone")
+    return text
+
+
+Version = Annotated[int, Field(ge=1), BeforeValidator(_digits)]
+Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_DEADLINE_MS), BeforeValidator(_digits)]
 
 
 @dataclass(frozen=True)
@@ -30,19 +44,18 @@ class Call:
         Heatmap, Query(description="The picture in the reply. gray is cheap; a full-size overlay costs most of all.")
     ] = "gray"
     deadline_ms: Annotated[
-        int | None,
-        Header(alias="X-Deadline-Ms", ge=1, le=3_600_000, description="Time for this request, in milliseconds."),
+        Milliseconds | None,
+        Header(alias="X-Deadline-Ms", description="Time for this request, in milliseconds."),
     ] = None
 
     async def answer(self, model: str, version: int | None = None) -> Response:
         """Raises what the table of app.errors holds."""
         service = self.service
         loaded = service.registry.catalogue.find(model, version)
-        service.queue.check()
         as_png = _wants_png(self.request.headers.get("accept", ""))
-        async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
-            upload = await receive(self.request, service.settings.max_bytes)
-            with service.queue.place():
+        with service.queue.place():  # before the body is read: no more bodies in memory than places
+            async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
+                upload = await receive(self.request, service.settings.max_bytes)
                 async with _ended_by_disconnect(self.request, limit):
                     inspection = await service.inspector.inspect(upload, loaded, "overlay" if as_png else self.heatmap)
                     reply = _png_reply if as_png else _json_reply  # an overlay may be large: not on the event loop
@@ -55,7 +68,8 @@ TheCall = Annotated[Call, Depends()]
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
 async def predict_by_default_model(call: TheCall) -> Response:
     """Judge an image by the default model: the configured one, else the only one in the store."""
-    return await call.answer(call.service.registry.catalogue.default(call.service.settings.default_model))
+    registry = call.service.registry
+    return await call.answer(registry.catalogue.default(call.service.settings.default_model, registry.required))
 
 
 @router.post("/v1/models/{model}/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
@@ -70,7 +84,7 @@ async def predict(call: TheCall, model: str) -> Response:
     responses=PREDICT_REPLIES,
     openapi_extra=UPLOAD,
 )
-async def predict_by_version(call: TheCall, model: str, version: Annotated[int, Path(ge=1)]) -> Response:
+async def predict_by_version(call: TheCall, model: str, version: Version) -> Response:
     """Judge an image by one version of a model."""
     return await call.answer(model, version)
 

@@ -22,6 +22,12 @@ class Server:
 
     process: subprocess.Popen[str]
     url: str
+    lines: list[str]
+    """Of its log so far."""
+
+    def log(self) -> str:
+        """Whole once the process has ended and `served` is left."""
+        return "".join(self.lines)
 
     def wait_until_ready(self) -> None:
         self._wait_until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
@@ -59,12 +65,13 @@ def served(store: Path, *flags: str) -> Iterator[Server]:
         ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    reader = threading.Thread(target=process.stderr.read, daemon=True)  # so that the pipe never fills
+    lines: list[str] = []
+    reader = threading.Thread(target=lines.extend, args=[process.stderr], daemon=True)  # so that the pipe never fills
     try:
         found = re.search(r"listening on (http://\S+),", process.stderr.readline())
         assert found, process.stderr.read()
         reader.start()
-        yield Server(process, found[1])
+        yield Server(process, found[1], lines)
     finally:
         process.kill()
         process.wait()

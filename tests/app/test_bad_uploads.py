@@ -104,6 +104,15 @@ async def test_bad_upload(
         ("POST", "/v1/models/nothing/versions/1/predict", 404, "unknown-model"),
         ("POST", "/v1/models/widget/versions/latest/predict", 400, "bad-parameter"),
         ("POST", "/v1/models/widget/versions/0/predict", 400, "bad-parameter"),
+        ("POST", "/v1/models/widget/versions/01/predict", 400, "bad-parameter"),
+        ("POST", "/v1/models/widget/versions/+1/predict", 400, "bad-parameter"),
+        ("POST", "/v1/models/widget/versions/1.0/predict", 400, "bad-parameter"),
+        ("POST", "/v1/models/widget/versions/1_0/predict", 400, "bad-parameter"),
+        ("POST", "/v1/models/widget/versions/%201/predict", 400, "bad-parameter"),
+        ("POST", "/v1/models/widget/versions/1%0A/predict", 400, "bad-parameter"),
+        ("POST", "/v1/models/widget/versions/%D9%A1/predict", 400, "bad-parameter"),
+        ("POST", f"/v1/models/widget/versions/{'9' * 5000}/predict", 400, "bad-parameter"),
+        ("POST", "/predict/", 404, "not-found"),
         ("POST", "/predict?heatmap=rainbow", 400, "bad-parameter"),
         ("GET", "/predict", 405, "method-not-allowed"),
         ("PUT", "/v1/models/widget/predict", 405, "method-not-allowed"),
@@ -118,11 +127,24 @@ async def test_bad_address(client: httpx.AsyncClient, method: str, path: str, st
     assert (await client.post("/predict", content=encoded())).status_code == 200
 
 
-@pytest.mark.parametrize("deadline", ["0", "-5", "soon", "1e3", "99999999999999999999"])
+@pytest.mark.parametrize("deadline", ["0", "-5", "soon", "1e3", "60001", "9" * 5000, "010", "+10", "10.0", "1_000"])
 async def test_bad_deadline(client: httpx.AsyncClient, deadline: str) -> None:
     reply = await client.post("/predict", content=encoded(), headers={"X-Deadline-Ms": deadline})
     assert (reply.status_code, reply.json()["error"]) == (400, "bad-parameter")
     assert "X-Deadline-Ms" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("text", ["aGVs\nbG8=", "data:image/png;base64,aGVsbG8="])
+async def test_base64_with_more_around_it(client: httpx.AsyncClient, text: str) -> None:
+    reply = await client.post("/predict", **base64_image(text))
+    assert "without line breaks or a data: prefix" in reply.json()["detail"]
+
+
+async def test_list_of_fields_is_cut_short(client: httpx.AsyncClient) -> None:
+    reply = await client.post("/predict", **form(*["x" * 3000] * 60))
+    assert reply.json()["error"] == "missing-field"
+    assert reply.json()["detail"].count("x" * 40) == 10
+    assert len(reply.json()["detail"]) < 600
 
 
 async def test_unknown_model_names_the_others(client: httpx.AsyncClient) -> None:

@@ -47,10 +47,23 @@ def test_unknown_model(catalogue: Catalogue) -> None:
 
 
 def test_default(catalogue: Catalogue) -> None:
-    assert catalogue.default("gadget") == "gadget"
+    both = Catalogue({**catalogue.models, "gadget": catalogue.models["widget"]})
+    assert both.default("gadget") == "gadget"
     with pytest.raises(UnknownModelError, match="several models: gadget, widget"):
-        catalogue.default(None)
+        both.default(None)
     assert Catalogue({"widget": Model()}).default(None) == "widget"
+
+
+def test_default_is_the_only_model_that_is_loaded(catalogue: Catalogue) -> None:
+    assert catalogue.default(None) == "widget"
+
+
+def test_no_default_while_the_first_models_are_being_loaded(catalogue: Catalogue) -> None:
+    """The first to be there must not judge what is meant for another."""
+    with pytest.raises(UnknownModelError, match="several models: gadget, widget"):
+        catalogue.default(None, required={"gadget", "widget"})
+    refused = Catalogue({**catalogue.models, "gadget": Model((1,), refused={1: "it is broken"})})
+    assert refused.default(None, required={"gadget", "widget"}) == "widget"
 
 
 def test_nothing_loaded() -> None:

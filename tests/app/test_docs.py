@@ -75,6 +75,8 @@ async def test_openapi(client: httpx.AsyncClient) -> None:
     assert len(predicts) == 3
     for operation in predicts:
         assert operation["responses"].keys() == {"200", "default"} | statuses
+        (deadline,) = [each for each in operation["parameters"] if each["name"] == "X-Deadline-Ms"]
+        assert {"type": "integer", "minimum": 1, "maximum": 60_000} in deadline["schema"]["anyOf"]
         assert operation["responses"]["200"]["content"].keys() == {"application/json", "image/png"}
         assert operation["requestBody"]["content"].keys() >= {"multipart/form-data", "application/json", "image/jpeg"}
     assert "HTTPValidationError" not in json.dumps(document)

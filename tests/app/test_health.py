@@ -20,12 +20,17 @@ async def test_ready(client: httpx.AsyncClient) -> None:
         assert (reply.status_code, reply.json()) == (200, {"status": status})
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics"])
+async def test_head(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.head(path)).status_code == 200
+
+
 async def test_empty_store_is_live_and_not_ready(tmp_path: Path) -> None:
     async with running(create_app(Settings(store=tmp_path / "none", device="cpu"))) as client:
         assert (await client.get("/livez")).status_code == 200
         reply = await client.get("/readyz")
         assert (reply.status_code, reply.json()["error"], reply.headers["retry-after"]) == (503, "not-ready", "5")
-        assert "the store is empty" in reply.json()["detail"]
+        assert str(tmp_path / "none") in reply.json()["detail"]
         for path in ("/predict", "/v1/models/widget/predict"):
             reply = await client.post(path, content=encoded())
             assert (reply.status_code, reply.json()["error"], reply.headers["retry-after"]) == (503, "not-ready", "5")
@@ -62,7 +67,7 @@ async def test_models(client: httpx.AsyncClient) -> None:
     assert newest["thresholds"] == {"review": 0.3, "label": 0.42, "reject": 0.6}
     assert (newest["engine"], newest["variant"], newest["device"]) == ("torch", "float32", "cpu")
     assert newest["data_defect_share"] == newest["defect_rate"] == pytest.approx(1 / 3)
-    assert newest["defect_rate_source"] == "training data"
+    assert newest["defect_rate_source"] == "training"
     assert newest["figures"]["balanced_accuracy"] == {"value": 0.925, "low": 0.75, "high": 0.98}
 
 

@@ -5,7 +5,9 @@ import logging
 from collections.abc import AsyncIterator
 
 import httpx
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from model.errors import DeviceMemoryError, EngineError
 from tests.app.conftest import Bench, until
@@ -85,6 +87,24 @@ async def test_full_queue_refuses_before_the_body_is_read(bench: Bench) -> None:
     assert await statuses(tasks) == [200] * 4
 
 
+async def test_half_sent_uploads_hold_places(bench: Bench) -> None:
+    """So that no more than queue_size bodies are ever in memory."""
+    bench.widget.gate.set()
+    go_on = asyncio.Event()
+
+    async def half() -> AsyncIterator[bytes]:
+        yield encoded()[:50]
+        await go_on.wait()
+        yield encoded()[50:]
+
+    slow = [asyncio.create_task(bench.client.post("/v1/models/widget/predict", content=half())) for _ in range(4)]
+    await until(lambda: bench.service.queue._free == 0)
+    assert (await bench.predict()).status_code == 429
+    go_on.set()
+    assert await statuses(slow) == [200] * 4
+    assert (await bench.predict()).status_code == 200
+
+
 async def test_deadline_passes_in_the_queue(bench: Bench) -> None:
     tasks = await occupied(bench)
     reply = await bench.predict(2, **{"X-Deadline-Ms": "150"})
@@ -162,6 +182,26 @@ async def test_engine_failure(bench: Bench, caplog: pytest.LogCaptureFixture, er
     ]
     bench.widget.error = None
     assert (await bench.predict()).status_code == 200
+
+
+async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    tasks = await occupied(bench) + start(bench, 2, 255, 3)
+    await until(lambda: bench.waiting() == 3)
+    evidence = bench.widget.evidence
+
+    def burning(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        maps = evidence(pixels)
+        maps[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
+        return maps
+
+    bench.widget.evidence = burning  # type: ignore[method-assign]
+    bench.widget.gate.set()
+    replies = await asyncio.gather(*tasks)
+    assert [reply.status_code for reply in replies] == [200, 200, 503, 200]
+    assert replies[2].json()["error"] == "engine-failed"
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "model widget version 1: the network's evidence" in record.message
+    assert record.exc_info is None
 
 
 async def test_bug_is_logged_once_and_leaks_nothing(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """What only a real process shows: bodies under uvicorn, and how it stops."""
 
+import io
 import signal
 import socket
 import subprocess
@@ -7,12 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import pytest
+from PIL import Image
 
 from tests.app.process import PATIENCE, ROOT, Server, served
-from tests.pictures import encoded, five_megabytes
+from tests.pictures import encoded, five_megabytes, png_bomb
 
 
 def pieces(size: int) -> Iterator[bytes]:
@@ -90,6 +94,94 @@ def test_port_in_use_is_said(server: Server, tmp_path: Path) -> None:
     port = str(httpx.URL(server.url).port)
     command = [sys.executable, "-m", "app", "serve", "--store", str(tmp_path), "--port", port, "--device", "cpu"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert run.returncode != 0
+    assert run.returncode == 2
     assert "address already in use" in run.stderr
+    assert "--port" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def talk(server: Server, *pieces: bytes) -> bytes:
+    """What comes back for raw bytes until the server closes the connection."""
+    address = httpx.URL(server.url)
+    with socket.create_connection((address.host, address.port or 80), timeout=PATIENCE) as connection:
+        with suppress(ConnectionError):  # refused in the middle
+            for piece in pieces:
+                connection.sendall(piece)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+def test_offer_to_upgrade_is_ignored(server: Server, upgrade: str) -> None:
+    """Java's HttpClient offers HTTP/2 with every first request."""
+    data = encoded()
+    head = (
+        "POST /predict HTTP/1.1\r\nHost: camspector\r\nConnection: Upgrade, HTTP2-Settings, close\r\n"
+        f"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: {upgrade}\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    )
+    assert talk(server, head.encode(), data).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\nX: ", b"GET /", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 1000])
+def test_endless_headers_are_refused(server: Server, head: bytes) -> None:
+    assert talk(server, head + b"x" * 20_000).startswith(b"HTTP/1.1 400")
+
+
+def test_broken_chunks_are_not_logged(capsule_store: Path) -> None:
+    """Whether the answer has begun or not."""
+    with served(capsule_store) as server:
+        server.wait_until_ready()
+        for target in (b"GET /livez", b"POST /nowhere", b"POST /predict"):
+            head = target + b" HTTP/1.1\r\nHost: camspector\r\nTransfer-Encoding: chunked\r\n\r\n"
+            assert talk(server, head + b"no chunk\r\n").startswith(b"HTTP/1.1 400")
+            address = httpx.URL(server.url)
+            with socket.create_connection((address.host, address.port or 80), timeout=PATIENCE) as connection:
+                connection.sendall(head)
+                if target != b"POST /predict":
+                    assert connection.recv(65536).startswith(b"HTTP/1.1 ")
+                connection.sendall(b"no chunk\r\n")
+                while connection.recv(65536):
+                    pass
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE) == 0
+    assert "ERROR" not in server.log()
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_unfinished_request_gets_an_answer_when_it_is_cut_off(capsule_store: Path, signals: int) -> None:
+    flags = ["--drain-seconds", "0", "--shutdown-seconds", "1" if signals == 1 else "600", "--deadline-ms", "60000"]
+    with served(capsule_store, *flags) as server:
+        server.wait_until_ready()
+        slow = send_half(server, encoded())
+        time.sleep(0.5)
+        for _ in range(signals):
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+        with slow:
+            answer = b"".join(iter(lambda: slow.recv(65536), b""))
+        assert server.process.wait(PATIENCE) == 0
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"application/problem+json" in answer
+    assert b'"error":"not-ready"' in answer
+    assert "Traceback" not in server.log()
+    assert server.log().endswith("app.server: stopped\n")
+
+
+def test_clients_write_nothing_into_the_log(capsule_store: Path) -> None:
+    """Neither by what the parser, Pillow or uvicorn warn of."""
+    with served(capsule_store, "--log-level", "debug") as server:
+        server.wait_until_ready()
+        predict = f"{server.url}/predict"
+        tiff = io.BytesIO()
+        Image.new("L", (9, 9)).save(tiff, "TIFF")
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        talk(server, b"nonsense\r\n\r\n")
+        talk(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n")
+        httpx.post(predict, content=b"--x\r\nhello", headers=form, timeout=PATIENCE)
+        httpx.post(predict, content=b"--b\r\nA: b\r\n\r\n--b--\r\nmore", headers=form, timeout=PATIENCE)
+        httpx.post(predict, content=tiff.getvalue()[:-9] + b"\xff" * 9, timeout=PATIENCE)
+        httpx.post(predict, content=png_bomb(9000), timeout=PATIENCE)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE) == 0
+    assert [line for line in server.lines if " INFO app." not in line] == []

@@ -48,13 +48,33 @@ def loaded(registry: Registry) -> LoadedVersions:
 
 
 def unready(registry: Registry) -> list[str]:
-    return registry.catalogue.waiting(registry.required)
+    return registry.waiting()
 
 
-def test_missing_store_is_waited_for(store: Path, tmp_path: Path) -> None:
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged since the last call."""
+    messages = [record.message for record in caplog.records if record.name == "app.registry"]
+    caplog.clear()
+    return messages
+
+
+@pytest.fixture(autouse=True)
+def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+
+def test_missing_store_is_waited_for(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = registry(tmp_path / "later")
+    empty = f"no model is loaded yet: the store {tmp_path / 'later'} is empty, or has not been read"
+    assert unready(held) == [empty]
     held.look("cpu")
-    assert unready(held) == ["no model is loaded yet: the store is empty, or has not been read"]
+    held.look("cpu")
+    assert unready(held) == [f"no model is loaded yet: the store {tmp_path / 'later'} is not there"]
+    assert said(caplog) == [f"the store {tmp_path / 'later'} is not there"]
+    (tmp_path / "later").mkdir()
+    held.look("cpu")
+    assert unready(held) == [empty]
+    assert said(caplog) == [f"no longer so: the store {tmp_path / 'later'} is not there"]
     put(store, tmp_path / "later", "widget", 1)
     held.look("cpu")
     assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
@@ -135,7 +155,7 @@ def test_broken_model_that_comes_later_leaves_the_service_ready(store: Path, she
 def test_default_model_is_required(shelf: Path) -> None:
     held = registry(shelf, default_model="gadget")
     held.look("cpu")
-    assert unready(held) == ["model 'gadget' has no loaded version yet"]
+    assert unready(held) == ["the default model 'gadget' is not in the store; there are: widget"]
 
 
 def test_removing_the_newest_version_rolls_back(store: Path, shelf: Path) -> None:
@@ -147,14 +167,95 @@ def test_removing_the_newest_version_rolls_back(store: Path, shelf: Path) -> Non
     assert loaded(held) == {"widget": [1]}
 
 
-def test_serving_goes_on_without_the_store(shelf: Path) -> None:
+def test_serving_goes_on_without_the_store(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = registry(shelf)
     held.look("cpu")
+    said(caplog)
     shutil.rmtree(shelf)
     held.look("cpu")
+    assert said(caplog) == [f"the store {shelf} is not there"]
     shelf.write_text("not a folder")
     held.look("cpu")
+    assert "can't be read" in " ".join(said(caplog))
     assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
+    shelf.unlink()
+    put(store, shelf, "widget", 1)
+    held.look("cpu")
+    (message,) = said(caplog)
+    assert message.startswith("no longer so: ")
+    assert "can't be read" in message
+
+
+def test_serving_version_is_logged_when_it_changes(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = registry(shelf)
+    held.look("cpu")
+    assert said(caplog)[-1] == "model widget: version 1 serves now"
+    newest = put(store, shelf, "widget", 2)
+    held.look("cpu")
+    assert said(caplog)[-1] == "model widget: version 2 serves now (was 1)"
+    shutil.rmtree(newest)
+    held.look("cpu")
+    held.look("cpu")
+    assert said(caplog) == ["model widget: version 1 serves now (was 2)"]
+
+
+def test_model_that_vanishes_goes_on_serving(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = registry(shelf)
+    put(store, shelf, "gadget", 1)
+    held.look("cpu")
+    said(caplog)
+    shutil.rmtree(shelf / "gadget")
+    held.look("cpu")
+    held.look("cpu")
+    assert said(caplog) == ["model gadget is not in the store any more; version 1 goes on serving"]
+    assert (loaded(held), unready(held)) == ({"gadget": [1], "widget": [1]}, [])
+    assert held.catalogue.models["gadget"].stored == ()
+
+
+def test_broken_model_that_vanishes_is_forgotten(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
+    breaking(put(store, shelf, "gadget", 1))
+    held = registry(shelf)
+    held.look("cpu")
+    assert unready(held) != []
+    said(caplog)
+    shutil.rmtree(shelf / "gadget")
+    held.look("cpu")
+    assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
+    assert said(caplog) == ["model gadget is not in the store any more"]
+
+
+def test_second_model_is_the_default_of_nobody(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = registry(shelf)
+    held.look("cpu")
+    (shelf / "empty").mkdir()
+    (shelf / "hollow" / "1").mkdir(parents=True)
+    held.look("cpu")
+    assert held.catalogue.default(None, held.required) == "widget"
+    shutil.rmtree(shelf / "hollow")
+    held.look("cpu")
+    assert loaded(held) == {"widget": [1]}
+    said(caplog)
+    put(store, shelf, "gadget", 1)
+    held.look("cpu")
+    held.look("cpu")
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warning == ("POST /predict is 404 while several models are loaded (gadget, widget): set default_model")
+
+
+def test_no_warning_of_a_second_model_where_the_default_is_set(
+    store: Path, shelf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(store, shelf, "gadget", 1)
+    registry(shelf, default_model="widget").look("cpu")
+    assert "POST /predict" not in caplog.text
+
+
+def test_defect_rate_of_an_unknown_model_is_logged(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = registry(shelf, defect_rate={"widgit": 0.02, "widget": 0.02})
+    held.look("cpu")
+    held.look("cpu")
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warning == "defect_rate is set for model 'widgit', which is not in the store; there are: widget"
 
 
 def test_defect_rate_of_the_line_shifts_the_log_odds(shelf: Path) -> None:

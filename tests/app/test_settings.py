@@ -42,7 +42,13 @@ def test_settings_are_frozen() -> None:
         (["--store", "x", "--max-bytes", "0"], r"--max-bytes .*greater than or equal to 1"),
         (["--store", "x", "--device", "tpu"], r"--device .*'auto', 'cpu' or 'cuda'"),
         (["--store", "x", "--defect-rate", "capsule=1.5"], r"--defect-rate .*less than 1"),
+        (["--store", "x", "--defect-rate", "capsule"], r"--defect-rate \(or CAMSPECTOR_DEFECT_RATE\): .*capsule=0.02"),
         (["--store", "x", "--root-path", "inspection/"], r"--root-path "),
+        (["--store", ""], r"--store \(or CAMSPECTOR_STORE\): must not be empty"),
+        (["--store", "x", "--deadline-ms", "60001"], r"--deadline-ms .*60000"),
+        (["--store", "x", "--trusted-proxies", "gateway"], r"--trusted-proxies .*'gateway'"),
+        (["--store", "x", "--trusted-proxies", "10.0.0.1, 10.0.0.1/8"], r"--trusted-proxies .*10\.0\.0\.1/8"),
+        (["--store", "x", "--trusted-proxies", "127.0.0.1,*"], r"--trusted-proxies .*'\*'"),
     ],
 )
 def test_bad_values_are_named(flags: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,10 +58,16 @@ def test_bad_values_are_named(flags: list[str], reason: str, capsys: pytest.Capt
     assert re.search(reason, capsys.readouterr().err)
 
 
-def test_bad_json_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CAMSPECTOR_DEFECT_RATE", "{")
-    with pytest.raises(ConfigurationError, match="defect_rate"):
+@pytest.mark.parametrize("value", ["{", "capsule=0.02", "0.02", ""])
+def test_bad_defect_rate_in_the_environment(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CAMSPECTOR_DEFECT_RATE", value)
+    with pytest.raises(ConfigurationError, match=r"CAMSPECTOR_DEFECT_RATE.*'\{\"capsule\": 0.02\}'"):
         read_settings(["--store", "x"])
+
+
+@pytest.mark.parametrize("value", ["*", "", "10.0.0.0/8, ::1,192.168.0.7"])
+def test_trusted_proxies(value: str) -> None:
+    assert read_settings(["--store", "x", "--trusted-proxies", value]).trusted_proxies == value
 
 
 @pytest.mark.parametrize("flags", [["--nonsense"], ["--store", "x", "--por", "1"], ["--store", "x", "stray"]])
@@ -80,6 +92,7 @@ def test_help_names_every_setting(arguments: list[str], capsys: pytest.CaptureFi
     output = " ".join(capsys.readouterr().out.split())
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')} " in output
+        assert f"CAMSPECTOR_{name.upper()}" in output
         assert field.description
         assert field.description in output
 
