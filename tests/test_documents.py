@@ -1,0 +1,53 @@
+"""Commands and replies in README and docs/ are what the programs take and give (docs/api.md is run in tests/app)."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from app.schemas import Prediction
+from app.settings import read_settings
+from training.arguments import parse
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = [
+    (path.name, " ".join(match.split("#")[0].split()))
+    for path in DOCUMENTS
+    for match in re.findall(r"^    .*?python -m (?:training|app) (.+)$", path.read_text(), re.MULTILINE)
+]
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_a_documented_command_is_understood(document: str, command: str) -> None:
+    name, *arguments = shlex.split(command)
+    if name == "serve":
+        assert read_settings(arguments).store
+    else:
+        assert parse([name, *arguments]).command == name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_exist(path: Path) -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in re.findall(r"(?:^    |`)make ([a-z]+)", path.read_text(), re.MULTILINE):
+        assert target in targets
+
+
+def test_the_readmes_reply_is_one() -> None:
+    (block,) = re.findall(r"```json\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    reply = json.loads(block)
+    assert Prediction.model_validate(reply).label == "anomaly"
+    assert list(reply) == list(Prediction.model_fields)
