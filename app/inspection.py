@@ -18,7 +18,7 @@ from app.metrics import Metrics
 from app.upload import Upload
 from model.errors import EngineError
 from model.image import decode, to_8bit
-from model.regions import Region
+from model.regions import Region, find_regions
 from model.render import heatmap_png, overlay_png
 from model.verdict import Verdict
 
@@ -101,7 +101,7 @@ def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heat
     began = time.perf_counter()
     verdict = _verdict(evidence, loaded)
     values = loaded.detector.picture(evidence.map)
-    regions = loaded.detector.regions(values, prepared.width, prepared.height)
+    regions = find_regions(values, prepared.width, prepared.height)
     picture = None
     if prepared.photo is not None:
         picture = overlay_png(prepared.photo, values, regions)

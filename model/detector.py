@@ -1,4 +1,4 @@
-"""A loaded version, from squashed pixels' evidence to verdict, picture and regions."""
+"""A loaded version, from squashed pixels' evidence to verdict and picture."""
 
 import logging
 import math
@@ -15,7 +15,6 @@ from model.errors import EngineError, GoldenOutputError
 from model.evidence import enlarge
 from model.manifest import Manifest, Variant
 from model.preprocessing import squash
-from model.regions import Region, find_regions
 from model.verdict import Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
@@ -51,10 +50,6 @@ class Detector:
     def picture(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rendering of one map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
         return self.variant.scale(enlarge(evidence, self.input_size))
-
-    def regions(self, picture: NDArray[np.float32], width: int, height: int) -> list[Region]:
-        """Where the picture is at least 0.5, in pixels of a photo of width×height, the highest score first."""
-        return find_regions(picture, width, height)
 
 
 def load_detector(path: Path, device: Device, defect_rate: float | None = None) -> Detector:

@@ -15,10 +15,9 @@ from model.files import read_file
 
 Weights = Mapping[str, NDArray[np.float32]]
 
-# Simonyan & Zisserman 2015, configuration D: output channels of each block's 3×3 convolutions.
+# Simonyan & Zisserman 2015, configuration D: output channels of each block's 3×3 convolutions. pool5 is left out (Zhou
+# et al. 2016, section 3.1), so one place of the evidence map stands for 16 input pixels a side.
 BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-STRIDE: Final = 16
-"""Input pixels from one place of the evidence map to the next: pool5 is left out (Zhou et al. 2016, section 3.1)."""
 
 
 def trunk_shapes() -> dict[str, tuple[int, ...]]:

@@ -62,17 +62,14 @@ def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.dataset import find_samples
     from training.evaluate import evaluate, summary
     from training.figures import table
     from training.results import check_place, write_results
-    from training.survey import survey
+    from training.trial import read_data
 
     check_place(chosen.json)
     path = Store(chosen.store).path(chosen.model, chosen.version)
-    samples = find_samples(chosen.data, group=None)
-    with reporter.task("reading images", len(samples)) as advance:
-        found = survey(samples, advance)
+    found = read_data(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
     evaluation = evaluate(path, found, choose_device(chosen.device), reporter)
     reporter.line(table(evaluation.figures))
     if chosen.json:

@@ -55,7 +55,7 @@ def imagenet_trunk(source: str | None = None, *, say: Callable[[str], None] = la
     for name in wanted:
         say(f"ImageNet weights: asking {name} …")
         try:
-            path = _fetch(str(name))
+            path = _fetch(name)
         except WeightsSourceError as error:
             failures.append(f"  {name}: {error}")
             say(f"ImageNet weights: {name} can't be had: {error}")

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.cpus import available_cpus
+from model.engines.pytorch import limit_threads
 from model.errors import RecipeError
 from model.network import VGG16CAM
 from training.features import Features
@@ -21,7 +21,7 @@ _PREDICT_BATCH = 32
 
 def fresh_network(trunk: Trunk, seed: int, device: str) -> VGG16CAM:
     """VGG-16 with ImageNet's convolutions and a dense layer drawn from `seed`, in float32."""
-    torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
+    limit_threads()
     torch.manual_seed(seed)
     network = VGG16CAM()
     network.set_weights(trunk)

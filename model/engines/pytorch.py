@@ -18,6 +18,11 @@ def cuda_available() -> bool:
     return torch.cuda.is_available()
 
 
+def limit_threads() -> None:
+    """Let PyTorch use no more CPUs than this process may; what OMP_NUM_THREADS says is kept where it is less."""
+    torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
+
+
 class TorchEngine:
     """VGG16CAM without gradients. TF32 stays off, so that float32 means float32."""
 
@@ -29,7 +34,7 @@ class TorchEngine:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         if device == "cpu":
-            torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
+            limit_threads()
         network = VGG16CAM()
         network.set_weights(read_weights(weights))
         network.to(device=device, dtype=torch.float16 if variant == "float16" else torch.float32)

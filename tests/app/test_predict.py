@@ -11,6 +11,7 @@ from PIL import Image
 
 from model.detector import load_detector
 from model.image import decode
+from model.regions import find_regions
 from model.verdict import sigmoid
 from tests.pictures import encoded, five_megabytes
 
@@ -38,7 +39,7 @@ async def test_reply_is_the_detectors_verdict(client: httpx.AsyncClient, store: 
     assert reply["timing_ms"].keys() == {"decode", "queue", "predict", "render"}
     heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))), dtype=np.int16)
     assert np.abs(heatmap - np.rint(255 * detector.picture(evidence))).max() <= 1
-    expected = detector.regions(detector.picture(evidence), 200, 200)
+    expected = find_regions(detector.picture(evidence), 200, 200)
     assert len(reply["regions"]) == len(expected)
     for region, found in zip(expected, reply["regions"], strict=True):
         assert found["box"].keys() == {"left", "top", "width", "height"}

@@ -11,6 +11,7 @@ from model.engines.engine import choose_device, open_engine
 from model.errors import DeviceMemoryError, DeviceUnavailableError, EngineError
 from model.image import decode
 from model.network import VGG16CAM
+from model.regions import find_regions
 from model.render import heatmap_png, overlay_png
 from model.verdict import sigmoid
 from tests.artifacts import INPUT_SIZE, picture, publish, random_weights
@@ -74,13 +75,13 @@ def test_picture_and_regions_agree(version: Path) -> None:
     evidence = np.full((4, 4), -2.0, np.float32)
     evidence[0, 3] = 8.0
     values = detector.picture(evidence)
-    (region,) = detector.regions(values, 640, 320)
+    (region,) = find_regions(values, 640, 320)
     assert values.shape == (INPUT_SIZE, INPUT_SIZE)
     assert region.box.left + region.box.width == 640
     assert region.box.top == 0
     assert region.box.left > 320
     assert region.score == pytest.approx(float(values.max()))
-    assert detector.regions(detector.picture(np.full((4, 4), -2.0, np.float32)), 640, 320) == []
+    assert find_regions(detector.picture(np.full((4, 4), -2.0, np.float32)), 640, 320) == []
 
 
 def test_heatmap_is_the_picture_in_256_steps() -> None:

@@ -1,5 +1,6 @@
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,15 +74,8 @@ def test_a_careful_umask_hides_nothing_from_another_user(tmp_path: Path) -> None
         assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
-def test_one_folder_that_can_not_be_read_hides_no_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    scan = os.scandir
-
-    def scandir(path: Path) -> object:
-        if Path(path).name == "bolt":
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+def test_one_folder_that_can_not_be_read_hides_no_other(store: Store, make_unreadable: Callable[[str], None]) -> None:
+    make_unreadable("bolt")
     assert store.models() == ["bolt", "nut"]
     assert store.versions("nut") == [1]
     with pytest.raises(StoreError, match=r"bolt can't be read: .*Permission denied"):

@@ -19,6 +19,21 @@ from training.trial import Prepared, prepare
 
 MakeFolder = Callable[..., Path]
 
+OWN_PRESET = """
+name = "own"
+input_size = 32
+frozen_blocks = 4
+batch_size = 8
+epochs = 1
+stop_at_accuracy = 1.0
+learning_rate = 1e-4
+class_weights = [1, 1]
+held_out = 0.2
+threshold = 0.5
+seed = 7
+"""
+"""A preset file of a user's own."""
+
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from model.weights import trunk_digest
-from tests.training.conftest import MakeFolder, save
+from tests.training.conftest import OWN_PRESET, MakeFolder, save
 from training.__main__ import main
 from training.imagenet import Trunk
 
@@ -71,21 +71,6 @@ def test_a_store_that_can_not_take_the_model_is_said_before_training(
     assert message in capsys.readouterr().err
 
 
-OWN = """
-name = "own"
-input_size = 32
-frozen_blocks = 4
-batch_size = 8
-epochs = 1
-stop_at_accuracy = 1.0
-learning_rate = 1e-4
-class_weights = [1, 3]
-held_out = 0.2
-threshold = 0.5
-seed = 7
-"""
-
-
 @pytest.fixture
 def workplace(tmp_path: Path, trunk: Trunk, monkeypatch: pytest.MonkeyPatch) -> Path:
     """12-bit pictures of two kinds of part, a preset and weights, in the current folder."""
@@ -96,7 +81,7 @@ def workplace(tmp_path: Path, trunk: Trunk, monkeypatch: pytest.MonkeyPatch) -> 
             pixels = rng.integers(500, 1500, (40, 40), dtype=np.uint16)
             pixels[10:20, 10:20] += 2000 * (kind == "dent")
             save(tmp_path / "parts" / kind / f"{i}.png", Image.fromarray(pixels))
-    (tmp_path / "own.toml").write_text(OWN)
+    (tmp_path / "own.toml").write_text(OWN_PRESET)
     save_file(trunk, tmp_path / "trunk.safetensors", metadata={"trunk_sha256": trunk_digest(trunk)})
     return tmp_path
 

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,16 +110,11 @@ def test_a_folder_of_masks_is_no_kind_of_defect(tmp_path: Path) -> None:
         find_samples(tmp_path)
 
 
-def test_a_folder_that_can_not_be_read_is_named(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_can_not_be_read_is_named(
+    make_folder: MakeFolder, make_unreadable: Callable[[str], None]
+) -> None:
     root = make_folder()
-    scan = os.scandir
-
-    def scandir(path: Path) -> object:
-        if Path(path).name == "spot":
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    make_unreadable("spot")
     with pytest.raises(DataError, match="test/spot can't be read: Permission denied"):
         find_samples(root)
 

@@ -3,21 +3,8 @@ from pathlib import Path
 import pytest
 
 from model.errors import RecipeError
+from tests.training.conftest import OWN_PRESET
 from training.recipe import preset_names, read_recipe
-
-OWN = """
-name = "own"
-input_size = 32
-frozen_blocks = 4
-batch_size = 4
-epochs = 2
-stop_at_accuracy = 1.0
-learning_rate = 1e-3
-class_weights = [1, 1]
-held_out = 0.25
-threshold = 0.5
-seed = 7
-"""
 
 
 def test_seed_is_the_published_recipe() -> None:
@@ -45,7 +32,7 @@ def test_every_preset_is_valid_and_named_after_its_file() -> None:
 
 def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(OWN)
+    path.write_text(OWN_PRESET)
     assert read_recipe(str(path), seed=9).seed == 9
     assert read_recipe(str(path)).as_dict()["class_weights"] == (1.0, 1.0)
 
@@ -65,14 +52,14 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "own.toml"
     key = line.split(" ")[0]
-    path.write_text("\n".join(row for row in OWN.splitlines() if not row.startswith(key)) + f"\n{line}\n")
+    path.write_text("\n".join(row for row in OWN_PRESET.splitlines() if not row.startswith(key)) + f"\n{line}\n")
     with pytest.raises(RecipeError, match=f"own.toml: .*{message}"):
         read_recipe(str(path))
 
 
 def test_unknown_members_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(OWN + "learning_rat = 1\n")
+    path.write_text(OWN_PRESET + "learning_rat = 1\n")
     with pytest.raises(RecipeError, match="learning_rat"):
         read_recipe(str(path))
 

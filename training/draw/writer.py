@@ -1,7 +1,7 @@
 """A product's pictures on disk, as MVTec AD lays them out."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from PIL import Image
 
 from model.errors import DataError
 from training.draw.product import CATALOGUE, PRODUCTS, shoot
+from training.progress import Advance, no_progress
 
 SMALLEST_SIDE = 48
 
@@ -22,7 +23,7 @@ def draw(
     defective: int = 60,
     size: int = 256,
     seed: int = 0,
-    advance: Callable[[], None] | None = None,
+    advance: Advance = no_progress,
 ) -> list[Path]:
     """Folders of the products under `out`, each with `good` and `defective` square pictures `size` pixels wide.
 
@@ -42,8 +43,7 @@ def draw(
             drawn.mkdir()
             for split, kind, index in _plan(folder.name, good, defective):
                 _write(drawn, split, kind, index, size, seed)
-                if advance is not None:
-                    advance()
+                advance()
             drawn.rename(folder)
     return folders
 
