@@ -6,8 +6,9 @@ from typing import Any
 
 from model.manifest import Figures
 from training.dataset import kinds_of
-from training.figures import Prediction, measure, table
+from training.figures import measure, table
 from training.levels import with_darkness
+from training.prediction import Prediction
 from training.progress import Reporter
 from training.recipe import Recipe
 from training.split import Split

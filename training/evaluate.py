@@ -11,9 +11,9 @@ from model.engines.engine import Device
 from model.errors import DataError, ImageError
 from model.image import decode
 from model.manifest import Figures
-from model.verdict import Verdict
 from training.dataset import Sample
-from training.figures import Prediction, measure
+from training.figures import measure
+from training.prediction import Prediction
 from training.progress import Reporter
 from training.survey import Survey
 
@@ -34,23 +34,24 @@ def evaluate(version: Path, data: Survey, device: Device, reporter: Reporter) ->
     detector = load_detector(version, device)
     if data.fingerprint == detector.manifest.data.fingerprint:
         reporter.line("these are the very images that the version was made from: the figures flatter it")
-    threshold = detector.variant.thresholds.label
     predictions = []
     with reporter.task("judging", len(data.samples)) as advance:
         for sample in data.samples:
-            predictions.append(Prediction(sample, judge(detector, sample).probability, threshold))
+            predictions.append(judge(detector, sample))
             advance()
     how = f"{len(predictions)} images by version {version.name} of {version.parent.name!r}"
     return Evaluation(version, measure(predictions, how), predictions)
 
 
-def judge(detector: Detector, sample: Sample) -> Verdict:
-    """One image alone, from its file to its verdict. Raises DataError that names an image that can't be judged."""
+def judge(detector: Detector, sample: Sample) -> Prediction:
+    """One image alone, from its file to what is said of it. Raises DataError that names one that can't be judged."""
     try:
         pixels = detector.squash(decode(sample.path.read_bytes()))
     except ImageError as error:
         raise DataError(f"{sample.path}: {error}") from error
-    return detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0])
+    evidence = detector.engine.evidence(pixels[np.newaxis])[0]
+    log_odds = detector.verdict(evidence).log_odds - detector.shift
+    return Prediction(sample, log_odds, detector.variant.thresholds, evidence, detector.variant.scale, detector.shift)
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:

@@ -2,32 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from model.manifest import Estimate, Figures, KindErrors
-from training.dataset import Sample, kinds_of
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model said of an image."""
-
-    sample: Sample
-    probability: float
-    threshold: float
-    fold: int = 0
-
-    @property
-    def label(self) -> str:
-        return "anomaly" if self.probability >= self.threshold else "good"
-
-    @property
-    def is_right(self) -> bool:
-        return (self.label == "anomaly") == self.sample.is_anomaly
+from training.dataset import kinds_of
+from training.prediction import Prediction
 
 
 def measure(predictions: Sequence[Prediction], how: str) -> Figures:

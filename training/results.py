@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from model.errors import DataError
-from training.figures import Prediction
+from training.prediction import Prediction
 
 
 def check_place(path: Path | None) -> None:
@@ -32,6 +32,6 @@ def _row(prediction: Prediction) -> dict[str, Any]:
         "kind": prediction.sample.kind,
         "label": "anomaly" if prediction.sample.is_anomaly else "good",
         "probability": prediction.probability,
-        "threshold": prediction.threshold,
+        "threshold": prediction.thresholds.label,
         "fold": prediction.fold,
     }

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from model.errors import DataError
 from model.evidence import PictureScale
 from model.network import VGG16CAM
-from model.verdict import Calibration, sigmoid
+from model.verdict import Calibration, Thresholds
 from training.dataset import Sample, find_samples, kinds_of
 from training.features import Features, compute_features
-from training.figures import Prediction
 from training.imagenet import Trunk
 from training.learning import fresh_network, learn, predict
 from training.levels import Darkness, check_darkness, choose_levels
 from training.masks import coverage
+from training.prediction import Prediction
 from training.progress import Advance, Reporter, no_progress
 from training.recipe import Recipe
 from training.split import Split
@@ -93,20 +93,21 @@ def run_trial(data: Prepared, split: Split, recipe: Recipe, advance: Advance = n
     maps = predict(network, data.features, split.test, recipe.frozen_blocks)
     calibration = uncalibrated(float(data.is_anomaly[split.train].mean()), recipe)
     samples = [data.samples[i] for i in split.test]
-    log_odds = recipe.pooling(maps).tolist()
-    predictions = [
-        Prediction(sample, sigmoid(calibration(pooled)), recipe.threshold, fold)
-        for sample, pooled in zip(samples, log_odds, strict=True)
-    ]
     good = maps[~data.is_anomaly[split.test]]
     masked = [i for i, sample in enumerate(samples) if sample.mask is not None]
     masks = coverage([samples[i] for i in masked], *maps.shape[1:])
+    scale = choose_levels(good, maps[masked], masks)
+    thresholds = Thresholds(recipe.threshold, recipe.threshold, recipe.threshold)
+    predictions = [
+        Prediction(sample, calibration(pooled), thresholds, evidence, scale, fold=fold)
+        for sample, pooled, evidence in zip(samples, recipe.pooling(maps).tolist(), maps, strict=True)
+    ]
     return Trial(
         split=split,
         network=network,
         calibration=calibration,
         predictions=predictions,
-        scale=choose_levels(good, maps[masked], masks),
+        scale=scale,
         darkness=check_darkness(good, maps[masked], masks, recipe.seed),
     )
 

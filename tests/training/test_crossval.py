@@ -45,5 +45,5 @@ def test_labels_of_the_test_part_change_no_prediction(data: Prepared, recipe: Re
     swapped.survey.samples[0], swapped.survey.samples[1] = data.samples[0], data.samples[1]
     before, after = run_trial(data, split, recipe), run_trial(swapped, split, recipe)
     assert [p.probability for p in before.predictions] == [p.probability for p in after.predictions]
-    assert [p.threshold for p in before.predictions] == [p.threshold for p in after.predictions]
+    assert [p.thresholds for p in before.predictions] == [p.thresholds for p in after.predictions]
     assert [p.is_right for p in before.predictions] != [p.is_right for p in after.predictions]

@@ -1,15 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from model.manifest import KindErrors
-from training.dataset import Sample
-from training.figures import Prediction, balanced_accuracy, measure, rate, table
-
-
-def prediction(kind: str, probability: float, threshold: float = 0.5) -> Prediction:
-    return Prediction(Sample(Path(f"{kind}.png"), f"{kind}.png", kind), probability, threshold)
+from tests.training.predictions import prediction
+from training.figures import balanced_accuracy, measure, rate, table
 
 
 def test_positive_is_anomaly() -> None:

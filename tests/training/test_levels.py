@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.training.test_figures import prediction
+from tests.training.predictions import prediction
 from training.figures import measure
 from training.levels import check_darkness, choose_levels, with_darkness
 

@@ -1,0 +1,34 @@
+"""Predictions without a network."""
+
+from pathlib import Path
+
+import numpy as np
+
+from model.evidence import PictureScale
+from model.verdict import Thresholds, logit
+from training.dataset import Sample
+from training.prediction import Prediction
+
+FLAT = np.zeros((7, 7), np.float32)
+
+
+def prediction(
+    kind: str,
+    probability: float,
+    threshold: float = 0.5,
+    *,
+    name: str | None = None,
+    evidence: np.ndarray = FLAT,  # type: ignore[type-arg]
+    mask: Path | None = None,
+    fold: int = 0,
+) -> Prediction:
+    """What a model might have said of an image of `kind`, by levels of 0 (dark) and 1 (region)."""
+    name = name or f"{kind}.png"
+    return Prediction(
+        Sample(Path(name), name, kind, mask),
+        logit(probability),
+        Thresholds(threshold, threshold, threshold),
+        evidence,
+        PictureScale(0.0, 1.0),
+        fold=fold,
+    )
