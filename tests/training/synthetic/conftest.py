@@ -1,0 +1,25 @@
+"""Good pictures of the drawn products, as the network would see them."""
+
+import numpy as np
+import pytest
+
+from training.draw.product import CATALOGUE, shoot
+from training.synthetic.scene import Picture
+
+SIZE = 128
+
+
+def good(product: str, count: int = 3, size: int = SIZE) -> Picture:
+    """N×S×S×3."""
+    shots = [shoot(CATALOGUE[product], "good", size, np.random.SeedSequence(seed)) for seed in range(count)]
+    return np.stack([shot.picture for shot in shots])
+
+
+@pytest.fixture(scope="session")
+def carpets() -> Picture:
+    return good("carpet")
+
+
+@pytest.fixture(scope="session")
+def capsules() -> Picture:
+    return good("capsule")

@@ -1,0 +1,156 @@
+"""A good picture, another one to take pixels from, and the small part of the frame that an anomaly is made in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+Picture = NDArray[np.uint8]
+Field = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_REFERENCE_SIZE: Final = 448  # at which one unit is one pixel
+_CANDIDATES: Final = 16
+_BLOCK: Final = 8
+_OUTLINE: Final = 14  # units
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the frame: its pixels h×w×3, and x to the right and y down, h×w, in pixels from its anchor."""
+
+    top: int
+    left: int
+    pixels: Field
+    x: Field
+    y: Field
+
+    @property
+    def base(self) -> Field:
+        """The usual colour round the anchor, 3."""
+        near = np.hypot(self.x, self.y) <= max(3.0, 0.25 * max(self.x.shape))
+        base: Field = np.median(self.pixels[near], axis=0).astype(np.float32)
+        return base
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is to become of a window's pixels, h×w×3; values may leave 0..255."""
+
+    window: Window
+    pixels: Field
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The picture to spoil and a donor, both S×S×3, and where the product lies in the first, S×S, somewhere true."""
+
+    image: Picture
+    donor: Picture
+    product: Mask
+
+    @property
+    def size(self) -> int:
+        return len(self.image)
+
+    @property
+    def unit(self) -> float:
+        """What lengths are counted in; in pixels."""
+        return self.size / _REFERENCE_SIZE
+
+    def place(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Row and column of a point of the product."""
+        row, column = divmod(int(rng.choice(self._points)), self.size)
+        return row, column
+
+    def detailed_place(self, rng: np.random.Generator, *, inner: float = 0.0) -> tuple[int, int]:
+        """Row and column of a point of the product, likelier the more the picture changes round it.
+
+        `inner`: how often its outline does not count for that.
+        """
+        points = rng.choice(self._inner_points if rng.random() < inner else self._points, _CANDIDATES)
+        rows, columns = np.divmod(points, self.size)
+        scale = len(self._detail) / self.size
+        detail = self._detail[(rows * scale).astype(int), (columns * scale).astype(int)] ** 2 + 1e-3
+        chosen = rng.choice(_CANDIDATES, p=detail / detail.sum())
+        return int(rows[chosen]), int(columns[chosen])
+
+    def window(self, place: tuple[int, int], reach: float) -> Window:
+        """The pixels up to `reach` from a place in either direction, as far as the frame goes."""
+        (row, column), margin = place, int(np.ceil(reach)) + 2
+        top, left = max(row - margin, 0), max(column - margin, 0)
+        pixels = self.image[top : row + margin + 1, left : column + margin + 1].astype(np.float32)
+        rows, columns = np.arange(pixels.shape[0]), np.arange(pixels.shape[1])
+        x, y = np.meshgrid((columns + left - column).astype(np.float32), (rows + top - row).astype(np.float32))
+        return Window(top, left, pixels, x, y)
+
+    def on_product(self, window: Window) -> Field:
+        """How much of each pixel of a window is the product's, h×w, 0 to 1, with a soft edge."""
+        height, width = window.x.shape
+        here = self.product[window.top : window.top + height, window.left : window.left + width]
+        if here.all():
+            return np.ones((height, width), np.float32)
+        share = ndimage.gaussian_filter(here.astype(np.float32), self.unit)
+        soft: Field = np.clip(2 * share - 0.5, 0, 1)
+        return soft
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether picture and donor have no colour: then no camera of that line can see any."""
+        return not any((photo != photo[..., :1]).any() for photo in (self.image, self.donor))
+
+    def source(self, rng: np.random.Generator) -> Picture:
+        """The donor, or by chance the picture itself."""
+        return self.image if rng.random() < 0.3 else self.donor
+
+    @cached_property
+    def _points(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.product)
+
+    @cached_property
+    def _inner_points(self) -> NDArray[np.intp]:
+        """Those of the product that are not near its outline, or all where none are."""
+        if self.product.all():
+            return self._points
+        share = ndimage.uniform_filter(self.product.astype(np.float32), 2 * round(_OUTLINE * self.unit) + 1)
+        inner = np.flatnonzero(share > 0.999)
+        return inner if inner.size else self._points
+
+    @cached_property
+    def _detail(self) -> NDArray[np.float64]:
+        """Mean gradient of blocks, in gray levels."""
+        gray = np.asarray(Image.fromarray(self.image).convert("L"), dtype=np.float32)
+        gradient = np.abs(np.diff(gray, axis=0, append=gray[-1:])) + np.abs(np.diff(gray, axis=1, append=gray[:, -1:]))
+        side = max(self.size // _BLOCK, 1)
+        return np.asarray(Image.fromarray(gradient).resize((side, side), Image.Resampling.BOX), dtype=np.float64)
+
+
+Spoil = Callable[[Scene, float, np.random.Generator], Edit]
+"""Makes one anomaly that covers about so many pixels."""
+
+
+def taken(picture: Picture, rows: Field, columns: Field) -> Field:
+    """The picture's values at places between its pixels, h×w×3; beyond the frame it is mirrored."""
+    places = np.stack([rows, columns])
+    channels = [
+        ndimage.map_coordinates(picture[..., c], places, output=np.float32, order=1, mode="mirror") for c in range(3)
+    ]
+    return np.stack(channels, axis=-1)
+
+
+def patch(picture: Picture, place: tuple[int, int], window: Window, scale: float = 1.0, turn: float = 0.0) -> Field:
+    """Other pixels for a window, h×w×3: its anchor falls on `place`, enlarged `scale` times, turned by radians."""
+    cosine, sine = np.float32(np.cos(turn) / scale), np.float32(np.sin(turn) / scale)
+    rows = place[0] + cosine * window.y + sine * window.x
+    columns = place[1] + cosine * window.x - sine * window.y
+    return taken(picture, rows, columns)
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number between `low` and `high`, its magnitude evenly distributed."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
