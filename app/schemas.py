@@ -116,7 +116,6 @@ class VersionInfo(BaseModel):
     @staticmethod
     def of(loaded: Loaded, configured_rate: float | None) -> "VersionInfo":
         detector = loaded.detector
-        share = detector.variant.calibration.defect_share
         return VersionInfo(
             version=loaded.version,
             created=detector.manifest.created,
@@ -126,7 +125,7 @@ class VersionInfo(BaseModel):
             device=detector.engine.device,
             thresholds=detector.variant.thresholds,
             data_defect_share=detector.manifest.data.defect_share,
-            defect_rate=share if configured_rate is None else configured_rate,
+            defect_rate=detector.defect_rate,
             defect_rate_source="training" if configured_rate is None else "settings",
             figures=detector.variant.figures or detector.manifest.figures,
         )

@@ -51,7 +51,7 @@ def write_artifact(path: Path, manifest: Manifest, weights: Weights, golden: Map
 
     `golden`: file name within the version (golden/…png) to uint8 S×S×3.
     """
-    write_weights(path / WEIGHTS, weights)
+    write_weights(path / WEIGHTS, weights, manifest.network)
     for name, pixels in golden.items():
         (path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(path / name)

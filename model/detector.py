@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +27,13 @@ class Detector:
     manifest: Manifest
     variant: Variant
     engine: Engine
-    shift: float
-    """Log-odds that the line's own share of defects adds (see `prior_shift`)."""
+    defect_rate: float
+    """The share of defects that probabilities and thresholds are at."""
+
+    @property
+    def shift(self) -> float:
+        """Log-odds that the line's own share of defects adds."""
+        return prior_shift(self.variant.calibration.defect_share, self.defect_rate)
 
     @property
     def input_size(self) -> int:
@@ -54,14 +59,19 @@ class Detector:
 
 def load_detector(path: Path, device: Device, defect_rate: float | None = None) -> Detector:
     """Read, open and self-test a version. `defect_rate`: the line's share of defects, None for the one that
-    the probabilities hold at anyway.
+    it was exported for.
 
     A variant that fails here is dropped with one log line and the next one serves; only a failing float32 refuses the
     version. Raises ArtifactError or EngineError.
     """
     artifact = read_artifact(path)
     variant, engine = _open_first(artifact, device)
-    return Detector(artifact.manifest, variant, engine, prior_shift(variant.calibration.defect_share, defect_rate))
+    operation = artifact.manifest.operation
+    exported_for = operation.defect_rate or variant.calibration.defect_share
+    rate = defect_rate or exported_for
+    if operation.keeps_verdicts:
+        variant = replace(variant, thresholds=variant.thresholds.moved(prior_shift(exported_for, rate)))
+    return Detector(artifact.manifest, variant, engine, rate)
 
 
 def _open_first(artifact: Artifact, device: Device) -> tuple[Variant, Engine]:

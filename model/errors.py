@@ -113,5 +113,9 @@ class WeightsSourceError(CamspectorError):
     """ImageNet weights can't be had, or aren't the ones expected."""
 
 
+class PromiseError(CamspectorError):
+    """A highest rate of errors was asked for, and there are too few images to promise it."""
+
+
 class RecipeError(CamspectorError):
     """A preset's configuration makes no sense, or training with it diverged."""

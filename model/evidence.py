@@ -1,8 +1,9 @@
 """From an evidence map to numbers: pooling, and the picture of it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -12,13 +13,22 @@ FloatArray = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Pooling:
-    """How the verdict's log-odds come from the map. `mean` is global average pooling."""
+    """How the verdict's log-odds come from the map: the mean of its strongest places (Pang et al. 2021, equation 2)."""
 
-    kind: Literal["mean"] = "mean"
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    """Of all places; at least one counts. 1 is global average pooling."""
+
+    def places(self, count: int) -> int:
+        """K, how many of a map's `count` places count."""
+        return max(1, round(self.share * count))
 
     def __call__(self, evidence: FloatArray) -> NDArray[np.float64]:
         """Evidence … ×h×w in log-odds to pooled log-odds …; float64, so that the sum's order doesn't show."""
-        return np.asarray(evidence.mean(axis=(-2, -1), dtype=np.float64))
+        flat = evidence.reshape(*evidence.shape[:-2], -1)
+        count = flat.shape[-1]
+        chosen = self.places(count)
+        strongest = flat if chosen == count else np.partition(flat, count - chosen, axis=-1)[..., count - chosen :]
+        return np.asarray(strongest.mean(axis=-1, dtype=np.float64))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ import msgspec
 
 from model.errors import ManifestError, SchemaError
 from model.evidence import PictureScale, Pooling
+from model.hypercolumn import Hypercolumn
 from model.image import FullScale
 from model.verdict import Calibration, Thresholds
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 EngineName = Literal["torch"]
@@ -31,9 +33,9 @@ class Preprocessing:
 class Estimate:
     """A figure with its 95 % interval."""
 
-    value: Share
-    low: Share
-    high: Share
+    value: Amount
+    low: Amount
+    high: Amount
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,63 @@ class KindErrors:
 
     wrong: Count
     images: Count
+    auroc: Share | None = None
+    """Of this kind of defect against all good images; None: the kind is good."""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """How many images of one class got each decision."""
+
+    accept: Count
+    review: Count
+    reject: Count
+
+    @property
+    def images(self) -> int:
+        return self.accept + self.review + self.reject
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """How far probabilities are from the shares of anomalies among images that got them (15 equal-mass bins).
+
+    Right probabilities have such an error too, since images are few: half of the time above `chance_median`, once in
+    twenty above `chance_95`.
+    """
+
+    value: Share
+    chance_median: Share
+    chance_95: Share
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """How well maps lie on masks, at size×size pixels, over images with a mask and good ones."""
+
+    size: Count
+    images: Count
+    """With a mask."""
+    components: Count
+    """Connected pieces of those masks: defects."""
+    pixel_auroc: Share
+    """Of defective against all other pixels."""
+    aupro: Share
+    """Mean overlap with components over false-positive rates of pixels up to 30 %, 1 at best (Bergmann et al. 2021)."""
+    pointing: Estimate
+    """Share of images with a mask whose brightest pixel lies on it, without tolerance (Zhang et al. 2018)."""
+    region_iou: Share
+    """Intersection over union of a component and the region that fits it best, 0 without any; mean over components."""
+    components_hit: Estimate
+    """Share of components that some region touches."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured on images that the measured model had not seen. Positive is anomaly."""
+    """What was measured on images that the measured model had not seen. Positive is anomaly.
+
+    Intervals are Wilson's for shares of images, made from those for balanced accuracy, else a stratified bootstrap's.
+    """
 
     how: str
     """On which images, by which models, at which threshold."""
@@ -56,13 +110,37 @@ class Figures:
     false_negatives: Count
     accuracy: Estimate
     balanced_accuracy: Estimate
-    auroc: Share
-    average_precision: Share
+    auroc: Estimate
+    average_precision: Estimate
+    miss_rate_at_1_percent: Estimate
+    """Share of defects missed at the cut that rejects at most 1 % of these good images."""
+    miss_rate_at_5_percent: Estimate
+    log_loss: Estimate
+    """In nats; this, Brier score and calibration error at the share of defects that the calibration holds at."""
+    brier_score: Estimate
+    calibration_error: CalibrationError
+    good_decisions: Decisions
+    defect_decisions: Decisions
     errors_by_kind: dict[str, KindErrors]
-    good_with_region: Estimate | None = None
-    """Share of good images whose picture shows a region, at a level chosen on other images; None: not measured."""
-    good_picture_median: Share | None = None
-    """Median of the picture's values over good images; over several folds, the mean of theirs."""
+    good_with_region: Estimate
+    """Share of good images whose picture shows a region."""
+    good_picture_median: Share
+    """Median of the picture's values over good images."""
+    localisation: Localisation | None = None
+    """None: no image has a mask."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What thresholds do on held-out images: a miss is a defect accepted, a false reject a good image rejected."""
+
+    defects: Decisions
+    goods: Decisions
+    miss_rate: Estimate
+    false_reject_rate: Estimate
+    miss_bound: Share
+    """The miss rate lies below it with 95 % certainty (exact, one-sided); 1 where there are no defects."""
+    false_reject_bound: Share
 
 
 @dataclass(frozen=True)
@@ -93,20 +171,41 @@ class Data:
 
     fingerprint: Digest
     """SHA-256 over every image's content and kind, sorted."""
-    images: Count
+    images: Annotated[int, msgspec.Meta(ge=1)]
     kinds: dict[str, Count]
-    defect_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    """The share of anomalies among the images."""
+    anomalies: Literal["real", "synthetic", "both"]
+    """Which were learnt from."""
+
+    @property
+    def defect_share(self) -> float:
+        """The share of anomalies among the images."""
+        return 1 - self.kinds.get("good", 0) / self.images
+
+
+@dataclass(frozen=True)
+class Operation:
+    """For what the thresholds were chosen."""
+
+    rule: dict[str, Any]
+    """Its name and what it was given."""
+    says: str
+    """The rule in words, and what it did on held-out images."""
+    defect_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None
+    """The line's share of defects that thresholds and probabilities are at; None: the data's."""
+    keeps_verdicts: bool
+    """When the line's share becomes another: whether thresholds move, so that verdicts stay, or stay as they are."""
 
 
 @dataclass(frozen=True)
 class Manifest:
     """The whole file. Unknown members are ignored, so that a later minor addition does no harm."""
 
-    schema: Literal[1]
+    schema: Literal[2]
     classes: tuple[Literal["good"], Literal["anomaly"]]
     preprocessing: Preprocessing
+    network: Hypercolumn
     pooling: Pooling
+    operation: Operation
     variants: Annotated[list[Variant], msgspec.Meta(min_length=1)]
     data: Data
     trunk_sha256: Digest

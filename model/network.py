@@ -1,59 +1,88 @@
-"""VGG-16 as a class-activation network: conv1_1 … conv5_3, and one dense layer read at every place (PyTorch)."""
+"""VGG-16 as a class-activation network: its convolutions, and one dense layer read at every place (PyTorch)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.hypercolumn import BLOCKS, Hypercolumn
 from model.preprocessing import MEAN
-from model.weights import BLOCKS
 
 
 class VGG16CAM(nn.Module):
-    """uint8 RGB N×S×S×3 in, evidence map N×(S/16)×(S/16) in log-odds out.
+    """uint8 RGB N×S×S×3 in, evidence map N×h×w in log-odds out, h = w = S / stride.
 
-    E(u) = (w_anomaly − w_good)·F(u) + (b_anomaly − b_good) with F the conv5_3 features after ReLU; since pooling
-    and the dense layer are linear, the mean of E is the log-odds of softmax(dense(GAP(F))) (Zhou et al. 2016, eq. 1-2).
+    E(u) = (w_anomaly − w_good)·F(u) + (b_anomaly − b_good) with F the hypercolumn's features after ReLU. Where F is
+    conv5_3's alone, the mean of E is the log-odds of softmax(dense(GAP(F))) (Zhou et al. 2016, eq. 1-2).
     """
 
     mean: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, hypercolumn: Hypercolumn) -> None:
         super().__init__()
+        self.hypercolumn = hypercolumn
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.blocks = nn.ModuleList()
         channels = 3
-        for number, widths in enumerate(BLOCKS, 1):
+        for number, widths in enumerate(BLOCKS[: hypercolumn.blocks[-1]], 1):
             block = nn.Sequential()
             for position, width in enumerate(widths, 1):
                 block.add_module(f"conv{number}_{position}", nn.Conv2d(channels, width, 3, padding=1))
                 block.add_module(f"relu{number}_{position}", nn.ReLU(inplace=True))
                 channels = width
-            if number < len(BLOCKS):
-                block.add_module(f"pool{number}", nn.MaxPool2d(2))
             self.blocks.append(block)
-        self.dense = nn.Linear(channels, 2)  # rows: good, anomaly
+        self.dense = nn.Linear(hypercolumn.channels, 2)  # rows: good, anomaly
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The evidence map."""
-        return self.evidence(self.class_maps(self.features(pixels, stop=len(BLOCKS))))  # N×h×w
+        return self.evidence(self.class_maps(self.layers(self.normalised(pixels))))  # N×h×w
 
-    def features(self, pixels: Tensor, *, stop: int) -> Tensor:
-        """Output of the first `stop` blocks (each with its pool) for uint8 RGB pixels N×S×S×3: float N×C×h×w."""
-        x = pixels.permute(0, 3, 1, 2).to(self.dense.weight.dtype) - self.mean  # N×3×S×S
-        return self.continued(x, start=0, stop=stop)
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 RGB pixels N×S×S×3 as block 1 takes them: float N×3×S×S."""
+        return pixels.permute(0, 3, 1, 2).to(self.dense.weight.dtype) - self.mean
 
-    def continued(self, x: Tensor, *, start: int, stop: int = len(BLOCKS)) -> Tensor:
-        """Blocks `start`+1 … `stop` applied to the output of block `start`."""
-        for block in self.blocks[start:stop]:
-            x = block(x)
+    def frozen(self, pixels: Tensor, *, stop: int) -> Tensor:
+        """Output of the first `stop` blocks, each with its pool, for pixels N×S×S×3: N×C×h×w."""
+        x = self.normalised(pixels)
+        for block in self.blocks[:stop]:
+            x = nn.functional.max_pool2d(block(x), 2)
         return x
 
-    def class_maps(self, features: Tensor) -> Tensor:
-        """The dense layer at every place: N×512×h×w to N×2×h×w. Its mean over places are the two logits."""
-        return nn.functional.conv2d(features, self.dense.weight[:, :, None, None], self.dense.bias)
+    def layers(self, x: Tensor, *, start: int = 0) -> list[Tensor]:
+        """The hypercolumn's layers, each N×C×h×w at its own resolution; `x`: the output of block `start` with its pool.
+
+        Layers of the first `start` blocks are missing.
+        """
+        found = []
+        for number, block in enumerate(self.blocks[start:], start + 1):
+            x = block(x if number == start + 1 else nn.functional.max_pool2d(x, 2))
+            if number in self.hypercolumn.blocks:
+                found.append(x)
+        return found
+
+    def columns(self, layers: Sequence[Tensor]) -> Tensor:
+        """F: each layer averaged over each place's square, side by side: N×C×h×w."""
+        return torch.cat(
+            [self._averaged(layer, n) for n, layer in zip(self.hypercolumn.blocks, layers, strict=True)], 1
+        )
+
+    def class_maps(self, layers: Sequence[Tensor]) -> Tensor:
+        """The dense layer at every place: N×2×h×w. For conv5_3 alone, their means over places are the two logits.
+
+        Each layer is weighed before it is averaged, which is the same and cheaper.
+        """
+        rows = torch.split(self.dense.weight, self.hypercolumn.widths, dim=1)
+        maps = [
+            self._averaged(nn.functional.conv2d(layer, row[:, :, None, None]), number)
+            for number, layer, row in zip(self.hypercolumn.blocks, layers, rows, strict=True)
+        ]
+        return torch.stack(maps).sum(0) + self.dense.bias[:, None, None]
+
+    def _averaged(self, x: Tensor, block: int) -> Tensor:
+        side = self.hypercolumn.stride >> (block - 1)
+        return nn.functional.avg_pool2d(x, side) if side > 1 else x
 
     @staticmethod
     def evidence(class_maps: Tensor) -> Tensor:

@@ -63,6 +63,18 @@ class Thresholds:
             return "reject"
         return "accept" if probability < self.review else "review"
 
+    def moved(self, shift: float) -> "Thresholds":
+        """The thresholds that give the same verdicts when `shift` is added to every log-odds; 0 and 1 stay.
+
+        For thresholds that hold errors at a rate: of good parts, or of defects, which the share of defects doesn't
+        change. One that weighs costs stays as it is, and verdicts move (see `prior_shift`).
+        """
+        return Thresholds(_moved(self.review, shift), _moved(self.label, shift), _moved(self.reject, shift))
+
+
+def _moved(threshold: float, shift: float) -> float:
+    return sigmoid(logit(threshold) + shift) if shift and 0 < threshold < 1 else threshold
+
 
 @dataclass(frozen=True)
 class Verdict:

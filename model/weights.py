@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +11,16 @@ from safetensors.numpy import load, save_file
 
 from model.errors import NonFiniteWeightsError, ShapeError, WeightsFormatError
 from model.files import read_file
+from model.hypercolumn import BLOCKS, Hypercolumn
 
 Weights = Mapping[str, NDArray[np.float32]]
 
-# Simonyan & Zisserman 2015, configuration D: output channels of each block's 3×3 convolutions. pool5 is left out (Zhou
-# et al. 2016, section 3.1), so one place of the evidence map stands for 16 input pixels a side.
-BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
-
-def trunk_shapes() -> dict[str, tuple[int, ...]]:
-    """conv1_1.weight (OIHW), conv1_1.bias, … conv5_3.bias, in the network's order, with their shapes."""
+def trunk_shapes(blocks: int = len(BLOCKS)) -> dict[str, tuple[int, ...]]:
+    """conv1_1.weight (OIHW), conv1_1.bias, … of the first blocks, in the network's order, with their shapes."""
     shapes: dict[str, tuple[int, ...]] = {}
     channels = 3
-    for number, widths in enumerate(BLOCKS, 1):
+    for number, widths in enumerate(BLOCKS[:blocks], 1):
         for position, width in enumerate(widths, 1):
             shapes[f"conv{number}_{position}.weight"] = (width, channels, 3, 3)
             shapes[f"conv{number}_{position}.bias"] = (width,)
@@ -32,9 +28,10 @@ def trunk_shapes() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def tensor_shapes() -> dict[str, tuple[int, ...]]:
-    """The trunk's tensors and the dense layer's (rows: good, anomaly)."""
-    return trunk_shapes() | {"dense.weight": (2, BLOCKS[-1][-1]), "dense.bias": (2,)}
+def tensor_shapes(hypercolumn: Hypercolumn) -> dict[str, tuple[int, ...]]:
+    """The tensors of the trunk's blocks that are needed, and the dense layer's (rows: good, anomaly)."""
+    dense = {"dense.weight": (2, hypercolumn.channels), "dense.bias": (2,)}
+    return trunk_shapes(hypercolumn.blocks[-1]) | dense
 
 
 def trunk_digest(weights: Weights) -> str:
@@ -45,20 +42,20 @@ def trunk_digest(weights: Weights) -> str:
     return digest.hexdigest()
 
 
-def write_weights(path: Path, weights: Weights) -> None:
+def write_weights(path: Path, weights: Weights, hypercolumn: Hypercolumn) -> None:
     """Write exactly the tensors of `tensor_shapes`. Raises ShapeError or NonFiniteWeightsError."""
-    check_weights(weights, tensor_shapes(), path)
+    check_weights(weights, tensor_shapes(hypercolumn), path)
     save_file({name: np.ascontiguousarray(values, dtype=np.float32) for name, values in weights.items()}, path)
 
 
-def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+def read_weights(path: Path, hypercolumn: Hypercolumn) -> dict[str, NDArray[np.float32]]:
     """Read and check a weights file: raises MissingFileError, UnreadableFileError, WeightsFormatError, ShapeError
     or NonFiniteWeightsError."""
     try:
         weights = load(read_file(path))
     except (SafetensorError, KeyError) as error:  # KeyError: a number type that NumPy doesn't have
         raise WeightsFormatError(f"{path} is not a whole safetensors file of float32: {error}") from error
-    check_weights(weights, tensor_shapes(), path)
+    check_weights(weights, tensor_shapes(hypercolumn), path)
     return weights
 
 

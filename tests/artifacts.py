@@ -12,13 +12,28 @@ from numpy.typing import NDArray
 from model.artifact import WEIGHTS, write_artifact
 from model.engines.pytorch import TorchEngine
 from model.evidence import PictureScale, Pooling
-from model.manifest import Data, Estimate, Figures, Golden, KindErrors, Manifest, Preprocessing, Variant
+from model.hypercolumn import Hypercolumn
+from model.manifest import (
+    CalibrationError,
+    Data,
+    Decisions,
+    Estimate,
+    Figures,
+    Golden,
+    KindErrors,
+    Localisation,
+    Manifest,
+    Operation,
+    Preprocessing,
+    Variant,
+)
 from model.network import VGG16CAM
 from model.store import Store
 from model.verdict import Calibration, Thresholds
 from model.weights import tensor_shapes, trunk_digest, write_weights
 
 INPUT_SIZE: Final = 64
+NETWORK: Final = Hypercolumn()
 
 
 def publish(root: Path, model: str = "widget", *, seed: int = 1, slope: float = 10.0) -> Path:
@@ -27,8 +42,8 @@ def publish(root: Path, model: str = "widget", *, seed: int = 1, slope: float = 
     images = {f"golden/{name}.png": picture(name) for name in range(3)}
 
     def fill(path: Path) -> None:
-        write_weights(path / WEIGHTS, weights)
-        engine = TorchEngine(path / WEIGHTS, "float32", "cpu")
+        write_weights(path / WEIGHTS, weights, NETWORK)
+        engine = TorchEngine(path / WEIGHTS, NETWORK, "float32", "cpu")
         maps = engine.evidence(np.stack(list(images.values())))
         log_odds = dict(zip(images, (float(pooled) for pooled in Pooling()(maps)), strict=True))
         write_artifact(path, _manifest(weights, log_odds, slope), weights, images)
@@ -52,9 +67,9 @@ def random_weights(seed: int) -> dict[str, NDArray[np.float32]]:
         name: np.zeros(shape, np.float32)
         if name.endswith("bias")
         else generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
-        for name, shape in tensor_shapes().items()
+        for name, shape in tensor_shapes(NETWORK).items()
     }
-    network = VGG16CAM()
+    network = VGG16CAM(NETWORK)
     network.set_weights(weights)
     with torch.inference_mode():
         evidence = network(torch.from_numpy(np.stack([picture(number) for number in range(4)]))).numpy()
@@ -73,9 +88,28 @@ def _manifest(weights: dict[str, NDArray[np.float32]], log_odds: dict[str, float
         false_negatives=1,
         accuracy=Estimate(0.933, 0.78, 0.99),
         balanced_accuracy=Estimate(0.925, 0.75, 0.98),
-        auroc=0.97,
-        average_precision=0.95,
-        errors_by_kind={"good": KindErrors(1, 20), "crack": KindErrors(1, 10)},
+        auroc=Estimate(0.97, 0.9, 0.99),
+        average_precision=Estimate(0.95, 0.88, 0.98),
+        miss_rate_at_1_percent=Estimate(0.2, 0.06, 0.51),
+        miss_rate_at_5_percent=Estimate(0.1, 0.02, 0.4),
+        log_loss=Estimate(0.2, 0.1, 0.3),
+        brier_score=Estimate(0.06, 0.03, 0.1),
+        calibration_error=CalibrationError(0.05, 0.06, 0.1),
+        good_decisions=Decisions(18, 1, 1),
+        defect_decisions=Decisions(1, 1, 8),
+        errors_by_kind={"good": KindErrors(1, 20), "crack": KindErrors(1, 10, 0.97)},
+        good_with_region=Estimate(0.05, 0.01, 0.24),
+        good_picture_median=0.02,
+        localisation=Localisation(
+            size=256,
+            images=10,
+            components=12,
+            pixel_auroc=0.98,
+            aupro=0.93,
+            pointing=Estimate(0.9, 0.6, 0.98),
+            region_iou=0.41,
+            components_hit=Estimate(0.75, 0.47, 0.91),
+        ),
     )
     variant = Variant(
         name="float32",
@@ -87,12 +121,14 @@ def _manifest(weights: dict[str, NDArray[np.float32]], log_odds: dict[str, float
         figures=figures,
     )
     return Manifest(
-        schema=1,
+        schema=2,
         classes=("good", "anomaly"),
         preprocessing=Preprocessing(INPUT_SIZE, 4095),
+        network=NETWORK,
         pooling=Pooling(),
+        operation=Operation({"rule": "fixed", "threshold": 0.42}, "A fixed threshold.", None, False),
         variants=[variant],
-        data=Data(hashlib.sha256(b"tests").hexdigest(), 30, {"good": 20, "crack": 10}, 1 / 3),
+        data=Data(hashlib.sha256(b"tests").hexdigest(), 30, {"good": 20, "crack": 10}, "real"),
         trunk_sha256=trunk_digest(weights),
         files=dict.fromkeys([WEIGHTS, *log_odds], "0" * 64),  # write_artifact takes the digests
         created="2026-11-23T12:00:00Z",

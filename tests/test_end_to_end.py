@@ -74,7 +74,7 @@ def test_the_network_passes_90_percent(fitted: Fitted) -> None:
         for cut in (row["probability"] for row in rows)
     )
     assert best > 0.9, fitted.output
-    assert fitted.results["figures"]["auroc"] > 0.9, fitted.output
+    assert fitted.results["figures"]["auroc"]["value"] > 0.9, fitted.output
 
 
 def test_fit_says_where_the_version_is_and_how_to_use_it(fitted: Fitted) -> None:

@@ -37,6 +37,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     _crossval(
         add("crossval", "estimate how good a model of such images is on unseen ones", "--data parts --json r.json")
     )
+    _curve(
+        add(
+            "curve", "see how accuracy grows with the number of defects to learn from", "--data parts --json curve.json"
+        )
+    )
     _evaluate(
         add(
             "evaluate",
@@ -60,6 +65,21 @@ def _crossval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=_at_least(2), default=5, help="parts that take turns at being judged (default 5)"
     )
+    _report(parser)
+    _json(parser)
+
+
+def _curve(parser: argparse.ArgumentParser) -> None:
+    _training(parser)
+    parser.add_argument(
+        "--defects",
+        type=_at_least(3),
+        nargs="+",
+        default=[5, 10, 20, 40],
+        metavar="N",
+        help="how many defects to learn from, beside all (default 5 10 20 40)",
+    )
+    parser.add_argument("--draws", type=_at_least(2), default=5, help="random draws of each number (default 5)")
     _json(parser)
 
 
@@ -67,7 +87,14 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
     _store(parser)
     parser.add_argument("--version", type=_at_least(1), metavar="N", help="default: the newest")
+    parser.add_argument(
+        "--rethreshold",
+        action="store_true",
+        help="choose calibration and thresholds anew on these images, and publish them as a new version",
+    )
+    _rule(parser)
     _device(parser)
+    _report(parser)
     _json(parser)
 
 
@@ -83,8 +110,20 @@ def _draw(parser: argparse.ArgumentParser) -> None:
 def _training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
     parser.add_argument(
-        "--preset", default="seed", help=f"how to train: {', '.join(preset_names())}, or a .toml file (default seed)"
+        "--preset",
+        default="accurate",
+        help=f"how to train: {', '.join(preset_names())}, or a .toml file (default accurate)",
     )
+    parser.add_argument(
+        "--masks", choices=["auto", "none"], default="auto", help="learn from masks where there are any (default auto)"
+    )
+    parser.add_argument(
+        "--anomalies",
+        choices=["real", "synthetic", "both"],
+        default="real",
+        help="learn from the defects in the data, from ones made out of good images alone, or from both (default real)",
+    )
+    _rule(parser)
     parser.add_argument("--group", metavar="REGEX", help=_GROUP_HELP)
     parser.add_argument("--sample", type=_at_least(10), metavar="N", help="use N images only, drawn by the seed")
     parser.add_argument(
@@ -92,6 +131,34 @@ def _training(parser: argparse.ArgumentParser) -> None:
     )
     _device(parser)
     _weights(parser)
+
+
+def _rule(parser: argparse.ArgumentParser) -> None:
+    """What the thresholds are chosen for."""
+    rules = parser.add_argument_group("thresholds (default: --miss-cost 10)")
+    rules.add_argument("--miss-cost", type=float, metavar="N", help="a missed defect costs as much as N false rejects")
+    rules.add_argument(
+        "--max-miss", type=float, metavar="SHARE", help="highest share of defects missed, promised with 95 %% certainty"
+    )
+    rules.add_argument(
+        "--max-false-reject",
+        type=float,
+        metavar="SHARE",
+        help="highest share of good parts rejected, promised; with --max-miss, what neither promise covers is reviewed",
+    )
+    rules.add_argument(
+        "--best-balanced-accuracy", action="store_true", help="the best mean of the two classes' accuracies"
+    )
+    rules.add_argument(
+        "--defect-rate",
+        type=float,
+        metavar="SHARE",
+        help="the line's own share of defects, e.g. 0.01: probabilities and costs are at it (default: the data's)",
+    )
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page for people there, report.html")
 
 
 def _weights(parser: argparse.ArgumentParser) -> None:

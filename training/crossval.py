@@ -7,12 +7,14 @@ from typing import Any
 from model.manifest import Figures
 from training.dataset import kinds_of
 from training.figures import measure, table
-from training.levels import with_darkness
+from training.judge import Method
+from training.learner import Learner
 from training.prediction import Prediction
+from training.procedure import judge_once, steps
 from training.progress import Reporter
-from training.recipe import Recipe
+from training.recipe import Recipe, as_dict
 from training.split import Split
-from training.trial import Prepared, run_trial
+from training.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -24,28 +26,36 @@ class CrossValidation:
     predictions: list[Prediction]
 
 
-def cross_validate(data: Prepared, splits: Sequence[Split], recipe: Recipe, reporter: Reporter) -> CrossValidation:
-    """Train and judge once a split; together their test parts are all images (see `make_folds`)."""
-    figures, checks, predictions = [], [], []
+def cross_validate(
+    learner: Learner, splits: Sequence[Split], recipe: Recipe, method: Method, reporter: Reporter
+) -> CrossValidation:
+    """Train and judge once a split; together their test parts are all images (see `make_folds`).
+
+    Calibration, thresholds and levels are chosen within each training part (nested cross-validation, Stone 1974).
+    """
+    figures, predictions = [], []
     for number, split in enumerate(splits, 1):
-        with reporter.task(f"fold {number} of {len(splits)}", recipe.epochs) as advance:
-            trial = run_trial(data, split, recipe, advance, fold=number)
+        with reporter.task(f"fold {number} of {len(splits)}", steps(learner, recipe)) as advance:
+            found = judge_once(learner, split, recipe, method, advance, number)
         how = f"fold {number} of {len(splits)}: {len(split.test)} images, trained on {len(split.train)} others"
-        figures.append(with_darkness(measure(trial.predictions, how), [trial.darkness]))
+        figures.append(measure(found, how))
         reporter.line(table(figures[-1]))
-        checks.append(trial.darkness)
-        predictions += trial.predictions
+        predictions += found
     how = f"{len(splits)} folds pooled: {len(predictions)} images, each judged once by a network that never saw it"
-    pooled = with_darkness(measure(predictions, how), checks)
-    return CrossValidation(figures, pooled, sorted(predictions, key=lambda prediction: prediction.sample.name))
+    predictions.sort(key=lambda prediction: prediction.sample.name)
+    return CrossValidation(figures, measure(predictions, how), predictions)
 
 
-def summary(result: CrossValidation, data: Prepared, recipe: Recipe, seconds: dict[str, float]) -> dict[str, Any]:
+def summary(
+    result: CrossValidation, found: Survey, recipe: Recipe, method: Method, seconds: dict[str, float]
+) -> dict[str, Any]:
     """Everything but the images, for `write_results`."""
     return {
         "preset": recipe.name,
-        "recipe": recipe,
-        "data": {"fingerprint": data.survey.fingerprint, "kinds": kinds_of(data.samples)},
+        "recipe": as_dict(recipe),
+        "rule": method.rule,
+        "defect_rate": method.defect_rate,
+        "data": {"fingerprint": found.fingerprint, "kinds": kinds_of(found.samples)},
         "folds": result.folds,
         "pooled": result.pooled,
         "seconds": seconds,

@@ -1,28 +1,33 @@
-"""From a trial to a version in the store."""
+"""From a trained network to a version in the store."""
 
-import shlex
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from model.artifact import WEIGHTS, write_artifact
 from model.detector import load_detector
-from model.manifest import Data, Figures, Golden, Manifest, Preprocessing, Variant
+from model.manifest import Data, Figures, Golden, Manifest, Operation, Preprocessing, Variant
 from model.network import VGG16CAM
 from model.store import Store
-from model.verdict import Thresholds
 from model.weights import trunk_digest
+from training.command import command
 from training.dataset import kinds_of
 from training.features import squashed
-from training.recipe import Recipe
-from training.split import Indices
-from training.trial import Prepared, Trial
+from training.imagenet import Trunk
+from training.judge import Method
+from training.material import Material
+from training.procedure import Trained
+from training.promises import outcome_of, sentence
+from training.recipe import Recipe, as_dict
+from training.survey import Survey
 
 _GOLDEN_PER_CLASS: Final = 2
 _TOLERANCE: Final = {"float32": 1e-4, "float16": 0.05}
@@ -30,58 +35,80 @@ _TOLERANCE: Final = {"float32": 1e-4, "float16": 0.05}
 _LIBRARIES: Final = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "scipy")
 
 
-def export(store: Store, model: str, data: Prepared, trial: Trial, recipe: Recipe, figures: Figures) -> Path:
-    """Publish the trial's network as the model's newest version, after loading it the way the service will.
+def export(
+    store: Store,
+    model: str,
+    found: Survey,
+    material: Material,
+    trained: Trained,
+    recipe: Recipe,
+    method: Method,
+    figures: Figures,
+    trunk: Trunk,
+    write_report: Callable[[Path], object],
+) -> Path:
+    """Publish the network as the model's newest version, after loading it the way the service will.
 
-    Raises StoreError, or ArtifactError where what was written doesn't load.
+    `write_report` fills the version's folder of pages for people. Raises StoreError, or ArtifactError where what was
+    written doesn't load.
     """
-    golden = _golden_pixels(data, trial.split.test, recipe)
-    network = trial.network.cpu()
+    network = trained.model.network()
+    golden = _golden_pixels(found, recipe)
     log_odds = _log_odds(network, golden, recipe)
+    judge = trained.judge
     variants = [
         Variant(
             name=name,
             files={"torch": WEIGHTS},
-            calibration=trial.calibration,
-            thresholds=Thresholds(recipe.threshold, recipe.threshold, recipe.threshold),
-            scale=trial.scale,
+            calibration=judge.calibration,
+            thresholds=judge.thresholds,
+            scale=judge.scale,
             golden=Golden(_TOLERANCE[name], log_odds),
             figures=figures if name == "float32" else None,
         )
         for name in ("float32", "float16")
     ]
     manifest = Manifest(
-        schema=1,
+        schema=2,
         classes=("good", "anomaly"),
-        preprocessing=Preprocessing(recipe.input_size, data.survey.full_scale),
+        preprocessing=Preprocessing(recipe.input_size, found.full_scale),
+        network=recipe.hypercolumn,
         pooling=recipe.pooling,
+        operation=Operation(
+            rule=dict(msgspec.to_builtins(method.rule)),
+            says=f"{method.rule} {sentence(outcome_of(trained.predictions))}",
+            defect_rate=method.defect_rate,
+            keeps_verdicts=method.rule.keeps_verdicts,
+        ),
         variants=variants,
         data=Data(
-            fingerprint=data.survey.fingerprint,
-            images=len(data.samples),
-            kinds=kinds_of(data.samples),
-            defect_share=float(data.is_anomaly.mean()),
+            fingerprint=found.fingerprint,
+            images=len(found.samples),
+            kinds=kinds_of(found.samples),
+            anomalies=material.anomalies,
         ),
-        trunk_sha256=trunk_digest(data.trunk),
+        trunk_sha256=trunk_digest(trunk),
         files={},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=shlex.join(["python", "-m", "training", *sys.argv[1:]]),
-        recipe=recipe.as_dict(),
+        command=command(),
+        recipe=as_dict(recipe),
         libraries={"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _LIBRARIES},
     )
 
     def fill(draft: Path) -> None:
         write_artifact(draft, manifest, network.weights(), golden)
         load_detector(draft, "cpu")
+        write_report(draft / "report")
 
     return store.publish(model, fill)
 
 
-def _golden_pixels(data: Prepared, indices: Indices, recipe: Recipe) -> dict[str, NDArray[np.uint8]]:
+def _golden_pixels(found: Survey, recipe: Recipe) -> dict[str, NDArray[np.uint8]]:
     """A few images of each class by the file name that they get, uint8 S×S×3."""
-    bad = data.is_anomaly[indices]
-    chosen = [data.samples[i] for part in (indices[~bad], indices[bad]) for i in part[:_GOLDEN_PER_CLASS]]
-    pixels = squashed(chosen, recipe.input_size, data.survey.full_scale)
+    goods = [sample for sample in found.samples if not sample.is_anomaly]
+    defects = [sample for sample in found.samples if sample.is_anomaly]
+    chosen = goods[:_GOLDEN_PER_CLASS] + defects[:_GOLDEN_PER_CLASS]
+    pixels = squashed(chosen, recipe.input_size, found.full_scale)
     return {f"golden/{number}.png": image for number, image in enumerate(pixels)}
 
 

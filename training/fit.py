@@ -1,33 +1,88 @@
-"""From data to a version: hold some images out, train on the rest, measure, export."""
+"""From data to a version: train, measure on what was held out, report, export."""
 
 import shlex
+from pathlib import Path
 
+from model.manifest import Figures
 from model.store import Store
 from training.evaluate import Evaluation
 from training.export import export
 from training.figures import measure, table
-from training.levels import with_darkness
+from training.imagenet import Trunk
+from training.judge import Method
+from training.learner import Learner
+from training.procedure import steps, train
 from training.progress import Reporter
 from training.recipe import Recipe
-from training.split import Split
-from training.trial import Prepared, run_trial
+from training.reporting import report_of
+from training.survey import Survey
+
+_WIDE = 0.15
 
 
-def fit(data: Prepared, split: Split, recipe: Recipe, store: Store, model: str, reporter: Reporter) -> Evaluation:
-    """Train on one part, measure on the other, publish, and say where it is and how to use it.
+def fit(
+    learner: Learner,
+    found: Survey,
+    trunk: Trunk,
+    recipe: Recipe,
+    method: Method,
+    store: Store,
+    model: str,
+    reporter: Reporter,
+) -> Evaluation:
+    """Train, measure, publish, and say where it is and how to use it.
 
-    Raises StoreError, or ArtifactError where what was written doesn't load.
+    Raises DataError or PromiseError where there are too few images, StoreError, or ArtifactError where what was
+    written doesn't load.
     """
-    with reporter.task("training", recipe.epochs) as advance:
-        trial = run_trial(data, split, recipe, advance)
-    how = f"{len(split.test)} held-out images (seed {recipe.seed}), trained on {len(split.train)} others"
-    figures = with_darkness(measure(trial.predictions, how), [trial.darkness])
+    material = learner.material
+    with reporter.task("training", steps(learner, recipe)) as advance:
+        trained = train(learner, material.real, recipe, method, advance)
+    with reporter.task("measuring", 1):
+        figures = measure(trained.predictions, trained.how)
+    cautions = warnings(figures, material.anomalies == "synthetic")
+
+    def write_report(folder: Path) -> None:
+        report_of(
+            folder,
+            model=model,
+            found=found,
+            recipe=recipe,
+            method=method,
+            predictions=trained.predictions,
+            figures=figures,
+            seconds=reporter.seconds,
+            warnings=cautions,
+            thresholds=trained.judge.thresholds,
+        )
+
     with reporter.task("export", 1):
-        path = export(store, model, data, trial, recipe, figures)
-    worst = max(trial.predictions, key=lambda prediction: prediction.probability).sample.path
+        path = export(store, model, found, material, trained, recipe, method, figures, trunk, write_report)
+    reporter.line(f"\nversion {path.name} of {model!r} is in {path}\n{table(figures)}")
+    for caution in cautions:
+        reporter.line(f"warning: {caution}")
+    worst = max(trained.predictions, key=lambda prediction: prediction.probability).sample.path
     reporter.line(
-        f"\nversion {path.name} of {model!r} is in {path}\n{table(figures)}\n\n"
+        f"\nlook at it: {path / 'report' / 'report.html'}\n"
         f"serve it:   python -m app serve --store {shlex.quote(str(store.root))}\n"
         f"then:       curl -F file=@{shlex.quote(str(worst))} http://127.0.0.1:8000/v1/models/{model}/predict"
     )
-    return Evaluation(path, figures, trial.predictions)
+    return Evaluation(path, figures, trained.predictions)
+
+
+def warnings(figures: Figures, synthetic: bool) -> list[str]:
+    """What must be known before these figures are trusted."""
+    found = []
+    if synthetic:
+        found.append(
+            "no real defect was used: figures, probabilities and thresholds are about synthetic ones; measure the "
+            "version on real defects (evaluate) before a line relies on it"
+        )
+    interval = figures.balanced_accuracy
+    if interval.high - interval.low > _WIDE:
+        found.append(
+            f"too few images to trust: balanced accuracy may be anything from {interval.low:.0%} to "
+            f"{interval.high:.0%}; {figures.defect_decisions.images} defects and {figures.good_decisions.images} good "
+            "images were judged"
+        )
+    return found

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.evidence import PictureScale
 from model.manifest import Figures
-from training.figures import rate
+from training.intervals import rate
 
 Maps = NDArray[np.float32]
 _MAY_PASS = 0.05

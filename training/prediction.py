@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.evidence import PictureScale
-from model.verdict import Thresholds, sigmoid
+from model.verdict import Decision, Label, Thresholds, sigmoid
 from training.dataset import Sample
 
 
@@ -32,7 +32,11 @@ class Prediction:
         return sigmoid(self.log_odds + self.shift)
 
     @property
-    def label(self) -> str:
+    def decision(self) -> Decision:
+        return self.thresholds.decision_of(self.probability)
+
+    @property
+    def label(self) -> Label:
         return self.thresholds.label_of(self.probability)
 
     @property

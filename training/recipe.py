@@ -8,23 +8,29 @@ import msgspec
 
 from model.errors import RecipeError
 from model.evidence import Pooling
+from model.hypercolumn import Hypercolumn
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+InputSize = Annotated[int, msgspec.Meta(ge=32, le=1024, multiple_of=16)]
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a network is made from images. No member is optional that changes the result."""
+class Published(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="published", tag_field="kind"
+):
+    """Fine-tuning of the last blocks for a fixed threshold. No member is optional that changes the result."""
 
     name: str
-    input_size: Annotated[int, msgspec.Meta(ge=32, le=1024, multiple_of=16)]
+    input_size: InputSize
     """Side S of the square that every image is squashed to, in pixels."""
     frozen_blocks: Annotated[int, msgspec.Meta(ge=1, le=4)]
     """Blocks of VGG-16 that keep their ImageNet weights; their output is computed once per image."""
     batch_size: Positive
     epochs: Positive
     """At most so many passes over the training images."""
-    stop_at_accuracy: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    stop_at_accuracy: Share
     """Training ends after the pass in which this share of training images was judged rightly."""
     learning_rate: PositiveFloat
     """Of Adam (Kingma & Ba 2015)."""
@@ -34,13 +40,51 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Share of the images that `fit` keeps out of training and measures on."""
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """Probability from which the label is anomaly."""
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    seed: Seed
     """Of the split, the dense layer's first weights and the order of images."""
-    pooling: Pooling = Pooling()
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types, as the manifest keeps them."""
-        return dict(msgspec.to_builtins(self))
+    @property
+    def hypercolumn(self) -> Hypercolumn:
+        return Hypercolumn()
+
+    @property
+    def pooling(self) -> Pooling:
+        return Pooling()
+
+
+class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="places", tag_field="kind"):
+    """Logistic regression of places on ImageNet's features. No member is optional that changes the result."""
+
+    name: str
+    input_size: InputSize
+    """Side S of the square that every image is squashed to, in pixels."""
+    hypercolumn: Hypercolumn
+    """The layers that the dense layer reads."""
+    pooling: Pooling
+    penalty: PositiveFloat
+    """Of the squared weights of standardised features, beside the mean cross-entropy."""
+    good_places: Positive
+    """Places drawn from good images, of all of them together."""
+    defect_places: Positive
+    """Places on a defect, and beside it, that an image with a mask gives at most."""
+    hard_places: Positive
+    """Strongest places of good images, of all of them together, that each round adds."""
+    rounds: Positive
+    """Regressions, each on the places that the one before judged worst."""
+    guessed_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    """Without a mask, an image's defective places are those stronger than all but this share of good places."""
+    inner_folds: Annotated[int, msgspec.Meta(ge=2)]
+    """Parts that take turns at being held out, for calibration, thresholds and region level."""
+    seed: Seed
+    """Of the splits and of the places drawn."""
+
+
+Recipe = Published | Places
+
+
+def as_dict(recipe: Recipe) -> dict[str, Any]:
+    """Plain JSON types, as the manifest keeps them."""
+    return dict(msgspec.to_builtins(recipe))
 
 
 def preset_names() -> list[str]:
@@ -55,17 +99,23 @@ def read_recipe(preset: str, *, seed: int | None = None) -> Recipe:
     """
     path = Path(preset) if preset.endswith(".toml") else _folder() / f"{preset}.toml"
     try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        recipe: Recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        _check_map(recipe)
     except FileNotFoundError:
         known = ", ".join(preset_names())
         raise RecipeError(f"no preset {preset!r}; there are: {known} (or name a .toml file of your own)") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OSError) as error:
         raise RecipeError(f"{path}: {error}") from error
     if seed is None:
         return recipe
     if not 0 <= seed < 2**32:
         raise RecipeError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}")
     return msgspec.structs.replace(recipe, seed=seed)
+
+
+def _check_map(recipe: Recipe) -> None:
+    if recipe.input_size % recipe.hypercolumn.stride:
+        raise ValueError(f"input_size {recipe.input_size} is no multiple of stride {recipe.hypercolumn.stride}")
 
 
 def _folder() -> Any:

@@ -1,6 +1,7 @@
 """Every image is decoded once before anything is trained: what is wrong with the data is said at the start."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ class Survey:
     """SHA-256 of each sample's decoded pixels."""
     full_scale: FullScale | None
     """Of the 16-bit pictures; None where there are none."""
+    sizes: dict[str, int]
+    """How many images are so many pixels "width×height", the most frequent first."""
 
     @property
     def fingerprint(self) -> str:
@@ -44,6 +47,7 @@ class Survey:
 class _Look:
     digest: str
     brightest: int | None
+    size: str = ""
     problem: str | None = None
 
 
@@ -59,7 +63,8 @@ def survey(samples: Sequence[Sample], advance: Advance = no_progress) -> Survey:
     _refuse(_contradictions(samples, digests), "are the same picture under both classes; keep each in one")
     peaks = [look.brightest for look in looks if look.brightest is not None]
     full_scale = full_scale_for(max(peaks)) if peaks else None
-    return Survey(_tied(samples, digests), digests, full_scale)
+    sizes = Counter(look.size for look in looks)
+    return Survey(_tied(samples, digests), digests, full_scale, dict(sizes.most_common()))
 
 
 def _look(sample: Sample) -> _Look:
@@ -69,16 +74,17 @@ def _look(sample: Sample) -> _Look:
         pixels = photo.convert("RGB") if peak is None else photo  # gray is the same picture stored as gray or as RGB
         digest = hashlib.sha256(f"{pixels.mode} {pixels.size} ".encode() + pixels.tobytes()).hexdigest()
     except (ImageError, OSError) as error:
-        return _Look("", None, f"{sample.path}: {error}")
+        return _Look("", None, problem=f"{sample.path}: {error}")
+    size = f"{photo.width}×{photo.height}"
     if sample.mask is None:
-        return _Look(digest, peak)
+        return _Look(digest, peak, size)
     try:
         mask = decode(sample.mask.read_bytes(), max_pixels=MAX_PIXELS)
     except (ImageError, OSError) as error:
-        return _Look(digest, peak, f"{sample.mask}: {error}")
+        return _Look(digest, peak, size, f"{sample.mask}: {error}")
     if mask.size == photo.size:
-        return _Look(digest, peak)
-    return _Look(digest, peak, f"{sample.mask} is {mask.size}, but its image {sample.path} is {photo.size}")
+        return _Look(digest, peak, size)
+    return _Look(digest, peak, size, f"{sample.mask} is {mask.size}, but its image {sample.path} is {photo.size}")
 
 
 def _contradictions(samples: Sequence[Sample], digests: Sequence[str]) -> list[str]:

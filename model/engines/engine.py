@@ -49,7 +49,7 @@ def open_engine(artifact: Artifact, variant: Variant, device: Device) -> Engine:
     """
     from model.engines.pytorch import TorchEngine
 
-    return TorchEngine(artifact.file(variant.files["torch"]), variant.name, device)
+    return TorchEngine(artifact.file(variant.files["torch"]), artifact.manifest.network, variant.name, device)
 
 
 def replay_golden(engine: Engine, artifact: Artifact, variant: Variant) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model.cpus import available_cpus
 from model.errors import DeviceMemoryError, EngineError
+from model.hypercolumn import Hypercolumn
 from model.network import VGG16CAM
 from model.weights import read_weights
 
@@ -28,15 +29,21 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, weights: Path, variant: Literal["float32", "float16"], device: Literal["cpu", "cuda"]) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        hypercolumn: Hypercolumn,
+        variant: Literal["float32", "float16"],
+        device: Literal["cpu", "cuda"],
+    ) -> None:
         """Raises what `read_weights` raises."""
         self.device = device
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         if device == "cpu":
             limit_threads()
-        network = VGG16CAM()
-        network.set_weights(read_weights(weights))
+        network = VGG16CAM(hypercolumn)
+        network.set_weights(read_weights(weights, hypercolumn))
         network.to(device=device, dtype=torch.float16 if variant == "float16" else torch.float32)
         network.to(memory_format=torch.channels_last)
         self._network = network.eval().requires_grad_(False)

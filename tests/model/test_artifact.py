@@ -74,7 +74,7 @@ def test_a_changed_file_is_named(version: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 1}', b'{"schema":' + b"[" * 100_000]
+    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 2}', b'{"schema":' + b"[" * 100_000]
 )
 def test_a_manifest_that_is_none(version: Path, content: bytes) -> None:
     (version / "manifest.json").write_bytes(content)
@@ -82,10 +82,10 @@ def test_a_manifest_that_is_none(version: Path, content: bytes) -> None:
         load_detector(version, "cpu")
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 1, "2", None])
 def test_an_unknown_schema_is_named(version: Path, schema: object) -> None:
     edit(version, lambda manifest: manifest.update(schema=schema))
-    with pytest.raises(errors.SchemaError, match=f"has schema {schema!r}; this program reads schema 1"):
+    with pytest.raises(errors.SchemaError, match=f"has schema {schema!r}; this program reads schema 2"):
         load_detector(version, "cpu")
 
 
@@ -103,7 +103,7 @@ def test_an_unknown_schema_is_named(version: Path, schema: object) -> None:
         (lambda m: m["variants"][0]["scale"].update(region=-99.0), "must lie above"),
         (lambda m: m["variants"][0]["calibration"].update(slope="steep"), "slope"),
         (lambda m: m["variants"][0]["golden"].update(log_odds={}), "log_odds"),
-        (lambda m: m["data"].update(defect_share=0.0), "defect_share"),
+        (lambda m: m["data"].update(images=0), "images"),
         (lambda m: m["files"].update({WEIGHTS: "no digest"}), "files"),
     ],
 )

@@ -14,7 +14,7 @@ from model.network import VGG16CAM
 from model.regions import find_regions
 from model.render import heatmap_png, overlay_png
 from model.verdict import sigmoid
-from tests.artifacts import INPUT_SIZE, picture, publish, random_weights
+from tests.artifacts import INPUT_SIZE, NETWORK, picture, publish, random_weights
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def test_the_engine_is_the_network(version: Path) -> None:
     artifact = read_artifact(version)
     engine = open_engine(artifact, artifact.manifest.variant("float32"), "cpu")
     pixels = np.stack([picture(i) for i in range(3)])
-    network = VGG16CAM().eval()
+    network = VGG16CAM(NETWORK).eval()
     network.set_weights(random_weights(1))
     with torch.inference_mode():
         expected = network(torch.from_numpy(pixels)).numpy()

@@ -6,14 +6,17 @@ import torch
 from torch import nn
 
 from model.evidence import Pooling
+from model.hypercolumn import Hypercolumn
 from model.network import VGG16CAM
 from model.weights import tensor_shapes
+
+CONV5 = Hypercolumn()
 
 
 @pytest.fixture(scope="module")
 def network() -> VGG16CAM:
     torch.manual_seed(0)
-    network = VGG16CAM().eval()
+    network = VGG16CAM(CONV5).eval()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -31,7 +34,7 @@ def pixels() -> torch.Tensor:
 def test_mean_of_the_map_is_the_log_odds_of_the_pooled_network(network: VGG16CAM, pixels: torch.Tensor) -> None:
     """Against the network as it is usually written: pool, dense layer, softmax."""
     evidence = network(pixels).numpy()
-    pooled = network.features(pixels, stop=5).mean((2, 3))
+    pooled = network.layers(network.normalised(pixels))[-1].mean((2, 3))
     probability = torch.softmax(network.dense(pooled).double(), 1)
     expected = torch.log(probability[:, 1] / probability[:, 0]).numpy()
     assert np.abs(expected).max() > 0.1
@@ -52,21 +55,37 @@ def test_an_image_has_the_same_map_alone_and_in_any_batch(network: VGG16CAM, pix
 @torch.inference_mode()
 def test_blocks_can_be_run_in_two_goes(network: VGG16CAM, pixels: torch.Tensor) -> None:
     for stop in (1, 3, 4):
-        part = network.features(pixels, stop=stop)
-        assert torch.equal(network.continued(part, start=stop), network.features(pixels, stop=5))
+        part = network.frozen(pixels, stop=stop)
+        (whole,) = network.layers(network.normalised(pixels))
+        assert torch.equal(network.layers(part, start=stop)[0], whole)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("hypercolumn", [Hypercolumn((3, 4), 8), Hypercolumn((2, 5), 16)])
+def test_evidence_is_linear_in_the_averaged_features(hypercolumn: Hypercolumn, pixels: torch.Tensor) -> None:
+    torch.manual_seed(1)
+    network = VGG16CAM(hypercolumn).eval()
+    layers = network.layers(network.normalised(pixels))
+    columns = network.columns(layers)
+    assert columns.shape == (5, hypercolumn.channels, 64 // hypercolumn.stride, 96 // hypercolumn.stride)
+    first = hypercolumn.stride >> (hypercolumn.blocks[0] - 1)
+    assert torch.allclose(columns[0, 0, 1, 0], layers[0][0, 0, first : 2 * first, :first].mean(), atol=1e-5)
+    difference = network.dense.weight[1] - network.dense.weight[0]
+    expected = torch.einsum("c,nchw->nhw", difference, columns) + network.dense.bias[1] - network.dense.bias[0]
+    assert torch.allclose(network(pixels), expected, atol=1e-4)
 
 
 def test_weights_have_the_declared_names_and_come_back(network: VGG16CAM) -> None:
     weights = network.weights()
-    assert {name: values.shape for name, values in weights.items()} == tensor_shapes()
-    other = VGG16CAM()
+    assert {name: values.shape for name, values in weights.items()} == tensor_shapes(CONV5)
+    other = VGG16CAM(CONV5)
     other.set_weights(weights)
     assert all(np.array_equal(values, weights[name]) for name, values in other.weights().items())
 
 
 def test_normalisation_takes_imagenets_mean_off_in_rgb_order() -> None:
     """conv1_1 passes the six half-planes ±R, ±G, ±B of the centre pixel; block 1 is cut down to it."""
-    network = VGG16CAM()
+    network = VGG16CAM(CONV5)
     first = network.blocks[0].conv1_1
     with torch.no_grad():
         first.weight.zero_()
@@ -76,5 +95,5 @@ def test_normalisation_takes_imagenets_mean_off_in_rgb_order() -> None:
     network.blocks[0] = nn.Sequential(first, nn.ReLU())
     pixels = torch.tensor([255, 0, 10], dtype=torch.uint8).expand(1, 16, 16, 3)
     with torch.inference_mode():
-        seen = network.features(pixels, stop=1)[0, :6, 8, 8]
+        seen = network.frozen(pixels, stop=1)[0, :6, 4, 4]
     assert (seen[:3] - seen[3:]).tolist() == pytest.approx([255 - 123.68, -116.779, 10 - 103.939], abs=1e-4)

@@ -48,3 +48,20 @@ def test_without_a_review_band_nothing_is_reviewed() -> None:
 def test_thresholds_out_of_order_are_refused(values: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="review ≤ label ≤ reject"):
         Thresholds(*values)
+
+
+@pytest.mark.parametrize("shift", [-4.0, 0.0, 2.5])
+def test_moved_thresholds_give_the_same_verdicts(shift: float) -> None:
+    thresholds = Thresholds(0.1, 0.4, 0.8)
+    moved = thresholds.moved(shift)
+    for log_odds in (-6.0, -2.3, -2.1, -0.5, -0.3, 1.3, 1.5, 6.0):
+        before, after = sigmoid(log_odds), sigmoid(log_odds + shift)
+        assert moved.label_of(after) == thresholds.label_of(before)
+        assert moved.decision_of(after) == thresholds.decision_of(before)
+    assert moved.moved(-shift).label == pytest.approx(0.4)
+
+
+def test_thresholds_at_the_ends_stay_there() -> None:
+    moved = Thresholds(0.0, 0.5, 1.0).moved(math.log(3))
+    assert (moved.review, moved.label, moved.reject) == (0.0, pytest.approx(0.75), 1.0)
+    assert Thresholds(0.3, 0.3, 0.3).moved(0.0) == Thresholds(0.3, 0.3, 0.3)

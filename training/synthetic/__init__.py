@@ -6,5 +6,6 @@ Sizes are those of a picture 448 pixels wide and scale with it.
 
 from training.synthetic.anomaly import KINDS, Kind, make_anomaly
 from training.synthetic.foreground import foreground
+from training.synthetic.samples import SyntheticSamples, synthesise
 
-__all__ = ["KINDS", "Kind", "foreground", "make_anomaly"]
+__all__ = ["KINDS", "Kind", "SyntheticSamples", "foreground", "make_anomaly", "synthesise"]

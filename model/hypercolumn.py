@@ -1,0 +1,36 @@
+"""Which of VGG-16's layers the dense layer reads at a place."""
+
+from dataclasses import dataclass
+from typing import Final
+
+# Simonyan & Zisserman 2015, configuration D: output channels of each block's 3×3 convolutions. pool5 is left out (Zhou
+# et al. 2016, section 3.1).
+BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+@dataclass(frozen=True)
+class Hypercolumn:
+    """The last feature maps of `blocks`, before their pools, each averaged over the place's square, side by side
+    (Hariharan et al. 2015, section 3). Averaging is linear, so evidence stays linear in the features."""
+
+    blocks: tuple[int, ...] = (5,)
+    """Ascending, of 1 … 5. Blocks beyond the last one are not part of the network."""
+    stride: int = 16
+    """Input pixels a side that one place of the map stands for: at least the last block's own, 2^(block − 1)."""
+
+    def __post_init__(self) -> None:
+        known = range(1, len(BLOCKS) + 1)
+        if not self.blocks or list(self.blocks) != sorted(set(self.blocks)) or not set(self.blocks) <= set(known):
+            raise ValueError(f"a hypercolumn's blocks must ascend within 1 … {len(BLOCKS)}, not {self.blocks}")
+        if self.stride not in (strides := [2**power for power in range(self.blocks[-1] - 1, len(BLOCKS))]):
+            raise ValueError(f"the stride of block {self.blocks[-1]} must be one of {strides}, not {self.stride}")
+
+    @property
+    def channels(self) -> int:
+        """C, the features of a place."""
+        return sum(self.widths)
+
+    @property
+    def widths(self) -> list[int]:
+        """The features of each block."""
+        return [BLOCKS[block - 1][-1] for block in self.blocks]

@@ -1,0 +1,53 @@
+"""The learning curve: what more defects to learn from would bring."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.figures import measure
+from training.judge import Method
+from training.learner import Learner
+from training.procedure import judge_once, steps
+from training.progress import Reporter
+from training.recipe import Recipe
+from training.split import Indices, Split, make_folds
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Figures on held-out images after learning from so many defects, one per draw."""
+
+    defects: int
+    auroc: list[float]
+    balanced_accuracy: list[float]
+
+
+def learning_curve(
+    learner: Learner, recipe: Recipe, method: Method, defects: Sequence[int], draws: int, reporter: Reporter
+) -> list[CurvePoint]:
+    """Each draw judges another part of the images, by networks that learnt from some of the other parts' defects, and
+    from all of them. Raises DataError where a part would lack a class."""
+    material = learner.material
+    splits = make_folds([material.samples[i] for i in material.real], draws, recipe.seed)
+    most = min(int(material.is_anomaly[split.train].sum()) for split in splits)
+    points = []
+    for count in [*sorted(number for number in set(defects) if number < most), most]:
+        aurocs, accuracies = [], []
+        with reporter.task(f"{count} defects", steps(learner, recipe) * draws) as advance:
+            for number, split in enumerate(splits):
+                few = Split(_with_few(split.train, material.is_anomaly[split.train], count, number), split.test)
+                figures = measure(judge_once(learner, few, recipe, method, advance, number), f"draw {number}")
+                aurocs.append(figures.auroc.value)
+                accuracies.append(figures.balanced_accuracy.value)
+        points.append(CurvePoint(count, aurocs, accuracies))
+        reporter.line(
+            f"{count} defects: AUROC {np.mean(aurocs):.4f} ({min(aurocs):.4f} to {max(aurocs):.4f}), "
+            f"balanced accuracy {np.mean(accuracies):.1%} ({min(accuracies):.1%} to {max(accuracies):.1%})"
+        )
+    return points
+
+
+def _with_few(train: Indices, is_anomaly: np.ndarray, count: int, seed: int) -> Indices:
+    some = np.random.default_rng(seed).permutation(train[is_anomaly])[:count]
+    return np.sort(np.concatenate([train[~is_anomaly], some]))

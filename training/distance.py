@@ -1,0 +1,32 @@
+"""How unlike good places a place is, before anything is known of defects."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+_SHRINKAGE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Distance:
+    """Squared Mahalanobis distance from good places (PaDiM, Defard et al. 2021, equation 2, one Gaussian for all)."""
+
+    mean: Floats
+    whitening: Floats
+    """C×C: its product with a deviation has unit covariance on good places."""
+
+    @classmethod
+    def of(cls, good: Floats) -> "Distance":
+        """From features n×C of good places; the covariance is shrunk towards a multiple of the identity."""
+        mean = good.mean(axis=0)
+        centred = good - mean
+        covariance = centred.T @ centred / len(good)
+        flat = np.eye(len(covariance), dtype=np.float32) * (np.trace(covariance) / len(covariance))
+        root = np.linalg.cholesky((1 - _SHRINKAGE) * covariance + _SHRINKAGE * flat)
+        return cls(mean, np.linalg.inv(root).astype(np.float32))
+
+    def __call__(self, features: Floats) -> Floats:
+        """n×C to n."""
+        return np.asarray(np.square((features - self.mean) @ self.whitening.T).sum(axis=1))

@@ -1,0 +1,107 @@
+"""What turns evidence maps into verdicts and pictures, chosen on images that the networks had not seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.evidence import PictureScale, Pooling
+from model.verdict import Calibration, Thresholds, prior_shift
+from training.calibration import fit_platt
+from training.dataset import Sample
+from training.levels import choose_levels
+from training.masks import coverage
+from training.prediction import Prediction
+from training.thresholds import Rule, choose
+
+Maps = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Evidence maps of images by networks that had not seen them."""
+
+    samples: list[Sample]
+    maps: Maps
+    """n×h×w."""
+    parts: NDArray[np.intp]
+    """n; what is decided for images of one part is decided on the other parts."""
+
+    @property
+    def is_anomaly(self) -> NDArray[np.bool_]:
+        return np.array([sample.is_anomaly for sample in self.samples])
+
+    def of(self, chosen: NDArray[np.bool_]) -> "HeldOut":
+        samples = [sample for sample, is_chosen in zip(self.samples, chosen, strict=True) if is_chosen]
+        return HeldOut(samples, self.maps[chosen], self.parts[chosen])
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a judge is chosen."""
+
+    pooling: Pooling
+    rule: Rule
+    defect_rate: float | None = None
+    """The line's share of defects; None: the data's."""
+    calibration: Calibration | None = None
+    """None: Platt's, on the held-out images."""
+    use_masks: bool = True
+    """Whether masks may raise the region level."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Everything after the evidence map."""
+
+    pooling: Pooling
+    calibration: Calibration
+    thresholds: Thresholds
+    scale: PictureScale
+    shift: float
+
+    def predictions(self, samples: Sequence[Sample], maps: Maps, fold: int = 0) -> list[Prediction]:
+        """What is said of samples with these maps, n×h×w."""
+        return [
+            Prediction(sample, self.calibration(pooled), self.thresholds, evidence, self.scale, self.shift, fold)
+            for sample, pooled, evidence in zip(samples, self.pooling(maps).tolist(), maps, strict=True)
+        ]
+
+
+def choose_judge(held: HeldOut, method: Method) -> Judge:
+    """Calibration, thresholds and levels. Raises DataError or PromiseError where the images can't carry them."""
+    log_odds = method.pooling(held.maps)
+    calibration = method.calibration or fit_platt(log_odds, held.is_anomaly)
+    calibrated = np.array([calibration(value) for value in log_odds.tolist()])
+    shift = prior_shift(calibration.defect_share, method.defect_rate)
+    masked = np.array([sample.mask is not None and method.use_masks for sample in held.samples])
+    masks = coverage(held.of(masked).samples, *held.maps.shape[1:])
+    return Judge(
+        pooling=method.pooling,
+        calibration=calibration,
+        thresholds=choose(method.rule, calibrated, held.is_anomaly, shift),
+        scale=choose_levels(held.maps[~held.is_anomaly], held.maps[masked], masks),
+        shift=shift,
+    )
+
+
+def cross_judged(held: HeldOut, method: Method) -> list[Prediction]:
+    """Each part judged as the other parts decide; in the order of `held.samples`."""
+    predictions: list[tuple[int, Prediction]] = []
+    for part in np.unique(held.parts).tolist():
+        inside = held.parts == part
+        judge = choose_judge(held.of(~inside), method)
+        own = held.of(inside)
+        found = judge.predictions(own.samples, own.maps, fold=part)
+        predictions += zip(np.flatnonzero(inside).tolist(), found, strict=True)
+    return [prediction for _, prediction in sorted(predictions, key=lambda pair: pair[0])]
+
+
+def halves(held: HeldOut, seed: int) -> HeldOut:
+    """The same images in two parts, drawn by `seed`, each class divided evenly."""
+    rng = np.random.default_rng(seed)
+    parts = np.zeros(len(held.samples), np.intp)
+    for members in (np.flatnonzero(held.is_anomaly), np.flatnonzero(~held.is_anomaly)):
+        parts[rng.permutation(members)[len(members) // 2 :]] = 1
+    return replace(held, parts=parts)

@@ -1,0 +1,110 @@
+"""What a preset makes of images: a learner, which trains on any part of them."""
+
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from model.errors import RecipeError
+from model.network import VGG16CAM
+from training.features import Picture, compute_features, picture_of
+from training.imagenet import Trunk
+from training.judge import Maps
+from training.masks import coverage
+from training.material import Anomalies, Material
+from training.network import fresh_network
+from training.places import PlacesLearner
+from training.progress import Advance, Reporter
+from training.published import PublishedLearner
+from training.recipe import Places, Published, Recipe
+from training.split import Indices
+from training.survey import Survey
+from training.synthetic import synthesise
+
+
+class Model(Protocol):
+    """A trained network."""
+
+    def maps(self, indices: Indices) -> Maps:
+        """Evidence maps n×h×w of the material's samples at `indices`."""
+
+    def network(self) -> VGG16CAM:
+        """The whole network, on the CPU."""
+
+
+class Learner(Protocol):
+    """Material with its features."""
+
+    @property
+    def material(self) -> Material:
+        """What the indices mean."""
+
+    @property
+    def steps(self) -> int:
+        """How often `learn` calls `advance`, at most."""
+
+    def learn(self, chosen: Indices, advance: Advance = ...) -> Model:
+        """Train on these samples alone. Raises RecipeError."""
+
+
+def prepare(
+    found: Survey,
+    trunk: Trunk,
+    recipe: Recipe,
+    device: str,
+    reporter: Reporter,
+    *,
+    anomalies: Anomalies = "real",
+    use_masks: bool = True,
+) -> Learner:
+    """Run the frozen blocks over every image, once. Raises RecipeError where the recipe can't use such anomalies."""
+    pictures = [picture_of(sample, recipe.input_size, found.full_scale) for sample in found.samples]
+    network = fresh_network(trunk, recipe.hypercolumn, recipe.seed, device)
+    if isinstance(recipe, Published):
+        if anomalies != "real":
+            raise RecipeError(f"preset {recipe.name} learns from real anomalies only")
+        with reporter.task("frozen blocks", len(pictures)) as advance:
+            features = compute_features(
+                lambda pixels: network.frozen(pixels, stop=recipe.frozen_blocks), pictures, device, advance
+            )
+        material = Material(found.samples, np.arange(len(found.samples)))
+        return PublishedLearner(material, features, trunk, recipe, device)
+    return _places(found, pictures, network, trunk, recipe, device, reporter, anomalies, use_masks)
+
+
+def _places(
+    found: Survey,
+    pictures: list[Picture],
+    network: VGG16CAM,
+    trunk: Trunk,
+    recipe: Places,
+    device: str,
+    reporter: Reporter,
+    anomalies: Anomalies,
+    use_masks: bool,
+) -> PlacesLearner:
+    side = recipe.input_size // recipe.hypercolumn.stride
+    shares = np.zeros((len(pictures), side, side), np.float32)
+    masked = [i for i, sample in enumerate(found.samples) if sample.mask is not None and use_masks]
+    shares[masked] = coverage([found.samples[i] for i in masked], side, side)
+    unknown = [i for i, sample in enumerate(found.samples) if sample.is_anomaly and i not in set(masked)]
+    shares[unknown] = np.nan
+    material = Material(found.samples, np.arange(len(pictures)), anomalies)
+    if anomalies != "real":
+        good = np.flatnonzero(~material.is_anomaly)
+        with reporter.task("synthetic anomalies", 1):
+            seen = [pictures[i]() for i in good]
+            made = synthesise(found.samples, seen, good, recipe.seed, side)
+        material = Material(found.samples + made.samples, np.concatenate([material.source, made.source]), anomalies)
+        pictures = pictures + [partial(np.copy, picture) for picture in made.pictures]
+        shares = np.concatenate([shares, made.coverage])
+    with reporter.task("features", len(pictures)) as advance:
+        columns = compute_features(
+            lambda pixels: (
+                network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)
+            ),
+            pictures,
+            device,
+            advance,
+        )
+    return PlacesLearner(material, columns, shares.reshape(len(shares), -1), trunk, recipe)

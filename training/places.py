@@ -1,0 +1,166 @@
+"""Learning which places are defective: logistic regression on ImageNet's features, again and again on hard places."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.network import VGG16CAM
+from training.distance import Distance
+from training.features import Features
+from training.imagenet import Trunk
+from training.logistic import Line, fit_logistic
+from training.material import Material
+from training.network import fresh_network
+from training.progress import Advance, no_progress
+from training.recipe import Places
+from training.split import Indices
+
+Floats = NDArray[np.float32]
+_MOST_GUESSED = 0.04
+"""Of an image's places."""
+_FULL = 0.25
+"""A place is certainly defective from this share of it on."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlacesModel:
+    """A line, and the features to read it on."""
+
+    line: Line
+    learner: "PlacesLearner"
+
+    def maps(self, indices: Indices) -> Floats:
+        """Evidence maps n×h×w of these samples."""
+        side = self.learner.side
+        return np.stack([self.line(self.learner.columns[i]).reshape(side, side) for i in indices])
+
+    def network(self) -> VGG16CAM:
+        """The whole network, on the CPU."""
+        network = fresh_network(self.learner.trunk, self.learner.recipe.hypercolumn, self.learner.recipe.seed, "cpu")
+        half = self.line.weights / 2
+        bias = np.float32(self.line.bias / 2)
+        network.set_weights({"dense.weight": np.stack([-half, half]), "dense.bias": np.stack([-bias, bias])})
+        return network.eval()
+
+
+@dataclass(frozen=True, eq=False)
+class PlacesLearner:
+    """Everything that a regression of places needs of the samples."""
+
+    material: Material
+    columns: Features
+    """N×(h·w)×C: the features of every place."""
+    coverage: Floats
+    """N×(h·w): the defective share of each place; NaN where an anomaly has no mask."""
+    trunk: Trunk
+    recipe: Places
+
+    @property
+    def side(self) -> int:
+        return self.recipe.input_size // self.recipe.hypercolumn.stride
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.rounds
+
+    def learn(self, chosen: Indices, advance: Advance = no_progress) -> PlacesModel:
+        """Regress on these samples' places alone; the same seed gives the same line.
+
+        Good places are drawn at random, and each round adds those that the last one took for the most defective
+        (bootstrapping, Sung & Poggio 1998; Felzenszwalb et al. 2010, section 4.4). Where an anomaly has no mask, its
+        defective places are guessed: first those farthest from good ones, then those that the last line found
+        (MI-SVM's alternation, Andrews et al. 2003, section 4).
+        """
+        recipe = self.recipe
+        rng = np.random.default_rng(recipe.seed)
+        is_anomaly = self.material.is_anomaly[chosen]
+        good, bad = chosen[~is_anomaly], chosen[is_anomaly]
+        unmasked = bad[np.isnan(self.coverage[bad, 0])]
+        drawn = self._drawn_good(good, rng)
+        scale = _Scale(drawn.mean(axis=0), drawn.std(axis=0) + np.float32(1e-2))
+        known = self._known(np.setdiff1d(bad, unmasked), rng)
+        features, targets = [scale(drawn), scale(known.features)], [np.zeros(len(drawn), np.float32), known.targets]
+        score: Callable[[Floats], Floats] | None = Distance.of(features[0]) if len(unmasked) else None
+        line: Line | None = None
+        for number in range(1, recipe.rounds + 1):
+            guessed = self._guessed(unmasked, good, scale, score) if score is not None else features[0][:0]
+            line = fit_logistic(
+                np.concatenate([*features, guessed]),
+                np.concatenate([*targets, np.ones(len(guessed), np.float32)]),
+                recipe.penalty,
+                start=line,
+            )
+            if len(unmasked):
+                score = line
+            if number < recipe.rounds:
+                features.append(self._hardest(good, scale, line))
+                targets.append(np.zeros(len(features[-1]), np.float32))
+            advance()
+        assert line is not None
+        return PlacesModel(line.unstandardised(scale.mean, scale.deviation), self)
+
+    def _drawn_good(self, good: Indices, rng: np.random.Generator) -> Floats:
+        each = self._each(self.recipe.good_places, good)
+        return np.concatenate([self.columns[i][rng.choice(self.columns.shape[1], each, replace=False)] for i in good])
+
+    def _known(self, masked: Indices, rng: np.random.Generator) -> "_Labelled":
+        """Places on defects, and as many beside them, of images with a mask."""
+        found = _Labelled([np.zeros((0, self.columns.shape[2]), np.float32)], [np.zeros(0, np.float32)])
+        for i in masked:
+            on, beside = np.flatnonzero(self.coverage[i] > 0), np.flatnonzero(self.coverage[i] == 0)
+            for places in (on, beside):
+                some = rng.permutation(places)[: self.recipe.defect_places]
+                found.parts.append(self.columns[i][some])
+                found.labels.append(np.minimum(1, self.coverage[i][some] / np.float32(_FULL)))
+        return found
+
+    def _guessed(self, unmasked: Indices, good: Indices, scale: "_Scale", score: Callable[[Floats], Floats]) -> Floats:
+        """The places of each image that score above nearly all good places; at least its strongest."""
+        some = good[:: -(-len(good) // 60)]
+        level = np.quantile(
+            np.concatenate([score(scale(self.columns[i])) for i in some]), 1 - self.recipe.guessed_share
+        )
+        found = []
+        for i in unmasked:
+            places = scale(self.columns[i])
+            scores = score(places)
+            count = int(np.clip((scores > level).sum(), 1, max(1, _MOST_GUESSED * len(scores))))
+            found.append(places[np.argpartition(-scores, count - 1)[:count]])
+        return np.concatenate(found)
+
+    def _hardest(self, good: Indices, scale: "_Scale", line: Line) -> Floats:
+        each = self._each(self.recipe.hard_places, good)
+        raw = line.unstandardised(scale.mean, scale.deviation)
+        return np.concatenate(
+            [scale(self.columns[i][np.argpartition(-raw(self.columns[i]), each - 1)[:each]]) for i in good]
+        )
+
+    def _each(self, together: int, images: Indices) -> int:
+        return int(min(self.columns.shape[1], -(-together // len(images))))
+
+
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """Standardises features by good places."""
+
+    mean: Floats
+    deviation: Floats
+
+    def __call__(self, features: Floats) -> Floats:
+        return np.asarray((features - self.mean) / self.deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    parts: list[Floats] = field(default_factory=list)
+    labels: list[Floats] = field(default_factory=list)
+
+    @property
+    def features(self) -> Floats:
+        return np.concatenate(self.parts)
+
+    @property
+    def targets(self) -> Floats:
+        return np.concatenate(self.labels).astype(np.float32)

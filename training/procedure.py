@@ -1,0 +1,110 @@
+"""From material to a network and the judge that reads its maps, with held-out predictions to measure both by."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from model.verdict import Calibration
+from training.judge import HeldOut, Judge, Method, choose_judge, cross_judged, halves
+from training.learner import Learner, Model
+from training.material import Material
+from training.prediction import Prediction
+from training.progress import Advance
+from training.recipe import Published, Recipe
+from training.split import Indices, Split, hold_out, make_folds
+from training.thresholds import Fixed, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network with its judge."""
+
+    model: Model
+    judge: Judge
+    predictions: list[Prediction]
+    """Of held-out images, by other networks of the same recipe or by this one; each judged as the others decide."""
+    how: str
+    """Which images those are, and who judged them."""
+
+
+def method_of(
+    recipe: Recipe, material: Material, rule: Rule, *, defect_rate: float | None = None, use_masks: bool = True
+) -> Method:
+    """How this recipe's judge is chosen: the published one has a fixed threshold and the network's own softmax."""
+    if not isinstance(recipe, Published):
+        return Method(recipe.pooling, rule, defect_rate, None, use_masks)
+    share = float(material.is_anomaly[material.real].mean())
+    return Method(recipe.pooling, Fixed(recipe.threshold), defect_rate, uncalibrated(share, recipe), use_masks)
+
+
+def uncalibrated(share: float, recipe: Published) -> Calibration:
+    """The network's own softmax. Class weights in the cross-entropy act like another share of anomalies in the data."""
+    good, anomaly = recipe.class_weights
+    return Calibration(1.0, 0.0, anomaly * share / (anomaly * share + good * (1 - share)))
+
+
+def steps(learner: Learner, recipe: Recipe) -> int:
+    """How often `train` calls `advance`, at most."""
+    return learner.steps * (1 if isinstance(recipe, Published) else recipe.inner_folds + 1)
+
+
+def train(learner: Learner, real: Indices, recipe: Recipe, method: Method, advance: Advance) -> Trained:
+    """Train on these real samples, and on what is made from them.
+
+    The published recipe keeps a part of them out; the others train on all, after having kept out parts in turn.
+    Raises DataError where there are too few for that, PromiseError where the rule promises more than they carry.
+    """
+    if isinstance(recipe, Published):
+        split = hold_out([learner.material.samples[i] for i in real], recipe.held_out, recipe.seed)
+        model = learner.learn(real[split.train], advance)
+        held = halves(_judged(learner, model, real[split.test], 0), recipe.seed)
+        how = f"{len(split.test)} held-out images (seed {recipe.seed}), trained on {len(split.train)} others"
+    else:
+        held = held_out(learner, real, recipe.inner_folds, recipe.seed, advance)
+        model = learner.learn(learner.material.learnt_from(real), advance)
+        how = (
+            f"{len(held.samples)} images, each judged once in {recipe.inner_folds}-fold cross-validation of the whole "
+            f"procedure (seed {recipe.seed}); the exported network was trained on all of them"
+        )
+    return Trained(model, choose_judge(held, method), cross_judged(held, method), how)
+
+
+def judge_once(
+    learner: Learner, split: Split, recipe: Recipe, method: Method, advance: Advance, fold: int
+) -> list[Prediction]:
+    """Train on `split.train` and judge `split.test`, which has no influence on any prediction or threshold.
+
+    Only the levels of the published recipe's pictures come from the test part, for each half from the other.
+    """
+    material = learner.material
+    model = learner.learn(material.learnt_from(split.train), advance)
+    if isinstance(recipe, Published):
+        predictions = cross_judged(halves(_judged(learner, model, split.test, fold), recipe.seed), method)
+        return [_of_fold(prediction, fold) for prediction in predictions]
+    judge = choose_judge(held_out(learner, split.train, recipe.inner_folds, recipe.seed, advance), method)
+    return judge.predictions([material.samples[i] for i in split.test], model.maps(split.test), fold)
+
+
+def held_out(learner: Learner, real: Indices, folds: int, seed: int, advance: Advance) -> HeldOut:
+    """These samples, or what stands in for their anomalies, each judged by a network that hadn't seen it."""
+    material = learner.material
+    judged = material.judged(real)
+    parts = []
+    for number, split in enumerate(make_folds([material.samples[i] for i in judged], folds, seed), 1):
+        known = np.intersect1d(judged[split.train], material.real)
+        model = learner.learn(material.learnt_from(known), advance)
+        parts.append(_judged(learner, model, judged[split.test], number))
+    return HeldOut(
+        [sample for part in parts for sample in part.samples],
+        np.concatenate([part.maps for part in parts]),
+        np.concatenate([part.parts for part in parts]),
+    )
+
+
+def _judged(learner: Learner, model: Model, indices: Indices, part: int) -> HeldOut:
+    samples = [learner.material.samples[i] for i in indices]
+    return HeldOut(samples, model.maps(indices), np.full(len(indices), part, np.intp))
+
+
+def _of_fold(prediction: Prediction, fold: int) -> Prediction:
+    return replace(prediction, fold=fold)

@@ -1,0 +1,73 @@
+"""Small pictures of a prediction, as data URIs that stand in the page itself."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from model.errors import ImageError
+from model.evidence import enlarge
+from model.image import FullScale, decode, to_8bit
+from model.regions import find_regions
+from model.render import overlay_png
+from training.prediction import Prediction
+
+_SIDE: Final = 320
+_QUALITY: Final = 82
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Data URIs of at most 320 × 320 pixels; None: there is no such picture, or it can't be read."""
+
+    width: int
+    height: int
+    photo: str | None
+    overlay: str | None
+    """The photo with heatmap and regions, as the service draws them."""
+    mask: str | None
+
+
+def take_pictures(prediction: Prediction, input_size: int, full_scale: FullScale | None) -> Pictures:
+    """Photo, overlay and mask of one image. Files that have gone since leave gaps: a report is worth more than they."""
+    photo = _photo(prediction.sample.path, full_scale)
+    mask = _mask(prediction.sample.mask) if prediction.sample.mask else None
+    if photo is None:
+        return Pictures(_SIDE, _SIDE, None, None, mask)
+    picture = prediction.scale(enlarge(prediction.evidence, input_size))
+    overlay = overlay_png(photo, picture, find_regions(picture, *photo.size))
+    return Pictures(*photo.size, _jpeg(photo), _jpeg(Image.open(io.BytesIO(overlay))), mask)
+
+
+def _photo(path: Path, full_scale: FullScale | None) -> Image.Image | None:
+    try:
+        photo = to_8bit(decode(path.read_bytes()), full_scale)
+    except (ImageError, OSError):
+        return None
+    photo.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return photo
+
+
+def _mask(path: Path) -> str | None:
+    """White where any pixel under it is: a scratch one pixel wide stays to be seen."""
+    try:
+        mask = decode(path.read_bytes()).convert("L").point(lambda level: 255 if level > 127 else 0)
+    except (ImageError, OSError):
+        return None
+    mask.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=None)
+    buffer = io.BytesIO()
+    mask.point(lambda level: 255 if level else 0).convert("1").save(buffer, "PNG", optimize=True)
+    return _uri("png", buffer.getvalue())
+
+
+def _jpeg(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    return _uri("jpeg", buffer.getvalue())
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
