@@ -23,8 +23,8 @@ run: $(MODEL)
 	@exec .venv/bin/python -m app serve --store run/store --port $(PORT)
 
 $(MODEL): | .venv/train run/data/$(PRODUCT)
-	@echo "Training a model on the drawn pictures; this takes some minutes, once."
-	.venv/bin/python -m training fit --data run/data/$(PRODUCT) --model $(PRODUCT) --store run/store --preset seed
+	@echo "Training a model on the drawn pictures; this takes a minute or two, once."
+	.venv/bin/python -m training fit --data run/data/$(PRODUCT) --model $(PRODUCT) --store run/store --preset fast
 
 run/data/$(PRODUCT): | .venv/train
 	.venv/bin/python -m training draw --out run/data --product $(PRODUCT)

@@ -82,8 +82,9 @@ class Registry:
         """Where the settings don't fit the models."""
         models, able = self.catalogue.models, ", ".join(self.catalogue.able())
         doubts = {
-            f"defect_rate is set for model {name!r}, which is not in the store; there are: {', '.join(models)}"
-            for name in self._settings.defect_rate.keys() - models
+            f"{setting} is set for model {name!r}, which is not in the store; there are: {', '.join(models)}"
+            for setting in ("defect_rate", "thresholds")
+            for name in getattr(self._settings, setting).keys() - models
             if models
         }
         if self._settings.default_model is None and ", " in able:
@@ -139,7 +140,8 @@ class Registry:
             if version in refused and self._signatures.get((name, version)) == signature:
                 return None
             self._signatures[name, version] = signature
-            detector = load_detector(path, device, self._settings.defect_rate.get(name))
+            rate, thresholds = self._settings.defect_rate.get(name), self._settings.thresholds.get(name)
+            detector = load_detector(path, device, rate, thresholds)
         except (CamspectorError, OSError) as error:
             if isinstance(error, EngineError):  # the device's fault, and it may recover: try at every look
                 self._signatures.pop((name, version), None)

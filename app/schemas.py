@@ -1,12 +1,14 @@
 """The replies' forms, for FastAPI and its documentation."""
 
 import base64
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.catalogue import Catalogue, Loaded, Model
 from app.inspection import Inspection
-from model.manifest import Figures
+from model.detector import Detector
+from model.manifest import Figures, Operation
 from model.regions import Region
 from model.verdict import Decision, Label, Thresholds
 
@@ -83,7 +85,7 @@ class Prediction(BaseModel):
             heatmap=base64.b64encode(inspection.picture).decode() if inspection.picture else None,
             decision=verdict.decision,
             log_odds=verdict.log_odds,
-            thresholds=loaded.detector.variant.thresholds,
+            thresholds=loaded.detector.thresholds,
             model=loaded.model,
             model_version=loaded.version,
             inference_id=inference_id,
@@ -107,14 +109,21 @@ class VersionInfo(BaseModel):
     engine: str
     variant: str = Field(description="Numeric form of the network that serves.")
     device: str
-    thresholds: Thresholds
+    thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
+    thresholds_source: Literal["settings", "version"]
     data_defect_share: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
-    defect_rate_source: str = Field(description="settings, or training where the settings name none.")
-    figures: Figures | None = Field(description="What training measured on images unseen by the measured model.")
+    defect_rate_source: Literal["settings", "version", "data"] = Field(
+        description="version: it was exported for that share. data: nobody named one, it is that of the images on "
+        "which the probabilities were calibrated."
+    )
+    operation: Operation = Field(description="For what the version's own thresholds were chosen.")
+    figures: Figures | None = Field(
+        description="What was measured on images unseen by the measured model, at the version's own thresholds."
+    )
 
     @staticmethod
-    def of(loaded: Loaded, configured_rate: float | None) -> "VersionInfo":
+    def of(loaded: Loaded) -> "VersionInfo":
         detector = loaded.detector
         return VersionInfo(
             version=loaded.version,
@@ -123,10 +132,12 @@ class VersionInfo(BaseModel):
             engine=detector.engine.name,
             variant=detector.variant.name,
             device=detector.engine.device,
-            thresholds=detector.variant.thresholds,
+            thresholds=detector.thresholds,
+            thresholds_source="version" if detector.line_thresholds is None else "settings",
             data_defect_share=detector.manifest.data.defect_share,
             defect_rate=detector.defect_rate,
-            defect_rate_source="training" if configured_rate is None else "settings",
+            defect_rate_source=_rate_source(detector),
+            operation=detector.manifest.operation,
             figures=detector.variant.figures or detector.manifest.figures,
         )
 
@@ -148,11 +159,11 @@ class ModelInfo(BaseModel):
     stored: list[int] = Field(description="Every version that the store holds.")
 
     @staticmethod
-    def of(name: str, model: Model, configured_rate: float | None) -> "ModelInfo":
+    def of(name: str, model: Model) -> "ModelInfo":
         return ModelInfo(
             name=name,
             serving=model.serving.version if model.serving else None,
-            versions=[VersionInfo.of(model.loaded[number], configured_rate) for number in sorted(model.loaded)[::-1]],
+            versions=[VersionInfo.of(model.loaded[number]) for number in sorted(model.loaded)[::-1]],
             refused=[RefusedVersion(version=number, reason=why) for number, why in sorted(model.refused.items())],
             stored=list(model.stored),
         )
@@ -164,16 +175,20 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
 
     @staticmethod
-    def of(catalogue: Catalogue, configured_rates: dict[str, float]) -> "ModelList":
-        return ModelList(
-            models=[ModelInfo.of(name, model, configured_rates.get(name)) for name, model in catalogue.models.items()]
-        )
+    def of(catalogue: Catalogue) -> "ModelList":
+        return ModelList(models=[ModelInfo.of(name, model) for name, model in catalogue.models.items()])
 
 
 class Health(BaseModel):
     """Said when all is well; otherwise there is a problem with the reasons."""
 
     status: str
+
+
+def _rate_source(detector: Detector) -> Literal["settings", "version", "data"]:
+    if detector.line_rate is not None:
+        return "settings"
+    return "data" if detector.manifest.operation.defect_rate is None else "version"
 
 
 def _ms(seconds: float) -> float:

@@ -1,22 +1,46 @@
 """Every setting of the service: from a flag, else the environment, else the default; read once and passed in."""
 
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, PlainValidator, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from model.engines.engine import DeviceChoice
-
-Share = Annotated[float, Field(gt=0, lt=1)]
+from model.verdict import Thresholds
 
 LONGEST_DEADLINE_MS: Final = 60_000
 """Whoever sends slowly holds one of the places for so long at most."""
 
 
+_PER_MODEL: Final = {
+    "defect_rate": ("capsule=0.02", '{"capsule": 0.02}'),
+    "thresholds": ("capsule=0.4", '{"capsule": {"review": 0.3, "label": 0.4, "reject": 0.6}}'),
+}
+"""Settings that have a value for each model, and how they are written as a flag and in the environment."""
+
+
+_NAMES: Final = ("review", "label", "reject")
+
+
 class ConfigurationError(Exception):
     """A setting is missing or makes no sense; the text names it."""
+
+
+def _thresholds(value: object) -> Thresholds:
+    """One number stands for all three. Raises ValueError."""
+    given: Mapping[str, Any] = value if isinstance(value, Mapping) else dict.fromkeys(_NAMES, value)
+    if given.keys() != set(_NAMES):
+        raise ValueError("must be one number, or review, label and reject")
+    if any(isinstance(number, bool) or not isinstance(number, int | float | str) for number in given.values()):
+        raise ValueError("must be numbers")
+    return Thresholds(*(float(given[name]) for name in _NAMES))
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+LineThresholds = Annotated[Thresholds, PlainValidator(_thresholds)]
 
 
 class Settings(BaseSettings):
@@ -43,7 +67,11 @@ class Settings(BaseSettings):
     ] = None
     defect_rate: Annotated[
         dict[str, Share],
-        Field(description="The line's share of defects by model, e.g. capsule=0.02. Without it: the training data's."),
+        Field(description="The line's share of defects by model, e.g. capsule=0.02. Without it: the version's."),
+    ] = {}
+    thresholds: Annotated[
+        dict[str, LineThresholds],
+        Field(description="Probabilities that decide, by model, e.g. capsule=0.4. Without it: the version's."),
     ] = {}
     max_bytes: Annotated[int, Field(ge=1, description="Largest request body, in bytes.")] = 20_000_000
     max_pixels: Annotated[int, Field(ge=1, description="Largest image, in pixels.")] = 50_000_000
@@ -106,15 +134,16 @@ def read_settings(flags: list[str]) -> Settings:
         return Settings(_cli_parse_args=flags)  # type: ignore[call-arg]  # store may come from a flag or the environment
     except ValidationError as error:
         raise ConfigurationError(
-            "\n".join(
-                _line(str(fault["loc"][0]), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
-            )
+            "\n".join(_line(fault["loc"], fault["msg"].removeprefix("Value error, ")) for fault in error.errors())
         ) from None
-    except SettingsError:  # of the only one that isn't a plain value
-        raise ConfigurationError(_line("defect_rate", "can't be read")) from None
+    except SettingsError as error:  # of one that isn't a plain value
+        name = next(name for name in _PER_MODEL if name in str(error))
+        raise ConfigurationError(_line([name], "can't be read")) from None
 
 
-def _line(name: str, message: str) -> str:
+def _line(place: Sequence[str | int], message: str) -> str:
+    """`place`: the setting, and the model where it has a value for each."""
+    name, *model = map(str, place)
     flag, variable = "--" + name.replace("_", "-"), "CAMSPECTOR_" + name.upper()
-    form = f"; write {flag} capsule=0.02, or {variable}='{{\"capsule\": 0.02}}'" if name == "defect_rate" else ""
-    return f"{flag} (or {variable}): {message}{form}"
+    form = "; write {0} {2}, or {1}='{3}'".format(flag, variable, *_PER_MODEL[name]) if name in _PER_MODEL else ""
+    return f"{flag} (or {variable}): {': '.join([*model, message])}{form}"

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from model.errors import EngineError, GoldenOutputError
 from model.evidence import enlarge
 from model.manifest import Manifest, Variant
 from model.preprocessing import squash
-from model.verdict import Verdict, prior_shift, sigmoid
+from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,29 @@ class Detector:
     manifest: Manifest
     variant: Variant
     engine: Engine
-    defect_rate: float
-    """The share of defects that probabilities and thresholds are at."""
+    line_rate: float | None = None
+    """The line's share of defects; None: that for which the version was exported."""
+    line_thresholds: Thresholds | None = None
+    """In place of the version's, as probabilities at `defect_rate`."""
+
+    @property
+    def defect_rate(self) -> float:
+        """The share of defects that probabilities and thresholds are at."""
+        return self.line_rate or self._exported_rate
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What decides. The version's own move with the line's share where their rule keeps verdicts."""
+        if self.line_thresholds is not None:
+            return self.line_thresholds
+        exported = self.variant.thresholds
+        if not self.manifest.operation.keeps_verdicts:
+            return exported
+        return exported.moved(prior_shift(self._exported_rate, self.defect_rate))
+
+    @property
+    def _exported_rate(self) -> float:
+        return self.manifest.operation.defect_rate or self.variant.calibration.defect_share
 
     @property
     def shift(self) -> float:
@@ -48,8 +69,7 @@ class Detector:
         log_odds = self.variant.calibration(float(self.manifest.pooling(evidence)), self.shift)
         if not math.isfinite(log_odds):
             raise EngineError(f"the network's evidence in {self.variant.name} on {self.engine.device} is not finite")
-        probability = sigmoid(log_odds)
-        thresholds = self.variant.thresholds
+        probability, thresholds = sigmoid(log_odds), self.thresholds
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
     def picture(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,21 +77,17 @@ class Detector:
         return self.variant.scale(enlarge(evidence, self.input_size))
 
 
-def load_detector(path: Path, device: Device, defect_rate: float | None = None) -> Detector:
-    """Read, open and self-test a version. `defect_rate`: the line's share of defects, None for the one that
-    it was exported for.
+def load_detector(
+    path: Path, device: Device, defect_rate: float | None = None, thresholds: Thresholds | None = None
+) -> Detector:
+    """Read, open and self-test a version. `defect_rate` and `thresholds`: the line's own, None for the version's.
 
     A variant that fails here is dropped with one log line and the next one serves; only a failing float32 refuses the
     version. Raises ArtifactError or EngineError.
     """
     artifact = read_artifact(path)
     variant, engine = _open_first(artifact, device)
-    operation = artifact.manifest.operation
-    exported_for = operation.defect_rate or variant.calibration.defect_share
-    rate = defect_rate or exported_for
-    if operation.keeps_verdicts:
-        variant = replace(variant, thresholds=variant.thresholds.moved(prior_shift(exported_for, rate)))
-    return Detector(artifact.manifest, variant, engine, rate)
+    return Detector(artifact.manifest, variant, engine, defect_rate, thresholds)
 
 
 def _open_first(artifact: Artifact, device: Device) -> tuple[Variant, Engine]:

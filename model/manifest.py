@@ -194,6 +194,8 @@ class Operation:
     """The line's share of defects that thresholds and probabilities are at; None: the data's."""
     keeps_verdicts: bool
     """When the line's share becomes another: whether thresholds move, so that verdicts stay, or stay as they are."""
+    fingerprint: Digest | None = None
+    """Of the images that calibration and thresholds were chosen on; None: of those that the version was made from."""
 
 
 @dataclass(frozen=True)

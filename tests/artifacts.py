@@ -36,7 +36,9 @@ INPUT_SIZE: Final = 64
 NETWORK: Final = Hypercolumn()
 
 
-def publish(root: Path, model: str = "widget", *, seed: int = 1, slope: float = 10.0) -> Path:
+def publish(
+    root: Path, model: str = "widget", *, seed: int = 1, slope: float = 10.0, defect_rate: float | None = None
+) -> Path:
     """Publish the next version of `model` in the store `root`. Different seeds or slopes judge differently."""
     weights = random_weights(seed)
     images = {f"golden/{name}.png": picture(name) for name in range(3)}
@@ -46,7 +48,7 @@ def publish(root: Path, model: str = "widget", *, seed: int = 1, slope: float = 
         engine = TorchEngine(path / WEIGHTS, NETWORK, "float32", "cpu")
         maps = engine.evidence(np.stack(list(images.values())))
         log_odds = dict(zip(images, (float(pooled) for pooled in Pooling()(maps)), strict=True))
-        write_artifact(path, _manifest(weights, log_odds, slope), weights, images)
+        write_artifact(path, _manifest(weights, log_odds, slope, defect_rate), weights, images)
 
     return Store(root).publish(model, fill)
 
@@ -79,7 +81,9 @@ def random_weights(seed: int) -> dict[str, NDArray[np.float32]]:
     return weights
 
 
-def _manifest(weights: dict[str, NDArray[np.float32]], log_odds: dict[str, float], slope: float) -> Manifest:
+def _manifest(
+    weights: dict[str, NDArray[np.float32]], log_odds: dict[str, float], slope: float, defect_rate: float | None
+) -> Manifest:
     figures = Figures(
         how="drawn up for tests",
         true_positives=9,
@@ -126,7 +130,12 @@ def _manifest(weights: dict[str, NDArray[np.float32]], log_odds: dict[str, float
         preprocessing=Preprocessing(INPUT_SIZE, 4095),
         network=NETWORK,
         pooling=Pooling(),
-        operation=Operation({"rule": "fixed", "threshold": 0.42}, "A fixed threshold.", None, False),
+        operation=Operation(
+            rule={"rule": "least-cost", "miss_cost": 10.0},
+            says="Least expected cost, where a missed defect costs as much as 10 false rejects.",
+            defect_rate=defect_rate,
+            keeps_verdicts=False,
+        ),
         variants=[variant],
         data=Data(hashlib.sha256(b"tests").hexdigest(), 30, {"good": 20, "crack": 10}, "real"),
         trunk_sha256=trunk_digest(weights),

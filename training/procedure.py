@@ -33,8 +33,8 @@ def method_of(
     """How this recipe's judge is chosen: the published one has a fixed threshold and the network's own softmax."""
     if not isinstance(recipe, Published):
         return Method(recipe.pooling, rule, defect_rate, None, use_masks)
-    share = float(material.is_anomaly[material.real].mean())
-    return Method(recipe.pooling, Fixed(recipe.threshold), defect_rate, uncalibrated(share, recipe), use_masks)
+    calibration = uncalibrated(_share(material, material.real), recipe)
+    return Method(recipe.pooling, Fixed(recipe.threshold), defect_rate, calibration, use_masks)
 
 
 def uncalibrated(share: float, recipe: Published) -> Calibration:
@@ -79,6 +79,7 @@ def judge_once(
     material = learner.material
     model = learner.learn(material.learnt_from(split.train), advance)
     if isinstance(recipe, Published):
+        method = replace(method, calibration=uncalibrated(_share(material, split.train), recipe))
         predictions = cross_judged(halves(_judged(learner, model, split.test, fold), recipe.seed), method)
         return [_of_fold(prediction, fold) for prediction in predictions]
     judge = choose_judge(held_out(learner, split.train, recipe.inner_folds, recipe.seed, advance), method)
@@ -104,6 +105,10 @@ def held_out(learner: Learner, real: Indices, folds: int, seed: int, advance: Ad
 def _judged(learner: Learner, model: Model, indices: Indices, part: int) -> HeldOut:
     samples = [learner.material.samples[i] for i in indices]
     return HeldOut(samples, model.maps(indices), np.full(len(indices), part, np.intp))
+
+
+def _share(material: Material, indices: Indices) -> float:
+    return float(material.is_anomaly[indices].mean())
 
 
 def _of_fold(prediction: Prediction, fold: int) -> Prediction:

@@ -1,5 +1,6 @@
 """A preset's configuration: typed, validated, and saved in the manifest. Presets are files in training/presets."""
 
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ class Published(
 
     name: str
     input_size: InputSize
-    """Side S of the square that every image is squashed to, in pixels."""
+    """Side S of the square that every image is squashed to, in pixels: a multiple of every stride there is."""
     frozen_blocks: Annotated[int, msgspec.Meta(ge=1, le=4)]
     """Blocks of VGG-16 that keep their ImageNet weights; their output is computed once per image."""
     batch_size: Positive
@@ -99,8 +100,9 @@ def read_recipe(preset: str, *, seed: int | None = None) -> Recipe:
     """
     path = Path(preset) if preset.endswith(".toml") else _folder() / f"{preset}.toml"
     try:
-        recipe: Recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
-        _check_map(recipe)
+        written = msgspec.toml.decode(path.read_bytes())
+        recipe: Recipe = msgspec.convert(written, Recipe)
+        _check_complete(recipe, written)
     except FileNotFoundError:
         known = ", ".join(preset_names())
         raise RecipeError(f"no preset {preset!r}; there are: {known} (or name a .toml file of your own)") from None
@@ -113,9 +115,14 @@ def read_recipe(preset: str, *, seed: int | None = None) -> Recipe:
     return msgspec.structs.replace(recipe, seed=seed)
 
 
-def _check_map(recipe: Recipe) -> None:
-    if recipe.input_size % recipe.hypercolumn.stride:
-        raise ValueError(f"input_size {recipe.input_size} is no multiple of stride {recipe.hypercolumn.stride}")
+def _check_complete(recipe: Recipe, written: dict[str, Any]) -> None:
+    """Tables too must name all their members and no other: hypercolumn and pooling have defaults, for artifacts."""
+    for name, table in written.items():
+        if not isinstance(table, dict):
+            continue
+        members = [member.name for member in fields(getattr(recipe, name))]
+        if set(table) != set(members):
+            raise ValueError(f"{name} must have the members {', '.join(members)}, not {', '.join(table)}")
 
 
 def _folder() -> Any:

@@ -1,53 +1,136 @@
-"""The report of a training run: what `training.report` is told."""
+"""The report of a training run, or of a version on labelled images: what `training.report` is told."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from model.manifest import Figures
+from model.artifact import read_artifact
+from model.errors import DataError
+from model.manifest import Figures, Manifest
 from model.verdict import Thresholds
 from training.command import command
 from training.dataset import kinds_of
+from training.evaluate import Evaluation, stored_rule
 from training.judge import Method
 from training.prediction import Prediction
 from training.promises import outcome_of, sentence
-from training.recipe import Recipe, as_dict
+from training.recipe import Published, Recipe, as_dict
 from training.report import DataFacts, LearningCurve, Subject, write_report
 from training.survey import Survey
-from training.thresholds import LeastCost
+from training.thresholds import LeastCost, Rule
 
 
-def report_of(
+def report_of_training(
     folder: Path,
     *,
     model: str,
+    about: str,
     found: Survey,
     recipe: Recipe,
     method: Method,
     predictions: Sequence[Prediction],
     figures: Figures,
     seconds: Mapping[str, float],
-    warnings: Sequence[str] = (),
     thresholds: Thresholds | None = None,
+    warnings: Sequence[str] = (),
     learning_curve: LearningCurve | None = None,
-) -> list[Path]:
-    """Write report.html and report.json into `folder`. Raises DataError where they can't be."""
-    subject = Subject(
+) -> None:
+    """Write report.html and report.json into `folder`. `thresholds`: of the version that is exported with it, if any.
+
+    Raises DataError where they can't be.
+    """
+    subject = _subject(
+        found,
+        method.rule,
+        predictions,
         model=model,
         version=None,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=command(),
+        about=about,
         recipe=as_dict(recipe),
         input_size=recipe.input_size,
         full_scale=found.full_scale,
-        data=DataFacts(kinds_of(found.samples), found.duplicates, found.sizes, found.fingerprint),
         seconds=dict(seconds),
-        rule=str(method.rule),
-        statements=[sentence(outcome_of(predictions))],
         warnings=warnings,
         thresholds=thresholds,
         defect_rate=method.defect_rate,
-        cost_ratio=method.rule.miss_cost if isinstance(method.rule, LeastCost) else 10.0,
+        one_network=isinstance(recipe, Published) and thresholds is not None,
         learning_curve=learning_curve,
     )
-    return write_report(folder, subject, predictions, figures)
+    write_report(folder, subject, predictions, figures)
+
+
+def report_of_version(
+    folder: Path,
+    *,
+    model: str,
+    version: int | None,
+    about: str,
+    manifest: Manifest,
+    found: Survey,
+    predictions: Sequence[Prediction],
+    figures: Figures,
+    seconds: Mapping[str, float],
+    defect_rate: float | None,
+    thresholds: Thresholds | None = None,
+    warnings: Sequence[str] = (),
+) -> None:
+    """The same of a stored network on labelled images. `thresholds`: where they were chosen anew, on parts of these."""
+    subject = _subject(
+        found,
+        stored_rule(manifest),
+        predictions,
+        model=model,
+        version=version,
+        about=about,
+        recipe=manifest.recipe,
+        input_size=manifest.preprocessing.input_size,
+        full_scale=manifest.preprocessing.full_scale,
+        seconds=dict(seconds),
+        warnings=warnings,
+        thresholds=thresholds,
+        defect_rate=defect_rate,
+        calibrated_at=manifest.variant("float32").calibration.defect_share,
+        one_network=thresholds is not None,
+    )
+    write_report(folder, subject, predictions, figures)
+
+
+def report_of_evaluation(folder: Path, evaluation: Evaluation, found: Survey, seconds: Mapping[str, float]) -> None:
+    """The same of what a version made of images that were labelled since."""
+    path = evaluation.version
+    report_of_version(
+        folder,
+        model=path.parent.name,
+        version=int(path.name),
+        about=f"version {path.name}, as it is in the store, judged these images",
+        manifest=read_artifact(path).manifest,
+        found=found,
+        predictions=evaluation.predictions,
+        figures=evaluation.figures,
+        seconds=seconds,
+        defect_rate=evaluation.defect_rate,
+        warnings=evaluation.warnings,
+    )
+
+
+def copy_report(version: Path, folder: Path) -> None:
+    """The report that lies in a version, into `folder`. Raises DataError where it can't be written."""
+    try:
+        shutil.copytree(version / "report", folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise DataError(f"the report can't be written to {folder}: {error}") from error
+
+
+def _subject(found: Survey, rule: Rule, predictions: Sequence[Prediction], **members: Any) -> Subject:
+    """With what all reports say alike."""
+    return Subject(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command(),
+        data=DataFacts(kinds_of(found.samples), found.duplicates, found.sizes, found.fingerprint),
+        rule=str(rule),
+        statements=[sentence(outcome_of(predictions))],
+        cost_ratio=rule.miss_cost if isinstance(rule, LeastCost) else 10.0,
+        **members,
+    )

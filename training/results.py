@@ -11,10 +11,14 @@ from model.errors import DataError
 from training.prediction import Prediction
 
 
-def check_place(path: Path | None) -> None:
-    """Raise DataError now, not after hours, where results can't be written to `path`."""
-    if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
-        raise DataError(f"--json {path} can't be written")
+def check_places(file: Path | None, folder: Path | None = None) -> None:
+    """Raise DataError now, not after hours, where results can't be written to `file`, or a report into `folder`."""
+    if file is not None and (file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK)):
+        raise DataError(f"--json {file} can't be written")
+    if folder is not None:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise DataError(f"the report can't be written to {folder}: {there} is no folder that can be written")
 
 
 def write_results(path: Path, summary: Mapping[str, Any], predictions: Sequence[Prediction]) -> None:

@@ -1,50 +1,79 @@
 """A version with the same network, judged anew by newly labelled parts."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from model.artifact import read_artifact, write_artifact
 from model.detector import load_detector
-from model.manifest import Operation
+from model.errors import DataError
+from model.manifest import Manifest, Operation
 from model.store import Store
 from model.weights import read_weights
+from training.choice import check_promise_of_parts
 from training.command import command
-from training.evaluate import Evaluation
+from training.dataset import Sample
+from training.evaluate import Evaluation, stored_rule
 from training.figures import measure
-from training.judge import HeldOut, Method, choose_judge, cross_judged, halves
+from training.fit import warnings
+from training.judge import HeldOut, Method, choose_judge, cross_judged
+from training.progress import Reporter
 from training.promises import outcome_of, sentence
+from training.reporting import report_of_version
+from training.split import Split, make_folds
 from training.survey import Survey
-from training.thresholds import Rule
+from training.thresholds import Fixed, LeastCost, Rule
+
+_PARTS: Final = 5
 
 
-def rethreshold(
-    evaluation: Evaluation, found: Survey, rule: Rule, defect_rate: float | None, store: Store, model: str
-) -> Evaluation:
+def plan(manifest: Manifest, found: Survey, rule: Rule | None, defect_rate: float | None) -> Method:
+    """How thresholds are to be chosen; None: by the version's own rule, at its own share of defects.
+
+    A fixed threshold was chosen for nothing, so least cost takes its place. Raises DataError where the images are those
+    that the network learnt from or too few, PromiseError where a part of them can't carry the rule's promise.
+    """
+    if found.fingerprint == manifest.data.fingerprint:
+        raise DataError("the network learnt from these very images, so they can't tell where its thresholds belong")
+    stored = stored_rule(manifest)
+    chosen = rule or (LeastCost() if isinstance(stored, Fixed) else stored)
+    parts = [[found.samples[i] for i in split.train] for split in _splits(found.samples)]
+    check_promise_of_parts(chosen, found.samples, parts)
+    return Method(manifest.pooling, chosen, defect_rate or manifest.operation.defect_rate)
+
+
+def rethreshold(evaluation: Evaluation, found: Survey, method: Method, store: Store, reporter: Reporter) -> Evaluation:
     """Choose calibration, thresholds and levels on the evaluated images, and publish a version with them.
 
-    Its figures are measured on each half of the images as the other half decides.
+    Its figures are measured on each part of the images as the other parts decide.
     Raises DataError or PromiseError where the images can't carry that, StoreError or ArtifactError.
     """
+    model = evaluation.version.parent.name
     artifact = read_artifact(evaluation.version)
     manifest = artifact.manifest
-    method = Method(manifest.pooling, rule, defect_rate)
     samples = [prediction.sample for prediction in evaluation.predictions]
     maps = np.stack([prediction.evidence for prediction in evaluation.predictions])
-    held = halves(HeldOut(samples, maps, np.zeros(len(samples), np.intp)), seed=0)
+    parts = np.zeros(len(samples), np.intp)
+    for number, split in enumerate(splits := _splits(samples)):
+        parts[split.test] = number
+    held = HeldOut(samples, maps, parts)
     judge, predictions = choose_judge(held, method), cross_judged(held, method)
     how = (
-        f"{len(samples)} newly labelled images, each half judged as the other decides; "
-        f"network of version {evaluation.version.name}"
+        f"{len(samples)} newly labelled images in {len(splits)} parts, each judged as the others decide; network of "
+        f"version {evaluation.version.name}"
     )
     figures = measure(predictions, how)
+    cautions = warnings(figures, synthetic=False)
     operation = Operation(
-        rule=dict(msgspec.to_builtins(rule)),
-        says=f"{rule} {sentence(outcome_of(predictions))}",
-        defect_rate=defect_rate,
-        keeps_verdicts=rule.keeps_verdicts,
+        rule=dict(msgspec.to_builtins(method.rule)),
+        says=f"{method.rule} {sentence(outcome_of(predictions))}",
+        defect_rate=method.defect_rate,
+        keeps_verdicts=method.rule.keeps_verdicts,
+        fingerprint=found.fingerprint,
     )
     variants = [
         replace(
@@ -58,10 +87,39 @@ def rethreshold(
     ]
     golden = {name: artifact.golden_pixels([name])[0] for name in manifest.variants[0].golden.log_odds}
     weights = read_weights(artifact.file(manifest.variants[0].files["torch"]), manifest.network)
-    renewed = replace(manifest, operation=operation, variants=variants, command=command())
+    renewed = replace(
+        manifest,
+        operation=operation,
+        variants=variants,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command(),
+    )
 
     def fill(draft: Path) -> None:
         write_artifact(draft, renewed, weights, golden)
         load_detector(draft, "cpu")
+        report_of_version(
+            draft / "report",
+            model=model,
+            version=None,
+            about=f"the network of version {evaluation.version.name}, with calibration and thresholds chosen on these "
+            "images: the new version's number is its folder's name in the store",
+            manifest=renewed,
+            found=found,
+            predictions=predictions,
+            figures=figures,
+            seconds=reporter.seconds,
+            defect_rate=method.defect_rate,
+            thresholds=judge.thresholds,
+            warnings=cautions,
+        )
 
-    return Evaluation(store.publish(model, fill), figures, predictions)
+    with reporter.task("export", 1):
+        path = store.publish(model, fill)
+    return Evaluation(path, figures, predictions, method.defect_rate, cautions)
+
+
+def _splits(samples: list[Sample]) -> list[Split]:
+    """Five, or fewer where a class is small. Raises DataError where it is too small for two."""
+    defects = sum(sample.is_anomaly for sample in samples)
+    return make_folds(samples, max(2, min(_PARTS, defects, len(samples) - defects)), seed=0)

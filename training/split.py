@@ -27,6 +27,11 @@ def make_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[Split]:
 
     Raises DataError where a class is too small, or groups too large, for that.
     """
+    if not any(sample.is_anomaly for sample in samples):
+        raise DataError(
+            "no image is of a defective part, so nothing can be measured on these; `fit --anomalies synthetic` learns "
+            "from good images alone, and measures on defects that it makes"
+        )
     for name, groups in _groups_by_class(samples).items():
         if groups < folds:
             raise DataError(

@@ -14,10 +14,10 @@ router = APIRouter(tags=["models"])
 @router.get("/v1/models")
 async def list_models(service: TheService) -> ModelList:
     """Every model of the store with its loaded and its refused versions."""
-    return ModelList.of(service.registry.catalogue, service.settings.defect_rate)
+    return ModelList.of(service.registry.catalogue)
 
 
 @router.get("/v1/models/{model}", responses=problems(UnknownModelError, NotReadyError))
 async def show_model(model: str, service: TheService) -> ModelInfo:
-    """One model: its versions, input size, thresholds, share of defects and measured figures."""
-    return ModelInfo.of(model, service.registry.catalogue.model(model), service.settings.defect_rate.get(model))
+    """One model: its versions, input size, thresholds and their rule, share of defects and measured figures."""
+    return ModelInfo.of(model, service.registry.catalogue.model(model))

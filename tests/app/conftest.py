@@ -134,7 +134,7 @@ class Bench:
 
 def fake_detector(store: Path, engine: FakeEngine) -> Detector:
     manifest = read_artifact(store / "widget" / "1").manifest
-    return Detector(manifest, manifest.variant("float32"), engine, 0.0)
+    return Detector(manifest, manifest.variant("float32"), engine)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from app.registry import Registry
 from app.settings import Settings
+from model.verdict import Thresholds
 
 LoadedVersions = dict[str, list[int]]
 
@@ -250,15 +251,24 @@ def test_no_warning_of_a_second_model_where_the_default_is_set(
     assert "POST /predict" not in caplog.text
 
 
-def test_defect_rate_of_an_unknown_model_is_logged(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
-    held = registry(shelf, defect_rate={"widgit": 0.02, "widget": 0.02})
+@pytest.mark.parametrize("setting", ["defect_rate", "thresholds"])
+def test_setting_of_an_unknown_model_is_logged(shelf: Path, caplog: pytest.LogCaptureFixture, setting: str) -> None:
+    held = registry(shelf, **{setting: {"widgit": 0.02, "widget": 0.02}})
     held.look("cpu")
     held.look("cpu")
     (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warning == "defect_rate is set for model 'widgit', which is not in the store; there are: widget"
+    assert warning == f"{setting} is set for model 'widgit', which is not in the store; there are: widget"
 
 
 def test_defect_rate_of_the_line_shifts_the_log_odds(shelf: Path) -> None:
     held = registry(shelf, defect_rate={"widget": 0.01})
     held.look("cpu")
     assert held.catalogue.find("widget").detector.shift == pytest.approx(-4.595 + 0.693, abs=1e-3)
+
+
+def test_thresholds_of_the_line_hold_for_every_version(store: Path, shelf: Path) -> None:
+    put(store, shelf, "widget", 2)
+    held = registry(shelf, thresholds={"widget": 0.9})
+    held.look("cpu")
+    detectors = [each.detector for each in held.catalogue.models["widget"].loaded.values()]
+    assert [detector.thresholds for detector in detectors] == [Thresholds(0.9, 0.9, 0.9)] * 2

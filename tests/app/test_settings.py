@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from app.__main__ import main
 from app.settings import ConfigurationError, Settings, read_settings
+from model.verdict import Thresholds
 
 TABLE = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
 
@@ -28,6 +29,20 @@ def test_defect_rates_by_flag() -> None:
     assert settings.defect_rate == {"capsule": 0.02, "grid": 0.1}
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--thresholds", "capsule=0.4", "--thresholds", '{"grid": {"review": 0.1, "label": 0.2, "reject": 1}}'],
+        ["--thresholds", '{"capsule": 0.4, "grid": {"review": 0.1, "label": 0.2, "reject": 1}}'],
+    ],
+)
+def test_thresholds_by_flag_or_environment(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = {"capsule": Thresholds(0.4, 0.4, 0.4), "grid": Thresholds(0.1, 0.2, 1.0)}
+    assert read_settings(["--store", "x", *flags]).thresholds == expected
+    monkeypatch.setenv("CAMSPECTOR_THRESHOLDS", flags[-1])
+    assert read_settings(["--store", "x"]).thresholds["grid"] == expected["grid"]
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings(store=Path("x")).port = 1
@@ -43,6 +58,24 @@ def test_settings_are_frozen() -> None:
         (["--store", "x", "--device", "tpu"], r"--device .*'auto', 'cpu' or 'cuda'"),
         (["--store", "x", "--defect-rate", "capsule=1.5"], r"--defect-rate .*less than 1"),
         (["--store", "x", "--defect-rate", "capsule"], r"--defect-rate \(or CAMSPECTOR_DEFECT_RATE\): .*capsule=0.02"),
+        (
+            ["--store", "x", "--thresholds", "capsule=1.5"],
+            r"--thresholds .*: capsule: .*0 ≤ review ≤ label ≤ reject ≤ 1",
+        ),
+        (["--store", "x", "--thresholds", "capsule=nan"], r"--thresholds .*: capsule: .*≤ 1"),
+        (["--store", "x", "--thresholds", "capsule=much"], r"--thresholds .*: capsule: .*'much'; write .*capsule=0.4"),
+        (["--store", "x", "--thresholds", "capsule"], r"--thresholds \(or CAMSPECTOR_THRESHOLDS\): .*capsule=0.4"),
+        (
+            ["--store", "x", "--thresholds", '{"capsule": {"review": 0.5, "label": 0.4, "reject": 0.6}}'],
+            r"--thresholds .*: capsule: .*review=0.5",
+        ),
+        (["--store", "x", "--thresholds", '{"capsule": {"label": 0.4}}'], r": capsule: must be one number, or review,"),
+        (
+            ["--store", "x", "--thresholds", '{"a": {"review": 0, "label": 0, "reject": 0, "other": 0}}'],
+            r": a: must be one number, or review,",
+        ),
+        (["--store", "x", "--thresholds", '{"capsule": true}'], r"--thresholds .*: capsule: must be numbers"),
+        (["--store", "x", "--thresholds", '{"capsule": null}'], r"--thresholds .*: capsule: must be numbers"),
         (["--store", "x", "--root-path", "inspection/"], r"--root-path "),
         (["--store", ""], r"--store \(or CAMSPECTOR_STORE\): must not be empty"),
         (["--store", "x", "--deadline-ms", "60001"], r"--deadline-ms .*60000"),
@@ -59,9 +92,15 @@ def test_bad_values_are_named(flags: list[str], reason: str, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("value", ["{", "capsule=0.02", "0.02", ""])
-def test_bad_defect_rate_in_the_environment(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("CAMSPECTOR_DEFECT_RATE", value)
-    with pytest.raises(ConfigurationError, match=r"CAMSPECTOR_DEFECT_RATE.*'\{\"capsule\": 0.02\}'"):
+@pytest.mark.parametrize(
+    ("variable", "example"),
+    [("CAMSPECTOR_DEFECT_RATE", '{"capsule": 0.02}'), ("CAMSPECTOR_THRESHOLDS", '{"capsule": {"review": 0.3,')],
+)
+def test_bad_values_by_model_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variable: str, example: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"{variable}.*'{re.escape(example)}"):
         read_settings(["--store", "x"])
 
 

@@ -9,6 +9,33 @@ def test_mean_pooling_is_the_mean_over_places() -> None:
     assert np.allclose(Pooling()(maps), maps.astype(np.float64).mean(axis=(1, 2)), atol=1e-12)
 
 
+@pytest.mark.parametrize("share", [0.005, 0.01, 0.1, 0.333, 0.5, 0.999, 1.0])
+def test_top_share_pooling_is_the_mean_of_the_strongest_places(share: float) -> None:
+    maps = np.random.default_rng(0).normal(size=(4, 13, 15)).astype(np.float32)
+    count = max(1, round(share * 195))
+    naive = [sorted(evidence.ravel().tolist(), reverse=True)[:count] for evidence in maps]
+    assert Pooling(share).places(195) == count
+    assert Pooling(share)(maps) == pytest.approx([sum(values) / count for values in naive], abs=1e-12)
+
+
+def test_the_whole_share_is_the_mean_to_the_bit_and_ties_do_no_harm() -> None:
+    maps = np.round(np.random.default_rng(1).normal(size=(2, 8, 8))).astype(np.float32)
+    assert Pooling(1.0)(maps).tolist() == maps.astype(np.float64).mean(axis=(1, 2)).tolist()
+    assert Pooling(0.1)(np.full((2, 8, 8), 3, np.float32)).tolist() == [3.0, 3.0]
+    assert Pooling(0.1)(maps).tolist() == [np.sort(evidence.ravel())[-6:].mean(dtype=np.float64) for evidence in maps]
+
+
+def test_at_least_one_place_counts() -> None:
+    evidence = np.array([[[1.0, 7.0], [-2.0, 3.0]]], np.float32)
+    assert Pooling(1e-9)(evidence).tolist() == [7.0]
+    assert Pooling(1e-9).places(1) == 1
+
+
+def test_one_map_pools_like_a_stack_of_them() -> None:
+    maps = np.random.default_rng(2).normal(size=(3, 6, 6)).astype(np.float32)
+    assert [float(Pooling(0.2)(evidence)) for evidence in maps] == Pooling(0.2)(maps).tolist()
+
+
 def test_picture_is_dark_at_the_dark_level_and_half_at_the_region_level() -> None:
     scale = PictureScale(dark=-3.0, region=1.0)
     values = scale(np.array([-3.0, 1.0, 5.0, -1e9, 1e9]))

@@ -1,9 +1,11 @@
-"""Small labelled folders and a random trunk: enough to train on in seconds."""
+"""Small labelled folders, a random trunk, and recipes of either kind that train in seconds."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,27 +14,47 @@ from rich.console import Console
 from model.weights import trunk_shapes
 from training.dataset import find_samples
 from training.imagenet import Trunk
+from training.learner import prepare
+from training.places import PlacesLearner
 from training.progress import Reporter
-from training.recipe import Recipe
-from training.survey import survey
-from training.trial import Prepared, prepare
+from training.published import PublishedLearner
+from training.recipe import Places, Published
+from training.survey import Survey, survey
 
 MakeFolder = Callable[..., Path]
 
-OWN_PRESET = """
+OWN_PRESET: Final = """
+kind = "published"
 name = "own"
 input_size = 32
 frozen_blocks = 4
 batch_size = 8
-epochs = 1
+epochs = 2
 stop_at_accuracy = 1.0
 learning_rate = 1e-4
 class_weights = [1, 1]
-held_out = 0.2
+held_out = 0.25
 threshold = 0.5
 seed = 7
 """
 """A preset file of a user's own."""
+
+OWN_PLACES: Final = """
+kind = "places"
+name = "own-places"
+input_size = 64
+hypercolumn = { blocks = [1, 2], stride = 8 }
+pooling = { share = 0.05 }
+penalty = 0.01
+good_places = 200
+defect_places = 10
+hard_places = 60
+rounds = 3
+guessed_share = 0.01
+inner_folds = 3
+seed = 7
+"""
+"""The same for places; of its eight by eight places a spot of `picture` touches four."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -83,33 +105,46 @@ def trunk() -> Trunk:
     rng = np.random.default_rng(0)
     layers = {}
     for name, shape in trunk_shapes().items():
-        scale = np.sqrt(2 / np.prod(shape[1:])) if len(shape) == 4 else 0.0
-        layers[name] = (rng.standard_normal(shape) * scale).astype(np.float32)
+        scale = np.float32(np.sqrt(2 / np.prod(shape[1:]))) if len(shape) == 4 else np.float32(0)
+        layers[name] = rng.standard_normal(shape, np.float32) * scale
     return layers
 
 
-@pytest.fixture(scope="session")
-def recipe() -> Recipe:
-    """Small and quick; it learns the bright spots of `make_folder`."""
-    return Recipe(
-        name="tiny",
-        input_size=32,
-        frozen_blocks=4,
-        batch_size=8,
-        epochs=2,
-        stop_at_accuracy=1.0,
-        learning_rate=1e-4,
-        class_weights=(1.0, 1.0),
-        held_out=0.25,
-        threshold=0.5,
-        seed=7,
-    )
+def tiny_published(**changes: Any) -> Published:
+    """`OWN_PRESET` with other members."""
+    return msgspec.structs.replace(msgspec.toml.decode(OWN_PRESET, type=Published), **changes)
+
+
+def tiny_places(**changes: Any) -> Places:
+    """`OWN_PLACES` with other members."""
+    return msgspec.structs.replace(msgspec.toml.decode(OWN_PLACES, type=Places), **changes)
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory, trunk: Trunk, recipe: Recipe) -> Prepared:
-    root = write_folder(tmp_path_factory.mktemp("data"))
-    return prepare(survey(find_samples(root)), trunk, recipe, "cpu", quiet())
+def found(tmp_path_factory: pytest.TempPathFactory) -> Survey:
+    """Twelve good images and ten with a bright spot, of two kinds, with masks."""
+    return survey(find_samples(write_folder(tmp_path_factory.mktemp("data"))))
+
+
+@pytest.fixture(scope="session")
+def published(found: Survey, trunk: Trunk) -> PublishedLearner:
+    """`found`, ready for fine-tuning as `tiny_published` says."""
+    learner = prepare(found, trunk, tiny_published(), "cpu", quiet())
+    assert isinstance(learner, PublishedLearner)
+    return learner
+
+
+@pytest.fixture(scope="session")
+def places(found: Survey, trunk: Trunk) -> PlacesLearner:
+    """`found`, ready for regression as `tiny_places` says, with masks."""
+    return prepare_places(found, trunk)
+
+
+def prepare_places(found: Survey, trunk: Trunk, recipe: Places | None = None, **choices: Any) -> PlacesLearner:
+    """`choices`: anomalies and use_masks."""
+    learner = prepare(found, trunk, recipe or tiny_places(), "cpu", quiet(), **choices)
+    assert isinstance(learner, PlacesLearner)
+    return learner
 
 
 def quiet() -> Reporter:

@@ -1,6 +1,8 @@
 """The command line: help that a stranger understands, errors on one line, exit codes."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +10,19 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from model.errors import RecipeError
 from model.weights import trunk_digest
-from tests.training.conftest import OWN_PRESET, MakeFolder, save
+from tests.training.conftest import OWN_PLACES, OWN_PRESET, MakeFolder, save
+from tests.training.report.reader import Reader
+from training import learner
 from training.__main__ import main
+from training.arguments import parse
+from training.choice import rule_of
 from training.imagenet import Trunk
+from training.thresholds import LeastCost
 
 
-@pytest.mark.parametrize("command", ["fit", "crossval", "evaluate", "draw", "weights"])
+@pytest.mark.parametrize("command", ["fit", "crossval", "curve", "evaluate", "report", "draw", "weights"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
@@ -23,12 +31,19 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert f"example: python -m training {command} --" in printed
 
 
+def test_the_default_is_the_accurate_preset_at_a_cost_of_ten() -> None:
+    chosen = parse(["crossval", "--data", "parts"])
+    assert (chosen.preset, chosen.masks, chosen.anomalies) == ("accurate", "auto", "real")
+    assert rule_of(chosen) == LeastCost(10.0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["fit", "--data", "nowhere", "--model", "m", "--store", "s"], "nowhere is not a folder"),
         (["crossval", "--data", "nowhere", "--preset", "best"], "no preset 'best'"),
         (["evaluate", "--data", ".", "--model", "m", "--store", "nowhere"], "no model 'm' in nowhere"),
+        (["report", "--data", ".", "--model", "m", "--store", "nowhere", "--out", "o"], "no model 'm' in nowhere"),
     ],
 )
 def test_an_error_is_said_on_standard_error(
@@ -53,6 +68,15 @@ def test_folds_that_the_data_can_not_fill_are_refused(
     assert "class anomaly has 2 image(s)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["crossval", "--folds", "2"], ["curve", "--draws", "2", "--defects", "5"]])
+def test_inner_folds_that_the_data_can_not_fill_are_refused(
+    make_folder: MakeFolder, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    """Of eight defects a fold learns from four, and holds out five parts of them in turn."""
+    assert main([*command, "--data", str(make_folder(good=12, bad=4))]) == 1
+    assert "class anomaly has 4 image(s)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", ["1", "0", "two"])
 def test_numbers_are_checked(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -73,60 +97,169 @@ def test_a_store_that_can_not_take_the_model_is_said_before_training(
 
 @pytest.fixture
 def workplace(tmp_path: Path, trunk: Trunk, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """12-bit pictures of two kinds of part, a preset and weights, in the current folder."""
+    """12-bit pictures of two kinds of part, presets and weights, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for kind, count in (("good", 6), ("dent", 5)):
-        for i in range(count):
-            pixels = rng.integers(500, 1500, (40, 40), dtype=np.uint16)
-            pixels[10:20, 10:20] += 2000 * (kind == "dent")
-            save(tmp_path / "parts" / kind / f"{i}.png", Image.fromarray(pixels))
+    write_parts(tmp_path / "parts", seed=0)
     (tmp_path / "own.toml").write_text(OWN_PRESET)
+    (tmp_path / "places.toml").write_text(OWN_PLACES)
     save_file(trunk, tmp_path / "trunk.safetensors", metadata={"trunk_sha256": trunk_digest(trunk)})
     return tmp_path
 
 
-TRAINING = ["--data", "parts", "--preset", "own.toml", "--weights", "trunk.safetensors"]
+def write_parts(folder: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for kind, count in (("good", 7), ("dent", 6)):
+        for i in range(count):
+            pixels = rng.integers(500, 1500, (40, 40), dtype=np.uint16)
+            pixels[10:20, 10:20] += 2000 * (kind == "dent")
+            save(folder / kind / f"{i}.png", Image.fromarray(pixels))
 
 
-def test_crossval_judges_every_image_once(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["crossval", *TRAINING, "--json", "r.json"]) == 0
+PUBLISHED = ["--data", "parts", "--preset", "own.toml", "--weights", "trunk.safetensors"]
+PLACES = ["--data", "parts", "--preset", "places.toml", "--weights", "trunk.safetensors"]
+PART = ["--model", "part", "--store", "store"]
+
+
+@pytest.mark.parametrize("training", [PUBLISHED, PLACES])
+def test_crossval_judges_every_image_once(
+    workplace: Path, training: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["crossval", *training, "--folds", "2", "--json", "r.json", "--report", "page"]) == 0
     results = json.loads((workplace / "r.json").read_text())
-    assert len(results["images"]) == 11
-    assert len(results["folds"]) == 5
-    assert "5 folds pooled: 11 images" in capsys.readouterr().out
+    assert len(results["images"]) == 13
+    assert len(results["folds"]) == 2
+    assert "2 folds pooled: 13 images" in capsys.readouterr().out
+    page = Reader((workplace / "page" / "report.html").read_text()).words
+    assert "A cross-validation: how good a model that learns from such images will be; none was exported." in page
 
 
 def test_evaluate_repeats_what_fit_measured(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Over 16-bit pictures, so that the full scale must have gone into the artifact."""
-    assert main(["fit", *TRAINING, "--model", "part", "--store", "store", "--json", "fit.json"]) == 0
-    assert main(["evaluate", "--data", "parts", "--model", "part", "--store", "store", "--json", "eval.json"]) == 0
+    assert main(["fit", *PUBLISHED, *PART, "--json", "fit.json"]) == 0
+    assert main(["evaluate", "--data", "parts", *PART, "--json", "eval.json"]) == 0
     fitted, evaluated = (json.loads((workplace / f"{name}.json").read_text())["images"] for name in ("fit", "eval"))
-    assert len(evaluated) == 11
-    assert len(fitted) in {2, 3}
+    assert len(evaluated) == 13
+    assert 2 <= len(fitted) <= 4
     probabilities = {row["path"]: row["probability"] for row in evaluated}
     for row in fitted:
         assert probabilities[row["path"]] == pytest.approx(row["probability"], abs=1e-5)
-    assert "the very images that the version was made from" in capsys.readouterr().out
+    assert "warning: these are the very images that the version was made from" in capsys.readouterr().out
+
+
+def test_fit_then_curve_report_and_new_thresholds(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A product's life: a version with a learning curve in its report, newly labelled parts, a better version."""
+    write_parts(workplace / "more", seed=1)
+    assert main(["curve", *PLACES, "--defects", "3", "--draws", "2", "--json", "curve.json"]) == 0
+    assert main(["fit", *PLACES, *PART, "--best-balanced-accuracy", "--curve", "curve.json"]) == 0
+    page = Reader((workplace / "store/part/1/report/report.html").read_text()).words
+    assert "Learning curve" in page
+    assert "Best balanced accuracy" in page
+    assert "its number is its folder’s name" in page.replace("'", "’")
+
+    more = ["--data", "more", *PART]
+    assert main(["report", *more, "--out", "page"]) == 0
+    assert "part, version 1" in Reader((workplace / "page" / "report.html").read_text()).words
+    capsys.readouterr()
+    assert main(["evaluate", *more, "--defect-rate", "0.01", "--report", "line"]) == 0
+    assert "where 1 % of parts are defective" in Reader((workplace / "line" / "report.html").read_text()).words
+    assert main(["evaluate", *more, "--rethreshold", "--miss-cost", "3", "--report", "new", "--json", "new.json"]) == 0
+    assert "version 2 has new thresholds" in capsys.readouterr().out
+    assert json.loads((workplace / "new.json").read_text())["version"] == 2
+    assert (workplace / "new/report.html").read_bytes() == (workplace / "store/part/2/report/report.html").read_bytes()
+    operation = json.loads((workplace / "store/part/2/manifest.json").read_text())["operation"]
+    assert operation["rule"] == {"rule": "least-cost", "miss_cost": 3.0}
+    assert main(["evaluate", *more]) == 0
+    assert "warning: these are the very images that its thresholds were chosen on" in capsys.readouterr().out
+
+
+def test_good_images_alone_are_enough_with_synthetic_anomalies(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(workplace / "parts/dent")
+    assert main(["crossval", *PLACES, "--anomalies", "synthetic"]) == 1
+    assert main(["fit", *PLACES, *PART]) == 1
+    assert capsys.readouterr().err.count("no image is of a defective part") == 2
+    assert main(["fit", *PLACES, *PART, "--anomalies", "synthetic"]) == 0
+    assert "warning: no real defect was used" in capsys.readouterr().out
 
 
 def test_evaluate_names_an_image_that_the_model_can_not_judge(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["fit", *TRAINING, "--model", "part", "--store", "store"]) == 0
+    assert main(["fit", *PUBLISHED, *PART]) == 0
     save(workplace / "parts/good/0.png", Image.fromarray(np.full((40, 40), 60_000, dtype=np.uint16)))
-    assert main(["evaluate", "--data", "parts", "--model", "part", "--store", "store"]) == 1
+    assert main(["evaluate", "--data", "parts", *PART]) == 1
     assert "parts/good/0.png: a pixel of 60000 is above the full scale of 4095" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["crossval", "evaluate"])
-def test_results_that_could_not_be_written_are_refused_first(
-    workplace: Path, command: str, capsys: pytest.CaptureFixture[str]
+FIT = ["fit", *PLACES, *PART]
+SEED = ["fit", "--data", "parts", "--preset", "seed", *PART]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*SEED, "--miss-cost", "3"], "preset seed has a fixed threshold of 0.5, so --miss-cost is for other presets"),
+        ([*SEED, "--max-miss", "0.3"], "preset seed has a fixed threshold of 0.5, so --max-miss is for other presets"),
+        ([*SEED, "--best-balanced-accuracy"], "preset seed has a fixed threshold of 0.5, so --best-balanced-accuracy"),
+        ([*SEED, "--anomalies", "synthetic"], "preset seed learns from real anomalies only"),
+        ([*FIT, "--max-miss", "1.5"], "a highest rate of errors must lie between 0 and 1, not 1.5"),
+        ([*FIT, "--max-miss", "0.3", "--miss-cost", "3"], "choose one of --miss-cost, --best-balanced-accuracy"),
+        ([*FIT, "--defect-rate", "31"], "--defect-rate must lie between 0 and 1, not 31"),
+        ([*FIT, "--max-miss", "0.3", "--anomalies", "synthetic"], "--max-miss can't be promised of real defects"),
+        ([*FIT, "--curve", "nowhere.json"], "--curve nowhere.json can't be read"),
+        ([*FIT, "--curve", "own.toml"], "--curve own.toml is not what `curve --json` writes"),
+        ([*FIT, "--json", "nowhere/r.json"], "--json nowhere/r.json can't be written"),
+        (
+            ["curve", "--data", "parts", "--defects", "3", "9"],
+            "--defects 3 is too few: preset accurate holds out 5 parts",
+        ),
+        (["curve", *PLACES, "--anomalies", "synthetic"], "--anomalies synthetic learns from no real defect"),
+        (["crossval", *PLACES, "--report", "own.toml/page"], "the report can't be written to own.toml/page"),
+        (["evaluate", "--data", "parts", *PART, "--max-miss", "0.3"], "--max-miss chooses new thresholds: it needs"),
+        (["evaluate", "--data", "parts", *PART, "--report", "own.toml"], "the report can't be written to own.toml"),
+        (["evaluate", "--data", "parts", *PART, "--json", "nowhere/r.json"], "--json nowhere/r.json can't be written"),
+        (["report", "--data", "parts", *PART, "--out", "own.toml"], "the report can't be written to own.toml"),
+        (["report", "--data", "parts", *PART, "--out", "o", "--defect-rate", "0"], "--defect-rate must lie between"),
+    ],
+)
+def test_what_does_not_go_together_is_said_at_once(
+    workplace: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["fit", *TRAINING, "--model", "part", "--store", "store"]) == 0
-    rest = TRAINING if command == "crossval" else ["--data", "parts", "--model", "part", "--store", "store"]
-    capsys.readouterr()
-    assert main([command, *rest, "--json", "nowhere/r.json"]) == 1
+    assert main(arguments) == 1
     printed = capsys.readouterr()
-    assert printed.err == "error: --json nowhere/r.json can't be written\n"
+    assert printed.err.startswith(f"error: {message}")
+    assert printed.err.count("\n") == 1
     assert printed.out == ""
+    assert not (workplace / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            [*FIT, "--max-miss", "0.001"],
+            "a miss rate under 0.1 % needs at least 2,995 defects with no miss; you have 6$",
+        ),
+        (["crossval", *PLACES, "--max-false-reject", "0.01"], "needs at least 299 good images .* you have 7$"),
+        ([*FIT, "--max-miss", "0.5"], "needs at least 5 defects with no miss; you have 4 besides those held out"),
+        (["curve", *PLACES, "--draws", "2", "--max-miss", "0.9", "--defects", "3"], ""),
+        (
+            ["curve", *PLACES, "--draws", "2", "--max-miss", "0.6", "--defects", "3"],
+            "at least 4 defects .* 3 besides",
+        ),
+    ],
+)
+def test_a_promise_that_the_images_can_not_carry_is_refused_before_training(
+    workplace: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def trained(*_: object, **__: object) -> None:
+        raise RecipeError("training has begun")
+
+    monkeypatch.setattr(learner, "prepare", trained)
+    assert main(arguments) == 1
+    assert re.search(message or "training has begun", capsys.readouterr().err.strip())

@@ -1,58 +1,227 @@
 """From data to a version: what is exported is what was measured, and nothing appears by halves."""
 
 import errno
+import json
 import os
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from model.detector import load_detector
-from model.errors import StoreError
+from model.detector import Detector, load_detector
+from model.errors import DataError, StoreError
+from model.image import decode
 from model.store import Store
-from tests.training.conftest import quiet
+from tests.training.conftest import prepare_places, quiet, tiny_places, write_folder
+from tests.training.predictions import prediction
 from training import export as exporting
-from training.evaluate import evaluate, judge
-from training.fit import fit
-from training.recipe import Recipe
+from training.dataset import Sample, find_samples
+from training.evaluate import Evaluation
+from training.figures import measure
+from training.fit import fit, warnings
+from training.imagenet import Trunk
+from training.places import PlacesLearner
+from training.procedure import Trained, method_of, train
+from training.progress import no_progress
+from training.published import PublishedLearner
 from training.split import hold_out
-from training.trial import Prepared, run_trial
+from training.survey import Survey, survey
+from training.thresholds import BestBalancedAccuracy, LeastCost, Rule
+
+RATE = 0.05
 
 
-def fitted(data: Prepared, recipe: Recipe, store: Store) -> Path:
-    return fit(data, hold_out(data.samples, recipe.held_out, recipe.seed), recipe, store, "spots", quiet()).version
+@dataclass(frozen=True)
+class Run:
+    """A learner's version, with what the same training gives again."""
+
+    learner: PublishedLearner | PlacesLearner
+    fitted: Evaluation
+    trained: Trained
+
+    @property
+    def detector(self) -> Detector:
+        return load_detector(self.fitted.version, "cpu")
+
+
+def fitted(
+    learner: PublishedLearner | PlacesLearner, found: Survey, store: Store, rule: Rule | None = None
+) -> Evaluation:
+    method = method_of(learner.recipe, learner.material, rule or LeastCost(20), defect_rate=RATE)
+    return fit(learner, found, learner.trunk, learner.recipe, method, store, "spots", quiet())
+
+
+def run(learner: PublishedLearner | PlacesLearner, found: Survey, root: Path) -> Run:
+    method = method_of(learner.recipe, learner.material, LeastCost(20), defect_rate=RATE)
+    trained = train(learner, learner.material.real, learner.recipe, method, no_progress)
+    return Run(learner, fitted(learner, found, Store(root)), trained)
 
 
 @pytest.fixture(scope="module")
-def version(tmp_path_factory: pytest.TempPathFactory, data: Prepared, recipe: Recipe) -> Path:
-    return fitted(data, recipe, Store(tmp_path_factory.mktemp("store")))
+def published_run(tmp_path_factory: pytest.TempPathFactory, published: PublishedLearner, found: Survey) -> Run:
+    return run(published, found, tmp_path_factory.mktemp("store"))
 
 
-def test_the_version_says_how_it_was_made_and_how_good_it_is(version: Path, data: Prepared, recipe: Recipe) -> None:
+@pytest.fixture(scope="module")
+def places_run(tmp_path_factory: pytest.TempPathFactory, places: PlacesLearner, found: Survey) -> Run:
+    return run(places, found, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module", params=["published", "places"])
+def one(request: pytest.FixtureRequest) -> Run:
+    chosen: Run = request.getfixturevalue(f"{request.param}_run")
+    return chosen
+
+
+def pooled(detector: Detector, sample: Sample) -> float:
+    """The log-odds before calibration that the service computes from the image's file."""
+    pixels = detector.squash(decode(sample.path.read_bytes()))
+    return float(detector.manifest.pooling(detector.engine.evidence(pixels[None])[0]))
+
+
+# What the version says
+
+
+def test_the_version_says_how_it_was_made_and_how_good_it_is(one: Run, found: Survey) -> None:
+    version = one.fitted.version
     assert (version.parent.name, version.name) == ("spots", "1")
-    manifest = load_detector(version, "cpu").manifest
+    manifest = one.detector.manifest
     assert manifest.data.kinds == {"good": 12, "scratch": 5, "spot": 5}
+    assert (manifest.data.images, manifest.data.anomalies) == (22, "real")
     assert manifest.data.defect_share == pytest.approx(10 / 22)
-    assert manifest.data.fingerprint == data.survey.fingerprint
-    assert manifest.recipe["learning_rate"] == recipe.learning_rate
-    assert manifest.figures is not None
-    assert manifest.figures.how == "6 held-out images (seed 7), trained on 16 others"
-    assert 2 <= len(manifest.variant("float32").golden.log_odds) <= 4
+    assert manifest.data.fingerprint == found.fingerprint
+    assert (manifest.network, manifest.pooling) == (one.learner.recipe.hypercolumn, one.learner.recipe.pooling)
+    assert manifest.preprocessing.input_size == one.learner.recipe.input_size
+    assert manifest.recipe["seed"] == 7
+    assert manifest.figures == one.fitted.figures
+    assert manifest.figures == measure(one.trained.predictions, one.trained.how)
+    assert manifest.variant("float16").figures is None
+    assert len(manifest.variant("float32").golden.log_odds) == 4
     assert manifest.libraries.keys() >= {"python", "torch", "pillow"}
 
 
-def test_what_is_served_is_what_was_measured(version: Path, data: Prepared, recipe: Recipe) -> None:
-    """Every held-out image, from its file through the exported network, alone."""
-    trial = run_trial(data, hold_out(data.samples, recipe.held_out, recipe.seed), recipe)
-    detector = load_detector(version, "cpu")
-    assert len(trial.predictions) == 6
-    for prediction in trial.predictions:
-        assert judge(detector, prediction.sample).probability == pytest.approx(prediction.probability, abs=1e-5)
+def test_the_version_says_for_what_its_thresholds_were_chosen(published_run: Run, places_run: Run) -> None:
+    operation = places_run.detector.manifest.operation
+    assert operation.rule == {"rule": "least-cost", "miss_cost": 20.0}
+    assert operation.says.startswith("Least expected cost, where a missed defect costs as much as 20 false rejects. ")
+    assert "of 10 defects missed" in operation.says
+    assert "of 12 good parts rejected" in operation.says
+    assert (operation.defect_rate, operation.keeps_verdicts) == (RATE, False)
+    fixed = published_run.detector.manifest.operation
+    assert fixed.rule == {"rule": "fixed", "threshold": 0.5}
+    assert fixed.says.startswith("A fixed threshold of 0.5. ")
+
+
+def test_the_judge_is_in_every_variant(one: Run) -> None:
+    judge = one.trained.judge
+    for variant in one.detector.manifest.variants:
+        assert (variant.calibration, variant.thresholds, variant.scale) == (
+            judge.calibration,
+            judge.thresholds,
+            judge.scale,
+        )
+
+
+def test_a_report_lies_in_it(one: Run) -> None:
+    report = one.fitted.version / "report"
+    assert "spots" in (report / "report.html").read_text("utf-8")
+    told: dict[str, Any] = json.loads((report / "report.json").read_bytes())
+    assert told["figures"]["how"] == one.fitted.figures.how
+    assert told["subject"]["thresholds"] == asdict(one.trained.judge.thresholds)
+    assert told["subject"]["data"]["kinds"] == {"good": 12, "scratch": 5, "spot": 5}
+
+
+# What is served is what was measured
+
+
+def test_golden_images_have_the_log_odds_of_the_trained_network(one: Run, found: Survey) -> None:
+    golden = one.detector.manifest.variant("float32").golden.log_odds
+    goods = [i for i, sample in enumerate(found.samples) if not sample.is_anomaly]
+    bads = [i for i, sample in enumerate(found.samples) if sample.is_anomaly]
+    expected = one.learner.recipe.pooling(one.trained.model.maps(np.array(goods[:2] + bads[:2])))
+    assert [golden[f"golden/{number}.png"] for number in range(4)] == pytest.approx(expected.tolist(), abs=2e-3)
+
+
+def test_the_service_judges_every_image_as_training_does(one: Run, found: Survey) -> None:
+    """From its file through the exported network, alone."""
+    detector = one.detector
+    maps = one.trained.model.maps(np.arange(22))
+    said = one.trained.judge.predictions(found.samples, maps)
+    for expected in said:
+        assert pooled(detector, expected.sample) == pytest.approx(
+            float(detector.manifest.pooling(expected.evidence)), abs=2e-3
+        )
+        pixels = detector.squash(decode(expected.sample.path.read_bytes()))
+        verdict = detector.verdict(detector.engine.evidence(pixels[None])[0])
+        assert verdict.probability == pytest.approx(expected.probability, abs=1e-3)
+        assert verdict.decision == expected.decision
+
+
+def test_held_out_images_of_the_published_recipe_are_served_as_they_were_measured(
+    published_run: Run, found: Survey
+) -> None:
+    """There the measured network is the one that is exported."""
+    held = hold_out(found.samples, 0.25, 7).test
+    measured = {prediction.sample.name: prediction.log_odds for prediction in published_run.fitted.predictions}
+    assert measured.keys() == {found.samples[i].name for i in held}
+    for i in held:
+        served = pooled(published_run.detector, found.samples[i])
+        assert served == pytest.approx(measured[found.samples[i].name], abs=1e-3)
+
+
+# Good images alone, and none of a class
+
+
+@pytest.mark.parametrize(("anomalies", "flat"), [("synthetic", False), ("both", True)])
+def test_good_images_alone_make_a_version(tmp_path: Path, trunk: Trunk, anomalies: str, flat: bool) -> None:
+    root = write_folder(tmp_path / "product", good=18 if flat else 9, bad=0)
+    found = survey(find_samples(root / "train" if flat else root))
+    learner = prepare_places(found, trunk, anomalies=anomalies)
+    evaluation = fitted(learner, found, Store(tmp_path / "store"), BestBalancedAccuracy())
+    manifest = load_detector(evaluation.version, "cpu").manifest
+    assert (manifest.data.kinds, manifest.data.images, manifest.data.anomalies) == ({"good": 9}, 9, "synthetic")
+    assert manifest.data.defect_share == 0
+    assert len(manifest.variant("float32").golden.log_odds) == 2
+    assert manifest.figures is not None
+    assert manifest.figures.errors_by_kind.keys() == {"good", "synthetic"}
+    assert manifest.figures.localisation is None
+    assert (evaluation.version / "report/report.html").is_file()
+
+
+def test_synthetic_anomalies_are_no_images_of_the_data(tmp_path: Path, trunk: Trunk, found: Survey) -> None:
+    learner = prepare_places(found, trunk, anomalies="both")
+    evaluation = fitted(learner, found, Store(tmp_path))
+    manifest = load_detector(evaluation.version, "cpu").manifest
+    assert manifest.data.kinds == {"good": 12, "scratch": 5, "spot": 5}
+    assert (manifest.data.images, manifest.data.anomalies) == (22, "both")
+    assert evaluation.figures.errors_by_kind.keys() == {"good", "scratch", "spot"}
+
+
+def test_without_any_defect_and_none_made_it_says_what_to_do(tmp_path: Path, trunk: Trunk) -> None:
+    found = survey(find_samples(write_folder(tmp_path / "product", good=9, bad=0)))
+    with pytest.raises(DataError, match=r"no image is of a defective part.*`fit --anomalies synthetic`"):
+        fitted(prepare_places(found, trunk), found, Store(tmp_path / "store"))
+
+
+def test_what_must_be_known_first_is_said() -> None:
+    sure = measure([prediction("good", 0.1)] * 300 + [prediction("dent", 0.9)] * 300, "many")
+    assert warnings(sure, synthetic=False) == []
+    thin = measure([prediction("good", 0.1)] * 12 + [prediction("dent", 0.9)] * 5, "few")
+    (caution,) = warnings(thin, synthetic=False)
+    assert caution.startswith("too few images to trust: balanced accuracy may be anything from ")
+    assert "5 defects and 12 good images" in caution
+    assert "no real defect was used" in warnings(sure, synthetic=True)[0]
+    assert len(warnings(thin, synthetic=True)) == 2
+
+
+# Nothing by halves
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
 def test_an_interrupted_export_leaves_no_version(
-    data: Prepared, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+    places: PlacesLearner, found: Survey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
     def half(path: Path, *_: object) -> None:
         (path / "weights.safetensors").write_bytes(b"half")
@@ -62,14 +231,6 @@ def test_an_interrupted_export_leaves_no_version(
     expected = KeyboardInterrupt if isinstance(failure, KeyboardInterrupt) else StoreError
     store = Store(tmp_path)
     with pytest.raises(expected):
-        fitted(data, recipe, store)
+        fitted(replace(places, recipe=tiny_places(rounds=1)), found, store)
     assert store.models() == []
     assert list((store.root / "spots").iterdir()) == []
-
-
-def test_evaluate_gives_the_services_answers(version: Path, data: Prepared) -> None:
-    evaluation = evaluate(version, data.survey, "cpu", quiet())
-    assert [prediction.sample.name for prediction in evaluation.predictions] == [s.name for s in data.samples]
-    assert evaluation.figures.how == "22 images by version 1 of 'spots'"
-    probabilities = np.array([prediction.probability for prediction in evaluation.predictions])
-    assert probabilities[data.is_anomaly].mean() > probabilities[~data.is_anomaly].mean()

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from tests.training.predictions import prediction
-from training.figures import measure
-from training.levels import check_darkness, choose_levels, with_darkness
+from model.errors import DataError
+from training.levels import choose_levels
 
 
 def maps(count: int, seed: int, peak: float = 0.0) -> np.ndarray:  # type: ignore[type-arg]
@@ -49,20 +48,6 @@ def test_masks_never_lower_it() -> None:
     assert choose_levels(maps(60, 0), maps(20, 1), coverage).region == choose_levels(maps(60, 0), NONE, NONE).region
 
 
-def test_darkness_is_looked_at_on_other_images_than_the_levels_came_from() -> None:
-    check = check_darkness(maps(200, 0), NONE, NONE, seed=0)
-    assert check is not None
-    assert check.images == 200
-    assert 2 <= check.with_region <= 24
-    assert check.median < 0.05
-    figures = measure([prediction("good", 0.1), prediction("dent", 0.9)], "two")
-    seen = with_darkness(figures, [check, check])
-    assert seen.good_with_region is not None
-    assert seen.good_with_region.value == pytest.approx(check.with_region / 200)
-    assert seen.good_picture_median == pytest.approx(check.median)
-
-
-def test_one_good_image_is_too_few_to_look() -> None:
-    assert check_darkness(maps(1, 0), NONE, NONE, seed=0) is None
-    figures = measure([prediction("good", 0.1), prediction("dent", 0.9)], "two")
-    assert with_darkness(figures, [None]) == figures
+def test_without_a_good_image_there_are_no_levels() -> None:
+    with pytest.raises(DataError, match=r"levels need good images that the network hasn't seen.*fewer folds"):
+        choose_levels(NONE, maps(5, 0), np.ones((5, 7, 7), np.float32))

@@ -1,14 +1,20 @@
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from model.errors import RecipeError
-from tests.training.conftest import OWN_PRESET
-from training.recipe import preset_names, read_recipe
+from model.evidence import Pooling
+from model.hypercolumn import Hypercolumn
+from tests.training.conftest import OWN_PLACES, OWN_PRESET, tiny_places, tiny_published
+from training.recipe import Places, Published, Recipe, as_dict, preset_names, read_recipe
 
 
 def test_seed_is_the_published_recipe() -> None:
-    published = {
+    recipe = read_recipe("seed")
+    assert as_dict(recipe) == {
+        "kind": "published",
         "name": "seed",
         "input_size": 224,
         "frozen_blocks": 4,
@@ -20,50 +26,103 @@ def test_seed_is_the_published_recipe() -> None:
         "held_out": 0.2,
         "threshold": 0.5,
         "seed": 42,
-        "pooling": {"kind": "mean"},
     }
-    assert read_recipe("seed").as_dict() == published
+    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((5,), 16), Pooling(1.0))
 
 
 def test_every_preset_is_valid_and_named_after_its_file() -> None:
-    assert "seed" in preset_names()
+    assert set(preset_names()) >= {"accurate", "fast", "seed"}
     assert all(read_recipe(name).name == name for name in preset_names())
+    assert read_recipe("fast").input_size == 224
 
 
-def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
-    path = tmp_path / "own.toml"
-    path.write_text(OWN_PRESET)
-    assert read_recipe(str(path), seed=9).seed == 9
-    assert read_recipe(str(path)).as_dict()["class_weights"] == (1.0, 1.0)
+def test_a_recipe_is_of_the_kind_that_it_names(tmp_path: Path) -> None:
+    assert own(tmp_path, OWN_PRESET) == tiny_published()
+    recipe = own(tmp_path, OWN_PLACES)
+    assert isinstance(recipe, Places)
+    assert recipe == tiny_places()
+    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((1, 2), 8), Pooling(0.05))
+
+
+@pytest.mark.parametrize("recipe", [tiny_published(), tiny_places()])
+def test_a_recipe_comes_back_from_what_the_manifest_keeps(recipe: Recipe) -> None:
+    kept = msgspec.json.encode(as_dict(recipe))
+    assert msgspec.json.decode(kept, type=Published | Places) == recipe
+
+
+def test_another_seed_changes_nothing_else(tmp_path: Path) -> None:
+    own(tmp_path, OWN_PLACES)
+    assert read_recipe(str(tmp_path / "own.toml"), seed=0) == tiny_places(seed=0)
+    for seed in (-1, 2**32):
+        with pytest.raises(RecipeError, match="seed must lie between 0 and 4294967295"):
+            read_recipe("seed", seed=seed)
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("preset", "line", "message"),
     [
-        ("input_size = 100", "multiple of 16.*input_size"),
-        ("epochs = 0", ">= 1.*epochs"),
-        ("learning_rate = 'fast'", "float.*learning_rate"),
-        ("held_out = 0.6", "<= 0.5.*held_out"),
-        ("seed = -1", ">= 0.*seed"),
-        ("learning_rate = inf", "< 1000000.*learning_rate"),
-        ("typo", "line"),
+        (OWN_PRESET, "kind = 'forest'", r"'forest'.*kind"),
+        (OWN_PRESET, "input_size = 100", "multiple of 16.*input_size"),
+        (OWN_PRESET, "input_size = 2048", "<= 1024.*input_size"),
+        (OWN_PRESET, "epochs = 0", ">= 1.*epochs"),
+        (OWN_PRESET, "frozen_blocks = 5", "<= 4.*frozen_blocks"),
+        (OWN_PRESET, "learning_rate = 'fast'", "float.*learning_rate"),
+        (OWN_PRESET, "learning_rate = inf", "< 1000000.*learning_rate"),
+        (OWN_PRESET, "class_weights = [1, 2, 3]", "length 2.*class_weights"),
+        (OWN_PRESET, "held_out = 0.6", "<= 0.5.*held_out"),
+        (OWN_PRESET, "seed = -1", ">= 0.*seed"),
+        (OWN_PRESET, "rounds = 3", "unknown field `rounds`"),
+        (OWN_PRESET, "typo", "line"),
+        (OWN_PLACES, "epochs = 3", "unknown field `epochs`"),
+        (OWN_PLACES, "input_size = 40", "multiple of 16.*input_size"),
+        (OWN_PLACES, "penalty = 0", "> 0.*penalty"),
+        (OWN_PLACES, "rounds = 0", ">= 1.*rounds"),
+        (OWN_PLACES, "inner_folds = 1", ">= 2.*inner_folds"),
+        (OWN_PLACES, "guessed_share = 1.0", "< 1.*guessed_share"),
+        (OWN_PLACES, "pooling = 0.01", "object.*pooling"),
+        (OWN_PLACES, "pooling = { share = 0 }", r"> 0.*pooling\.share"),
+        (OWN_PLACES, "pooling = { share = 1.5 }", r"<= 1.*pooling\.share"),
+        (OWN_PLACES, "pooling = { shar = 0.01 }", "pooling must have the members share, not shar"),
+        (OWN_PLACES, "hypercolumn = { blocks = [2, 3] }", "must have the members blocks, stride, not blocks"),
+        (OWN_PLACES, "hypercolumn = { blocks = [2, 3], stride = 2 }", r"one of \[4, 8, 16\], not 2.*hypercolumn"),
+        (OWN_PLACES, "hypercolumn = { blocks = [5], stride = 32 }", r"must be one of \[16\], not 32.*hypercolumn"),
+        (OWN_PLACES, "hypercolumn = { blocks = [3, 2], stride = 8 }", "must ascend within 1 … 5.*hypercolumn"),
+        (OWN_PLACES, "hypercolumn = { blocks = [], stride = 8 }", r"must ascend .*\(\).*hypercolumn"),
     ],
-)
-def test_what_is_wrong_is_named(tmp_path: Path, line: str, message: str) -> None:
-    path = tmp_path / "own.toml"
-    key = line.split(" ")[0]
-    path.write_text("\n".join(row for row in OWN_PRESET.splitlines() if not row.startswith(key)) + f"\n{line}\n")
+)  # fmt: skip
+def test_what_is_wrong_is_named(tmp_path: Path, preset: str, line: str, message: str) -> None:
     with pytest.raises(RecipeError, match=f"own.toml: .*{message}"):
-        read_recipe(str(path))
+        own(tmp_path, _without(preset, line.split(" ")[0]) + f"{line}\n")
 
 
-def test_unknown_members_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "own.toml"
-    path.write_text(OWN_PRESET + "learning_rat = 1\n")
-    with pytest.raises(RecipeError, match="learning_rat"):
-        read_recipe(str(path))
+MEMBERS = [
+    (preset, row.split(" ")[0]) for preset in (OWN_PRESET, OWN_PLACES) for row in preset.splitlines() if " = " in row
+]
+
+
+@pytest.mark.parametrize(("preset", "member"), MEMBERS)
+def test_no_member_may_be_left_out(tmp_path: Path, preset: str, member: str) -> None:
+    with pytest.raises(RecipeError, match=f"missing required field `{member}`"):
+        own(tmp_path, _without(preset, member))
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match=r"no preset 'fancy'; there are: .*seed"):
+    with pytest.raises(RecipeError, match=r"no preset 'fancy'; there are: accurate, fast.*seed \(or name a .toml"):
         read_recipe("fancy")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"kind = ", b""])
+def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "own.toml").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"own\.toml: "):
+        read_recipe(str(tmp_path / "own.toml"))
+
+
+def own(folder: Path, text: str) -> Any:
+    path = folder / "own.toml"
+    path.write_text(text)
+    return read_recipe(str(path))
+
+
+def _without(preset: str, member: str) -> str:
+    return "".join(f"{row}\n" for row in preset.splitlines() if not row.startswith(f"{member} "))

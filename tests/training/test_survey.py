@@ -74,6 +74,23 @@ def test_full_scale_covers_the_brightest_16_bit_pixel(tmp_path: Path) -> None:
     assert survey(find_samples(tmp_path)).full_scale == 4095
 
 
+def test_sizes_are_counted_the_most_frequent_first(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    for i, size in enumerate([(64, 40), (30, 30), (64, 40)]):
+        save(root / f"test/good/other{i}.png", Image.effect_noise(size, 30).convert("RGB"))
+    found = survey(find_samples(root))
+    assert list(found.sizes.items()) == [("48×48", 22), ("64×40", 2), ("30×30", 1)]
+
+
+def test_good_images_alone_pass(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """MVTec AD's train folder, and a folder with nothing but good/ in it."""
+    root = make_folder(good=8, bad=0)
+    assert len(survey(find_samples(root)).samples) == 8
+    assert len(survey(find_samples(root / "train")).samples) == 4
+    save(tmp_path / "flat/good/a.png", picture(0, defective=False))
+    assert survey(find_samples(tmp_path / "flat")).samples[0].kind == "good"
+
+
 def test_fingerprint_is_of_content_not_of_names(make_folder: MakeFolder) -> None:
     root = make_folder()
     shutil.rmtree(root / "ground_truth")

@@ -50,7 +50,7 @@ def render_page(
         galleries=galleries,
         pictures=lambda prediction: take_pictures(prediction, subject.input_size, subject.full_scale),
         decision_of=decision_of,
-        defect_share=(figures.true_positives + figures.false_negatives) / len(predictions),
+        defect_share=subject.calibrated_at or (figures.true_positives + figures.false_negatives) / len(predictions),
     )  # fmt: skip
 
 

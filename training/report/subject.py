@@ -43,7 +43,7 @@ class Subject:
 
     model: str
     version: int | None
-    """None: cross-validation alone, nothing was exported."""
+    """None: nothing was exported, or it gets its number only after this page is written."""
     created: str
     """ISO 8601, UTC."""
     command: str
@@ -57,6 +57,8 @@ class Subject:
     """How long each phase took."""
     rule: str
     """How the thresholds were chosen, as a sentence."""
+    about: str = ""
+    """What was measured: a version, and where it is found, or a procedure."""
     statements: Sequence[str] = ()
     """What may be said of missed defects and rejected good parts; a promise, or why there is none."""
     warnings: Sequence[str] = ()
@@ -65,6 +67,10 @@ class Subject:
     """That the version was exported with; None: nothing was exported."""
     defect_rate: float | None = None
     """The line's share of defects; None: not told, the data's own share stands."""
+    calibrated_at: float | None = None
+    """The share of defects at which probabilities hold where the line's isn't told; None: the measured images'."""
+    one_network: bool = False
+    """Whether one network judged all images, and folds only chose thresholds for each other."""
     cost_ratio: float = 10.0
     """What a missed defect costs, in good parts rejected."""
     error_before_calibration: float | None = None

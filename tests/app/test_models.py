@@ -1,0 +1,78 @@
+"""What /v1/models says of a version's probabilities and thresholds."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.application import create_app
+from app.settings import Settings
+from model.verdict import logit
+from tests.app.conftest import running, until
+from tests.artifacts import publish
+from tests.pictures import encoded
+
+pytestmark = pytest.mark.anyio
+
+OWN = {"review": 0.3, "label": 0.42, "reject": 0.6}
+LINE = {"review": 0.0, "label": 0.0, "reject": 1.0}
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """bolt, of the data's share of defects, a third, and nut, exported for a line's share of 5 %."""
+    root = tmp_path_factory.mktemp("lines")
+    publish(root, "bolt")
+    publish(root, "nut", defect_rate=0.05)
+    return root
+
+
+async def asked(store: Path, model: str, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of the model's version, and a reply's."""
+    app = create_app(Settings(store=store, device="cpu", **settings))
+    async with running(app) as client:
+        await until(lambda: not app.state.service.unready())
+        (version,) = (await client.get(f"/v1/models/{model}")).json()["versions"]
+        (listed,) = [each for each in (await client.get("/v1/models")).json()["models"] if each["name"] == model]
+        assert listed["versions"] == [version]
+        return version, (await client.post(f"/v1/models/{model}/predict", content=encoded())).json()
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "rate", "source"),
+    [
+        ("bolt", {}, 1 / 3, "data"),
+        ("nut", {}, 0.05, "version"),
+        ("bolt", {"defect_rate": {"bolt": 0.02}}, 0.02, "settings"),
+        ("nut", {"defect_rate": {"nut": 0.02}}, 0.02, "settings"),
+        ("nut", {"defect_rate": {"bolt": 0.02}}, 0.05, "version"),
+    ],
+)
+async def test_share_of_defects_and_where_it_is_from(
+    lines: Path, model: str, settings: dict[str, Any], rate: float, source: str
+) -> None:
+    version, reply = await asked(lines, model, **settings)
+    assert (version["defect_rate"], version["defect_rate_source"]) == (pytest.approx(rate), source)
+    assert version["data_defect_share"] == pytest.approx(1 / 3)
+    assert (version["thresholds"], version["thresholds_source"]) == (OWN, "version")
+    _, plain = await asked(lines, "bolt")
+    assert reply["log_odds"] - plain["log_odds"] == pytest.approx(logit(rate) - logit(1 / 3), abs=1e-4)
+
+
+@pytest.mark.parametrize("rates", [{}, {"bolt": 0.02}])
+async def test_thresholds_in_force_and_where_they_are_from(lines: Path, rates: dict[str, float]) -> None:
+    version, reply = await asked(lines, "bolt", thresholds={"bolt": LINE}, defect_rate=rates)
+    assert (version["thresholds"], version["thresholds_source"]) == (LINE, "settings")
+    assert reply["thresholds"] == LINE
+    assert (reply["label"], reply["decision"]) == ("anomaly", "review")
+
+
+async def test_what_the_versions_own_thresholds_were_chosen_for(lines: Path) -> None:
+    version, _ = await asked(lines, "nut", thresholds={"nut": 0.9})
+    assert version["operation"] == {
+        "rule": {"rule": "least-cost", "miss_cost": 10.0},
+        "says": "Least expected cost, where a missed defect costs as much as 10 false rejects.",
+        "defect_rate": 0.05,
+        "keeps_verdicts": False,
+        "fingerprint": None,
+    }

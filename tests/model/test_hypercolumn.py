@@ -1,0 +1,54 @@
+"""Which layers can be read at a place, and how many features that gives."""
+
+import msgspec
+import pytest
+import torch
+
+from model.hypercolumn import Hypercolumn
+from model.network import VGG16CAM
+
+
+@pytest.mark.parametrize(
+    ("blocks", "widths"),
+    [((5,), [512]), ((3, 4), [256, 512]), ((1, 2, 3, 4, 5), [64, 128, 256, 512, 512]), ((2, 5), [128, 512])],
+)
+def test_features_of_a_place_are_those_of_its_layers(blocks: tuple[int, ...], widths: list[int]) -> None:
+    hypercolumn = Hypercolumn(blocks)
+    assert hypercolumn.widths == widths
+    assert hypercolumn.channels == sum(widths)
+
+
+def test_without_a_word_it_is_the_published_map() -> None:
+    assert Hypercolumn() == Hypercolumn((5,), 16)
+
+
+@pytest.mark.parametrize(("last", "strides"), [(1, [1, 2, 4, 8, 16]), (3, [4, 8, 16]), (5, [16])])
+def test_a_place_is_no_smaller_than_the_last_layers_own(last: int, strides: list[int]) -> None:
+    for stride in strides:
+        network = VGG16CAM(Hypercolumn((last,), stride)).eval()
+        with torch.inference_mode():
+            assert network(torch.zeros((1, 32, 48, 3), dtype=torch.uint8)).shape == (1, 32 // stride, 48 // stride)
+    for stride in {0, 1, 2, 3, 4, 8, 12, 16, 32} - set(strides):
+        with pytest.raises(
+            ValueError, match=rf"the stride of block {last} must be one of \[{strides[0]}.*, not {stride}"
+        ):
+            Hypercolumn((last,), stride)
+
+
+@pytest.mark.parametrize("blocks", [(), (0,), (6,), (4, 3), (3, 3), (-1, 5)])
+def test_blocks_must_ascend_within_the_network(blocks: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="must ascend within 1 … 5"):
+        Hypercolumn(blocks)
+
+
+def test_a_manifests_is_checked_too() -> None:
+    assert msgspec.json.decode(b'{"blocks": [3, 4], "stride": 8}', type=Hypercolumn) == Hypercolumn((3, 4), 8)
+    with pytest.raises(msgspec.ValidationError, match="stride of block 4"):
+        msgspec.json.decode(b'{"blocks": [3, 4], "stride": 4}', type=Hypercolumn)
+
+
+def test_blocks_beyond_the_last_one_are_no_part_of_the_network() -> None:
+    names = VGG16CAM(Hypercolumn((2, 3), 8)).weights().keys()
+    assert {name.split(".")[0] for name in names} == {
+        "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "dense",
+    }  # fmt: skip
