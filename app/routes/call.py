@@ -1,0 +1,94 @@
+"""What every request for a verdict has in common: a place, a deadline, its body, and an end when its client goes."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request, Response
+from pydantic import BeforeValidator, Field
+from starlette.requests import ClientDisconnect
+
+from app.catalogue import Loaded
+from app.errors import DeadlineError
+from app.routes.dependencies import TheService
+from app.settings import LONGEST_DEADLINE_MS
+from app.upload import Upload, receive
+
+
+def _digits(text: str) -> str:
+    """What int() would also take, as +1, 1_0 or 1.0, is a mistake here."""
+    if not re.fullmatch("[1-9][0-9]*", text):
+        raise ValueError("must be a positive whole number, in digits alone")
+    return text
+
+
+Version = Annotated[int, Field(ge=1), BeforeValidator(_digits)]
+Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_DEADLINE_MS), BeforeValidator(_digits)]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request."""
+
+    request: Request
+    service: TheService
+    deadline_ms: Annotated[
+        Milliseconds | None,
+        Header(alias="X-Deadline-Ms", description="Time for this request, in milliseconds."),
+    ] = None
+
+    def find(self, model: str, version: int | None = None) -> Loaded:
+        """The version that is meant. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
+        return self.service.registry.catalogue.find(model, version)
+
+    async def answer(self, loaded: Loaded, reply: Callable[[Upload], Awaitable[Response]]) -> Response:
+        """Admit a request to `loaded`, read its body and let `reply` work on it; cancel that when the time is up.
+
+        Raises what the table of app.errors holds.
+        """
+        service = self.service
+        with service.queue.place():  # before the body is read: no more bodies in memory than places
+            async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
+                upload = await receive(self.request, service.settings.max_bytes)
+                async with _ended_by_disconnect(self.request, limit):
+                    return await reply(upload)
+
+
+TheCall = Annotated[Call, Depends()]
+
+
+@asynccontextmanager
+async def _time_limit(milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
+    """Cancel what runs inside when its time is up, and raise DeadlineError."""
+    try:
+        async with asyncio.timeout(milliseconds / 1000) as limit:
+            yield limit
+    except TimeoutError:
+        raise DeadlineError(f"there was no answer within the deadline of {milliseconds} ms") from None
+
+
+@asynccontextmanager
+async def _ended_by_disconnect(request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
+    """Once its body is read: let a client that goes away use up its time limit, and raise ClientDisconnect."""
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if not limit.expired():
+            limit.reschedule(0)
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if gone:
+            raise ClientDisconnect from None
+        raise
+    finally:
+        watcher.cancel()
