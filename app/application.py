@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app import documentation
+from app import documentation, openapi
 from app.errors import install_handlers
 from app.exchange import Exchange
-from app.routes import health, models, predict
+from app.routes import health, models, predict, v2
 from app.service import Service
 from app.settings import Settings
 
@@ -26,6 +26,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Camspector",
         description=documentation.DESCRIPTION,
+        version=documentation.VERSION,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
@@ -33,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.service = service
     app.add_middleware(Exchange, service=service)
     install_handlers(app)
-    for routes in (predict, models, health):
+    for routes in (predict, v2, models, health):
         app.include_router(routes.router)
+    openapi.install(app)
     return app

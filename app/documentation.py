@@ -1,11 +1,15 @@
 """What OpenAPI can't learn from the code: the upload's three forms, and the problems with their statuses."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 
-from app.errors import TABLE, Problem, ProblemBody
+from app.errors import TABLE, BatchTooLargeError, Problem, ProblemBody, TensorError, under_v2
 from app.upload import FIELD
+
+VERSION: Final = "0.1.0"
+"""The service's."""
 
 DESCRIPTION: Final = """
 Post a picture of a part; get its label, the probability of a defect and a heatmap that shows why.
@@ -50,31 +54,66 @@ UPLOAD: Final[dict[str, Any]] = {
 }
 
 
-def problems(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
-    """FastAPI's `responses` for classes of the errors' table: one entry a status, with an example for each error."""
-    rows = [TABLE[error] for error in errors]
-    replies: dict[int | str, dict[str, Any]] = {
-        row.status: _entry([same for same in rows if same.status == row.status]) for row in rows
-    }
-    return replies | {"default": _entry([])}
+Replies = dict[int | str, dict[str, Any]]
+"""FastAPI's `responses`."""
+
+
+def problems(*errors: type[Exception]) -> Replies:
+    """Classes of the errors' table as replies: one entry a status, with an example for each error."""
+    return _entries([TABLE[error] for error in errors])
+
+
+def _entries(rows: Iterable[Problem]) -> Replies:
+    by_status: dict[int, list[Problem]] = {}
+    for row in rows:
+        by_status.setdefault(row.status, []).append(row)
+    return {status: _entry(same) for status, same in by_status.items()}
 
 
 def _entry(rows: list[Problem]) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "description": " or ".join(row.error for row in rows) or "Any other error.",
+        "description": " or ".join(row.error for row in rows),
         "content": {
             "application/problem+json": {
-                "schema": ProblemBody.model_json_schema(),
+                "schema": {"$ref": "#/components/schemas/ProblemBody"},
                 "examples": {row.error: {"value": ProblemBody.of(row, "…", "9f2c…").model_dump()} for row in rows},
             }
         },
     }
-    if rows and rows[0].retry_after is not None:
-        entry["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    if rows[0].retry_after is not None:
+        entry["headers"] = {"Retry-After": _header("Seconds.", {"type": "integer"}, required=True)}
     return entry
 
 
-PREDICT_REPLIES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The verdict; the overlay picture with Accept: image/png.", "content": {"image/png": _BINARY}},
-    **problems(*(error for error in TABLE if error is not ClientDisconnect)),
+def _header(description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": schema}
+
+
+_PREDICTS: Final = [
+    error for error in TABLE if error not in (ClientDisconnect, TensorError, BatchTooLargeError)
+]  # the last two are /v2's
+
+PREDICT_REPLIES: Final[Replies] = {
+    200: {
+        "description": "The verdict; the overlay picture with Accept: image/png.",
+        "content": {"image/png": _BINARY},
+        "headers": {
+            f"X-Camspector-{name}": _header("With the picture.", {"type": kind})
+            for name, kind in [("Label", "string"), ("Decision", "string"), ("Probability", "number")]
+        },
+    },
+    **problems(*_PREDICTS),
+}
+
+INFER_REPLIES: Final[Replies] = {
+    200: {
+        "description": "The outputs, as JSON; where binary data is asked for, as JSON and behind it the data.",
+        "content": {"application/octet-stream": _BINARY},
+        "headers": {
+            "Inference-Header-Content-Length": _header(
+                "Bytes of JSON, where binary data follows it.", {"type": "integer"}
+            )
+        },
+    },
+    **_entries(under_v2(row) for error, row in TABLE.items() if error is not ClientDisconnect),
 }

@@ -1,6 +1,6 @@
 """What a client is told when something is wrong: one table from error class to status, one body for all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -32,6 +32,14 @@ class EmptyImageError(RequestError):
 
 class BodyTooLargeError(RequestError):
     """More bytes than the limit."""
+
+
+class TensorError(RequestError):
+    """Under /v2: a tensor isn't one that the model takes or gives, or its data doesn't fit its shape."""
+
+
+class BatchTooLargeError(RequestError):
+    """Under /v2: more images in one request than the limit."""
 
 
 class RefusedError(CamspectorError):
@@ -66,6 +74,8 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     MalformedBodyError: Problem(400, "malformed-body"),
     EmptyImageError: Problem(400, "empty-image"),
     RequestValidationError: Problem(400, "bad-parameter"),
+    TensorError: Problem(400, "bad-tensor"),
+    BatchTooLargeError: Problem(400, "batch-too-large"),
     model_errors.UnknownModelError: Problem(404, "unknown-model"),
     model_errors.UnknownVersionError: Problem(404, "unknown-version"),
     BodyTooLargeError: Problem(413, "body-too-large"),
@@ -91,7 +101,10 @@ class ProblemBody(BaseModel):
     title: str
     status: int
     detail: str = Field(description="What is wrong with this request, for people.")
-    error: str = Field(description="Short and stable, for programs.")
+    error: str = Field(
+        description="Short and stable, for programs. Under /v2 a colon and the detail follow it: clients of that "
+        "protocol show nothing else."
+    )
     request_id: str = Field(description="The reply's X-Request-ID; the service's log has it too.")
 
     @staticmethod
@@ -120,7 +133,21 @@ def problem_response(request: Request, error: Exception) -> Response:
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
     body = ProblemBody.of(problem, _detail(error), request.state.request_id)
+    if is_v2(request):
+        problem = under_v2(problem)
+        body = body.model_copy(update={"status": problem.status, "error": f"{body.error}: {body.detail}"})
     return Response(body.model_dump_json(), problem.status, headers, "application/problem+json")
+
+
+def is_v2(request: Request) -> bool:
+    """Whether the address is one of the Open Inference Protocol."""
+    path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def under_v2(problem: Problem) -> Problem:
+    """The protocol knows 400 alone for what is wrong with an image."""
+    return replace(problem, status=400) if problem.status in (415, 422) else problem
 
 
 def install_handlers(app: FastAPI) -> None:

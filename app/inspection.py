@@ -69,37 +69,48 @@ class Inspector:
 
     async def inspect(self, upload: Upload, loaded: Loaded, heatmap: Heatmap) -> Inspection:
         """Raises RequestError, ImageError or EngineError. Cancelled, it drops what has not begun."""
-        prepared = await self._work(lambda: self._prepare(upload, loaded, heatmap))
-        evidence = await asyncio.wrap_future(self._queue.put(loaded.detector, prepared.pixels))
-        inspection = await self._work(lambda: _judge(prepared, evidence, loaded, heatmap))
-        self._count(inspection)
+        prepared = await self.prepare(upload.image, loaded, keep_photo=heatmap == "overlay")
+        evidence = await self.evidence(prepared, loaded)
+        inspection = await self.work(lambda: _judge(prepared, evidence, loaded, heatmap))
+        self.count(loaded, inspection.verdict, prepared, evidence, inspection.render_seconds)
         return inspection
 
-    async def _work(self, function: Callable[[], T]) -> T:
+    async def prepare(self, read: Callable[[], bytes], loaded: Loaded, *, keep_photo: bool = False) -> Prepared:
+        """The image that `read` gives, as the network sees it. Raises ImageError and what `read` raises."""
+        return await self.work(lambda: self._prepare(read, loaded, keep_photo))
+
+    async def evidence(self, prepared: Prepared, loaded: Loaded) -> Evidence:
+        """What the network says. Cancelled, the image leaves the queue. Raises EngineError."""
+        return await asyncio.wrap_future(self._queue.put(loaded.detector, prepared.pixels))
+
+    async def work(self, function: Callable[[], T]) -> T:
+        """Run it in a worker."""
         return await asyncio.get_running_loop().run_in_executor(self._workers, function)
 
-    def _prepare(self, upload: Upload, loaded: Loaded, heatmap: Heatmap) -> Prepared:
+    def count(
+        self, loaded: Loaded, verdict: Verdict, prepared: Prepared, evidence: Evidence, render_seconds: float
+    ) -> None:
+        """One image more in the metrics."""
+        metrics = self._metrics
+        metrics.verdicts.labels(loaded.model, str(loaded.version), verdict.label, verdict.decision).inc()
+        metrics.probability.labels(loaded.model).observe(verdict.probability)
+        metrics.preprocess_seconds.observe(prepared.seconds)
+        metrics.queue_seconds.observe(evidence.queue_seconds)
+        metrics.predict_seconds.observe(evidence.predict_seconds)
+        metrics.postprocess_seconds.observe(render_seconds)
+
+    def _prepare(self, read: Callable[[], bytes], loaded: Loaded, keep_photo: bool) -> Prepared:
         began = time.perf_counter()
-        photo = decode(upload.image(), max_pixels=self._max_pixels)
+        photo = decode(read(), max_pixels=self._max_pixels)
         pixels = loaded.detector.squash(photo)
         full_scale = loaded.detector.manifest.preprocessing.full_scale
-        kept = to_8bit(photo, full_scale) if heatmap == "overlay" else None
+        kept = to_8bit(photo, full_scale) if keep_photo else None
         return Prepared(pixels, photo.width, photo.height, kept, time.perf_counter() - began)
-
-    def _count(self, inspection: Inspection) -> None:
-        metrics, verdict = self._metrics, inspection.verdict
-        model, version = inspection.loaded.model, str(inspection.loaded.version)
-        metrics.verdicts.labels(model, version, verdict.label, verdict.decision).inc()
-        metrics.probability.labels(model).observe(verdict.probability)
-        metrics.preprocess_seconds.observe(inspection.decode_seconds)
-        metrics.queue_seconds.observe(inspection.queue_seconds)
-        metrics.predict_seconds.observe(inspection.predict_seconds)
-        metrics.postprocess_seconds.observe(inspection.render_seconds)
 
 
 def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heatmap) -> Inspection:
     began = time.perf_counter()
-    verdict = _verdict(evidence, loaded)
+    verdict = verdict_on(evidence, loaded)
     values = loaded.detector.picture(evidence.map)
     regions = find_regions(values, prepared.width, prepared.height)
     picture = None
@@ -121,7 +132,8 @@ def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heat
     )
 
 
-def _verdict(evidence: Evidence, loaded: Loaded) -> Verdict:
+def verdict_on(evidence: Evidence, loaded: Loaded) -> Verdict:
+    """Raises EngineError, once it is in the log."""
     try:
         return loaded.detector.verdict(evidence.map)
     except EngineError as error:  # the client is only told that the log has it

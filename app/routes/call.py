@@ -25,7 +25,8 @@ def _digits(text: str) -> str:
     return text
 
 
-Version = Annotated[int, Field(ge=1), BeforeValidator(_digits)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_digits)]
+Version = Positive
 Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_DEADLINE_MS), BeforeValidator(_digits)]
 
 

@@ -89,7 +89,8 @@ async def client(anyio_backend: str, store: Path) -> AsyncIterator[httpx.AsyncCl
     """Of the real application with every model loaded; `widget` is the default."""
     app = create_app(Settings(store=store, device="cpu", default_model="widget", deadline_ms=60_000))
     async with running(app) as client:
-        await until(lambda: not app.state.service.unready())
+        models = app.state.service.registry
+        await until(lambda: [[*model.loaded] for model in models.catalogue.models.values()] == [[1], [2, 1]])
         yield client
 
 

@@ -5,13 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import httpx
 import pytest
 from starlette.requests import ClientDisconnect
 
-from app.errors import TABLE
+from app.documentation import VERSION
+from app.errors import TABLE, BatchTooLargeError, TensorError, under_v2
 from app.metrics import Metrics
 from tests.app.process import ROOT, Server
 from tests.pictures import encoded
@@ -32,6 +34,14 @@ def test_example(server: Server, tmp_path: Path, command: str, reply: str) -> No
         assert (tmp_path / "overlay.png").read_bytes().startswith(b"\x89PNG")
     else:
         assert json.loads(run.stdout)["model"] == "capsule"
+
+
+@pytest.mark.parametrize("program", re.findall(r"```python\n(.+?)```", API, re.DOTALL))
+def test_example_in_python(server: Server, tmp_path: Path, program: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(encoded("JPEG", seed=6))
+    program = program.replace("localhost:8000", server.url.removeprefix("http://"))
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"\[b'(\w+)' b'\1'\] \[(\d\.\d+) \2\]\n", run.stdout)
 
 
 def shape(value: object) -> object:
@@ -67,17 +77,40 @@ def test_example_program(server: Server, tmp_path: Path) -> None:
     )
 
 
+def test_version_is_the_package_s() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
 @pytest.mark.anyio
 async def test_openapi(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
-    statuses = {str(problem.status) for error, problem in TABLE.items() if error is not ClientDisconnect}
+    rows = {error: problem for error, problem in TABLE.items() if error is not ClientDisconnect}
+    native = {str(problem.status) for error, problem in rows.items() if error not in (TensorError, BatchTooLargeError)}
     predicts = [path["post"] for address, path in document["paths"].items() if address.endswith("/predict")]
     assert len(predicts) == 3
     for operation in predicts:
-        assert operation["responses"].keys() == {"200", "default"} | statuses
-        (deadline,) = [each for each in operation["parameters"] if each["name"] == "X-Deadline-Ms"]
-        assert {"type": "integer", "minimum": 1, "maximum": 60_000} in deadline["schema"]["anyOf"]
+        assert operation["responses"].keys() == {"200"} | native
         assert operation["responses"]["200"]["content"].keys() == {"application/json", "image/png"}
         assert operation["requestBody"]["content"].keys() >= {"multipart/form-data", "application/json", "image/jpeg"}
+    infers = [path["post"] for address, path in document["paths"].items() if address.endswith("/infer")]
+    assert len(infers) == 2
+    for operation in infers:
+        assert operation["responses"].keys() == {"200"} | {str(under_v2(problem).status) for problem in rows.values()}
+        assert operation["responses"]["200"]["content"].keys() == {"application/json", "application/octet-stream"}
+    for operation in predicts + infers:
+        (deadline,) = [each for each in operation["parameters"] if each["name"] == "X-Deadline-Ms"]
+        assert {"type": "integer", "minimum": 1, "maximum": 60_000} in deadline["schema"]["anyOf"]
     assert "HTTPValidationError" not in json.dumps(document)
     assert "**`probability` is always that of *anomaly*.**" in document["info"]["description"]
+
+
+@pytest.mark.anyio
+async def test_openapi_declares_what_every_reply_may_have(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert len(operations) >= 19
+    for operation in operations:
+        assert operation["responses"].keys() >= {"500", "503"}
+        for status, reply in operation["responses"].items():
+            assert reply["headers"].keys() >= {"X-Request-ID", "X-Part-ID", "traceparent", "Connection"}
+            assert ("Retry-After" in reply["headers"]) == (status in ("429", "503"))

@@ -1,0 +1,62 @@
+"""The OpenAPI document: FastAPI's, completed by what every route has in common."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from app.documentation import problems
+from app.errors import NotReadyError, ProblemBody
+
+_ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
+_TRACEPARENT: Final = {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
+_ECHOED: Final = {
+    "X-Request-ID": (_ID, "The request's own; one without, or with an unsound one, is given one."),
+    "X-Part-ID": (_ID, "The request's, where it is sound."),
+    "traceparent": (_TRACEPARENT, "The request's, where it is sound (W3C Trace Context)."),
+}
+_SAID: Final = {
+    name: {"description": description, "required": name == "X-Request-ID", "schema": schema}
+    for name, (schema, description) in _ECHOED.items()
+} | {
+    "Connection": {
+        "description": "close, where the service is stopping or the request's body was not read.",
+        "schema": {"type": "string", "enum": ["close"]},
+    }
+}
+_ASKED: Final = [
+    {"name": name, "in": "header", "description": "Comes back.", "schema": {"type": "string"}} for name in _ECHOED
+]
+_EVERYWHERE: Final = problems(Exception, NotReadyError)
+
+
+def install(app: FastAPI) -> None:
+    """Let the application give the completed document."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _complete(plain())
+        return plain()
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
+
+
+def _complete(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    schemas["ProblemBody"] = ProblemBody.model_json_schema()
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            _complete_operation(operation)
+
+
+def _complete_operation(operation: dict[str, Any]) -> None:
+    replies: dict[str, Any] = operation["responses"]
+    if "HTTPValidationError" in str(replies.get("422")):  # FastAPI's guess; ours is 400 bad-parameter
+        del replies["422"]
+    for status, reply in _EVERYWHERE.items():
+        replies.setdefault(str(status), reply)
+    for status, reply in replies.items():
+        replies[status] = reply | {"headers": _SAID | reply.get("headers", {})}
+    operation["parameters"] = operation.get("parameters", []) + _ASKED

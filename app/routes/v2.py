@@ -1,0 +1,123 @@
+"""Open Inference Protocol v2 over HTTP, as KServe and Triton speak it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+
+from app.compression import Encoding, expand
+from app.documentation import INFER_REPLIES, VERSION, problems
+from app.errors import NotReadyError, problem_response
+from app.routes.call import Call, Positive, TheCall, Version
+from app.routes.dependencies import TheService
+from app.upload import Upload
+from app.v2.infer import infer
+from app.v2.order import read_order
+from app.v2.schemas import INFER_BODY, InferReply, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
+from model.errors import UnknownModelError, UnknownVersionError
+
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
+
+UNREADY = problems(NotReadyError)
+UNKNOWN = problems(UnknownModelError, NotReadyError)
+UNKNOWN_VERSION = problems(RequestValidationError, UnknownModelError, UnknownVersionError, NotReadyError)
+JSON_LENGTH = "Inference-Header-Content-Length"
+
+TheEncoding = Annotated[Encoding, Header(alias="Content-Encoding", description="Of the body.")]
+TheJsonLength = Annotated[
+    Positive | None, Header(alias=JSON_LENGTH, description="Bytes of JSON, where binary data follows it.")
+]
+
+
+@router.get("")
+async def server_metadata() -> ServerMetadata:
+    """What the server is."""
+    return ServerMetadata(name="camspector", version=VERSION, extensions=["binary_tensor_data"])
+
+
+@router.get("/health/live", response_model=Live, responses=UNREADY)
+async def server_live(request: Request, service: TheService) -> Response | Live:
+    """As /livez."""
+    return _health(request, service.dead()) or Live(live=True)
+
+
+@router.get("/health/ready", response_model=Ready, responses=UNREADY)
+async def server_ready(request: Request, service: TheService) -> Response | Ready:
+    """As /readyz."""
+    return _health(request, service.unready()) or Ready(ready=True)
+
+
+@router.get("/models/{model}", responses=UNKNOWN)
+async def model_metadata(service: TheService, model: str) -> ModelMetadata:
+    """What a model takes and gives, by the version that serves."""
+    catalogue = service.registry.catalogue
+    return ModelMetadata.of(catalogue.model(model), catalogue.find(model))
+
+
+@router.get("/models/{model}/versions/{version}", responses=UNKNOWN_VERSION)
+async def version_metadata(service: TheService, model: str, version: Version) -> ModelMetadata:
+    """What one version takes and gives."""
+    catalogue = service.registry.catalogue
+    return ModelMetadata.of(catalogue.model(model), catalogue.find(model, version))
+
+
+@router.get("/models/{model}/ready", responses=UNKNOWN)
+async def model_ready(service: TheService, model: str) -> ModelReady:
+    """Whether a version of the model is loaded and self-tested."""
+    return ModelReady(name=service.registry.catalogue.find(model).model, ready=True)
+
+
+@router.get("/models/{model}/versions/{version}/ready", responses=UNKNOWN_VERSION)
+async def version_ready(service: TheService, model: str, version: Version) -> ModelReady:
+    """Whether this version is loaded and self-tested."""
+    return ModelReady(name=service.registry.catalogue.find(model, version).model, ready=True)
+
+
+@router.post("/models/{model}/infer", response_model=InferReply, responses=INFER_REPLIES, openapi_extra=INFER_BODY)
+async def infer_by_model(
+    call: TheCall, model: str, json_length: TheJsonLength = None, encoding: TheEncoding = "identity"
+) -> Response:
+    """Judge a batch of images by the version that serves."""
+    return await _answer(call, model, None, json_length, encoding)
+
+
+@router.post(
+    "/models/{model}/versions/{version}/infer",
+    response_model=InferReply,
+    responses=INFER_REPLIES,
+    openapi_extra=INFER_BODY,
+)
+async def infer_by_version(
+    call: TheCall,
+    model: str,
+    version: Version,
+    json_length: TheJsonLength = None,
+    encoding: TheEncoding = "identity",
+) -> Response:
+    """Judge a batch of images by one version of a model."""
+    return await _answer(call, model, version, json_length, encoding)
+
+
+async def _answer(call: Call, model: str, version: int | None, json_length: int | None, encoding: Encoding) -> Response:
+    loaded, settings, inspector = call.find(model, version), call.service.settings, call.service.inspector
+
+    async def reply(upload: Upload) -> Response:
+        order = await inspector.work(
+            lambda: read_order(
+                expand(upload.body, encoding, settings.max_bytes),
+                json_length,
+                loaded.detector.input_size,
+                settings.max_batch,
+            )
+        )
+        said = await infer(order, loaded, inspector)
+        if not said.binary:
+            return Response(said.json, media_type="application/json")
+        headers = {JSON_LENGTH: str(len(said.json))}
+        return Response(said.json + said.binary, headers=headers, media_type="application/octet-stream")
+
+    return await call.answer(loaded, reply)
+
+
+def _health(request: Request, reasons: list[str]) -> Response | None:
+    return problem_response(request, NotReadyError("; ".join(reasons))) if reasons else None

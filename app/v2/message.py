@@ -1,0 +1,91 @@
+"""A request as it stands in the body: JSON, and behind it the tensors that are sent as binary data."""
+
+from typing import Annotated
+
+import msgspec
+
+from app.errors import MalformedBodyError, MissingFieldError
+
+Parameter = bool | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | str
+
+
+class InputTensor(msgspec.Struct, frozen=True):
+    """`data` stays as it is until it is known what it must be: any JSON, or empty where there is none."""
+
+    name: str
+    datatype: str
+    shape: list[Annotated[int, msgspec.Meta(ge=0)]]
+    data: msgspec.Raw = msgspec.Raw()
+    parameters: dict[str, Parameter] | None = None
+
+    def parameter(self, name: str) -> Parameter | None:
+        return (self.parameters or {}).get(name)
+
+
+class RequestedOutput(msgspec.Struct, frozen=True):
+    """An output that the client wants."""
+
+    name: str
+    parameters: dict[str, Parameter] | None = None
+
+
+class InferRequest(msgspec.Struct, frozen=True):
+    """The JSON. What else is in it is ignored, as the protocol's extensions want."""
+
+    inputs: list[InputTensor]
+    outputs: list[RequestedOutput] | None = None
+    id: str | None = None
+    parameters: dict[str, Parameter] | None = None
+
+
+def take_apart(body: bytes, json_length: int | None) -> tuple[InferRequest, list[bytes | None]]:
+    """The request, and the binary data of each of its inputs, None for what has its data in the JSON.
+
+    `json_length`: the header Inference-Header-Content-Length; None: the body is JSON alone.
+    Raises MalformedBodyError or MissingFieldError.
+    """
+    if json_length is not None and json_length > len(body):
+        raise MalformedBodyError(
+            f"Inference-Header-Content-Length is {json_length}, but the body has {len(body)} bytes"
+        )
+    request = _read_json(body[:json_length])
+    chunks: list[bytes | None] = []
+    start = len(body) if json_length is None else json_length
+    for tensor in request.inputs:
+        size = _binary_size(tensor)
+        if size is None:
+            chunks.append(None)
+            continue
+        if json_length is None:
+            raise MalformedBodyError(
+                f"input {tensor.name[:40]!r} has binary_data_size, but the request has no header "
+                "Inference-Header-Content-Length"
+            )
+        chunks.append(body[start : start + size])
+        start += size
+    if start != len(body):
+        raise MalformedBodyError(
+            f"the JSON and the inputs' binary_data_size make {start} bytes, but the body has {len(body)}"
+        )
+    return request, chunks
+
+
+def _read_json(data: bytes) -> InferRequest:
+    try:
+        return msgspec.json.decode(data, type=InferRequest)
+    except RecursionError:
+        raise MalformedBodyError("the JSON is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        kind = MissingFieldError if "missing required field" in str(error) else MalformedBodyError
+        raise kind(f"the JSON: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedBodyError(f"the JSON can't be read: {error}") from None
+
+
+def _binary_size(tensor: InputTensor) -> int | None:
+    size = tensor.parameter("binary_data_size")
+    if size is None:
+        return None
+    if type(size) is not int or size < 0:  # bool is an int
+        raise MalformedBodyError(f"binary_data_size of input {tensor.name[:40]!r} must be a whole number, 0 or more")
+    return size

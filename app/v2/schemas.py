@@ -1,0 +1,178 @@
+"""The protocol's objects, for FastAPI and its documentation."""
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from app.catalogue import Loaded, Model
+from app.v2.order import OUTPUTS, inputs_of
+
+Datatype = Literal["BYTES", "UINT8", "FP32", "FP64"]
+
+
+class ServerMetadata(BaseModel):
+    """What the server is."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class Live(BaseModel):
+    """Said when all is well; otherwise there is a problem with the reasons."""
+
+    live: Literal[True]
+
+
+class Ready(BaseModel):
+    """Said when all is well; otherwise there is a problem with the reasons."""
+
+    ready: Literal[True]
+
+
+class ModelReady(BaseModel):
+    """Said of a model that can be asked."""
+
+    name: str
+    ready: Literal[True]
+
+
+class TensorMetadata(BaseModel):
+    """An input or output."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int] = Field(description="−1 where a size varies; the first is that of the batch.")
+
+    @staticmethod
+    def of(tensors: dict[str, tuple[Any, list[int]]]) -> "list[TensorMetadata]":
+        return [
+            TensorMetadata(name=name, datatype=datatype, shape=shape) for name, (datatype, shape) in tensors.items()
+        ]
+
+
+class ModelMetadata(BaseModel):
+    """What a model takes and gives. Send one of the inputs, not both."""
+
+    name: str
+    versions: list[str] = Field(description="Those that are loaded, newest first.")
+    platform: str = Field(description="Engine and numeric form of the network.")
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+    @staticmethod
+    def of(model: Model, loaded: Loaded) -> "ModelMetadata":
+        detector = loaded.detector
+        return ModelMetadata(
+            name=loaded.model,
+            versions=[str(version) for version in sorted(model.loaded, reverse=True)],
+            platform=f"{detector.engine.name}_{detector.variant.name}",
+            inputs=TensorMetadata.of(inputs_of(detector.input_size)),
+            outputs=TensorMetadata.of(OUTPUTS),
+        )
+
+
+class OutputTensor(BaseModel):
+    """An output of the batch."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    data: list[str] | list[float] | None = Field(
+        default=None, description="Flat, row-major; pictures as base64. Missing where it follows as binary data."
+    )
+    parameters: dict[str, int] | None = Field(
+        default=None, description="binary_data_size, where the data follows behind the JSON."
+    )
+
+
+class InferReply(BaseModel):
+    """The verdicts on a batch."""
+
+    model_name: str
+    model_version: str
+    id: str | None = Field(default=None, description="The request's, where it had one.")
+    parameters: dict[str, bool | int | float | str] | None = Field(default=None, description="The request's own.")
+    outputs: list[OutputTensor]
+
+
+_PARAMETERS: Final = {
+    "type": ["object", "null"],
+    "additionalProperties": {"type": ["boolean", "number", "string"]},
+}
+
+
+def _input(name: str, datatype: str, shape: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["name", "datatype", "shape"],
+        "properties": {
+            "name": {"const": name},
+            "datatype": {"const": datatype},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}} | shape,
+            "data": data,
+            "parameters": _PARAMETERS,
+        },
+    }
+
+
+_REQUEST: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": ["string", "null"]},
+        "parameters": _PARAMETERS,
+        "inputs": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "oneOf": [
+                    _input(
+                        "image",
+                        "BYTES",
+                        {"minItems": 1, "maxItems": 1},
+                        {"type": "array", "minItems": 1, "items": {"type": "string", "format": "byte"}},
+                    ),
+                    _input(
+                        "pixels",
+                        "UINT8",
+                        {"minItems": 4, "maxItems": 4},
+                        {
+                            "type": "array",
+                            "description": "Row-major, flat or nested.",
+                            "items": {"type": "integer", "minimum": 0, "maximum": 255},
+                        },
+                    ),
+                ]
+            },
+        },
+        "outputs": {
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {"name": {"enum": list(OUTPUTS)}, "parameters": _PARAMETERS},
+            },
+        },
+    },
+}
+
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+
+INFER_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "JSON; with Inference-Header-Content-Length, JSON and behind it the tensors as binary data.",
+        "content": {
+            "application/json": {
+                "schema": _REQUEST,
+                "example": {
+                    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["iVBORw0KGgo…"]}],
+                    "outputs": [{"name": "probability"}, {"name": "decision"}],
+                },
+            },
+            "application/octet-stream": _BINARY,
+        },
+    }
+}

@@ -1,0 +1,81 @@
+"""Tensors on the wire: little-endian, row-major; strings as 4 bytes of length and their bytes (Triton's extension)."""
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import TensorError
+from app.v2.message import InputTensor
+
+Values = Sequence[str] | Sequence[bytes] | NDArray[np.float32] | NDArray[np.float64]
+
+_LENGTH: Final = struct.Struct("<I")
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+def read_strings(tensor: InputTensor, binary: bytes | None) -> list[bytes]:
+    """The elements of a BYTES tensor; those in JSON are base64. Raises TensorError."""
+    values = _json(tensor, bytes(tensor.data), list[bytes]) if binary is None else _split(tensor, binary)
+    _check_count(tensor, len(values))
+    return values
+
+
+def read_bytes(tensor: InputTensor, binary: bytes | None) -> NDArray[np.uint8]:
+    """A UINT8 tensor in its shape. In JSON it may be flat or nested: as with Triton, only the order counts.
+
+    Raises TensorError.
+    """
+    if binary is None:
+        flat = b"[" + bytes(tensor.data).translate(None, b"[]") + b"]"
+        binary = bytes(_json(tensor, flat if tensor.data else b"", list[_Byte]))
+    _check_count(tensor, len(binary))
+    return np.frombuffer(binary, np.uint8).reshape(tensor.shape)
+
+
+def json_values(values: Values) -> Any:
+    """For JSON: flat, and bytes as base64 (which msgspec makes of them)."""
+    return values.ravel().tolist() if isinstance(values, np.ndarray) else values
+
+
+def binary_values(values: Values) -> bytes:
+    """For the binary extension."""
+    if isinstance(values, np.ndarray):
+        return values.astype(values.dtype.newbyteorder("<")).tobytes()
+    texts = [value.encode() if isinstance(value, str) else value for value in values]
+    return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
+
+
+def _split(tensor: InputTensor, binary: bytes) -> list[bytes]:
+    values: list[bytes] = []
+    start = 0
+    while start < len(binary):
+        if len(values) == tensor.shape[0]:
+            raise TensorError(f"input {tensor.name!r} has more binary data than the {len(values)} of its shape")
+        begin = start + _LENGTH.size
+        if begin > len(binary):
+            raise TensorError(f"input {tensor.name!r}: element {len(values)}'s 4 bytes of length are cut short")
+        start = begin + _LENGTH.unpack_from(binary, start)[0]
+        if start > len(binary):
+            raise TensorError(f"input {tensor.name!r}: element {len(values)} is longer than the binary data")
+        values.append(binary[begin:start])
+    return values
+
+
+def _json(tensor: InputTensor, data: bytes, kind: type[Any]) -> Any:
+    if not data:
+        raise TensorError(f"input {tensor.name!r} has neither data nor binary_data_size")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TensorError(f"input {tensor.name!r}: {error}") from None
+
+
+def _check_count(tensor: InputTensor, count: int) -> None:
+    expected = math.prod(tensor.shape)
+    if count != expected:
+        raise TensorError(f"input {tensor.name!r} has {count} elements, but the shape {tensor.shape} means {expected}")
