@@ -16,6 +16,11 @@ class Loaded:
     version: int
     detector: Detector
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What it is known by."""
+        return self.model, self.version
+
 
 @dataclass(frozen=True)
 class Model:

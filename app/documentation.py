@@ -76,7 +76,10 @@ def _entry(rows: list[Problem]) -> dict[str, Any]:
         "content": {
             "application/problem+json": {
                 "schema": {"$ref": "#/components/schemas/ProblemBody"},
-                "examples": {row.error: {"value": ProblemBody.of(row, "…", "9f2c…").model_dump()} for row in rows},
+                "examples": {
+                    row.error: {"value": ProblemBody.of(row, "…", "9f2c…").model_dump(exclude_none=True)}
+                    for row in rows
+                },
             }
         },
     }

@@ -1,17 +1,14 @@
-"""Images waiting for one device: bounded at the door, taken greedily by its lanes."""
+"""Images waiting for one device, taken greedily by its lanes."""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import QueueFullError
 from app.metrics import Metrics
 from model.detector import Detector
 
@@ -23,6 +20,9 @@ class Evidence:
     map: NDArray[np.float32]
     queue_seconds: float
     predict_seconds: float
+    """Of the whole batch."""
+    batch: int
+    """Images in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,27 +36,13 @@ class Job:
 
 
 class EngineQueue:
-    """`places` requests at most are read or worked on, so no more than that ever wait here."""
+    """No bounds of its own: app.admission sees to it that not more wait than may."""
 
-    def __init__(self, places: int, metrics: Metrics) -> None:
-        self._free = places
+    def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold one of the places; for the event loop's thread alone. Raises QueueFullError."""
-        if self._free == 0:
-            raise QueueFullError("as many requests as allowed are being worked on; try again")
-        self._free -= 1
-        self._metrics.in_progress.inc()
-        try:
-            yield
-        finally:
-            self._free += 1
-            self._metrics.in_progress.dec()
 
     def put(self, detector: Detector, pixels: NDArray[np.uint8]) -> Future[Evidence]:
         """Queue one image, uint8 S×S×3. Cancel the answer to give it up."""

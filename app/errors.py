@@ -1,5 +1,6 @@
 """What a client is told when something is wrong: one table from error class to status, one body for all."""
 
+import math
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
@@ -42,12 +43,25 @@ class BatchTooLargeError(RequestError):
     """Under /v2: more images in one request than the limit."""
 
 
+class SlowBodyError(RequestError):
+    """The request's body didn't arrive in time."""
+
+
 class RefusedError(CamspectorError):
     """The request is fine, but can't be served now."""
+
+    def __init__(self, reason: str, retry_after_ms: int | None = None) -> None:
+        """`retry_after_ms`: when the same request may succeed, where it was measured."""
+        super().__init__(reason)
+        self.retry_after_ms = retry_after_ms
 
 
 class QueueFullError(RefusedError):
     """As many requests are being worked on as the settings allow."""
+
+
+class DeadlineUnreachableError(RefusedError):
+    """At the measured speed the answer would come after the deadline."""
 
 
 class NotReadyError(RefusedError):
@@ -78,6 +92,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     BatchTooLargeError: Problem(400, "batch-too-large"),
     model_errors.UnknownModelError: Problem(404, "unknown-model"),
     model_errors.UnknownVersionError: Problem(404, "unknown-version"),
+    SlowBodyError: Problem(408, "slow-body"),
     BodyTooLargeError: Problem(413, "body-too-large"),
     model_errors.ImageTooLargeError: Problem(413, "image-too-large"),
     model_errors.UnsupportedFormatError: Problem(415, "unsupported-format"),
@@ -85,6 +100,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     model_errors.MultipleFramesError: Problem(422, "multiple-frames"),
     model_errors.BrightnessError: Problem(422, "brightness-beyond-scale"),
     QueueFullError: Problem(429, "queue-full", retry_after=1),
+    DeadlineUnreachableError: Problem(429, "deadline-unreachable", retry_after=1),
     ClientDisconnect: Problem(499, "client-gone"),  # nobody reads it; the metrics count it
     NotReadyError: Problem(503, "not-ready", retry_after=5),
     model_errors.DeviceMemoryError: Problem(503, "device-out-of-memory", retry_after=1),
@@ -106,9 +122,10 @@ class ProblemBody(BaseModel):
         "protocol show nothing else."
     )
     request_id: str = Field(description="The reply's X-Request-ID; the service's log has it too.")
+    retry_after_ms: int | None = Field(None, description="As Retry-After, which is rounded up to whole seconds.")
 
     @staticmethod
-    def of(problem: Problem, detail: str, request_id: str) -> "ProblemBody":
+    def of(problem: Problem, detail: str, request_id: str, retry_after_ms: int | None = None) -> "ProblemBody":
         return ProblemBody(
             type=f"urn:camspector:error:{problem.error}",
             title=problem.error.replace("-", " ").capitalize(),
@@ -116,6 +133,7 @@ class ProblemBody(BaseModel):
             detail=detail,
             error=problem.error,
             request_id=request_id,
+            retry_after_ms=retry_after_ms,
         )
 
 
@@ -130,13 +148,14 @@ def problem_response(request: Request, error: Exception) -> Response:
     """`error` as application/problem+json (RFC 9457)."""
     problem = problem_of(error)
     headers = dict(getattr(error, "headers", None) or {})  # of the framework's own, as Allow
-    if problem.retry_after is not None:
-        headers["Retry-After"] = str(problem.retry_after)
-    body = ProblemBody.of(problem, _detail(error), request.state.request_id)
+    wait_ms = getattr(error, "retry_after_ms", None) or (problem.retry_after and 1000 * problem.retry_after)
+    if wait_ms:
+        headers["Retry-After"] = str(math.ceil(wait_ms / 1000))
+    body = ProblemBody.of(problem, _detail(error), request.state.request_id, wait_ms)
     if is_v2(request):
         problem = under_v2(problem)
         body = body.model_copy(update={"status": problem.status, "error": f"{body.error}: {body.detail}"})
-    return Response(body.model_dump_json(), problem.status, headers, "application/problem+json")
+    return Response(body.model_dump_json(exclude_none=True), problem.status, headers, "application/problem+json")
 
 
 def is_v2(request: Request) -> bool:

@@ -12,7 +12,8 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import NotReadyError, problem_response
+from app.errors import NotReadyError, SlowBodyError, problem_response
+from app.protocol import ARRIVES_BY
 from app.service import Service
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class _OneExchange:
         self.status = 0
         """Of the answer that was begun; 0: none."""
         scope.setdefault("state", {})["request_id"] = self.request_id
+        self._arrives_by: float | None = scope["state"].get(ARRIVES_BY)
         self._unfinished = False
         self._receive = receive
         self._send = send
@@ -82,7 +84,12 @@ class _OneExchange:
         self._body_left = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        """Raises SlowBodyError."""
+        try:
+            async with asyncio.timeout_at(self._arrives_by if self._body_left and not self.status else None):
+                message = await self._receive()
+        except TimeoutError:
+            raise SlowBodyError("the request took too long to arrive") from None
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             self._body_left = False
         return message

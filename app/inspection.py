@@ -14,6 +14,7 @@ from PIL import Image
 
 from app.catalogue import Loaded
 from app.engine_queue import EngineQueue, Evidence
+from app.forecast import Forecast, Times
 from app.metrics import Metrics
 from app.upload import Upload
 from model.errors import EngineError
@@ -61,10 +62,13 @@ class Inspection:
 class Inspector:
     """Runs inspections: Pillow's work in `workers`, the network's through `queue`, nothing on the event loop."""
 
-    def __init__(self, workers: Executor, queue: EngineQueue, max_pixels: int, metrics: Metrics) -> None:
+    def __init__(
+        self, workers: Executor, queue: EngineQueue, max_pixels: int, forecast: Forecast, metrics: Metrics
+    ) -> None:
         self._workers = workers
         self._queue = queue
         self._max_pixels = max_pixels
+        self._forecast = forecast
         self._metrics = metrics
 
     async def inspect(self, upload: Upload, loaded: Loaded, heatmap: Heatmap) -> Inspection:
@@ -90,7 +94,10 @@ class Inspector:
     def count(
         self, loaded: Loaded, verdict: Verdict, prepared: Prepared, evidence: Evidence, render_seconds: float
     ) -> None:
-        """One image more in the metrics."""
+        """One image more in the metrics and the forecast."""
+        own, network = prepared.seconds + render_seconds, evidence.predict_seconds
+        times = Times(share=own + network / evidence.batch, alone=own + network)
+        self._forecast.learn(loaded.key, times, times.alone + evidence.queue_seconds)
         metrics = self._metrics
         metrics.verdicts.labels(loaded.model, str(loaded.version), verdict.label, verdict.decision).inc()
         metrics.probability.labels(loaded.model).observe(verdict.probability)

@@ -39,4 +39,4 @@ class Lane(threading.Thread):
             return
         took = time.perf_counter() - began
         for job, evidence in zip(batch, maps, strict=True):
-            job.answer.set_result(Evidence(evidence, began - job.put_at, took))
+            job.answer.set_result(Evidence(evidence, began - job.put_at, took, len(batch)))

@@ -36,7 +36,7 @@ class Metrics:
             "queue_wait_seconds", "Waiting for the network.", buckets=_SECONDS, registry=registry
         )
         self.queue_depth = Gauge("queue_depth", "Images waiting for the network.", registry=registry)
-        self.in_progress = Gauge("requests_in_progress", "Requests being received or worked on.", registry=registry)
+        self.in_progress = Gauge("requests_in_progress", "Requests being worked on.", registry=registry)
         self.batch_size = Histogram(
             "batch_size", "Images in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
         )

@@ -1,17 +1,17 @@
 """uvicorn, stopping as an orchestrator expects."""
 
 import logging
+import resource
 import signal
 import socket
 import sys
 import time
 from types import FrameType
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.application import create_app
+from app.protocol import protocol
 from app.service import Service
 from app.settings import Settings
 
@@ -19,20 +19,6 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than a gateway keeps an idle connection (nginx: 60 s), so that it is never the service that closes first."""
-
-
-class Protocol(H11Protocol):
-    """HTTP by h11, not httptools: that drops the body of a request which offers HTTP/2 (`Upgrade: h2c`, as Java's
-    HttpClient does), and lets unfinished headers grow without bound. h11 refuses them beyond 16 kB."""
-
-    def send_400_response(self, msg: str) -> None:
-        """uvicorn's own takes it for granted that no answer has begun, and that none will."""
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            super().send_400_response(msg)
-        self.transport.close()
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
 
 
 class Server(uvicorn.Server):
@@ -81,15 +67,22 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
+def allow_connections() -> None:
+    """As many as the system lets this process have: each takes a file descriptor, and idle ones are kept."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(settings: Settings) -> None:
     """Run until a signal."""
+    allow_connections()
     app = create_app(settings)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         root_path=settings.root_path,
-        http=Protocol,
+        http=protocol(settings.arrival_seconds),
         ws="none",
         log_config=None,
         access_log=False,

@@ -3,7 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from app.admission import Admission
 from app.engine_queue import EngineQueue
+from app.forecast import Forecast
 from app.inspection import Inspector
 from app.lane import Lane
 from app.metrics import Metrics
@@ -22,10 +24,12 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.registry = Registry(settings)
-        self.queue = EngineQueue(settings.queue_size, self.metrics)
+        self.forecast = Forecast()
+        self.admission = Admission(settings.queue_size, settings.max_bytes, self.forecast, self.metrics)
+        self.queue = EngineQueue(self.metrics)
         self.lanes = [Lane(self.queue, settings.max_batch, self.metrics)]
         self.workers = ThreadPoolExecutor(available_cpus(), thread_name_prefix="worker")
-        self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.metrics)
+        self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.forecast, self.metrics)
         self.draining = False
 
     def start(self) -> None:

@@ -12,7 +12,7 @@ from model.engines.engine import DeviceChoice
 from model.verdict import Thresholds
 
 LONGEST_DEADLINE_MS: Final = 60_000
-"""Whoever sends slowly holds one of the places for so long at most."""
+"""So long, at most, does one request keep others waiting."""
 
 
 _PER_MODEL: Final = {
@@ -75,9 +75,7 @@ class Settings(BaseSettings):
     ] = {}
     max_bytes: Annotated[int, Field(ge=1, description="Largest request body, in bytes.")] = 20_000_000
     max_pixels: Annotated[int, Field(ge=1, description="Largest image, in pixels.")] = 50_000_000
-    queue_size: Annotated[
-        int, Field(ge=1, description="Requests being received or worked on; more are refused with 429.")
-    ] = 64
+    queue_size: Annotated[int, Field(ge=1, description="Requests being worked on; more are refused with 429.")] = 64
     max_batch: Annotated[int, Field(ge=1, description="Images that go through the network at once, at most.")] = 8
     deadline_ms: Annotated[
         int,
@@ -87,6 +85,9 @@ class Settings(BaseSettings):
             description="Time for a request that has no X-Deadline-Ms header, in milliseconds; 60000 at most.",
         ),
     ] = 5000
+    arrival_seconds: Annotated[
+        float, Field(gt=0, description="Time for a request's headers and body to arrive, from its first byte on.")
+    ] = 30.0
     drain_seconds: Annotated[
         float, Field(ge=0, description="After SIGTERM: not ready, but still serving, for so long.")
     ] = 5.0

@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
 
+from app.admission import Body
 from app.errors import BodyTooLargeError, EmptyImageError, MalformedBodyError, MissingFieldError
 from app.multipart import read_parts
 from model.image import sniff
@@ -54,14 +55,17 @@ class Upload:
         return image
 
 
-async def receive(request: Request, max_bytes: int) -> Upload:
-    """Read the body as it arrives, and no further than the limit. Raises BodyTooLargeError or ClientDisconnect."""
+async def receive(request: Request, max_bytes: int, body: Body) -> Upload:
+    """Read the body as it arrives, and no further than the limit.
+
+    Raises BodyTooLargeError, SlowBodyError, QueueFullError or ClientDisconnect.
+    """
     check_length(request, max_bytes)
-    chunks, size = [], 0
+    chunks = []
     async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
+        if body.size + len(chunk) > max_bytes:
             raise BodyTooLargeError(f"the request's body is larger than the limit of {max_bytes:,} bytes")
+        body.grow(len(chunk))
         chunks.append(chunk)
     return Upload(b"".join(chunks), request.headers.get("content-type", ""))
 

@@ -50,12 +50,14 @@ class Call:
 
         Raises what the table of app.errors holds.
         """
-        service = self.service
-        with service.queue.place():  # before the body is read: no more bodies in memory than places
-            async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
-                upload = await receive(self.request, service.settings.max_bytes)
-                async with _ended_by_disconnect(self.request, limit):
-                    return await reply(upload)
+        service, admission = self.service, self.service.admission
+        async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
+            admission.check(loaded.key, _left(limit))  # before the body is read
+            with admission.body() as body:
+                upload = await receive(self.request, service.settings.max_bytes, body)
+                with admission.place(loaded.key, _left(limit)):
+                    async with _ended_by_disconnect(self.request, limit):
+                        return await reply(upload)
 
 
 TheCall = Annotated[Call, Depends()]
@@ -69,6 +71,11 @@ async def _time_limit(milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
             yield limit
     except TimeoutError:
         raise DeadlineError(f"there was no answer within the deadline of {milliseconds} ms") from None
+
+
+def _left(limit: asyncio.Timeout) -> float:
+    """Seconds until then."""
+    return (limit.when() or 0.0) - asyncio.get_running_loop().time()
 
 
 @asynccontextmanager

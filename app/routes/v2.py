@@ -110,7 +110,9 @@ async def _answer(call: Call, model: str, version: int | None, json_length: int 
                 settings.max_batch,
             )
         )
-        said = await infer(order, loaded, inspector)
+        more = order.size - 1  # the place counts one already
+        with call.service.forecast.work(loaded.key, more):
+            said = await infer(order, loaded, inspector)
         if not said.binary:
             return Response(said.json, media_type="application/json")
         headers = {JSON_LENGTH: str(len(said.json))}

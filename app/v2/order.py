@@ -48,6 +48,11 @@ class Order:
     parameters: dict[str, Parameter]
     """Those that go back with the reply."""
 
+    @property
+    def size(self) -> int:
+        """Images in the batch."""
+        return len(self.images if self.pixels is None else self.pixels)
+
 
 def read_order(body: bytes, json_length: int | None, size: int, max_images: int) -> Order:
     """Raises MalformedBodyError, MissingFieldError, TensorError or BatchTooLargeError."""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from app.engine_queue import EngineQueue
-from app.errors import QueueFullError
 from app.metrics import Metrics
 from tests.app.conftest import FakeEngine, fake_detector
 
@@ -16,15 +15,7 @@ PIXELS = np.zeros((64, 64, 3), np.uint8)
 
 @pytest.fixture
 def queue() -> EngineQueue:
-    return EngineQueue(2, Metrics())
-
-
-def test_places_are_bounded_and_given_back(queue: EngineQueue) -> None:
-    with queue.place():
-        with queue.place(), pytest.raises(QueueFullError, match="try again"), queue.place():
-            pass
-        with queue.place():
-            pass
+    return EngineQueue(Metrics())
 
 
 def test_cancelled_jobs_are_not_taken(queue: EngineQueue, store: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -17,6 +17,13 @@ from PIL import Image
 
 from tests.app.process import PATIENCE, ROOT, Server, served
 from tests.pictures import encoded, five_megabytes, png_bomb
+
+
+@pytest.fixture(scope="module")
+def hasty_server(capsule_store: Path) -> Iterator[Server]:
+    with served(capsule_store, "--arrival-seconds", "1", "--deadline-ms", "60000") as server:
+        server.wait_until_ready()
+        yield server
 
 
 def pieces(size: int) -> Iterator[bytes]:
@@ -108,6 +115,36 @@ def talk(server: Server, *pieces: bytes) -> bytes:
             for piece in pieces:
                 connection.sendall(piece)
         return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    "piece", [b"", b"POST /predict HTTP/1.1\r\nHost: ", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /"]
+)
+def test_late_headers_end_the_connection(hasty_server: Server, piece: bytes) -> None:
+    answer = talk(hasty_server, piece)
+    assert answer.startswith(b"HTTP/1.1 200 OK") if b"livez" in piece else answer == b""
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 5000", b"Transfer-Encoding: chunked"])
+def test_late_body_is_408(hasty_server: Server, head: bytes) -> None:
+    answer = talk(hasty_server, b"POST /predict HTTP/1.1\r\nHost: camspector\r\n" + head + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"error":"slow-body"' in answer
+    assert b"connection: close" in answer.lower()
+
+
+def test_idle_and_trickling_connections_keep_nobody_out(capsule_store: Path) -> None:
+    """More of each than there are places; benchmarks/chaos.py has more."""
+    with served(capsule_store, "--queue-size", "2", "--deadline-ms", "60000") as server, ExitStack() as connections:
+        server.wait_until_ready()
+        address = httpx.URL(server.url)
+        for number in range(60):
+            connection = socket.create_connection((address.host, address.port or 80), timeout=PATIENCE)
+            connections.enter_context(connection)
+            pieces = b"", b"POST /predict HTT", b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nx"
+            connection.sendall(pieces[number % 3])
+        for _ in range(10):
+            assert httpx.post(f"{server.url}/predict", content=encoded(), timeout=PATIENCE).status_code == 200
 
 
 @pytest.mark.parametrize("upgrade", ["h2c", "websocket"])

@@ -381,7 +381,7 @@ async def test_bad_image_of_a_batch_is_named(client: httpx.AsyncClient, bad: int
 
 async def test_bad_image_fails_no_other_request(bench: Bench) -> None:
     good = [asyncio.create_task(bench.predict(1)), asyncio.create_task(bench.client.post(INFER, json=brightness(2, 3)))]
-    await until(lambda: bench.waiting() + len(bench.widget.batches) >= 3)
+    await until(lambda: bench.waiting() + sum(map(len, bench.widget.batches)) == 3)
     bad = await bench.client.post(INFER, json=request(image(SOUND, b"hello")))
     assert bad.status_code == 400
     bench.widget.gate.set()
@@ -421,7 +421,7 @@ async def test_nothing_is_drawn_that_is_not_asked_for(bench: Bench, monkeypatch:
 
 async def test_place_and_deadline_are_the_native_ones(bench: Bench) -> None:
     waiting = [asyncio.create_task(bench.client.post(INFER, json=brightness(1, 2))) for _ in range(4)]
-    await until(lambda: bench.service.queue._free == 0)
+    await until(lambda: bench.service.admission._free == 0)
     reply = await bench.client.post(INFER, json=brightness(1))
     assert_problem(reply, 429, "queue-full")
     assert reply.headers["retry-after"] == "1"
