@@ -23,6 +23,9 @@ on `decision`: `accept`, `review` or `reject`.
 Every error is `application/problem+json`; its member `error` is short and stable.
 """
 
+PICTURE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNsYGBiYAAAApIAhOoU7S4AAAAASUVORK5CYII="
+"""A gray PNG of 2×2 in base64, so that examples can be tried as they are."""
+
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 
 UPLOAD: Final[dict[str, Any]] = {
@@ -45,7 +48,7 @@ UPLOAD: Final[dict[str, Any]] = {
                         }
                     },
                 },
-                "example": {"image": {"b64": "iVBORw0KGgo…"}},
+                "example": {"image": {"b64": PICTURE}},
             },
             "application/octet-stream": _BINARY,
             **{f"image/{form}": _BINARY for form in ("png", "jpeg", "bmp", "tiff", "webp")},

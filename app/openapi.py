@@ -59,4 +59,9 @@ def _complete_operation(operation: dict[str, Any]) -> None:
         replies.setdefault(str(status), reply)
     for status, reply in replies.items():
         replies[status] = reply | {"headers": _SAID | reply.get("headers", {})}
-    operation["parameters"] = operation.get("parameters", []) + _ASKED
+    parameters = operation.get("parameters", [])
+    for parameter in parameters:  # one may be left out, but no header says null
+        forms = parameter["schema"].get("anyOf", [])
+        parameter["schema"] |= next((form for form in forms if form != {"type": "null"}), {})
+        parameter["schema"].pop("anyOf", None)
+    operation["parameters"] = parameters + _ASKED

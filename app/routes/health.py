@@ -21,15 +21,15 @@ async def index(request: Request) -> dict[str, str]:
     return {"service": "Camspector"} | {name: root + path for name, path in pages.items()}
 
 
-@router.head("/livez", include_in_schema=False)
+@router.head("/livez", response_model=Health, responses=problems(NotReadyError))
 @router.get("/livez", response_model=Health, responses=problems(NotReadyError))
 async def livez(request: Request, service: TheService) -> Response:
     """Whether the process and its engine run. Where they don't, restart it."""
     return _health(request, "live", service.dead())
 
 
-@router.head("/readyz", include_in_schema=False)
-@router.head("/healthz", include_in_schema=False)
+@router.head("/readyz", response_model=Health, responses=problems(NotReadyError))
+@router.head("/healthz", response_model=Health, responses=problems(NotReadyError))
 @router.get("/readyz", response_model=Health, responses=problems(NotReadyError))
 @router.get("/healthz", response_model=Health, responses=problems(NotReadyError))
 async def readyz(request: Request, service: TheService) -> Response:
@@ -37,7 +37,7 @@ async def readyz(request: Request, service: TheService) -> Response:
     return _health(request, "ready", service.unready())
 
 
-@router.head("/metrics", include_in_schema=False)
+@router.head("/metrics", response_class=PlainTextResponse)
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(service: TheService) -> Response:
     """Prometheus metrics."""

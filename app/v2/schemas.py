@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from app.catalogue import Loaded, Model
+from app.documentation import PICTURE
 from app.v2.order import OUTPUTS, inputs_of
 
 Datatype = Literal["BYTES", "UINT8", "FP32", "FP64"]
@@ -168,7 +169,7 @@ INFER_BODY: Final[dict[str, Any]] = {
             "application/json": {
                 "schema": _REQUEST,
                 "example": {
-                    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["iVBORw0KGgo…"]}],
+                    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [PICTURE]}],
                     "outputs": [{"name": "probability"}, {"name": "decision"}],
                 },
             },

@@ -15,7 +15,7 @@ from app.v2.message import InputTensor
 Values = Sequence[str] | Sequence[bytes] | NDArray[np.float32] | NDArray[np.float64]
 
 _LENGTH: Final = struct.Struct("<I")
-_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+_Level = Annotated[float, msgspec.Meta(ge=0, le=255)]
 
 
 def read_strings(tensor: InputTensor, binary: bytes | None) -> list[bytes]:
@@ -26,15 +26,23 @@ def read_strings(tensor: InputTensor, binary: bytes | None) -> list[bytes]:
 
 
 def read_bytes(tensor: InputTensor, binary: bytes | None) -> NDArray[np.uint8]:
-    """A UINT8 tensor in its shape. In JSON it may be flat or nested: as with Triton, only the order counts.
-
-    Raises TensorError.
-    """
+    """A UINT8 tensor in its shape. Raises TensorError."""
     if binary is None:
-        flat = b"[" + bytes(tensor.data).translate(None, b"[]") + b"]"
-        binary = bytes(_json(tensor, flat if tensor.data else b"", list[_Byte]))
+        return _read_numbers(tensor).reshape(tensor.shape)
     _check_count(tensor, len(binary))
     return np.frombuffer(binary, np.uint8).reshape(tensor.shape)
+
+
+def _read_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
+    """From JSON, flat or nested: as with Triton, only the order counts. 7.0 is a whole number there."""
+    flat = bytes(tensor.data).translate(None, b"[] \t\r\n")
+    if flat:
+        _check_count(tensor, flat.count(b",") + 1)  # before they take more memory
+    numbers = np.array(_json(tensor, flat and b"[" + flat + b"]", list[_Level]))
+    levels = numbers.astype(np.uint8)
+    if (levels != numbers).any():
+        raise TensorError(f"input {tensor.name!r}: a pixel of {numbers[levels != numbers][0]}, no whole number")
+    return levels
 
 
 def json_values(values: Values) -> Any:

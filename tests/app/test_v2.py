@@ -185,7 +185,7 @@ async def test_pixels_are_what_the_network_sees(client: httpx.AsyncClient, detec
     seen = detector.squash(decode(encoded("JPEG", size=200)))[None]
     tensor = {"name": "pixels", "shape": [1, SIDE, SIDE, 3], "datatype": "UINT8"}
     expected = values(await client.post(INFER, json=request(image(encoded("JPEG", size=200)))))["probability"]
-    for data in (seen.tolist(), seen.ravel().tolist()):
+    for data in (seen.tolist(), seen.ravel().tolist(), seen.ravel().astype(float).tolist()):
         reply = await client.post(INFER, json=request(tensor | {"data": data}))
         assert values(reply)["probability"] == pytest.approx(expected, abs=1e-6)
     reply = await client.post(INFER, **binary(request(sized(tensor, seen.size)), seen.tobytes()))
@@ -273,6 +273,9 @@ CASES: list[tuple[str, int, str, dict[str, Any]]] = [
     ("pixel of 256", 400, "bad-tensor", {"json": request(pixels(data=[256] * SIDE * SIDE * 3))}),
     ("pixel of −1", 400, "bad-tensor", {"json": request(pixels(data=[-1] * SIDE * SIDE * 3))}),
     ("pixel of 0.5", 400, "bad-tensor", {"json": request(pixels(data=[0.5] * SIDE * SIDE * 3))}),
+    ("pixels null", 400, "bad-tensor", {"json": request(pixels(data=None))}),
+    ("pixels of nothing", 400, "bad-tensor", {"json": request(pixels(data=[[], []]))}),
+    ("pixels of truth values", 400, "bad-tensor", {"json": request(pixels(data=[True] * SIDE * SIDE * 3))}),
     ("pixels as text", 400, "bad-tensor", {"json": request(pixels(data="AAAA"))}),
     ("pixels as an object", 400, "bad-tensor", {"json": request(pixels(data={"a": 1}))}),
     ("image without data", 400, "bad-tensor", {"json": request({"name": "image", "shape": [1], "datatype": "BYTES"})}),
