@@ -43,14 +43,18 @@ class EngineQueue:
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._failure: Exception | None = None
 
     def put(self, detector: Detector, pixels: NDArray[np.uint8]) -> Future[Evidence]:
         """Queue one image, uint8 S×S×3. Cancel the answer to give it up."""
         job = Job(detector, pixels)
         with self._changed:
-            self._jobs.append(job)
-            self._metrics.queue_depth.set(len(self._jobs))
-            self._changed.notify()
+            if self._failure is not None:
+                job.answer.set_exception(self._failure)
+            else:
+                self._jobs.append(job)
+                self._metrics.queue_depth.set(len(self._jobs))
+                self._changed.notify()
         return job.answer
 
     def take(self, limit: int) -> list[Job]:
@@ -67,6 +71,15 @@ class EngineQueue:
                 batch = self._pick(limit)
             self._metrics.queue_depth.set(len(self._jobs))
             return batch
+
+    def fail(self, error: Exception) -> None:
+        """Answer all that wait, and all that come, with `error`."""
+        with self._changed:
+            self._failure = error
+            waiting, self._jobs = self._jobs, deque()
+        for job in waiting:
+            if job.answer.set_running_or_notify_cancel():
+                job.answer.set_exception(error)
 
     def close(self) -> None:
         """Let every lane's `take` return."""

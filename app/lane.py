@@ -3,40 +3,75 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import InvalidStateError
+from contextlib import suppress
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.engine_queue import EngineQueue, Evidence, Job
 from app.metrics import Metrics
-from model.errors import EngineError
+from model.detector import Detector
+from model.engines.engine import Engine
+from model.errors import DeviceMemoryError, EngineError
 
 log = logging.getLogger(__name__)
 
 
 class Lane(threading.Thread):
-    """Takes what is queued and waits for nothing. An engine must not be run by two lanes at once."""
+    """Takes what is queued and waits for nothing. An engine must not be run by two lanes at once.
 
-    def __init__(self, queue: EngineQueue, max_batch: int, metrics: Metrics) -> None:
+    `current` is the batch in the network, None between two; `slowest` the seconds of the slowest so far.
+    """
+
+    def __init__(
+        self, queue: EngineQueue, max_batch: int, metrics: Metrics, report: Callable[[Detector], None]
+    ) -> None:
+        """`report` is told of an engine that failed."""
         super().__init__(name="lane", daemon=True)
+        self.current: list[Job] | None = None
+        self.slowest = 0.0
         self._queue = queue
         self._max_batch = max_batch
         self._metrics = metrics
+        self._report = report
 
     def run(self) -> None:
         while batch := self._queue.take(self._max_batch):
+            self.current = batch
             self._answer(batch)
+            self.current = None
 
     def _answer(self, batch: list[Job]) -> None:
         began = time.perf_counter()
         self._metrics.batch_size.observe(len(batch))
+        detector = batch[0].detector
         try:
-            maps = batch[0].detector.engine.evidence(np.stack([job.pixels for job in batch]))
+            maps = self._evidence(detector.engine, np.stack([job.pixels for job in batch]))
         except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the lane goes on
             if isinstance(error, EngineError):
                 log.error("a batch of %d failed: %s", len(batch), error)
             for job in batch:
-                job.answer.set_exception(error)
+                with suppress(InvalidStateError):  # the service gave up waiting
+                    job.answer.set_exception(error)
+            if isinstance(error, EngineError) and not isinstance(error, DeviceMemoryError):
+                self._report(detector)
             return
         took = time.perf_counter() - began
+        self.slowest = max(self.slowest, took)
         for job, evidence in zip(batch, maps, strict=True):
-            job.answer.set_result(Evidence(evidence, began - job.put_at, took, len(batch)))
+            with suppress(InvalidStateError):
+                job.answer.set_result(Evidence(evidence, began - job.put_at, took, len(batch)))
+
+    def _evidence(self, engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Where the device has no memory for all, in two halves; batches stay that small from then on."""
+        try:
+            return engine.evidence(pixels)
+        except DeviceMemoryError as error:
+            half = len(pixels) // 2
+            if half == 0:
+                raise
+            log.warning("%s: batches have %d images at most from now on", error, half)
+            self._max_batch = min(self._max_batch, half)
+        return np.concatenate([self._evidence(engine, part) for part in (pixels[:half], pixels[half:])])

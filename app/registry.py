@@ -1,18 +1,25 @@
 """Keeps the catalogue like the store: a thread that looks, loads beside what serves, and swaps."""
 
 import logging
+import math
 import os
 import threading
+import time
+from collections import deque
 from dataclasses import replace
+from typing import Final
 
 from app.catalogue import Catalogue, Loaded, Model, because
 from app.settings import Settings
-from model.detector import load_detector
+from model.detector import Detector, load_detector
 from model.engines.engine import Device, choose_device
 from model.errors import CamspectorError, EngineError
 from model.store import Store
 
 log = logging.getLogger(__name__)
+
+REBUILD_SECONDS: Final = 600.0
+"""An engine that fails again within this time isn't mended by opening it anew."""
 
 
 class Registry:
@@ -28,18 +35,29 @@ class Registry:
         self.thread = threading.Thread(target=self._run, name="registry", daemon=True)
         self._signatures: dict[tuple[str, int], object] = {}
         self._complaints: set[str] = set()
+        self._failed: deque[Detector] = deque()
+        self._rebuilt_at: dict[tuple[str, int], float] = {}
+        self._wanted = threading.Event()
 
     def start(self) -> None:
         self.thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
+        self._wanted.set()
+
+    def report(self, detector: Detector) -> None:
+        """Its engine failed. From any thread; the registry's own sees to it at once."""
+        self._failed.append(detector)
+        self._wanted.set()
 
     def _run(self) -> None:
         device = choose_device(self._settings.device)
         while not self._stopped.is_set():
+            self._wanted.clear()
+            self.rebuild(device)
             self.look(device)
-            self._stopped.wait(self._settings.store_poll_seconds)
+            self._wanted.wait(self._settings.store_poll_seconds)
 
     def look(self, device: Device) -> None:
         """Load what is new in the store. What serves goes on serving where the store can't be read or lost a model."""
@@ -56,6 +74,28 @@ class Registry:
         for name, versions in stored.items():
             self._load_newest(name, versions, device)
         self._complain(complaints | self._doubts())
+
+    def rebuild(self, device: Device) -> None:
+        """Load those versions again whose engine failed; refuse one whose rebuilt engine failed soon again."""
+        engines = [self._failed.popleft().engine for _ in range(len(self._failed))]
+        for name, model in self.catalogue.models.items():
+            for version, loaded in model.loaded.items():
+                if any(loaded.detector.engine is engine for engine in engines):
+                    self._rebuild(name, version, device)
+
+    def _rebuild(self, name: str, version: int, device: Device) -> None:
+        before, now = self._rebuilt_at.get((name, version), -math.inf), time.monotonic()
+        self._rebuilt_at[name, version] = now
+        rebuilt = None
+        if now - before > REBUILD_SECONDS:
+            log.warning("model %s version %d: its engine failed and is opened anew", name, version)
+            rebuilt = self._load(name, version, device)
+        else:
+            reason = "its engine failed again after it was opened anew"
+            log.error("model %s version %d is refused: %s", name, version, reason)
+            self._put(name, replace(self._model(name), refused={**self._model(name).refused, version: reason}))
+        others = {number: loaded for number, loaded in self._model(name).loaded.items() if number != version}
+        self._put(name, replace(self._model(name), loaded={**others, version: rebuilt} if rebuilt else others))
 
     def waiting(self) -> list[str]:
         """Why the service isn't ready, in words; empty: it is."""

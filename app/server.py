@@ -1,12 +1,15 @@
 """uvicorn, stopping as an orchestrator expects."""
 
+import asyncio
 import logging
+import os
 import resource
 import signal
 import socket
 import sys
 import time
 from types import FrameType
+from typing import Final
 
 import uvicorn
 
@@ -19,6 +22,12 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than a gateway keeps an idle connection (nginx: 60 s), so that it is never the service that closes first."""
+
+
+HANG_STATUS: Final = 70
+"""Exit status (sysexits.h: EX_SOFTWARE) after which the container is to be started again."""
+LAST_SECONDS: Final = 2.0
+"""For the last answers to be written."""
 
 
 class Server(uvicorn.Server):
@@ -62,9 +71,20 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
     async def on_tick(self, counter: int) -> bool:
+        if hung := self._service.watch.hung(time.monotonic()):
+            await self._abandon(hung)
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def _abandon(self, hung: str) -> None:
+        """Answer whoever waits, then end the process: no thread can be made to leave a device that hangs."""
+        log.critical("%s: the process ends with status %d", hung, HANG_STATUS)
+        self._service.give_up(hung)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=LAST_SECONDS)
+        logging.shutdown()
+        os._exit(HANG_STATUS)
 
 
 def allow_connections() -> None:

@@ -11,7 +11,9 @@ from app.lane import Lane
 from app.metrics import Metrics
 from app.registry import Registry
 from app.settings import Settings
+from app.watch import Watch
 from model.cpus import available_cpus
+from model.errors import EngineError
 
 STOP_SECONDS: Final = 10.0
 """For threads to come out of the engine: torn down inside it, the process could crash instead of ending."""
@@ -27,10 +29,13 @@ class Service:
         self.forecast = Forecast()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.forecast, self.metrics)
         self.queue = EngineQueue(self.metrics)
-        self.lanes = [Lane(self.queue, settings.max_batch, self.metrics)]
+        self.lanes = [Lane(self.queue, settings.max_batch, self.metrics, self.registry.report)]
         self.workers = ThreadPoolExecutor(available_cpus(), thread_name_prefix="worker")
         self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.forecast, self.metrics)
+        self.watch = Watch(self.lanes, settings.hang_seconds)
         self.draining = False
+        self.hung = ""
+        """Why the process is about to end, in words."""
 
     def start(self) -> None:
         self.registry.start()
@@ -45,12 +50,22 @@ class Service:
         for thread in (*self.lanes, self.registry.thread):
             thread.join(STOP_SECONDS)
 
+    def give_up(self, reason: str) -> None:
+        """The engine hangs: answer whoever waits for it."""
+        self.hung = reason
+        error = EngineError(reason)
+        self.queue.fail(error)
+        for lane in self.lanes:
+            for job in lane.current or []:
+                if not job.answer.done():
+                    job.answer.set_exception(error)
+
     def dead(self) -> list[str]:
         """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""
         threads = {"the registry's thread": self.registry.thread.is_alive()} | {
             f"engine lane {number}": lane.is_alive() for number, lane in enumerate(self.lanes, 1)
         }
-        return [f"{name} has stopped" for name, alive in threads.items() if not alive]
+        return [f"{name} has stopped" for name, alive in threads.items() if not alive] + [self.hung] * bool(self.hung)
 
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""

@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     shutdown_seconds: Annotated[
         int, Field(ge=0, description="After that: time to finish what is in flight before it is cut off.")
     ] = 10
+    hang_seconds: Annotated[
+        float,
+        Field(gt=0, description="A batch may take this long, or 10 times the slowest so far; then the process ends."),
+    ] = 30.0
     store_poll_seconds: Annotated[float, Field(gt=0, description="How often the store is looked at.")] = 5.0
     versions_kept: Annotated[int, Field(ge=1, description="Newest versions of every model that stay loaded.")] = 2
     root_path: Annotated[

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +58,9 @@ class Server:
 
 
 @contextmanager
-def served(store: Path, *flags: str) -> Iterator[Server]:
+def served(store: Path, *flags: str, program: Sequence[str] = ("-m", "app")) -> Iterator[Server]:
     """A server that can't write a single byte to any file: neither a spooled upload nor anything else."""
-    command = [sys.executable, "-m", "app", "serve", "--store", str(store), "--port", "0", "--device", "cpu", *flags]
+    command = [sys.executable, *program, "serve", "--store", str(store), "--port", "0", "--device", "cpu", *flags]
     process = subprocess.Popen(
         ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )

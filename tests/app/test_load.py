@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.forecast import Times
+from model.detector import Detector
 from model.errors import DeviceMemoryError, EngineError
 from tests.app.conftest import Bench, until
 from tests.pictures import encoded
@@ -235,6 +236,52 @@ async def test_engine_failure(bench: Bench, caplog: pytest.LogCaptureFixture, er
     ]
     bench.widget.error = None
     assert (await bench.predict()).status_code == 200
+
+
+@pytest.mark.parametrize(("error", "reports"), [(EngineError("lost"), 1), (DeviceMemoryError("full"), 0)])
+async def test_a_failed_engine_is_reported(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: EngineError, reports: int
+) -> None:
+    """But not one that only had no memory."""
+    reported: list[Detector] = []
+    monkeypatch.setattr(bench.service.lanes[0], "_report", reported.append)
+    bench.widget.error = error
+    bench.widget.gate.set()
+    assert (await bench.predict()).status_code == 503
+    assert [detector.engine for detector in reported] == [bench.widget] * reports
+
+
+async def test_batches_are_halved_where_the_device_has_no_memory(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = await occupied(bench)
+    for brightness in (2, 3, 4):
+        await queue(bench, tasks, brightness, "widget")
+    evidence = bench.widget.evidence
+
+    def small(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(pixels) > 2:
+            raise DeviceMemoryError(f"no memory for a batch of {len(pixels)}")
+        return evidence(pixels)
+
+    monkeypatch.setattr(bench.widget, "evidence", small)
+    bench.widget.gate.set()
+    assert await statuses(tasks) == [200] * 4
+    assert bench.widget.batches == [[1], [2], [3, 4]]
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
+        "no memory for a batch of 3: batches have 1 images at most from now on"
+    ]
+
+
+async def test_whoever_waits_for_a_hanging_engine_is_answered(bench: Bench) -> None:
+    tasks = await occupied(bench) + start(bench, 2, 3)
+    await until(lambda: bench.waiting() == 2)
+    bench.service.give_up("engine lane 1 has not come back")
+    tasks += start(bench, 4)
+    for reply in await asyncio.gather(*tasks):
+        assert (reply.status_code, reply.json()["error"]) == (503, "engine-failed")
+    reply = await bench.client.get("/livez")
+    assert (reply.status_code, reply.json()["detail"]) == (503, "engine lane 1 has not come back")
 
 
 async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -222,3 +223,33 @@ def test_clients_write_nothing_into_the_log(capsule_store: Path) -> None:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
     assert [line for line in server.lines if " INFO app." not in line] == []
+
+
+HANGING = """
+import sys, time
+from model.engines import pytorch
+evidence = pytorch.TorchEngine.evidence
+pytorch.TorchEngine.evidence = lambda self, pixels: evidence(self, pixels) if pixels.max() < 255 else time.sleep(600)
+from app.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_hanging_engine_ends_the_process(capsule_store: Path) -> None:
+    """Whoever waits is told at once; 70 is the exit status."""
+    with served(capsule_store, "--hang-seconds", "1", "--deadline-ms", "60000", program=["-c", HANGING]) as server:
+        server.wait_until_ready()
+        predict = f"{server.url}/predict"
+        assert httpx.post(predict, content=encoded(brightness=9), timeout=PATIENCE).status_code == 200
+        with ThreadPoolExecutor() as pool:
+            replies = list(
+                pool.map(
+                    lambda brightness: httpx.post(predict, content=encoded(brightness=brightness), timeout=PATIENCE),
+                    [255, 255, 9],
+                )
+            )
+        assert [reply.status_code for reply in replies] == [503, 503, 503]
+        assert {reply.json()["error"] for reply in replies} == {"engine-failed"}
+        assert server.process.wait(PATIENCE) == 70
+    (critical,) = [line for line in server.lines if "CRITICAL" in line]
+    assert "engine lane 1 has not come back from a batch" in critical
