@@ -1,7 +1,8 @@
 # The service alone: no training, no data, no models. docs/operations.md says how to run it.
 #
-#   docker build -t camspector .                                  what pip's own setting gives: CUDA on x86-64 Linux
-#   docker build -t camspector --build-arg TORCH_INDEX=URL .      another build of PyTorch, from the index at URL
+#   docker build -t camspector .                                  for CPUs: ONNX Runtime, without PyTorch
+#   docker build -t camspector:cuda --target cuda .               for NVIDIA GPUs: PyTorch, as pip's own setting gives it
+#   docker build … --target cuda --build-arg TORCH_INDEX=URL .    another build of PyTorch, from the index at URL
 
 ARG PYTHON_IMAGE=python:3.12-slim
 
@@ -11,23 +12,28 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 
 # The base image's pip installs into it, so that the service's own environment has none.
 RUN python3 -m venv --without-pip /opt/venv
+# Compiled now: the container can't write to its root file system.
+COPY app /opt/camspector/app
+COPY model /opt/camspector/model
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/camspector
 
+
+FROM build AS build-cpu
+COPY requirements/serve-cpu.txt /build/
+RUN python3 -m pip --python /opt/venv/bin/python install --require-hashes -r /build/serve-cpu.txt
+
+
+FROM build AS build-cuda
 # First and on its own: it is nearly all of the image, and changes least. Without torchvision, which only training needs.
 COPY requirements/torch.txt /build/
 ARG TORCH_INDEX=""
 RUN python3 -m pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
         "$(grep '^torch==' /build/torch.txt)"
-
 COPY requirements/serve.txt /build/
 RUN python3 -m pip --python /opt/venv/bin/python install --require-hashes -r /build/serve.txt
 
-# Compiled now: the container can't write to its root file system.
-COPY app /opt/camspector/app
-COPY model /opt/camspector/model
-RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/camspector
 
-
-FROM ${PYTHON_IMAGE}
+FROM ${PYTHON_IMAGE} AS service
 ARG REVISION=""
 LABEL org.opencontainers.image.title="Camspector" \
       org.opencontainers.image.description="Verdicts with a heatmap on pictures of parts, over HTTP" \
@@ -38,9 +44,6 @@ LABEL org.opencontainers.image.title="Camspector" \
 # A fixed number, so that files on the host can be made readable for it, and Kubernetes can see that it isn't root.
 RUN groupadd --gid 10001 camspector \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin camspector
-
-COPY --from=build /opt/venv /opt/venv
-COPY --from=build /opt/camspector /opt/camspector
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -62,3 +65,14 @@ sys.exit(service.getresponse().status != 200)"]
 
 # In exec form, the process itself gets SIGTERM. Flags after the image's name are added to it.
 ENTRYPOINT ["python", "-m", "app", "serve"]
+
+
+FROM service AS cuda
+COPY --from=build-cuda /opt/venv /opt/venv
+COPY --from=build-cuda /opt/camspector /opt/camspector
+
+
+# The last one is what a build without --target gives.
+FROM service AS cpu
+COPY --from=build-cpu /opt/venv /opt/venv
+COPY --from=build-cpu /opt/camspector /opt/camspector

@@ -61,6 +61,7 @@ lock: | .venv/bin/python
 	.venv/bin/$(LOCK) --extra train --group dev -o requirements/dev.txt
 	.venv/bin/$(LOCK) --extra train -c requirements/dev.txt -o requirements/train.txt
 	.venv/bin/$(LOCK) -c requirements/dev.txt -o requirements/serve.txt
+	.venv/bin/$(LOCK) --extra cpu -c requirements/dev.txt -o requirements/serve-cpu.txt
 
 clean:
 	rm -rf .venv run

@@ -5,7 +5,7 @@ import sys
 
 from app.server import serve
 from app.settings import ConfigurationError, read_settings
-from model.engines.engine import choose_device
+from model.engines.devices import choose_device
 from model.errors import DeviceUnavailableError
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from app.catalogue import Catalogue, Loaded, Model, because
 from app.settings import Settings
 from model.detector import Detector, load_detector
-from model.engines.engine import Device, choose_device
+from model.engines.devices import Device, choose_device
 from model.errors import CamspectorError, EngineError
 from model.store import Store
 
@@ -181,7 +181,8 @@ class Registry:
                 return None
             self._signatures[name, version] = signature
             rate, thresholds = self._settings.defect_rate.get(name), self._settings.thresholds.get(name)
-            detector = load_detector(path, device, rate, thresholds)
+            engine, variant = self._settings.engine, self._settings.variant
+            detector = load_detector(path, device, rate, thresholds, engine=engine, variant=variant)
         except (CamspectorError, OSError) as error:
             if isinstance(error, EngineError):  # the device's fault, and it may recover: try at every look
                 self._signatures.pop((name, version), None)
@@ -191,7 +192,8 @@ class Registry:
             return None
         remaining = {number: reason for number, reason in refused.items() if number != version}
         self._put(name, replace(self._model(name), refused=remaining))
-        log.info("model %s version %d is loaded on %s", name, version, detector.engine.device)
+        how = (detector.variant.name, detector.engine.name, detector.engine.device)
+        log.info("model %s version %d is loaded: %s by %s on %s", name, version, *how)
         return Loaded(name, version, detector)
 
     def _model(self, name: str) -> Model:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.catalogue import Catalogue, Loaded, Model
 from app.inspection import Inspection
 from model.detector import Detector
-from model.manifest import Figures, Operation
+from model.manifest import Agreement, Figures, Operation
 from model.regions import Region
 from model.verdict import Decision, Label, Thresholds
 
@@ -108,6 +108,8 @@ class VersionInfo(BaseModel):
     input_size: int = Field(description="Side in pixels of the square that every image is resized to.")
     engine: str
     variant: str = Field(description="Numeric form of the network that serves.")
+    agreement: Agreement | None = Field(description="Of that variant with float32; null for float32 itself.")
+    passed_over: dict[str, str] = Field(description="Why quicker variants don't serve, by name.")
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
     thresholds_source: Literal["settings", "version"]
@@ -131,6 +133,8 @@ class VersionInfo(BaseModel):
             input_size=detector.input_size,
             engine=detector.engine.name,
             variant=detector.variant.name,
+            agreement=detector.variant.agreement,
+            passed_over=dict(detector.passed_over),
             device=detector.engine.device,
             thresholds=detector.thresholds,
             thresholds_source="version" if detector.line_thresholds is None else "settings",

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, PlainValidator, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from model.engines.engine import DeviceChoice
+from model.detector import VariantChoice
+from model.engines.devices import DeviceChoice
+from model.engines.engine import EngineChoice
 from model.verdict import Thresholds
 
 LONGEST_DEADLINE_MS: Final = 60_000
@@ -61,6 +63,14 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     device: Annotated[
         DeviceChoice, Field(description="Where the network runs; auto: CUDA where there is a device.")
+    ] = "auto"
+    engine: Annotated[
+        EngineChoice,
+        Field(description="What runs the network; auto: PyTorch on CUDA, ONNX Runtime on the CPU."),
+    ] = "auto"
+    variant: Annotated[
+        VariantChoice,
+        Field(description="Numeric form of the network; auto: the quickest that agrees with float32."),
     ] = "auto"
     default_model: Annotated[
         str | None, Field(description="Model of POST /predict. Without it: the only one that is loaded.")

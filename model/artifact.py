@@ -1,6 +1,7 @@
 """One version on disk: written whole, read with every digest checked."""
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,10 +16,11 @@ from model.errors import DigestError, ImageError, ManifestError
 from model.files import read_file
 from model.image import decode
 from model.manifest import Manifest
-from model.weights import Weights, write_weights
 
 MANIFEST: Final = "manifest.json"
 WEIGHTS: Final = "weights.safetensors"
+ONNX: Final = "model.onnx"
+ONNX_INT8: Final = "model.int8.onnx"
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,20 @@ class Artifact:
         return np.stack(images)
 
 
-def write_artifact(path: Path, manifest: Manifest, weights: Weights, golden: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Fill the empty folder `path`; `manifest.files` is set here, from what was written.
-
-    `golden`: file name within the version (golden/…png) to uint8 S×S×3.
-    """
-    write_weights(path / WEIGHTS, weights, manifest.network)
-    for name, pixels in golden.items():
+def write_artifact(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Fill the empty folder `path`; `manifest.files` is set here, from `files`: contents by name within the version."""
+    for name, content in files.items():
         (path / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(pixels).save(path / name)
-    files = {name: hashlib.sha256(read_file(path / name)).hexdigest() for name in (WEIGHTS, *golden)}
-    (path / MANIFEST).write_bytes(manifests.encode(replace(manifest, files=files)))
+        (path / name).write_bytes(content)
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    (path / MANIFEST).write_bytes(manifests.encode(replace(manifest, files=digests)))
+
+
+def golden_png(pixels: NDArray[np.uint8]) -> bytes:
+    """A golden image, uint8 S×S×3, as its file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def read_artifact(path: Path) -> Artifact:

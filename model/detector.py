@@ -2,22 +2,28 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.artifact import Artifact, read_artifact
-from model.engines.engine import Device, Engine, open_engine, replay_golden
-from model.errors import EngineError, GoldenOutputError
+from model.artifact import read_artifact
+from model.engines.devices import Device
+from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
+from model.errors import ArtifactError, CamspectorError, EngineError
 from model.evidence import enlarge
-from model.manifest import Manifest, Variant
+from model.manifest import EngineName, Manifest, Variant, VariantName
 from model.preprocessing import squash
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
+
+VariantChoice = Literal["auto", "float32", "float16", "int8"]
+_QUICKEST_FIRST: Final[tuple[VariantName, ...]] = ("float16", "int8", "float32")
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Detector:
     """The line's share of defects; None: that for which the version was exported."""
     line_thresholds: Thresholds | None = None
     """In place of the version's, as probabilities at `defect_rate`."""
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """Why quicker variants don't serve, by name."""
 
     @property
     def defect_rate(self) -> float:
@@ -83,30 +91,47 @@ class Detector:
 
 
 def load_detector(
-    path: Path, device: Device, defect_rate: float | None = None, thresholds: Thresholds | None = None
+    path: Path,
+    device: Device,
+    defect_rate: float | None = None,
+    thresholds: Thresholds | None = None,
+    *,
+    engine: EngineChoice = "auto",
+    variant: VariantChoice = "auto",
 ) -> Detector:
     """Read, open and self-test a version. `defect_rate` and `thresholds`: the line's own, None for the version's.
 
-    A variant that fails here is dropped with one log line and the next one serves; only a failing float32 refuses the
-    version. Raises ArtifactError or EngineError.
+    The quickest variant serves that runs here, agrees with float32 and reproduces its golden outputs; one that doesn't
+    is passed over with one log line. Named by `variant`, one serves even where it doesn't agree.
+    Raises ArtifactError or EngineError.
     """
     artifact = read_artifact(path)
-    variant, engine = _open_first(artifact, device)
-    return Detector(artifact.manifest, variant, engine, defect_rate, thresholds)
-
-
-def _open_first(artifact: Artifact, device: Device) -> tuple[Variant, Engine]:
-    candidates = [artifact.manifest.variant("float32")]
-    if device == "cuda":
-        candidates = [variant for variant in artifact.manifest.variants if variant.name == "float16"] + candidates
-    for variant in candidates:
+    passed_over: dict[str, str] = {}
+    failure: CamspectorError = EngineError(
+        f"{path} has no variant that can run on {device} with engine {engine} and variant {variant}; it has "
+        + "; ".join(f"{each.name} for {' and '.join(each.files)}" for each in artifact.manifest.variants)
+    )
+    for candidate, name in _candidates(artifact.manifest, device, engine, variant):
+        faults = candidate.agreement.faults if candidate.agreement else []
+        if faults and variant == "auto":
+            passed_over[candidate.name] = "; ".join(faults)
+            continue
         try:
-            engine = open_engine(artifact, variant, device)
-            replay_golden(engine, artifact, variant)
-        except (GoldenOutputError, EngineError) as error:
-            if variant.name == "float32":
-                raise
-            log.warning("%s: variant %s is dropped on this host: %s", artifact.path, variant.name, error)
+            opened = open_engine(artifact, candidate, device, name)
+            replay_golden(opened, artifact, candidate)
+        except (ArtifactError, EngineError) as error:
+            failure = error
+            passed_over[candidate.name] = str(error)
+            log.warning("variant %s by %s can't serve on this host: %s", candidate.name, name, error)
         else:
-            return variant, engine
-    raise AssertionError("unreachable: float32 either serves or raises")
+            return Detector(artifact.manifest, candidate, opened, defect_rate, thresholds, passed_over)
+    raise failure
+
+
+def _candidates(
+    manifest: Manifest, device: Device, engine: EngineChoice, variant: VariantChoice
+) -> list[tuple[Variant, EngineName]]:
+    """Variants that can run here, the quickest first, each by every engine that can run it."""
+    there = {each.name: each for each in manifest.variants if variant in ("auto", each.name)}
+    quickest = [there[name] for name in _QUICKEST_FIRST if name in there]
+    return [(each, able) for each in quickest for able in engines_for(each, device, engine)]

@@ -16,8 +16,14 @@ SCHEMA: Final = 2
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+MOST_CHANGE: Final = 0.1
+MOST_FLIPS: Final = 0.005
+MOST_AUROC_LOSS: Final = 0.002
+"""What a variant may differ from float32 and still serve by default: log-odds, share of verdicts, AUROC."""
+
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-EngineName = Literal["torch"]
+EngineName = Literal["torch", "onnxruntime"]
+VariantName = Literal["float32", "float16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -152,10 +158,39 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How far a variant's calibrated verdicts are from float32's, over all images of the data set.
+
+    Of the very network that was exported: it has learnt from these images, so this is a difference and no accuracy.
+    """
+
+    images: Annotated[int, msgspec.Meta(ge=1)]
+    median_change: Amount
+    """Of the log-odds' size of change."""
+    flips: Count
+    """Images whose label or decision is another."""
+    auroc_change: float | None
+    """None: the data has one class."""
+
+    @property
+    def faults(self) -> list[str]:
+        """Why this variant doesn't serve by default, in words; empty: it does."""
+        most = max(1, round(MOST_FLIPS * self.images))
+        found = []
+        if self.median_change > MOST_CHANGE:
+            found.append(f"its log-odds differ by {self.median_change:.3g} in the median (at most {MOST_CHANGE:g})")
+        if self.flips > most:
+            found.append(f"{self.flips} of {self.images} verdicts are others (at most {most})")
+        if self.auroc_change is not None and self.auroc_change < -MOST_AUROC_LOSS:
+            found.append(f"its AUROC is lower by {-self.auroc_change:.3g} (at most {MOST_AUROC_LOSS:g})")
+        return found
+
+
+@dataclass(frozen=True)
 class Variant:
     """One numeric form of the network with everything that depends on it."""
 
-    name: Literal["float32", "float16"]
+    name: VariantName
     files: Annotated[dict[EngineName, str], msgspec.Meta(min_length=1)]
     calibration: Calibration
     thresholds: Thresholds
@@ -163,6 +198,8 @@ class Variant:
     golden: Golden
     figures: Figures | None
     """None: this variant was not measured by itself."""
+    agreement: Agreement | None = None
+    """With float32; None: float32 itself, or not measured."""
 
 
 @dataclass(frozen=True)

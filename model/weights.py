@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save
 
 from model.errors import NonFiniteWeightsError, ShapeError, WeightsFormatError
 from model.files import read_file
@@ -42,10 +42,10 @@ def trunk_digest(weights: Weights) -> str:
     return digest.hexdigest()
 
 
-def write_weights(path: Path, weights: Weights, hypercolumn: Hypercolumn) -> None:
-    """Write exactly the tensors of `tensor_shapes`. Raises ShapeError or NonFiniteWeightsError."""
-    check_weights(weights, tensor_shapes(hypercolumn), path)
-    save_file({name: np.ascontiguousarray(values, dtype=np.float32) for name, values in weights.items()}, path)
+def encode_weights(weights: Weights, hypercolumn: Hypercolumn) -> bytes:
+    """The safetensors file of exactly the tensors of `tensor_shapes`. Raises ShapeError or NonFiniteWeightsError."""
+    check_weights(weights, tensor_shapes(hypercolumn), "the network")
+    return save({name: np.ascontiguousarray(values, dtype=np.float32) for name, values in weights.items()})
 
 
 def read_weights(path: Path, hypercolumn: Hypercolumn) -> dict[str, NDArray[np.float32]]:
@@ -59,15 +59,15 @@ def read_weights(path: Path, hypercolumn: Hypercolumn) -> dict[str, NDArray[np.f
     return weights
 
 
-def check_weights(weights: Weights, shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    """Raise ShapeError or NonFiniteWeightsError, naming `path` and the tensor, unless names, shapes and values fit."""
+def check_weights(weights: Weights, shapes: Mapping[str, tuple[int, ...]], source: Path | str) -> None:
+    """Raise ShapeError or NonFiniteWeightsError, naming `source` and the tensor, unless all fits."""
     if missing := shapes.keys() - weights.keys():
-        raise ShapeError(f"{path} lacks {', '.join(sorted(missing))}")
+        raise ShapeError(f"{source} lacks {', '.join(sorted(missing))}")
     if superfluous := weights.keys() - shapes.keys():
-        raise ShapeError(f"{path} holds {', '.join(sorted(superfluous))}, which the network doesn't have")
+        raise ShapeError(f"{source} holds {', '.join(sorted(superfluous))}, which the network doesn't have")
     for name, shape in shapes.items():
         values = weights[name]
         if values.shape != shape or values.dtype != np.float32:
-            raise ShapeError(f"{path}: {name} is {values.dtype} {values.shape}, not float32 {shape}")
+            raise ShapeError(f"{source}: {name} is {values.dtype} {values.shape}, not float32 {shape}")
         if not np.isfinite(values).all():
-            raise NonFiniteWeightsError(f"{path}: {name} holds NaN or infinite values")
+            raise NonFiniteWeightsError(f"{source}: {name} holds NaN or infinite values")

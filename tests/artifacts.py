@@ -1,6 +1,7 @@
 """A real artifact without training: VGG-16 with seeded random weights, a small input and true golden outputs."""
 
 import hashlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -9,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.artifact import WEIGHTS, write_artifact
-from model.engines.pytorch import TorchEngine
+from model.artifact import ONNX, WEIGHTS, golden_png, write_artifact
 from model.evidence import PictureScale, Pooling
 from model.hypercolumn import Hypercolumn
 from model.manifest import (
@@ -30,25 +30,42 @@ from model.manifest import (
 from model.network import VGG16CAM
 from model.store import Store
 from model.verdict import Calibration, Thresholds
-from model.weights import tensor_shapes, trunk_digest, write_weights
+from model.weights import encode_weights, tensor_shapes, trunk_digest
+from training.onnx_graph import onnx_model
 
 INPUT_SIZE: Final = 64
 NETWORK: Final = Hypercolumn()
 
 
 def publish(
-    root: Path, model: str = "widget", *, seed: int = 1, slope: float = 10.0, defect_rate: float | None = None
+    root: Path,
+    model: str = "widget",
+    *,
+    seed: int = 1,
+    slope: float = 10.0,
+    defect_rate: float | None = None,
+    onnx: bool = False,
 ) -> Path:
-    """Publish the next version of `model` in the store `root`. Different seeds or slopes judge differently."""
+    """Publish the next version of `model` in the store `root`. Different seeds or slopes judge differently.
+
+    `onnx`: also for ONNX Runtime.
+    """
     weights = random_weights(seed)
     images = {f"golden/{name}.png": picture(name) for name in range(3)}
 
     def fill(path: Path) -> None:
-        write_weights(path / WEIGHTS, weights, NETWORK)
-        engine = TorchEngine(path / WEIGHTS, NETWORK, "float32", "cpu")
-        maps = engine.evidence(np.stack(list(images.values())))
+        network = VGG16CAM(NETWORK)
+        network.set_weights(weights)
+        with torch.inference_mode():
+            maps = network(torch.from_numpy(np.stack(list(images.values())))).numpy()
         log_odds = dict(zip(images, (float(pooled) for pooled in Pooling()(maps)), strict=True))
-        write_artifact(path, _manifest(weights, log_odds, slope, defect_rate), weights, images)
+        files = {WEIGHTS: encode_weights(weights, NETWORK)} | {n: golden_png(pixels) for n, pixels in images.items()}
+        manifest = _manifest(weights, log_odds, slope, defect_rate)
+        if onnx:
+            files[ONNX] = onnx_model(weights, NETWORK, INPUT_SIZE).SerializeToString()
+            float32 = manifest.variant("float32")
+            manifest = replace(manifest, variants=[replace(float32, files=float32.files | {"onnxruntime": ONNX})])
+        write_artifact(path, manifest, files)
 
     return Store(root).publish(model, fill)
 

@@ -30,7 +30,17 @@ def test_no_registry_is_named(name: str) -> None:
 
 def test_base_image_is_an_argument_without_a_host() -> None:
     assert re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.M) == ["python:3.12-slim"]
-    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)) == {"${PYTHON_IMAGE}"}
+    stages = {"build", "service"}
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)) == {"${PYTHON_IMAGE}"} | stages
+    assert stages <= set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.M))
+
+
+def test_targets() -> None:
+    """What docs/operations.md and the compose file name, and the default."""
+    targets = re.findall(r"^FROM service AS (\S+)$", DOCKERFILE, re.M)
+    assert targets == ["cuda", "cpu"]
+    assert "      target: ${TARGET:-cpu}" in COMPOSE.splitlines()
+    assert "torch" not in DOCKERFILE.partition(" AS build-cpu")[2].partition("\nFROM ")[0]
 
 
 def copied() -> list[str]:
@@ -40,7 +50,7 @@ def copied() -> list[str]:
 
 
 def test_copied_files_exist_and_are_all_that_is_sent() -> None:
-    assert set(copied()) == {"app", "model", "requirements/serve.txt", "requirements/torch.txt"}
+    assert set(copied()) == {"app", "model"} | {f"requirements/{name}.txt" for name in ("serve", "serve-cpu", "torch")}
     assert all((ROOT / source).exists() for source in copied())
     rules = (ROOT / ".dockerignore").read_text().splitlines()
     assert {rule for rule in rules if rule.startswith("!")} == {f"!{source}" for source in copied()}
@@ -60,7 +70,7 @@ def test_version_is_the_package_s() -> None:
 
 
 def test_image_runs_the_service_as_nobody_special() -> None:
-    final = DOCKERFILE.rpartition("\nFROM ")[2].splitlines()
+    final = DOCKERFILE.partition("\nFROM ${PYTHON_IMAGE} AS service\n")[2].partition("\nFROM ")[0].splitlines()
     assert 'ENTRYPOINT ["python", "-m", "app", "serve"]' in final
     assert "USER 10001:10001" in final
     assert "STOPSIGNAL SIGTERM" in final

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.artifacts import publish
+from tests.pictures import encoded
+
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
     "app": {"training", "tests", "torch", "torchvision"},
@@ -33,6 +36,35 @@ def imported(file: Path) -> set[str]:
             assert node.level == 0, f"{file}: relative import"
             names.add((node.module or "").split(".")[0])
     return names
+
+
+def test_service_judges_without_torch(tmp_path: Path) -> None:
+    """From start to reply, ONNX Runtime needs neither torch nor torchvision."""
+    publish(tmp_path, onnx=True)
+    (tmp_path / "photo.png").write_bytes(encoded())
+    command = [sys.executable, "-c", JUDGE, str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["200", "onnxruntime"]
+
+
+JUDGE = """
+import asyncio, pathlib, sys
+import httpx
+from app.application import create_app
+from app.settings import Settings
+
+async def main(store):
+    app = create_app(Settings(store=store, _cli_parse_args=[]))
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://camspector")
+    async with app.router.lifespan_context(app), client:
+        while app.state.service.unready():
+            await asyncio.sleep(0.01)
+        reply = await client.post("/predict", content=(store / "photo.png").read_bytes())
+        (version,) = (await client.get("/v1/models/widget")).json()["versions"]
+        print(reply.status_code, version["engine"], *{"torch", "torchvision", "training"} & sys.modules.keys())
+
+asyncio.run(main(pathlib.Path(sys.argv[1])))
+"""
 
 
 def test_service_starts_without_torch() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from model.engines.engine import choose_device
+from model.engines.devices import choose_device
 from model.errors import CamspectorError
 from model.store import Store
 from training.arguments import parse

@@ -1,4 +1,4 @@
-"""An exported version on newly labelled images, judged the way the service judges them."""
+"""An exported version on newly labelled images, judged by the float32 reference as the service would."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from model.detector import Detector, load_detector
-from model.engines.engine import Device
+from model.engines.devices import Device
 from model.errors import DataError, ImageError, ManifestError
 from model.image import decode
 from model.manifest import Figures, Manifest
@@ -46,7 +46,7 @@ def evaluate(
     defects = sum(sample.is_anomaly for sample in data.samples)
     if not 0 < defects < len(data.samples):
         raise DataError("figures need both good images and defective ones; only one class is there")
-    detector = load_detector(version, device, defect_rate)
+    detector = load_detector(version, device, defect_rate, engine="torch", variant="float32")
     known = _known(detector.manifest, data)
     for warning in known:
         reporter.line(f"warning: {warning}")

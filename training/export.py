@@ -9,30 +9,28 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from model.artifact import WEIGHTS, write_artifact
+from model.artifact import write_artifact
 from model.detector import load_detector
-from model.manifest import Data, Figures, Golden, Manifest, Operation, Preprocessing, Variant
-from model.network import VGG16CAM
+from model.manifest import Data, Figures, Manifest, Operation, Preprocessing
 from model.store import Store
 from model.weights import trunk_digest
 from training.command import command
 from training.dataset import kinds_of
-from training.features import squashed
+from training.features import picture_of, squashed
 from training.imagenet import Trunk
 from training.judge import Method
 from training.material import Material
 from training.procedure import Trained
+from training.progress import Advance, no_progress
 from training.promises import outcome_of, sentence
 from training.recipe import Recipe, as_dict
 from training.survey import Survey
+from training.variants import build_variants
 
 _GOLDEN_PER_CLASS: Final = 2
-_TOLERANCE: Final = {"float32": 1e-4, "float16": 0.05}
-"""Log-odds. float16's is a bound for float32 networks rounded to it, not yet measured on a GPU."""
-_LIBRARIES: Final = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "scipy")
+_LIBRARIES: Final = ("torch", "numpy", "onnx", "onnxruntime", "pillow", "safetensors", "scikit-learn", "scipy")
 
 
 def export(
@@ -46,6 +44,7 @@ def export(
     figures: Figures,
     trunk: Trunk,
     write_report: Callable[[Path], object],
+    advance: Advance = no_progress,
 ) -> Path:
     """Publish the network as the model's newest version, after loading it the way the service will.
 
@@ -54,20 +53,18 @@ def export(
     """
     network = trained.model.network()
     golden = _golden_pixels(found, recipe)
-    log_odds = _log_odds(network, golden, recipe)
-    judge = trained.judge
-    variants = [
-        Variant(
-            name=name,
-            files={"torch": WEIGHTS},
-            calibration=judge.calibration,
-            thresholds=judge.thresholds,
-            scale=judge.scale,
-            golden=Golden(_TOLERANCE[name], log_odds),
-            figures=figures if name == "float32" else None,
-        )
-        for name in ("float32", "float16")
-    ]
+    pictures = [picture_of(sample, recipe.input_size, found.full_scale) for sample in found.samples]
+    built = build_variants(
+        network,
+        recipe,
+        trained.judge,
+        figures,
+        golden,
+        pictures,
+        trained.model.maps(material.real),
+        material.is_anomaly[material.real],
+        advance,
+    )
     manifest = Manifest(
         schema=2,
         classes=("good", "anomaly"),
@@ -80,7 +77,7 @@ def export(
             defect_rate=method.defect_rate,
             keeps_verdicts=method.rule.keeps_verdicts,
         ),
-        variants=variants,
+        variants=built.variants,
         data=Data(
             fingerprint=found.fingerprint,
             images=len(found.samples),
@@ -96,7 +93,7 @@ def export(
     )
 
     def fill(draft: Path) -> None:
-        write_artifact(draft, manifest, network.weights(), golden)
+        write_artifact(draft, manifest, built.files)
         load_detector(draft, "cpu")
         write_report(draft / "report")
 
@@ -110,9 +107,3 @@ def _golden_pixels(found: Survey, recipe: Recipe) -> dict[str, NDArray[np.uint8]
     chosen = goods[:_GOLDEN_PER_CLASS] + defects[:_GOLDEN_PER_CLASS]
     pixels = squashed(chosen, recipe.input_size, found.full_scale)
     return {f"golden/{number}.png": image for number, image in enumerate(pixels)}
-
-
-def _log_odds(network: VGG16CAM, golden: dict[str, NDArray[np.uint8]], recipe: Recipe) -> dict[str, float]:
-    with torch.inference_mode():
-        maps = network(torch.from_numpy(np.stack(list(golden.values())))).numpy()
-    return dict(zip(golden, recipe.pooling(maps).tolist(), strict=True))

@@ -60,8 +60,8 @@ def fit(
             learning_curve=learning_curve,
         )
 
-    with reporter.task("export", 1):
-        path = export(store, model, found, material, trained, recipe, method, figures, trunk, write_report)
+    with reporter.task("export, with int8", len(found.samples)) as advance:
+        path = export(store, model, found, material, trained, recipe, method, figures, trunk, write_report, advance)
     reporter.line(f"\nversion {path.name} of {model!r} is in {path}\n{table(figures)}")
     for caution in cautions:
         reporter.line(f"warning: {caution}")

@@ -11,16 +11,18 @@ import numpy as np
 from model.artifact import read_artifact, write_artifact
 from model.detector import load_detector
 from model.errors import DataError
-from model.manifest import Manifest, Operation
+from model.evidence import PictureScale
+from model.files import read_file
+from model.manifest import Figures, Manifest, Operation, Variant
 from model.store import Store
-from model.weights import read_weights
+from model.verdict import Calibration
 from training.choice import check_promise_of_parts
 from training.command import command
 from training.dataset import Sample
 from training.evaluate import Evaluation, stored_rule
 from training.figures import measure
 from training.fit import warnings
-from training.judge import HeldOut, Method, choose_judge, cross_judged
+from training.judge import HeldOut, Judge, Method, choose_judge, cross_judged
 from training.progress import Reporter
 from training.promises import outcome_of, sentence
 from training.reporting import report_of_version
@@ -75,18 +77,8 @@ def rethreshold(evaluation: Evaluation, found: Survey, method: Method, store: St
         keeps_verdicts=method.rule.keeps_verdicts,
         fingerprint=found.fingerprint,
     )
-    variants = [
-        replace(
-            variant,
-            calibration=judge.calibration,
-            thresholds=judge.thresholds,
-            scale=judge.scale,
-            figures=figures if variant.name == "float32" else None,
-        )
-        for variant in manifest.variants
-    ]
-    golden = {name: artifact.golden_pixels([name])[0] for name in manifest.variants[0].golden.log_odds}
-    weights = read_weights(artifact.file(manifest.variants[0].files["torch"]), manifest.network)
+    files = {name: read_file(artifact.file(name)) for name in manifest.files}
+    variants = [_rejudged(variant, manifest.variant("float32"), judge, figures) for variant in manifest.variants]
     renewed = replace(
         manifest,
         operation=operation,
@@ -96,7 +88,7 @@ def rethreshold(evaluation: Evaluation, found: Survey, method: Method, store: St
     )
 
     def fill(draft: Path) -> None:
-        write_artifact(draft, renewed, weights, golden)
+        write_artifact(draft, renewed, files)
         load_detector(draft, "cpu")
         report_of_version(
             draft / "report",
@@ -117,6 +109,23 @@ def rethreshold(evaluation: Evaluation, found: Survey, method: Method, store: St
     with reporter.task("export", 1):
         path = store.publish(model, fill)
     return Evaluation(path, figures, predictions, method.defect_rate, cautions)
+
+
+def _rejudged(variant: Variant, float32: Variant, judge: Judge, figures: Figures) -> Variant:
+    """With the new judge of float32, moved by the line that brings this variant's log-odds to float32's."""
+    slope = variant.calibration.slope / float32.calibration.slope
+    offset = (variant.calibration.offset - float32.calibration.offset) / float32.calibration.slope
+    return replace(
+        variant,
+        calibration=Calibration(
+            judge.calibration.slope * slope,
+            judge.calibration.slope * offset + judge.calibration.offset,
+            judge.calibration.defect_share,
+        ),
+        thresholds=judge.thresholds,
+        scale=PictureScale((judge.scale.dark - offset) / slope, (judge.scale.region - offset) / slope),
+        figures=figures if variant.name == "float32" else None,
+    )
 
 
 def _splits(samples: list[Sample]) -> list[Split]:

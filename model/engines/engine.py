@@ -1,55 +1,70 @@
-"""What an engine is, and how one is opened for a version."""
+"""What an engine is, and which one runs which variant of a version."""
 
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import Artifact
-from model.errors import DeviceUnavailableError, GoldenOutputError
-from model.manifest import Variant
+from model.engines.devices import Device
+from model.errors import GoldenOutputError
+from model.manifest import EngineName, Variant
 
-Device = Literal["cpu", "cuda"]
-DeviceChoice = Literal["auto", "cpu", "cuda"]
+EngineChoice = Literal["auto", "torch", "onnxruntime"]
+Pixels = NDArray[np.uint8]
+Maps = NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """Runs one version's network on one device, from one thread at a time."""
+    """Runs one version's network on one device."""
 
     @property
     def name(self) -> str:
-        """The engine's name: torch."""
+        """torch or onnxruntime."""
 
     @property
     def device(self) -> str:
         """cpu or cuda."""
 
-    def evidence(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    @property
+    def lanes(self) -> int:
+        """How many threads may be in `evidence` at once."""
+
+    @property
+    def batch(self) -> int:
+        """From how many images on a larger batch is no quicker."""
+
+    def evidence(self, pixels: Pixels, *, alone: bool = True) -> Maps:
         """uint8 N×S×S×3 to evidence maps N×h×w in log-odds.
 
+        `alone`: no other call runs meanwhile, so that this one may use the whole device; otherwise its lane's share.
         Raises DeviceMemoryError or EngineError.
         """
 
 
-def choose_device(device: DeviceChoice) -> Device:
-    """CUDA for "auto" where there is any. Raises DeviceUnavailableError where "cuda" is asked for and isn't there."""
-    if device == "cpu":
-        return "cpu"
-    from model.engines.pytorch import cuda_available  # torch is imported only where it is used
-
-    if not cuda_available() and device == "cuda":
-        raise DeviceUnavailableError("device cuda was asked for, but PyTorch sees no CUDA device; use cpu or auto")
-    return "cuda" if cuda_available() else "cpu"
+def engines_for(variant: Variant, device: Device, choice: EngineChoice) -> list[EngineName]:
+    """The installed engines that run this variant on this device, the quicker first."""
+    if device == "cuda":
+        able: list[EngineName] = ["torch"] if variant.name != "int8" else []
+    else:
+        able = ["onnxruntime", "torch"] if variant.name != "float16" else []
+    return [name for name in able if name in variant.files and choice in ("auto", name) and find_spec(name) is not None]
 
 
-def open_engine(artifact: Artifact, variant: Variant, device: Device) -> Engine:
+def open_engine(artifact: Artifact, variant: Variant, device: Device, name: EngineName = "torch") -> Engine:
     """Open the version's network in the variant's numeric form.
 
-    Raises what `read_weights` raises, or EngineError.
+    Raises EngineError, or what `read_weights` raises.
     """
-    from model.engines.pytorch import TorchEngine
+    file = artifact.file(variant.files[name])
+    if name == "onnxruntime":
+        from model.engines.onnx_runtime import OnnxEngine
 
-    return TorchEngine(artifact.file(variant.files["torch"]), artifact.manifest.network, variant.name, device)
+        return OnnxEngine(file)
+    from model.engines.pytorch import TorchEngine  # torch is imported only where it is used
+
+    return TorchEngine(file, artifact.manifest.network, variant.name, device)
 
 
 def replay_golden(engine: Engine, artifact: Artifact, variant: Variant) -> None:
@@ -60,6 +75,6 @@ def replay_golden(engine: Engine, artifact: Artifact, variant: Variant) -> None:
         expected = variant.golden.log_odds[name]
         if not abs(found - expected) <= variant.golden.tolerance:
             raise GoldenOutputError(
-                f"{artifact.path}: {variant.name} on {engine.device} gives {name} log-odds of {found:.6f}, "
-                f"but {expected:.6f} at export (tolerance {variant.golden.tolerance:g})"
+                f"{artifact.path}: {variant.name} by {engine.name} on {engine.device} gives {name} log-odds of "
+                f"{found:.6f}, but {expected:.6f} at export (tolerance {variant.golden.tolerance:g})"
             )

@@ -161,7 +161,7 @@ def test_weights_that_are_no_numbers(version: Path, value: float) -> None:
 
 def test_golden_outputs_that_are_not_reproduced(version: Path) -> None:
     rewrite(version, lambda tensors: tensors["dense.bias"].__iadd__(np.array([0, 0.01], np.float32)))
-    with pytest.raises(errors.GoldenOutputError, match=r"float32 on cpu gives golden/0\.png log-odds of"):
+    with pytest.raises(errors.GoldenOutputError, match=r"float32 by torch on cpu gives golden/0\.png log-odds of"):
         load_detector(version, "cpu")
 
 

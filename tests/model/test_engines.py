@@ -7,7 +7,9 @@ from PIL import Image
 
 from model.artifact import read_artifact
 from model.detector import load_detector
-from model.engines.engine import choose_device, open_engine
+from model.engines import devices
+from model.engines.devices import choose_device
+from model.engines.engine import open_engine
 from model.errors import DeviceMemoryError, DeviceUnavailableError, EngineError
 from model.image import decode
 from model.network import VGG16CAM
@@ -57,6 +59,27 @@ def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == choose_device("cpu") == "cpu"
     with pytest.raises(DeviceUnavailableError, match="no CUDA device; use cpu or auto"):
+        choose_device("cuda")
+
+
+def test_pytorch_is_left_alone_where_the_driver_counts_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_torch_has_devices", lambda: pytest.fail("asked PyTorch"))
+    monkeypatch.setattr(devices, "_driver_has_devices", lambda: False)
+    assert choose_device("auto") == "cpu"
+
+
+def test_a_device_that_the_driver_and_pytorch_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_driver_has_devices", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto") == choose_device("cuda") == "cuda"
+    assert choose_device("cpu") == "cpu"
+
+
+def test_cuda_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_driver_has_devices", lambda: True)
+    monkeypatch.setattr(devices, "find_spec", lambda _: None)
+    assert choose_device("auto") == "cpu"
+    with pytest.raises(DeviceUnavailableError):
         choose_device("cuda")
 
 

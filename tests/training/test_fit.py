@@ -43,7 +43,7 @@ class Run:
 
     @property
     def detector(self) -> Detector:
-        return load_detector(self.fitted.version, "cpu")
+        return load_detector(self.fitted.version, "cpu", engine="torch", variant="float32")
 
 
 def fitted(
@@ -115,13 +115,42 @@ def test_the_version_says_for_what_its_thresholds_were_chosen(published_run: Run
 
 
 def test_the_judge_is_in_every_variant(one: Run) -> None:
-    judge = one.trained.judge
-    for variant in one.detector.manifest.variants:
+    judge, manifest = one.trained.judge, one.detector.manifest
+    assert [variant.name for variant in manifest.variants] == ["float32", "float16", "int8"]
+    for variant in manifest.variants[:2]:
         assert (variant.calibration, variant.thresholds, variant.scale) == (
             judge.calibration,
             judge.thresholds,
             judge.scale,
         )
+    assert manifest.variant("int8").thresholds == judge.thresholds
+
+
+def test_int8_has_a_judge_that_agrees_with_float32(one: Run, found: Survey) -> None:
+    """Its figures of agreement are those that come out of judging every image by both."""
+    float32 = one.detector
+    int8 = load_detector(one.fitted.version, "cpu", variant="int8")
+    assert (int8.engine.name, int8.variant.name) == ("onnxruntime", "int8")
+    changes, flips = [], 0
+    for sample in found.samples:
+        pixels = float32.squash(decode(sample.path.read_bytes()))[None]
+        one_says, other_says = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
+        changes.append(abs(one_says.log_odds - other_says.log_odds))
+        flips += (one_says.label, one_says.decision) != (other_says.label, other_says.decision)
+    agreement = int8.variant.agreement
+    assert agreement is not None
+    assert agreement.images == 22
+    assert agreement.flips == flips
+    assert 0 < agreement.median_change == pytest.approx(float(np.median(changes)), abs=2e-3)
+    sizes = [(one.fitted.version / name).stat().st_size for name in ("model.int8.onnx", "model.onnx")]
+    assert sizes[0] < 0.3 * sizes[1]
+
+
+def test_the_quickest_serves(one: Run) -> None:
+    served, int8 = load_detector(one.fitted.version, "cpu"), one.detector.manifest.variant("int8")
+    assert int8.agreement is not None
+    assert served.variant.name == ("float32" if int8.agreement.faults else "int8")
+    assert served.engine.name == "onnxruntime"
 
 
 def test_a_report_lies_in_it(one: Run) -> None:

@@ -1,0 +1,62 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.artifact import ONNX, read_artifact
+from model.detector import load_detector
+from model.engines.engine import open_engine
+from model.engines.onnx_runtime import OnnxEngine
+from model.errors import EngineError, MissingFileError
+from tests.artifacts import picture, publish
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish(tmp_path_factory.mktemp("store"), onnx=True)
+
+
+def test_serves_by_default_on_a_cpu(version: Path) -> None:
+    detector = load_detector(version, "cpu")
+    assert (detector.engine.name, detector.engine.device, detector.variant.name) == ("onnxruntime", "cpu", "float32")
+    assert detector.passed_over == {}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_maps_are_those_of_the_reference(version: Path, alone: bool) -> None:
+    artifact = read_artifact(version)
+    variant = artifact.manifest.variant("float32")
+    pixels = np.stack([picture(seed) for seed in range(3, 8)])
+    maps = open_engine(artifact, variant, "cpu", "onnxruntime").evidence(pixels, alone=alone)
+    reference = open_engine(artifact, variant, "cpu", "torch").evidence(pixels)
+    assert maps.dtype == np.float32
+    assert reference.std() > 0.5
+    np.testing.assert_allclose(maps, reference, atol=1e-4)
+
+
+def test_threads_may_run_it_at_once(version: Path) -> None:
+    engine = load_detector(version, "cpu").engine
+    pixels = [picture(seed)[np.newaxis] for seed in range(8)]
+    with ThreadPoolExecutor(engine.lanes) as pool:
+        together = list(pool.map(lambda each: engine.evidence(each, alone=False), pixels))
+    np.testing.assert_array_equal(
+        np.concatenate(together), np.concatenate([engine.evidence(p, alone=False) for p in pixels])
+    )
+
+
+def test_pixels_of_another_size(version: Path) -> None:
+    with pytest.raises(EngineError, match="ONNX Runtime failed"):
+        load_detector(version, "cpu").engine.evidence(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x0a" * 40])
+def test_a_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ONNX).write_bytes(content)
+    with pytest.raises(EngineError, match=r"can't open .*model\.onnx"):
+        OnnxEngine(tmp_path / ONNX)
+
+
+def test_a_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=ONNX):
+        OnnxEngine(tmp_path / ONNX)

@@ -1,0 +1,87 @@
+"""The network as a standard ONNX file."""
+
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from model.hypercolumn import BLOCKS, Hypercolumn
+from model.preprocessing import MEAN
+from model.weights import Weights
+
+_OPSET: Final = 17
+_IR_VERSION: Final = 10
+HEAD: Final = "head_"
+FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", HEAD, "evidence")
+"""What the names of nodes begin with that stay in float where the rest is quantized."""
+
+
+def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> onnx.ModelProto:
+    """`pixels` uint8 N×S×S×3 to `evidence` float32 N×h×w in log-odds: what `model.network.VGG16CAM` computes.
+
+    The dense layer is one 1×1 convolution a block, with the row anomaly − good: evidence needs no other.
+    """
+    graph = _Graph()
+    mean = graph.constant("mean", np.array(MEAN, np.float32).reshape(1, 3, 1, 1))
+    x = graph.node("Transpose", ["pixels"], "pixels_nchw", perm=[0, 3, 1, 2])
+    x = graph.node("Cast", [x], "pixels_float", to=TensorProto.FLOAT)
+    x = graph.node("Sub", [x, mean], "normalised")
+    row = weights["dense.weight"][1] - weights["dense.weight"][0]
+    rows = dict(zip(hypercolumn.blocks, np.split(row, np.cumsum(hypercolumn.widths)[:-1]), strict=True))
+    maps = []
+    for number, widths in enumerate(BLOCKS[: hypercolumn.blocks[-1]], 1):
+        if number > 1:
+            x = graph.node("MaxPool", [x], f"pool{number - 1}", kernel_shape=[2, 2], strides=[2, 2])
+        for position in range(1, len(widths) + 1):
+            name = f"conv{number}_{position}"
+            kernel = graph.constant(f"{name}.weight", weights[f"{name}.weight"])
+            bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"])
+            x = graph.node("Conv", [x, kernel, bias], name, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+            x = graph.node("Relu", [x], f"relu{number}_{position}")
+        if number in rows:
+            kernel = graph.constant(f"{HEAD}conv{number}.weight", rows[number].reshape(1, -1, 1, 1))
+            part = graph.node("Conv", [x, kernel], f"{HEAD}conv{number}", kernel_shape=[1, 1])
+            side = hypercolumn.stride >> (number - 1)
+            if side > 1:
+                part = graph.node(
+                    "AveragePool", [part], f"{HEAD}pool{number}", kernel_shape=[side, side], strides=[side, side]
+                )
+            maps.append(part)
+    total = graph.node("Sum", maps, f"{HEAD}sum")
+    bias = graph.constant(f"{HEAD}bias", np.float32(weights["dense.bias"][1] - weights["dense.bias"][0]).reshape(1))
+    total = graph.node("Add", [total, bias], f"{HEAD}biased")
+    channel = graph.constant(f"{HEAD}channel", np.array([1], np.int64))
+    graph.node("Squeeze", [total, channel], "evidence")
+    return graph.model(input_size, input_size // hypercolumn.stride)
+
+
+class _Graph:
+    """Nodes and constants so far; each node is named like its one output."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, values: NDArray[np.generic]) -> str:
+        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def model(self, input_size: int, side: int) -> onnx.ModelProto:
+        graph = helper.make_graph(
+            self._nodes,
+            "vgg16cam",
+            [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", input_size, input_size, 3])],
+            [helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["N", side, side])],
+            self._constants,
+        )
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION, producer_name="camspector"
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
