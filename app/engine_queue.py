@@ -1,9 +1,11 @@
-"""Images waiting for one device, taken greedily by its lanes."""
+"""Images waiting for one device, taken greedily by its lanes: threads that run the network."""
 
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,13 +37,30 @@ class Job:
     put_at: float = field(default_factory=time.perf_counter)
 
 
-class EngineQueue:
-    """No bounds of its own: app.admission sees to it that not more wait than may."""
+@dataclass(frozen=True)
+class Batch:
+    """Images for one detector that go through the network together."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    jobs: list[Job]
+    alone: bool
+    """No other batch of the device runs meanwhile: this one may use all of it."""
+
+
+class EngineQueue:
+    """No bounds of its own: app.admission sees to it that not more wait than may.
+
+    A batch runs alone on the device where its engine asks for that, or where nothing else is queued or running:
+    so an idle device answers soonest, and a busy one has several lanes, which gives more images a second.
+    """
+
+    def __init__(self, lanes: int, metrics: Metrics) -> None:
+        self._lanes = lanes
         self._metrics = metrics
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
+        self._running = 0
+        self._alone = False
+        """Whether the one batch that runs does so alone."""
         self._closed = False
         self._failure: Exception | None = None
 
@@ -57,20 +76,19 @@ class EngineQueue:
                 self._changed.notify()
         return job.answer
 
-    def take(self, limit: int) -> list[Job]:
-        """Wait for an image, then take it and what else is queued for its detector, `limit` at most.
+    @contextmanager
+    def batch(self, limit: int) -> Iterator[Batch | None]:
+        """Wait for an image that this lane may run now, then take it and what else is queued for its detector: as many
+        as its engine gains from, `limit` at most. It counts as running until the end of the block.
 
-        Cancelled ones are dropped here. Empty: the queue is closed.
+        Cancelled ones are dropped here. None: the queue is closed.
         """
-        with self._changed:
-            batch: list[Job] = []
-            while not batch:
-                self._changed.wait_for(lambda: self._jobs or self._closed)
-                if self._closed:
-                    return []
-                batch = self._pick(limit)
-            self._metrics.queue_depth.set(len(self._jobs))
-            return batch
+        batch = self._take(limit)
+        try:
+            yield batch
+        finally:
+            if batch:
+                self._end()
 
     def fail(self, error: Exception) -> None:
         """Answer all that wait, and all that come, with `error`."""
@@ -82,18 +100,47 @@ class EngineQueue:
                 job.answer.set_exception(error)
 
     def close(self) -> None:
-        """Let every lane's `take` return."""
+        """Let every lane's `batch` return."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
+    def _take(self, limit: int) -> Batch | None:
+        with self._changed:
+            jobs: list[Job] = []
+            while not jobs:
+                self._changed.wait_for(lambda: self._closed or self._may_run())
+                if self._closed:
+                    return None
+                jobs = self._pick(limit)
+            self._metrics.queue_depth.set(len(self._jobs))
+            self._alone = not self._running and (not self._jobs or self._must_be_alone(jobs[0]))
+            self._running += 1
+            return Batch(jobs, self._alone)
+
+    def _end(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._alone = False
+            self._changed.notify_all()
+
+    def _may_run(self) -> bool:
+        if not self._jobs or self._alone:
+            return False
+        return not self._running or not self._must_be_alone(self._jobs[0])
+
+    def _must_be_alone(self, job: Job) -> bool:
+        return job.detector.engine.lanes < self._lanes
+
     def _pick(self, limit: int) -> list[Job]:
-        batch: list[Job] = []
+        """Of the first detector in the queue. Empty: all were cancelled."""
+        picked: list[Job] = []
         others: deque[Job] = deque()
         for job in self._jobs:
-            if len(batch) == limit or (batch and job.detector is not batch[0].detector):
+            if picked and (len(picked) == limit or job.detector is not picked[0].detector):
                 others.append(job)
             elif job.answer.set_running_or_notify_cancel():
-                batch.append(job)
+                picked.append(job)
+                limit = min(limit, job.detector.engine.batch)
         self._jobs = others
-        return batch
+        return picked

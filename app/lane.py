@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Lane(threading.Thread):
-    """Takes what is queued and waits for nothing. An engine must not be run by two lanes at once.
+    """Takes what is queued and waits for nothing.
 
     `current` is the batch in the network, None between two; `slowest` the seconds of the slowest so far.
     """
@@ -38,17 +38,21 @@ class Lane(threading.Thread):
         self._report = report
 
     def run(self) -> None:
-        while batch := self._queue.take(self._max_batch):
-            self.current = batch
-            self._answer(batch)
-            self.current = None
+        running = True
+        while running:
+            with self._queue.batch(self._max_batch) as batch:
+                running = batch is not None
+                if batch:
+                    self.current = batch.jobs
+                    self._answer(batch.jobs, batch.alone)
+                    self.current = None
 
-    def _answer(self, batch: list[Job]) -> None:
+    def _answer(self, batch: list[Job], alone: bool) -> None:
         began = time.perf_counter()
         self._metrics.batch_size.observe(len(batch))
         detector = batch[0].detector
         try:
-            maps = self._evidence(detector.engine, np.stack([job.pixels for job in batch]))
+            maps = self._evidence(detector.engine, np.stack([job.pixels for job in batch]), alone)
         except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the lane goes on
             if isinstance(error, EngineError):
                 log.error("a batch of %d failed: %s", len(batch), error)
@@ -64,14 +68,14 @@ class Lane(threading.Thread):
             with suppress(InvalidStateError):
                 job.answer.set_result(Evidence(evidence, began - job.put_at, took, len(batch)))
 
-    def _evidence(self, engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _evidence(self, engine: Engine, pixels: NDArray[np.uint8], alone: bool) -> NDArray[np.float32]:
         """Where the device has no memory for all, in two halves; batches stay that small from then on."""
         try:
-            return engine.evidence(pixels)
+            return engine.evidence(pixels, alone=alone)
         except DeviceMemoryError as error:
             half = len(pixels) // 2
             if half == 0:
                 raise
             log.warning("%s: batches have %d images at most from now on", error, half)
             self._max_batch = min(self._max_batch, half)
-        return np.concatenate([self._evidence(engine, part) for part in (pixels[:half], pixels[half:])])
+        return np.concatenate([self._evidence(engine, part, alone) for part in (pixels[:half], pixels[half:])])

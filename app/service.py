@@ -28,9 +28,10 @@ class Service:
         self.registry = Registry(settings)
         self.forecast = Forecast()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.forecast, self.metrics)
-        self.queue = EngineQueue(self.metrics)
-        self.lanes = [Lane(self.queue, settings.max_batch, self.metrics, self.registry.report)]
-        self.workers = ThreadPoolExecutor(available_cpus(), thread_name_prefix="worker")
+        cpus = available_cpus()
+        self.queue = EngineQueue(cpus, self.metrics)
+        self.lanes = [Lane(self.queue, settings.max_batch, self.metrics, self.registry.report) for _ in range(cpus)]
+        self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
         self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.forecast, self.metrics)
         self.watch = Watch(self.lanes, settings.hang_seconds)
         self.draining = False

@@ -104,8 +104,10 @@ class FakeEngine:
     gate: threading.Event = field(default_factory=threading.Event)
     name: str = "fake"
     device: str = "cpu"
+    lanes: int = 1
+    batch: int = 64
 
-    def evidence(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def evidence(self, pixels: NDArray[np.uint8], *, alone: bool = True) -> NDArray[np.float32]:
         brightness = pixels.mean(axis=(1, 2, 3))
         self.batches.append([round(mean) for mean in brightness])
         assert self.gate.wait(20)

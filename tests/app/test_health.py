@@ -50,9 +50,11 @@ async def test_draining_serves_but_is_not_ready(bench: Bench) -> None:
 
 async def test_dead_lane_is_not_live(bench: Bench) -> None:
     bench.service.queue.close()
-    await until(lambda: not bench.service.lanes[0].is_alive())
+    lanes = bench.service.lanes
+    await until(lambda: not any(lane.is_alive() for lane in lanes))
     reply = await bench.client.get("/livez")
-    assert (reply.status_code, reply.json()["detail"]) == (503, "engine lane 1 has stopped")
+    stopped = "; ".join(f"engine lane {number} has stopped" for number in range(1, len(lanes) + 1))
+    assert (reply.status_code, reply.json()["detail"]) == (503, stopped)
 
 
 async def test_models(client: httpx.AsyncClient) -> None:

@@ -289,8 +289,8 @@ async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: p
     await until(lambda: bench.waiting() == 3)
     evidence = bench.widget.evidence
 
-    def burning(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        maps = evidence(pixels)
+    def burning(pixels: NDArray[np.uint8], *, alone: bool) -> NDArray[np.float32]:
+        maps = evidence(pixels, alone=alone)
         maps[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
         return maps
 
