@@ -259,10 +259,10 @@ async def test_batches_are_halved_where_the_device_has_no_memory(
         await queue(bench, tasks, brightness, "widget")
     evidence = bench.widget.evidence
 
-    def small(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def small(pixels: NDArray[np.uint8], *, alone: bool) -> NDArray[np.float32]:
         if len(pixels) > 2:
             raise DeviceMemoryError(f"no memory for a batch of {len(pixels)}")
-        return evidence(pixels)
+        return evidence(pixels, alone=alone)
 
     monkeypatch.setattr(bench.widget, "evidence", small)
     bench.widget.gate.set()
