@@ -31,8 +31,9 @@ def _log_to_stderr(level: str) -> None:
     """Ours from `level` on; of libraries only errors, as what else they say is of what clients sent."""
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(True)
-    for name in ("PIL", "asyncio", "py.warnings", "python_multipart", "uvicorn"):
+    for name in ("asyncio", "py.warnings", "python_multipart", "uvicorn"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # to it, an odd picture is an error
 
 
 def _refuse(reason: str) -> int:

@@ -3,6 +3,7 @@
 import io
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -212,13 +213,16 @@ def test_clients_write_nothing_into_the_log(capsule_store: Path) -> None:
         server.wait_until_ready()
         predict = f"{server.url}/predict"
         tiff = io.BytesIO()
-        Image.new("L", (9, 9)).save(tiff, "TIFF")
+        Image.new("RGB", (9, 9)).save(tiff, "TIFF")
         form = {"Content-Type": "multipart/form-data; boundary=b"}
         talk(server, b"nonsense\r\n\r\n")
         talk(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n")
         httpx.post(predict, content=b"--x\r\nhello", headers=form, timeout=PATIENCE)
         httpx.post(predict, content=b"--b\r\nA: b\r\n\r\n--b--\r\nmore", headers=form, timeout=PATIENCE)
         httpx.post(predict, content=tiff.getvalue()[:-9] + b"\xff" * 9, timeout=PATIENCE)
+        one, many = (struct.pack("<HHII", 277, 3, 1, samples) for samples in (3, 2048))  # SamplesPerPixel
+        assert one in tiff.getvalue()
+        httpx.post(predict, content=tiff.getvalue().replace(one, many), timeout=PATIENCE)
         httpx.post(predict, content=png_bomb(9000), timeout=PATIENCE)
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0

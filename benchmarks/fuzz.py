@@ -1,0 +1,140 @@
+"""Mutated pictures, bodies and headers against a real process: no 5xx, no hang, memory flat.
+
+    python benchmarks/fuzz.py --cases 100000
+
+The same seed and number make the same request (`--first N --cases 1` sends it alone). What fails is kept in run/fuzz/.
+"""
+
+import argparse
+import socket
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Final
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.mutations import KINDS, Case, case  # noqa: E402
+from tests.app.process import Server, served  # noqa: E402
+from tests.artifacts import publish  # noqa: E402
+
+FLAGS: Final = ("--deadline-ms", "60000", "--arrival-seconds", "1")
+"""No request is refused or given up for want of time; one whose head promises more than comes is, soon."""
+CLIENTS: Final = 8
+LIMIT_SECONDS: Final = 30.0
+GROWTH: Final = 1.05
+"""How much more memory than after the first tenth there may be at the end."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: its status, 0 for a connection closed without an answer."""
+
+    case: Case
+    status: int
+    seconds: float
+
+    @property
+    def failure(self) -> str | None:
+        """What is wrong with that; None: nothing."""
+        if self.seconds > LIMIT_SECONDS:
+            return f"took {self.seconds:.1f} s"
+        if self.status >= 500:
+            return f"status {self.status}"
+        if self.status == 0 and self.case.kind != "headers":  # a broken head may never become a request
+            return "no answer"
+        return None
+
+
+def send(address: tuple[str, int], case: Case) -> Outcome:
+    """Send it on a connection of its own and read the whole answer."""
+    began = time.perf_counter()
+    status = 0
+    with socket.create_connection(address, LIMIT_SECONDS) as connection:
+        try:
+            with suppress(ConnectionError):  # refused in the middle of the request
+                connection.sendall(case.data)
+            with HTTPResponse(connection, method="POST") as answer:
+                answer.begin()
+                answer.read()
+                status = answer.status
+        except TimeoutError:
+            return Outcome(case, 0, LIMIT_SECONDS + 1)
+        except (ConnectionError, HTTPException):
+            pass
+    return Outcome(case, status, time.perf_counter() - began)
+
+
+def fuzz(server: Server, seed: int, numbers: Iterable[int]) -> list[Outcome]:
+    """Send the cases, several at a time."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        return list(clients.map(lambda number: send((host, int(port)), case(seed, number)), numbers))
+
+
+def memory(server: Server) -> int:
+    """Resident, in kB."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Cases by kind and status."""
+    statuses = sorted({outcome.status for outcome in outcomes})
+    counts = Counter((outcome.case.kind, outcome.status) for outcome in outcomes)
+    rows = [["kind", *(str(status or "closed") for status in statuses)]]
+    rows += [[kind, *(f"{counts[kind, status]:,}" for status in statuses)] for kind in KINDS]
+    return "\n".join(f"{row[0]:10}" + "".join(f"{cell:>9}" for cell in row[1:]) for row in rows)
+
+
+def keep(failures: list[Outcome]) -> None:
+    folder = ROOT / "run" / "fuzz"
+    folder.mkdir(parents=True, exist_ok=True)
+    for failure in failures[:100]:
+        path = folder / f"{failure.case.number}.http"
+        path.write_bytes(failure.case.data)
+        print(f"case {failure.case.number} ({failure.case.kind}): {failure.failure}; kept as {path}")  # noqa: T201
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--cases", type=int, default=3000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    warm_up = arguments.first + arguments.cases // 10
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        publish(Path(folder), "capsule")
+        with served(Path(folder), *FLAGS) as server:
+            server.wait_until_ready()
+            sizes = [memory(server)]
+            outcomes = fuzz(server, arguments.seed, range(arguments.first, warm_up))
+            sizes.append(memory(server))
+            outcomes += fuzz(server, arguments.seed, range(warm_up, arguments.first + arguments.cases))
+            sizes.append(memory(server))
+        log = [line for line in server.lines if " INFO " not in line]
+    failures = [outcome for outcome in outcomes if outcome.failure]
+    keep(failures)
+    print(*log[:20], sep="", end="")  # noqa: T201
+    slowest = max(outcome.seconds for outcome in outcomes)
+    print(table(outcomes))  # noqa: T201
+    print(  # noqa: T201
+        f"{len(outcomes):,} cases in {time.perf_counter() - began:.0f} s, the slowest {slowest:.2f} s; {len(failures)} "
+        f"failed; {len(log)} lines of complaint in the log; resident MB at the start, after a tenth and at the end: "
+        + ", ".join(f"{size / 1000:.0f}" for size in sizes)
+    )
+    flat = sizes[2] <= GROWTH * sizes[1]
+    return 0 if flat and not failures and not log else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
