@@ -233,7 +233,7 @@ HANGING = """
 import sys, time
 from model.engines import pytorch
 evidence = pytorch.TorchEngine.evidence
-pytorch.TorchEngine.evidence = lambda self, pixels: evidence(self, pixels) if pixels.max() < 255 else time.sleep(600)
+pytorch.TorchEngine.evidence = lambda self, x, **how: evidence(self, x, **how) if x.max() < 255 else time.sleep(600)
 from app.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
