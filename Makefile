@@ -58,10 +58,10 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
         --no-emit-index-url --no-emit-find-links pyproject.toml
 lock: | .venv/bin/python
 	$(PIP) install uv
-	.venv/bin/$(LOCK) --extra train --group dev -o requirements/dev.txt
+	.venv/bin/$(LOCK) --extra tracing --extra train --group dev -o requirements/dev.txt
 	.venv/bin/$(LOCK) --extra train -c requirements/dev.txt -o requirements/train.txt
-	.venv/bin/$(LOCK) -c requirements/dev.txt -o requirements/serve.txt
-	.venv/bin/$(LOCK) --extra cpu -c requirements/dev.txt -o requirements/serve-cpu.txt
+	.venv/bin/$(LOCK) --extra tracing -c requirements/dev.txt -o requirements/serve.txt
+	.venv/bin/$(LOCK) --extra cpu --extra tracing -c requirements/dev.txt -o requirements/serve-cpu.txt
 
 clean:
 	rm -rf .venv run

@@ -1,8 +1,8 @@
 """`python -m app serve`: the service in a process of its own."""
 
-import logging
 import sys
 
+from app.logs import log_to_stderr
 from app.server import serve
 from app.settings import ConfigurationError, read_settings
 from model.engines.devices import choose_device
@@ -20,20 +20,11 @@ def main(arguments: list[str]) -> int:
         settings = read_settings(flags)
         if settings.device == "cuda":
             choose_device(settings.device)
+        log_to_stderr(settings.log_level, settings.log_format)
+        serve(settings)
     except (ConfigurationError, DeviceUnavailableError) as error:
         return _refuse(f"python -m app serve: {error}")
-    _log_to_stderr(settings.log_level)
-    serve(settings)
     return 0
-
-
-def _log_to_stderr(level: str) -> None:
-    """Ours from `level` on; of libraries only errors, as what else they say is of what clients sent."""
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.captureWarnings(True)
-    for name in ("asyncio", "py.warnings", "python_multipart", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # to it, an odd picture is an error
 
 
 def _refuse(reason: str) -> int:

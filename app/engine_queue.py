@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.metrics import Metrics
+from app.record import Record, current
 from model.detector import Detector
 
 
@@ -20,6 +21,8 @@ class Evidence:
     """What the network said of one image, and how long it took."""
 
     map: NDArray[np.float32]
+    began: float
+    """When its batch went into the network, by time.perf_counter."""
     queue_seconds: float
     predict_seconds: float
     """Of the whole batch."""
@@ -35,6 +38,8 @@ class Job:
     pixels: NDArray[np.uint8]
     answer: Future[Evidence] = field(default_factory=Future)
     put_at: float = field(default_factory=time.perf_counter)
+    record: Record | None = None
+    """Of the request that it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class EngineQueue:
 
     def put(self, detector: Detector, pixels: NDArray[np.uint8]) -> Future[Evidence]:
         """Queue one image, uint8 S×S×3. Cancel the answer to give it up."""
-        job = Job(detector, pixels)
+        job = Job(detector, pixels, record=current.get())
         with self._changed:
             if self._failure is not None:
                 job.answer.set_exception(self._failure)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.record import current
 from model import errors as model_errors
 from model.errors import CamspectorError
 
@@ -147,6 +148,8 @@ def problem_of(error: Exception) -> Problem:
 def problem_response(request: Request, error: Exception) -> Response:
     """`error` as application/problem+json (RFC 9457)."""
     problem = problem_of(error)
+    if record := current.get():
+        record.error = problem.error
     headers = dict(getattr(error, "headers", None) or {})  # of the framework's own, as Allow
     wait_ms = getattr(error, "retry_after_ms", None) or (problem.retry_after and 1000 * problem.retry_after)
     if wait_ms:

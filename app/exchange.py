@@ -1,4 +1,4 @@
-"""What surrounds every request: its ids, its metrics, a last answer for bugs, and an end that the client can read."""
+"""What surrounds every request: its ids, its record, a last answer for bugs, and an end that the client can read."""
 
 import asyncio
 import logging
@@ -13,7 +13,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import NotReadyError, SlowBodyError, problem_response
+from app.logs import log_request
 from app.protocol import ARRIVES_BY
+from app.record import Record, current
 from app.service import Service
 
 log = logging.getLogger(__name__)
@@ -38,28 +40,36 @@ class Exchange:
             await self._app(scope, receive, send)
             return
         exchange = _OneExchange(scope, receive, send, self._service)
-        began = time.perf_counter()
+        record, tracing = exchange.record, self._service.tracing
+        current.set(record)
+        if tracing:
+            tracing.begin(record)
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:  # the process stops, and the time to finish is over
-            if not exchange.status:
+            if not record.status:
                 error = NotReadyError("the service is shutting down")
                 await problem_response(Request(scope), error)(scope, exchange.receive, exchange.send)
         except Exception as error:
-            if exchange.status:  # too late for another answer: the server cuts the connection and logs
+            if record.status:  # too late for another answer: the server cuts the connection and logs
                 raise
-            log.exception("request %s failed", exchange.request_id)
+            log.exception("request %s failed", record.request_id)
             await problem_response(Request(scope), error)(scope, exchange.receive, exchange.send)
         finally:
-            self._count(scope, exchange.status, time.perf_counter() - began)
+            record.route = getattr(scope.get("route"), "path", record.route)
+            record.seconds = time.perf_counter() - record.began
+            self._tell(record)
         await exchange.finish()
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        """By the route's template, never by the path that a client made up."""
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = getattr(scope.get("route"), "path", "unknown")
-        self._service.metrics.requests.labels(method, route, str(status)).inc()
-        self._service.metrics.request_seconds.labels(method, route).observe(seconds)
+    def _tell(self, record: Record) -> None:
+        """Everyone who wants to know of a request that has ended."""
+        metrics = self._service.metrics
+        metrics.requests.labels(record.method, record.route, str(record.status)).inc()
+        metrics.request_seconds.labels(record.method, record.route).observe(record.seconds)
+        log_request(record)
+        if self._service.tracing:
+            self._service.tracing.end(record)
+        self._service.statistics.add(record)
 
 
 class _OneExchange:
@@ -67,26 +77,29 @@ class _OneExchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, service: Service) -> None:
         headers = Headers(scope=scope)
-        self.request_id = _valid(_ID, headers.get("x-request-id")) or uuid.uuid4().hex
-        self.status = 0
-        """Of the answer that was begun; 0: none."""
-        scope.setdefault("state", {})["request_id"] = self.request_id
+        self.record = Record(
+            request_id=_valid(_ID, headers.get("x-request-id")) or uuid.uuid4().hex,
+            method=scope["method"] if scope["method"] in _METHODS else "other",
+            part_id=_valid(_ID, headers.get("x-part-id")),
+            traceparent=_valid(_TRACEPARENT, headers.get("traceparent")),
+        )
+        scope.setdefault("state", {})["request_id"] = self.record.request_id
         self._arrives_by: float | None = scope["state"].get(ARRIVES_BY)
         self._unfinished = False
         self._receive = receive
         self._send = send
         self._service = service
         self._echoed = {
-            "X-Request-ID": self.request_id,
-            "X-Part-ID": _valid(_ID, headers.get("x-part-id")),
-            "traceparent": _valid(_TRACEPARENT, headers.get("traceparent")),
+            "X-Request-ID": self.record.request_id,
+            "X-Part-ID": self.record.part_id,
+            "traceparent": self.record.traceparent,
         }
         self._body_left = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
     async def receive(self) -> Message:
         """Raises SlowBodyError."""
         try:
-            async with asyncio.timeout_at(self._arrives_by if self._body_left and not self.status else None):
+            async with asyncio.timeout_at(self._arrives_by if self._body_left and not self.record.status else None):
                 message = await self._receive()
         except TimeoutError:
             raise SlowBodyError("the request took too long to arrive") from None
@@ -96,7 +109,7 @@ class _OneExchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.record.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in self._echoed.items():
                 if value:

@@ -16,6 +16,7 @@ from app.catalogue import Loaded
 from app.engine_queue import EngineQueue, Evidence
 from app.forecast import Forecast, Times
 from app.metrics import Metrics
+from app.record import Judged, Step, current
 from app.upload import Upload
 from model.errors import EngineError
 from model.image import decode, to_8bit
@@ -94,10 +95,12 @@ class Inspector:
     def count(
         self, loaded: Loaded, verdict: Verdict, prepared: Prepared, evidence: Evidence, render_seconds: float
     ) -> None:
-        """One image more in the metrics and the forecast."""
+        """One image more in the metrics, the forecast and the request's record."""
         own, network = prepared.seconds + render_seconds, evidence.predict_seconds
         times = Times(share=own + network / evidence.batch, alone=own + network)
         self._forecast.learn(loaded.key, times, times.alone + evidence.queue_seconds)
+        if record := current.get():
+            record.judged.append(_judged(verdict, prepared, evidence, render_seconds))
         metrics = self._metrics
         metrics.verdicts.labels(loaded.model, str(loaded.version), verdict.label, verdict.decision).inc()
         metrics.probability.labels(loaded.model).observe(verdict.probability)
@@ -113,6 +116,18 @@ class Inspector:
         full_scale = loaded.detector.manifest.preprocessing.full_scale
         kept = to_8bit(photo, full_scale) if keep_photo else None
         return Prepared(pixels, photo.width, photo.height, kept, time.perf_counter() - began)
+
+
+def _judged(verdict: Verdict, prepared: Prepared, evidence: Evidence, render_seconds: float) -> Judged:
+    """Rendering ends now, and decoding when the queue begins."""
+    queued = evidence.began - evidence.queue_seconds
+    steps = (
+        Step("decode", queued - prepared.seconds, prepared.seconds),
+        Step("queue", queued, evidence.queue_seconds),
+        Step("predict", evidence.began, evidence.predict_seconds),
+        Step("render", time.perf_counter() - render_seconds, render_seconds),
+    )
+    return Judged(verdict.decision, steps)
 
 
 def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heatmap) -> Inspection:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import InvalidStateError
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from app.metrics import Metrics
 from model.detector import Detector
 from model.engines.engine import Engine
 from model.errors import DeviceMemoryError, EngineError
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +30,12 @@ class Lane(threading.Thread):
     """
 
     def __init__(
-        self, queue: EngineQueue, max_batch: int, metrics: Metrics, report: Callable[[Detector], None]
+        self,
+        queue: EngineQueue,
+        max_batch: int,
+        metrics: Metrics,
+        report: Callable[[Detector], None],
+        tracing: "Tracing | None",
     ) -> None:
         """`report` is told of an engine that failed."""
         super().__init__(name="lane", daemon=True)
@@ -36,6 +45,7 @@ class Lane(threading.Thread):
         self._max_batch = max_batch
         self._metrics = metrics
         self._report = report
+        self._tracing = tracing
 
     def run(self) -> None:
         running = True
@@ -56,17 +66,19 @@ class Lane(threading.Thread):
         except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the lane goes on
             if isinstance(error, EngineError):
                 log.error("a batch of %d failed: %s", len(batch), error)
+            if isinstance(error, EngineError) and not isinstance(error, DeviceMemoryError):
+                self._report(detector)
             for job in batch:
                 with suppress(InvalidStateError):  # the service gave up waiting
                     job.answer.set_exception(error)
-            if isinstance(error, EngineError) and not isinstance(error, DeviceMemoryError):
-                self._report(detector)
             return
         took = time.perf_counter() - began
         self.slowest = max(self.slowest, took)
+        if self._tracing:
+            self._tracing.batch([job.record for job in batch], began, took)
         for job, evidence in zip(batch, maps, strict=True):
             with suppress(InvalidStateError):
-                job.answer.set_result(Evidence(evidence, began - job.put_at, took, len(batch)))
+                job.answer.set_result(Evidence(evidence, began, began - job.put_at, took, len(batch)))
 
     def _evidence(self, engine: Engine, pixels: NDArray[np.uint8], alone: bool) -> NDArray[np.float32]:
         """Where the device has no memory for all, in two halves; batches stay that small from then on."""

@@ -1,7 +1,7 @@
 """The parts of a running service, made from its settings, started and stopped together."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from app.admission import Admission
 from app.engine_queue import EngineQueue
@@ -10,10 +10,14 @@ from app.inspection import Inspector
 from app.lane import Lane
 from app.metrics import Metrics
 from app.registry import Registry
-from app.settings import Settings
+from app.settings import ConfigurationError, Settings
+from app.statistics import Statistics
 from app.watch import Watch
 from model.cpus import available_cpus
 from model.errors import EngineError
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
 
 STOP_SECONDS: Final = 10.0
 """For threads to come out of the engine: torn down inside it, the process could crash instead of ending."""
@@ -25,12 +29,16 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.statistics = Statistics()
+        self.tracing = _open_tracing(settings.trace_endpoint)
         self.registry = Registry(settings)
         self.forecast = Forecast()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.forecast, self.metrics)
         cpus = available_cpus()
         self.queue = EngineQueue(cpus, self.metrics)
-        self.lanes = [Lane(self.queue, settings.max_batch, self.metrics, self.registry.report) for _ in range(cpus)]
+        self.lanes = [
+            Lane(self.queue, settings.max_batch, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)
+        ]
         self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
         self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.forecast, self.metrics)
         self.watch = Watch(self.lanes, settings.hang_seconds)
@@ -50,6 +58,8 @@ class Service:
         self.workers.shutdown(wait=False, cancel_futures=True)
         for thread in (*self.lanes, self.registry.thread):
             thread.join(STOP_SECONDS)
+        if self.tracing:
+            self.tracing.stop()
 
     def give_up(self, reason: str) -> None:
         """The engine hangs: answer whoever waits for it."""
@@ -72,3 +82,15 @@ class Service:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
         return self.dead() + draining + self.registry.waiting()
+
+
+def _open_tracing(endpoint: str | None) -> "Tracing | None":
+    """OpenTelemetry is imported only where it is asked for. Raises ConfigurationError where it isn't installed."""
+    if endpoint is None:
+        return None
+    try:
+        from app.tracing import export_to
+    except ImportError as error:
+        raise ConfigurationError(f"--trace-endpoint needs the packages of camspector[tracing]: {error}") from None
+
+    return export_to(endpoint)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, PlainValidator, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from app.logs import LogFormat
 from model.detector import VariantChoice
 from model.engines.devices import DeviceChoice
 from model.engines.engine import EngineChoice
@@ -120,6 +121,10 @@ class Settings(BaseSettings):
             " * for all."
         ),
     ] = "127.0.0.1"
+    log_format: Annotated[LogFormat, Field(description="Lines for people, or objects for programs.")] = "text"
+    trace_endpoint: Annotated[
+        str | None, Field(description="Where OpenTelemetry traces go, as http://HOST:4318/v1/traces. Without it: none.")
+    ] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")] = (
         "info"
     )

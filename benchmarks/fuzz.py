@@ -101,7 +101,7 @@ def keep(failures: list[Outcome]) -> None:
     for failure in failures[:100]:
         path = folder / f"{failure.case.number}.http"
         path.write_bytes(failure.case.data)
-        print(f"case {failure.case.number} ({failure.case.kind}): {failure.failure}; kept as {path}")  # noqa: T201
+        print(f"case {failure.case.number} ({failure.case.kind}): {failure.failure}; kept as {path}")
 
 
 def main() -> int:
@@ -124,10 +124,10 @@ def main() -> int:
         log = [line for line in server.lines if " INFO " not in line]
     failures = [outcome for outcome in outcomes if outcome.failure]
     keep(failures)
-    print(*log[:20], sep="", end="")  # noqa: T201
+    print(*log[:20], sep="", end="")
     slowest = max(outcome.seconds for outcome in outcomes)
-    print(table(outcomes))  # noqa: T201
-    print(  # noqa: T201
+    print(table(outcomes))
+    print(
         f"{len(outcomes):,} cases in {time.perf_counter() - began:.0f} s, the slowest {slowest:.2f} s; {len(failures)} "
         f"failed; {len(log)} lines of complaint in the log; resident MB at the start, after a tenth and at the end: "
         + ", ".join(f"{size / 1000:.0f}" for size in sizes)

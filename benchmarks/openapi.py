@@ -44,7 +44,7 @@ def main() -> int:
             server.wait_until_ready()
             server.wait_until_loaded("capsule", 1)
             run = explore(server.url, arguments.examples, arguments.seed)
-    print(run.stdout, run.stderr, sep="\n")  # noqa: T201
+    print(run.stdout, run.stderr, sep="\n")
     return run.returncode
 
 

@@ -45,13 +45,14 @@ def publish(
     slope: float = 10.0,
     defect_rate: float | None = None,
     onnx: bool = False,
+    size: int = INPUT_SIZE,
 ) -> Path:
     """Publish the next version of `model` in the store `root`. Different seeds or slopes judge differently.
 
     `onnx`: also for ONNX Runtime.
     """
     weights = random_weights(seed)
-    images = {f"golden/{name}.png": picture(name) for name in range(3)}
+    images = {f"golden/{name}.png": picture(name, size) for name in range(3)}
 
     def fill(path: Path) -> None:
         network = VGG16CAM(NETWORK)
@@ -60,9 +61,9 @@ def publish(
             maps = network(torch.from_numpy(np.stack(list(images.values())))).numpy()
         log_odds = dict(zip(images, (float(pooled) for pooled in Pooling()(maps)), strict=True))
         files = {WEIGHTS: encode_weights(weights, NETWORK)} | {n: golden_png(pixels) for n, pixels in images.items()}
-        manifest = _manifest(weights, log_odds, slope, defect_rate)
+        manifest = _manifest(weights, log_odds, slope, defect_rate, size)
         if onnx:
-            files[ONNX] = onnx_model(weights, NETWORK, INPUT_SIZE).SerializeToString()
+            files[ONNX] = onnx_model(weights, NETWORK, size).SerializeToString()
             float32 = manifest.variant("float32")
             manifest = replace(manifest, variants=[replace(float32, files=float32.files | {"onnxruntime": ONNX})])
         write_artifact(path, manifest, files)
@@ -99,7 +100,11 @@ def random_weights(seed: int) -> dict[str, NDArray[np.float32]]:
 
 
 def _manifest(
-    weights: dict[str, NDArray[np.float32]], log_odds: dict[str, float], slope: float, defect_rate: float | None
+    weights: dict[str, NDArray[np.float32]],
+    log_odds: dict[str, float],
+    slope: float,
+    defect_rate: float | None,
+    size: int,
 ) -> Manifest:
     figures = Figures(
         how="drawn up for tests",
@@ -144,7 +149,7 @@ def _manifest(
     return Manifest(
         schema=2,
         classes=("good", "anomaly"),
-        preprocessing=Preprocessing(INPUT_SIZE, 4095),
+        preprocessing=Preprocessing(size, 4095),
         network=NETWORK,
         pooling=Pooling(),
         operation=Operation(

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from app.catalogue import Loaded
 from app.errors import DeadlineError
+from app.record import current
 from app.routes.dependencies import TheService
 from app.settings import LONGEST_DEADLINE_MS
 from app.upload import Upload, receive
@@ -51,6 +52,8 @@ class Call:
         Raises what the table of app.errors holds.
         """
         service, admission = self.service, self.service.admission
+        if record := current.get():
+            record.model, record.version = loaded.key
         async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
             admission.check(loaded.key, _left(limit))  # before the body is read
             with admission.body() as body:

@@ -6,6 +6,7 @@ from app.documentation import problems
 from app.errors import NotReadyError
 from app.routes.dependencies import TheService
 from app.schemas import ModelInfo, ModelList
+from app.statistics import ModelStatistics
 from model.errors import UnknownModelError
 
 router = APIRouter(tags=["models"])
@@ -21,3 +22,10 @@ async def list_models(service: TheService) -> ModelList:
 async def show_model(model: str, service: TheService) -> ModelInfo:
     """One model: its versions, input size, thresholds and their rule, share of defects and measured figures."""
     return ModelInfo.of(model, service.registry.catalogue.model(model))
+
+
+@router.get("/v1/models/{model}/stats", responses=problems(UnknownModelError, NotReadyError))
+async def show_statistics(model: str, service: TheService) -> ModelStatistics:
+    """What it was asked and said in the last five minutes, and how long that took. /metrics has it for programs."""
+    service.registry.catalogue.model(model)
+    return service.statistics.of(model)

@@ -30,7 +30,7 @@ class Server:
         return "".join(self.lines)
 
     def wait_until_ready(self) -> None:
-        self._wait_until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
+        self._wait_until(lambda: self._answers("/readyz"))
 
     def wait_until_loaded(self, model: str, version: int) -> None:
         """The older versions come after the newest."""
@@ -44,9 +44,9 @@ class Server:
         """Until the socket takes no more connections."""
         self._wait_until(lambda: not self._answers())
 
-    def _answers(self) -> bool:
+    def _answers(self, path: str = "/livez") -> bool:
         try:
-            return httpx.get(f"{self.url}/livez").is_success
+            return httpx.get(f"{self.url}{path}").is_success
         except httpx.ConnectError:
             return False
 

@@ -1,0 +1,1 @@
+"""Programs that measure the service; docs/reliability.md has what they said."""

@@ -1,0 +1,57 @@
+"""A real service process on this machine, started and ended."""
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.client import Client
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 120.0
+
+
+class Service:
+    """`python -m app serve`; its log goes into a file."""
+
+    def __init__(self, store: Path, log: Path, *flags: str, port: int = 0) -> None:
+        self.log = log
+        command = [sys.executable, "-m", "app", "serve", "--store", str(store), "--port", str(port), *flags]
+        self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr
+        line = self.process.stderr.readline()
+        found = re.search(r"listening on http://[^:]+:(\d+)", line)
+        assert found, line + self.process.stderr.read()
+        self.port = int(found[1])
+        threading.Thread(target=self._keep_log, daemon=True).start()
+
+    async def wait_until_ready(self, client: Client) -> None:
+        give_up = time.monotonic() + START_SECONDS
+        while (await client.get("/readyz")).status != 200:
+            assert time.monotonic() < give_up, "not ready"
+            await asyncio.sleep(0.1)
+
+    def resident_megabytes(self) -> float:
+        found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
+        assert found
+        return int(found[1]) / 1000
+
+    def stop(self) -> int:
+        """Its exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def _keep_log(self) -> None:
+        assert self.process.stderr
+        with self.log.open("a") as file:
+            for line in self.process.stderr:
+                file.write(line)
+                file.flush()
