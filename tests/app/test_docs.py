@@ -68,6 +68,23 @@ def test_table_of_metrics() -> None:
     assert {name.removesuffix("_total") for name in documented} - {"error"} == made
 
 
+def test_alerts_name_metrics_labels_and_reasons_that_exist() -> None:
+    text = (ROOT / "deploy" / "alerts.yml").read_text()
+    expressions = re.findall(r"^        expr: (.+)$", text, re.MULTILINE)
+    assert len(expressions) == text.count("- alert: ") == len(set(re.findall("- alert: (.+)", text))) > 5
+    families = list(Metrics().registry.collect())
+    samples = {sample.name for family in families for sample in family.samples}
+    labelled = {f"{family.name}_total" for family in families if family.type == "counter"}
+    buckets = {f"{family.name}_bucket" for family in families if family.type == "histogram"}
+    functions = {"sum", "by", "rate", "increase", "histogram_quantile", "instance", "le", "model"}
+    reasons = {problem.error for problem in TABLE.values()}
+    for expression in expressions:
+        bare = re.sub(r'"[^"]*"|\[\w+\]', "", re.sub(r"\{([^}]*)\}", "", expression))
+        assert set(re.findall(r"[a-z_]{2,}", bare)) - functions <= samples | labelled | buckets | {"up"}, expression
+        for asked in re.findall(r'reason=~?"([^"]+)"', expression):
+            assert set(asked.split("|")) <= reasons
+
+
 def test_example_program(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded())
     (tmp_path / "b.txt").write_text("hello")
