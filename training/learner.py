@@ -20,6 +20,7 @@ from training.recipe import Places, Published, Recipe
 from training.split import Indices
 from training.survey import Survey
 from training.synthetic import synthesise
+from training.views import mirrored_coverage, views_of
 
 
 class Model(Protocol):
@@ -98,13 +99,16 @@ def _places(
         material = Material(found.samples + made.samples, np.concatenate([material.source, made.source]), anomalies)
         pictures = pictures + [partial(np.copy, picture) for picture in made.pictures]
         shares = np.concatenate([shares, made.coverage])
-    with reporter.task("features", len(pictures)) as advance:
+    views = views_of(pictures, recipe.views, recipe.most_pictures)
+    shown = [picture for view in views for picture in view]
+    with reporter.task("features", len(shown)) as advance:
         columns = compute_features(
             lambda pixels: (
                 network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)
             ),
-            pictures,
+            shown,
             device,
             advance,
         )
-    return PlacesLearner(material, columns, shares.reshape(len(shares), -1), trunk, recipe)
+    known = mirrored_coverage(shares, len(views)).reshape(len(shown), -1)
+    return PlacesLearner(material, columns, known, trunk, recipe)

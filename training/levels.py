@@ -1,9 +1,8 @@
 """The two levels of a model's picture, from evidence maps of images that it hasn't seen."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from model.errors import DataError
 from model.evidence import PictureScale
@@ -11,14 +10,16 @@ from model.evidence import PictureScale
 Maps = NDArray[np.float32]
 _MAY_PASS = 0.05
 """Share of good images that may show a region."""
+_DOUBT = 0.05
+"""Chance that more of them will."""
 
 
 def choose_levels(good: Maps, defective: Maps, coverage: Maps) -> PictureScale:
     """e_0 and e_r from held-out evidence maps of good images, n×h×w.
 
-    e_0 is the median place; e_r is the (1−0.05)(n+1)-th smallest of the images' maxima, so that a further good image
-    passes it with a probability of at most 5 % (split conformal prediction, Vovk et al. 2005, section 4.1), or the
-    largest where n is too small for that (under 19). Where masks are known, as the share of each place that is
+    e_0 is the median place; e_r is the lowest level that is passed by so few of these images that, with 95 % certainty,
+    at most 5 % of further good images pass it (exact: an order statistic, Wilks 1941; Vovk 2012, section 3), or the
+    largest where n is too small for that (under 59). Where masks are known, as the share of each place that is
     defective (`coverage`, m×h×w, of the maps `defective`), e_r rises to the level whose regions overlap them best
     (pooled IoU). m may be 0.
     Raises DataError where n is 0.
@@ -29,10 +30,10 @@ def choose_levels(good: Maps, defective: Maps, coverage: Maps) -> PictureScale:
             "or use fewer folds"
         )
     peaks = np.sort(good.max(axis=(1, 2)))
-    rank = min(len(peaks), math.ceil((1 - _MAY_PASS) * (len(peaks) + 1)))
+    allowed = max(0, int(binom.ppf(_DOUBT, len(peaks), _MAY_PASS)) - 1)
     dark = float(np.median(good))
     # The next float32 up, since the image that has the level's own value mustn't reach it.
-    region = float(np.nextafter(np.float32(max(peaks[rank - 1], dark + 1e-3)), np.float32(np.inf)))
+    region = float(np.nextafter(np.float32(max(peaks[-1 - allowed], dark + 1e-3)), np.float32(np.inf)))
     return PictureScale(dark, _best_overlap(defective, coverage, region))
 
 

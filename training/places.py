@@ -53,9 +53,9 @@ class PlacesLearner:
 
     material: Material
     columns: Features
-    """N×(h·w)×C: the features of every place."""
+    """V·N×(h·w)×C: the features of every place, of all samples as they are, then of all in each further view."""
     coverage: Floats
-    """N×(h·w): the defective share of each place; NaN where an anomaly has no mask."""
+    """V·N×(h·w): the defective share of each place; NaN where an anomaly has no mask."""
     trunk: Trunk
     recipe: Places
 
@@ -68,7 +68,7 @@ class PlacesLearner:
         return self.recipe.rounds
 
     def learn(self, chosen: Indices, advance: Advance = no_progress) -> PlacesModel:
-        """Regress on these samples' places alone; the same seed gives the same line.
+        """Regress on these samples' places alone, in all views; the same seed gives the same line.
 
         Good places are drawn at random, and each round adds those that the last one took for the most defective
         (bootstrapping, Sung & Poggio 1998; Felzenszwalb et al. 2010, section 4.4). Where an anomaly has no mask, its
@@ -77,8 +77,7 @@ class PlacesLearner:
         """
         recipe = self.recipe
         rng = np.random.default_rng(recipe.seed)
-        is_anomaly = self.material.is_anomaly[chosen]
-        good, bad = chosen[~is_anomaly], chosen[is_anomaly]
+        good, bad = (self._in_all_views(part) for part in self._by_class(chosen))
         unmasked = bad[np.isnan(self.coverage[bad, 0])]
         drawn = self._drawn_good(good, rng)
         known = self._known(np.setdiff1d(bad, unmasked), rng)
@@ -103,6 +102,14 @@ class PlacesLearner:
             advance()
         assert line is not None
         return PlacesModel(line.unstandardised(scale.mean, scale.deviation), self)
+
+    def _by_class(self, chosen: Indices) -> tuple[Indices, Indices]:
+        is_anomaly = self.material.is_anomaly[chosen]
+        return chosen[~is_anomaly], chosen[is_anomaly]
+
+    def _in_all_views(self, chosen: Indices) -> Indices:
+        """Where their features are."""
+        return np.concatenate([chosen + first for first in range(0, len(self.columns), len(self.material.samples))])
 
     def _drawn_good(self, good: Indices, rng: np.random.Generator) -> Floats:
         each = self._each(self.recipe.good_places, good)

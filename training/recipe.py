@@ -62,6 +62,10 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     hypercolumn: Hypercolumn
     """The layers that the dense layer reads."""
     pooling: Pooling
+    views: Annotated[int, msgspec.Meta(ge=1, le=3)]
+    """Of each image that is learnt from: as it is, mirrored left to right, mirrored top to bottom."""
+    most_pictures: Positive
+    """In all views of all images together; larger data has fewer views, so that the time stays bounded."""
     penalty: PositiveFloat
     """Of the squared weights of standardised features, beside the mean cross-entropy."""
     good_places: Positive

@@ -45,6 +45,8 @@ name = "own-places"
 input_size = 64
 hypercolumn = { blocks = [1, 2], stride = 8 }
 pooling = { share = 0.05 }
+views = 1
+most_pictures = 1000
 penalty = 0.01
 good_places = 200
 defect_places = 10

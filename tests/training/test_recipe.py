@@ -76,6 +76,8 @@ def test_another_seed_changes_nothing_else(tmp_path: Path) -> None:
         (OWN_PLACES, "epochs = 3", "unknown field `epochs`"),
         (OWN_PLACES, "input_size = 40", "multiple of 16.*input_size"),
         (OWN_PLACES, "penalty = 0", "> 0.*penalty"),
+        (OWN_PLACES, "views = 4", "<= 3.*views"),
+        (OWN_PLACES, "most_pictures = 0", ">= 1.*most_pictures"),
         (OWN_PLACES, "rounds = 0", ">= 1.*rounds"),
         (OWN_PLACES, "inner_folds = 1", ">= 2.*inner_folds"),
         (OWN_PLACES, "guessed_share = 1.0", "< 1.*guessed_share"),

@@ -1,0 +1,71 @@
+"""ELPV by the protocol of Deitsch et al. 2019, section 4: a fourth of the cells judged, accuracy weighted by certainty.
+
+    python benchmarks/elpv.py --data elpv_dataset/data
+
+The data is in the package elpv-dataset 1.0.0.post1 (CC BY-NC-SA 4.0, not for commercial use).
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from training.figures import measure, table  # noqa: E402
+from training.imagenet import imagenet_trunk  # noqa: E402
+from training.learner import prepare  # noqa: E402
+from training.prediction import Prediction  # noqa: E402
+from training.procedure import judge_once, method_of, steps  # noqa: E402
+from training.progress import Reporter  # noqa: E402
+from training.reading import read_data  # noqa: E402
+from training.recipe import read_recipe  # noqa: E402
+from training.split import make_folds  # noqa: E402
+from training.thresholds import Fixed  # noqa: E402
+
+PARTS: Final = 4
+"""Of which one is judged: 1,968 cells to learn from, 656 to judge."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the folder that holds labels.csv")
+    parser.add_argument("--preset", default="fast", help="which preset learns (default fast)")
+    parser.add_argument("--seed", type=int, default=42, help="of the split and the places drawn (default 42)")
+    chosen = parser.parse_args()
+    reporter = Reporter()
+    recipe = read_recipe(chosen.preset, seed=chosen.seed)
+    found = read_data(chosen.data, group=None, sample=None, seed=recipe.seed, reporter=reporter)
+    learner = prepare(found, imagenet_trunk(say=reporter.line), recipe, "cpu", reporter)
+    method = method_of(recipe, learner.material, Fixed(0.5))
+    split = make_folds(found.samples, PARTS, recipe.seed)[0]
+    with reporter.task("training", steps(learner, recipe)) as advance:
+        predictions = judge_once(learner, split, recipe, method, advance, 1)
+    reporter.line(table(measure(predictions, f"{len(split.test)} cells, trained on {len(split.train)} others")))
+    certainty = certainties(chosen.data / "labels.csv")
+    reporter.line(
+        f"accuracy weighted by certainty: {weighted(predictions, certainty, 0.5):.1%}; "
+        f"with cells of probability 1/3 as defective, of weight 1/3: {weighted(predictions, certainty, 0.1):.1%}"
+    )
+
+
+def certainties(labels: Path) -> dict[str, float]:
+    """The defect probability of each cell, by its name."""
+    rows = csv.reader(labels.read_text("utf-8").splitlines(), delimiter=" ", skipinitialspace=True)
+    return {row[0]: float(next(cell for cell in row[1:] if cell)) for row in rows}
+
+
+def weighted(predictions: list[Prediction], certainty: dict[str, float], defective_from: float) -> float:
+    """Share of certainty that is judged rightly: a cell weighs as much as its label is certain."""
+    p = np.array([certainty[prediction.sample.name] for prediction in predictions])
+    defective = p > defective_from
+    said = np.array([prediction.label == "anomaly" for prediction in predictions])
+    return float(np.average(said == defective, weights=np.where(defective, p, 1 - p)))
+
+
+if __name__ == "__main__":
+    main()
