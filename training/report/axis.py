@@ -48,7 +48,7 @@ def mark_probabilities(axes: Axes) -> None:
     low, high = axes.get_xlim()
     kept: list[float] = []
     for place in map(logit, _PROBABILITIES):
-        if low <= place <= high and all(abs(place - other) > (high - low) / 9 for other in kept):
+        if low <= place <= high and all(abs(place - other) > (high - low) / 7 for other in kept):
             kept.append(place)
     axes.xaxis.set_major_locator(FixedLocator(kept))
     axes.xaxis.set_minor_locator(NullLocator())

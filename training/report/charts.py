@@ -66,9 +66,14 @@ def _scores(scores: Histogram, operation: Operation) -> Markup:
             name(axes, operation.accept_below, "accept below", 1.33 * top, room_on_the_left=0.35)
         mark(axes, operation.reject_from)
         name(axes, operation.reject_from, "reject from", 1.19 * top, room_on_the_left=0.65)
-        # Each class's name stands where the other one's images would be.
-        axes.annotate("good parts", (0.99, 0.62), xycoords="axes fraction", ha="right", color=GOOD, weight="bold")
-        axes.annotate("defective", (0.01, 0.06), xycoords="axes fraction", ha="left", color=BAD, weight="bold")
+        # Each class's name stands on its own side of zero, at the end where few of its images are.
+        beside: dict[str, Any] = {
+            "xycoords": axes.get_yaxis_transform(),
+            "textcoords": "offset points",
+            "weight": "bold",
+        }
+        axes.annotate("good parts", (0.99, 0), xytext=(0, 5), ha="right", va="bottom", color=GOOD, **beside)
+        axes.annotate("defective", (0.01, 0), xytext=(0, -5), ha="left", va="top", color=BAD, **beside)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):g}"))
         mark_probabilities(axes)
     return chart.svg

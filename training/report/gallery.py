@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from training.prediction import Prediction
+from training.synthetic.samples import KIND
 
 _SHOWN: Final = 6
 
@@ -29,7 +30,11 @@ class Gallery:
 
 
 def choose_galleries(predictions: Sequence[Prediction]) -> list[Gallery]:
-    """The worst misses, the worst false rejects and the most confident hits, by the label."""
+    """The worst misses, the worst false rejects and the most confident hits, by the label.
+
+    A synthetic anomaly has no file of its own to be shown: only that of the good image that it was made from.
+    """
+    predictions = [prediction for prediction in predictions if prediction.sample.kind != KIND]
     return [
         _gallery(
             predictions,
@@ -38,7 +43,7 @@ def choose_galleries(predictions: Sequence[Prediction]) -> list[Gallery]:
             name="misses",
             title="Worst misses",
             lead="Defective parts that were called good, the surest mistake first.",
-            none="No defective part was called good.",
+            none="There is no picture of a defective part that was called good.",
         ),
         _gallery(
             predictions,
@@ -56,7 +61,7 @@ def choose_galleries(predictions: Sequence[Prediction]) -> list[Gallery]:
             name="hits",
             title="Most confident hits",
             lead="Defective parts that were found, the surest first. The heatmap should lie on the defect.",
-            none="No defective part was found.",
+            none="There is no picture of a defective part that was found.",
         ),
     ]
 

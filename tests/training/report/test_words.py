@@ -47,6 +47,7 @@ def test_intervals() -> None:
 def test_sentence() -> None:
     assert words.sentence("few images") == "Few images."
     assert words.sentence("Done.") == "Done."
+    assert words.sentence("3 % of 5") == "3\N{NO-BREAK SPACE}% of 5."
 
 
 def test_settings_by_dotted_name() -> None:

@@ -111,8 +111,8 @@ def test_names_of_strangers_are_text(
     [
         (GOOD, BAD, False, 2, "No image has a mask"),
         (GOOD[:5], BAD, True, 2, "No good part was called defective."),
-        (GOOD, BAD[:3], True, 2, "No defective part was called good."),
-        (GOOD, [0.1], True, 2, "No defective part was found."),
+        (GOOD, BAD[:3], True, 2, "There is no picture of a defective part that was called good."),
+        (GOOD, [0.1], True, 2, "There is no picture of a defective part that was found."),
         (GOOD, BAD, True, 1, "Confusion matrix"),
         ([0.5] * 4, [0.5] * 4, True, 1, "4 of 4"),
         ([1e-9, 1e-8], [1 - 1e-9], True, 1, "No defect was missed among 1."),
