@@ -1,29 +1,56 @@
-"""`python -m app serve`: the service in a process of its own."""
+"""`python -m app serve`: the service in a process of its own. `python -m app key`: a new API key for it."""
 
+import argparse
 import sys
+from typing import Final
 
+from app.keys import ROLES, KeysError, new_key
 from app.logs import log_to_stderr
 from app.server import serve
 from app.settings import ConfigurationError, read_settings
 from model.engines.devices import choose_device
 from model.errors import DeviceUnavailableError
 
+_USAGE: Final = """usage: python -m app serve --store DIR (--help: every setting)
+       python -m app key --role ROLE --name NAME"""
+
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status: 2 where it was called wrongly."""
     command, flags = arguments[:1], arguments[1:]
+    if command == ["key"]:
+        return _key(flags)
     if command in (["--help"], ["-h"]):
         flags = ["--help"]
     elif command != ["serve"]:
-        return _refuse("usage: python -m app serve --store DIR (--help: every setting)")
+        return _refuse(_USAGE)
     try:
         settings = read_settings(flags)
         if settings.device == "cuda":
             choose_device(settings.device)
         log_to_stderr(settings.log_level, settings.log_format)
         serve(settings)
-    except (ConfigurationError, DeviceUnavailableError) as error:
+    except (ConfigurationError, DeviceUnavailableError, KeysError) as error:
         return _refuse(f"python -m app serve: {error}")
+    return 0
+
+
+def key_arguments(flags: list[str]) -> argparse.Namespace:
+    """`role` and `name`. --help and wrong flags raise SystemExit."""
+    parser = argparse.ArgumentParser(prog="python -m app key", description="Make an API key. It is shown only once.")
+    parser.add_argument("--role", required=True, choices=ROLES, help="admin may do what predict may, and change models")
+    parser.add_argument("--name", required=True, help="whose it is, for the log")
+    return parser.parse_args(flags)
+
+
+def _key(flags: list[str]) -> int:
+    asked = key_arguments(flags)
+    try:
+        secret, key = new_key(asked.role, asked.name)
+    except KeysError as error:
+        return _refuse(f"python -m app key: {error}")
+    print(f"for the client:    {secret}")  # noqa: T201
+    print(f"for the keys file: {key.line}")  # noqa: T201
     return 0
 
 

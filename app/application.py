@@ -4,17 +4,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app import documentation, openapi
 from app.errors import install_handlers
 from app.exchange import Exchange
-from app.routes import health, models, predict, v2
+from app.gate import Gate
+from app.routes import admin, health, models, predict, v2
 from app.service import Service
 from app.settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A service of its own, in `app.state.service`; it runs from the application's startup to its shutdown."""
+    """A service of its own, in `app.state.service`; it runs from the application's startup to its shutdown.
+
+    Raises KeysError.
+    """
     service = Service(settings)
 
     @asynccontextmanager
@@ -32,9 +37,18 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
+    app.add_middleware(Gate, service=service)
+    if settings.cors_origins:  # outside the gate: a browser's preflight has no key, and must be able to read refusals
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
     app.add_middleware(Exchange, service=service)
     install_handlers(app)
-    for routes in (predict, v2, models, health):
+    for routes in (predict, v2, models, admin, health):
         app.include_router(routes.router)
     openapi.install(app)
     return app

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from app.errors import NotReadyError
 from model.detector import Detector
 from model.errors import UnknownModelError, UnknownVersionError
+from model.serving import Serving
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,22 @@ class Model:
     loaded: Mapping[int, Loaded] = field(default_factory=dict)
     refused: Mapping[int, str] = field(default_factory=dict)
     """Broken versions, and why."""
+    file: Serving = field(default_factory=Serving)
+    """What its serving.json says, as far as that is in force."""
+    fault: str = ""
+    """Why what serving.json says now isn't in force; empty: it is."""
 
     @property
     def serving(self) -> Loaded | None:
-        """The newest loaded version: the one that is meant where none is named."""
-        return self.loaded[max(self.loaded)] if self.loaded else None
+        """The version that is meant where none is named: the one in serving.json, else the newest loaded."""
+        number = self.file.version or max(self.loaded, default=0)
+        return self.loaded.get(number)
+
+    @property
+    def because(self) -> str:
+        """The end of a sentence on what doesn't serve."""
+        reasons = [*filter(None, [self.fault]), *self.refused.values()]
+        return ": " + "; ".join(reasons) if reasons else " yet"
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class Catalogue:
         model = self.model(name)
         if version is None:
             if model.serving is None:
-                raise NotReadyError(f"no version of model {name!r} is loaded{because(model.refused)}")
+                raise NotReadyError(f"no version of model {name!r} serves{model.because}")
             return model.serving
         if version in model.loaded:
             return model.loaded[version]
@@ -70,8 +82,8 @@ class Catalogue:
         )
 
     def able(self) -> list[str]:
-        """The models that have a loaded version."""
-        return [name for name, model in self.models.items() if model.loaded]
+        """The models that have a version that serves."""
+        return [name for name, model in self.models.items() if model.serving]
 
     def default(self, configured: str | None, required: Set[str] = frozenset()) -> str:
         """The name that POST /predict means: the only model that is loaded, or required and still being loaded.
@@ -81,18 +93,13 @@ class Catalogue:
         if configured is not None:
             return configured
         meant = [
-            name for name, model in self.models.items() if model.loaded or (name in required and not model.refused)
+            name for name, model in self.models.items() if model.serving or (name in required and not model.refused)
         ]
         if len(meant) > 1:
             raise UnknownModelError(
                 f"there are several models: {', '.join(meant)}; use /v1/models/NAME/predict or set default_model"
             )
         return next(iter(meant or self.models), "")
-
-
-def because(refused: Mapping[int, str]) -> str:
-    """The end of a sentence on what isn't loaded."""
-    return ": " + "; ".join(refused.values()) if refused else " yet"
 
 
 def _numbers(versions: Mapping[int, object]) -> str:

@@ -5,8 +5,18 @@ from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 
-from app.errors import TABLE, BatchTooLargeError, Problem, ProblemBody, TensorError, under_v2
+from app.errors import (
+    TABLE,
+    AdminNeedsKeysError,
+    BatchTooLargeError,
+    KeyNotAllowedError,
+    Problem,
+    ProblemBody,
+    TensorError,
+    under_v2,
+)
 from app.upload import FIELD
+from model.errors import PinError, ServingError, StoreError
 
 VERSION: Final = "0.1.0"
 """The service's."""
@@ -57,6 +67,14 @@ UPLOAD: Final[dict[str, Any]] = {
 }
 
 
+SERVING_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Serving"}}},
+    }
+}
+
+
 Replies = dict[int | str, dict[str, Any]]
 """FastAPI's `responses`."""
 
@@ -86,6 +104,8 @@ def _entry(rows: list[Problem]) -> dict[str, Any]:
             }
         },
     }
+    if rows[0].status == 401:
+        entry["headers"] = {"WWW-Authenticate": _header("Bearer.", {"type": "string"}, required=True)}
     if rows[0].retry_after is not None:
         entry["headers"] = {"Retry-After": _header("Seconds.", {"type": "integer"}, required=True)}
     return entry
@@ -95,9 +115,11 @@ def _header(description: str, schema: dict[str, Any], *, required: bool = False)
     return {"description": description, "required": required, "schema": schema}
 
 
-_PREDICTS: Final = [
-    error for error in TABLE if error not in (ClientDisconnect, TensorError, BatchTooLargeError)
-]  # the last two are /v2's
+UNANSWERED: Final = {ClientDisconnect}
+ADMINS: Final = {ServingError, PinError, StoreError, KeyNotAllowedError, AdminNeedsKeysError}
+"""Errors of /v1/admin."""
+_V2S: Final = {TensorError, BatchTooLargeError}
+_PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS | _V2S]
 
 PREDICT_REPLIES: Final[Replies] = {
     200: {
@@ -121,5 +143,5 @@ INFER_REPLIES: Final[Replies] = {
             )
         },
     },
-    **_entries(under_v2(row) for error, row in TABLE.items() if error is not ClientDisconnect),
+    **_entries(under_v2(row) for error, row in TABLE.items() if error not in UNANSWERED | ADMINS),
 }

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Final
+from typing import ClassVar, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -73,6 +73,32 @@ class DeadlineError(RefusedError):
     """The request's time ran out before its answer was there."""
 
 
+class AccessError(CamspectorError):
+    """The request isn't let in."""
+
+
+class UnknownHostError(AccessError):
+    """The Host header names none of the allowed hosts."""
+
+
+class KeyMissingError(AccessError):
+    """A key is needed, and none was sent."""
+
+    headers: ClassVar = {"WWW-Authenticate": "Bearer"}
+
+
+class KeyUnknownError(KeyMissingError):
+    """The key that was sent isn't one."""
+
+
+class KeyNotAllowedError(AccessError):
+    """The key's role isn't enough."""
+
+
+class AdminNeedsKeysError(AccessError):
+    """Without keys nobody is an administrator."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One row of the table."""
@@ -91,9 +117,17 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     RequestValidationError: Problem(400, "bad-parameter"),
     TensorError: Problem(400, "bad-tensor"),
     BatchTooLargeError: Problem(400, "batch-too-large"),
+    model_errors.ServingError: Problem(400, "bad-serving"),
+    UnknownHostError: Problem(400, "unknown-host"),
+    KeyMissingError: Problem(401, "key-missing"),
+    KeyUnknownError: Problem(401, "key-unknown"),
+    KeyNotAllowedError: Problem(403, "key-not-allowed"),
+    AdminNeedsKeysError: Problem(403, "admin-needs-keys"),
     model_errors.UnknownModelError: Problem(404, "unknown-model"),
     model_errors.UnknownVersionError: Problem(404, "unknown-version"),
     SlowBodyError: Problem(408, "slow-body"),
+    model_errors.PinError: Problem(409, "version-not-usable"),
+    model_errors.StoreError: Problem(409, "store-not-usable"),
     BodyTooLargeError: Problem(413, "body-too-large"),
     model_errors.ImageTooLargeError: Problem(413, "image-too-large"),
     model_errors.UnsupportedFormatError: Problem(415, "unsupported-format"),

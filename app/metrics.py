@@ -4,6 +4,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from app.catalogue import Model
+
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -56,3 +58,23 @@ class Metrics:
             buckets=[tenth / 10 for tenth in range(1, 11)],
             registry=registry,
         )
+        self._serving_version = Gauge(
+            "model_serving_version", "The version that serves; 0: none.", ["model"], registry=registry
+        )
+        self._refused_versions = Gauge(
+            "model_refused_versions", "Versions of the store that can't be used.", ["model"], registry=registry
+        )
+        self._serving_file_refused = Gauge(
+            "model_serving_file_refused", "1 where what serving.json says isn't in force.", ["model"], registry=registry
+        )
+
+    def show_model(self, name: str, model: Model) -> None:
+        """What holds of it now."""
+        self._serving_version.labels(name).set(model.serving.version if model.serving else 0)
+        self._refused_versions.labels(name).set(len(model.refused))
+        self._serving_file_refused.labels(name).set(bool(model.fault))
+
+    def forget_model(self, name: str) -> None:
+        """It is gone."""
+        for gauge in (self._serving_version, self._refused_versions, self._serving_file_refused):
+            gauge.remove(name)

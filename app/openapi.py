@@ -2,10 +2,13 @@
 
 from typing import Any, Final
 
+import msgspec
 from fastapi import FastAPI
 
-from app.documentation import problems
-from app.errors import NotReadyError, ProblemBody
+from app.documentation import Replies, problems
+from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
+from app.gate import OPEN, PROBES
+from model.serving import Serving
 
 _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
 _TRACEPARENT: Final = {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
@@ -27,6 +30,14 @@ _ASKED: Final = [
     {"name": name, "in": "header", "description": "Comes back.", "schema": {"type": "string"}} for name in _ECHOED
 ]
 _EVERYWHERE: Final = problems(Exception, NotReadyError)
+_BY_HOST: Final = problems(UnknownHostError)
+_BY_KEY: Final = problems(KeyMissingError, KeyUnknownError)
+_KEYS: Final = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+_SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"key": []}, {}]
+"""The last: keys may not be needed at all."""
 
 
 def install(app: FastAPI) -> None:
@@ -44,18 +55,27 @@ def install(app: FastAPI) -> None:
 def _complete(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     schemas["ProblemBody"] = ProblemBody.model_json_schema()
+    schemas |= msgspec.json.schema_components([Serving], ref_template="#/components/schemas/{name}")[1]
+    document["components"]["securitySchemes"] = _KEYS
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for path in document["paths"].values():
+    for address, path in document["paths"].items():
         for operation in path.values():
-            _complete_operation(operation)
+            _complete_operation(operation, _EVERYWHERE | _at_the_gate(address))
+            if address not in OPEN:
+                operation["security"] = _SECURITY
 
 
-def _complete_operation(operation: dict[str, Any]) -> None:
+def _at_the_gate(address: str) -> Replies:
+    by_host = {} if address in PROBES else _BY_HOST
+    return by_host if address in OPEN else by_host | _BY_KEY
+
+
+def _complete_operation(operation: dict[str, Any], everywhere: Replies) -> None:
     replies: dict[str, Any] = operation["responses"]
     if "HTTPValidationError" in str(replies.get("422")):  # FastAPI's guess; ours is 400 bad-parameter
         del replies["422"]
-    for status, reply in _EVERYWHERE.items():
+    for status, reply in everywhere.items():
         replies.setdefault(str(status), reply)
     for status, reply in replies.items():
         replies[status] = reply | {"headers": _SAID | reply.get("headers", {})}

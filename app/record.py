@@ -36,6 +36,8 @@ class Record:
     method: str
     part_id: str | None = None
     traceparent: str | None = None
+    key: str | None = None
+    """The name of the API key that was shown."""
     route: str = "unknown"
     """The template, never the path that a client made up."""
     status: int = 0
@@ -55,6 +57,7 @@ class Record:
         fields: dict[str, object | None] = {
             "request_id": self.request_id,
             "part_id": self.part_id,
+            "key": self.key,
             "method": self.method,
             "route": self.route,
             "status": self.status,

@@ -10,6 +10,7 @@ from app.inspection import Inspection
 from model.detector import Detector
 from model.manifest import Agreement, Figures, Operation
 from model.regions import Region
+from model.serving import Serving
 from model.verdict import Decision, Label, Thresholds
 
 
@@ -112,12 +113,12 @@ class VersionInfo(BaseModel):
     passed_over: dict[str, str] = Field(description="Why quicker variants don't serve, by name.")
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
-    thresholds_source: Literal["settings", "version"]
+    thresholds_source: Literal["file", "settings", "version"] = Field(description="file: the model's serving.json.")
     data_defect_share: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
-    defect_rate_source: Literal["settings", "version", "data"] = Field(
-        description="version: it was exported for that share. data: nobody named one, it is that of the images on "
-        "which the probabilities were calibrated."
+    defect_rate_source: Literal["file", "settings", "version", "data"] = Field(
+        description="file: the model's serving.json. version: it was exported for that share. data: nobody named one, "
+        "it is that of the images on which the probabilities were calibrated."
     )
     operation: Operation = Field(description="For what the version's own thresholds were chosen.")
     figures: Figures | None = Field(
@@ -125,7 +126,8 @@ class VersionInfo(BaseModel):
     )
 
     @staticmethod
-    def of(loaded: Loaded) -> "VersionInfo":
+    def of(loaded: Loaded, file: Serving) -> "VersionInfo":
+        """`file`: what is in force."""
         detector = loaded.detector
         return VersionInfo(
             version=loaded.version,
@@ -137,10 +139,10 @@ class VersionInfo(BaseModel):
             passed_over=dict(detector.passed_over),
             device=detector.engine.device,
             thresholds=detector.thresholds,
-            thresholds_source="version" if detector.line_thresholds is None else "settings",
+            thresholds_source=_thresholds_source(detector, file),
             data_defect_share=detector.manifest.data.defect_share,
             defect_rate=detector.defect_rate,
-            defect_rate_source=_rate_source(detector),
+            defect_rate_source=_rate_source(detector, file),
             operation=detector.manifest.operation,
             figures=detector.variant.figures or detector.manifest.figures,
         )
@@ -157,7 +159,11 @@ class ModelInfo(BaseModel):
     """One model of the store."""
 
     name: str
-    serving: int | None = Field(description="The version that answers where none is named: the newest loaded.")
+    serving: int | None = Field(
+        description="The version that answers where none is named: the pinned one, else the newest loaded."
+    )
+    pinned: int | None = Field(description="The version that the model's serving.json names, where that is in force.")
+    fault: str | None = Field(description="Why what serving.json says now isn't in force; null: it is.")
     versions: list[VersionInfo] = Field(description="The loaded versions, newest first.")
     refused: list[RefusedVersion]
     stored: list[int] = Field(description="Every version that the store holds.")
@@ -167,7 +173,9 @@ class ModelInfo(BaseModel):
         return ModelInfo(
             name=name,
             serving=model.serving.version if model.serving else None,
-            versions=[VersionInfo.of(model.loaded[number]) for number in sorted(model.loaded)[::-1]],
+            pinned=model.file.version,
+            fault=model.fault or None,
+            versions=[VersionInfo.of(model.loaded[number], model.file) for number in sorted(model.loaded)[::-1]],
             refused=[RefusedVersion(version=number, reason=why) for number, why in sorted(model.refused.items())],
             stored=list(model.stored),
         )
@@ -183,13 +191,61 @@ class ModelList(BaseModel):
         return ModelList(models=[ModelInfo.of(name, model) for name, model in catalogue.models.items()])
 
 
+class Change(BaseModel):
+    """What has become different for one model."""
+
+    model: str
+    was: int | None = Field(description="The version that served before.")
+    serving: int | None
+    loaded: list[int] = Field(description="Versions that can be asked now, and couldn't before.")
+    released: list[int] = Field(description="Versions that could be asked before, and can't now.")
+    refused: list[RefusedVersion] = Field(description="Versions that are newly refused.")
+    fault: str | None = Field(description="As in the model's information.")
+
+    @staticmethod
+    def between(before: Catalogue, after: Catalogue) -> list["Change"]:
+        """Models in which nothing is different are left out."""
+        names = sorted(before.models.keys() | after.models.keys())
+        pairs = [(name, before.models.get(name, Model()), after.models.get(name, Model())) for name in names]
+        return [Change._of(name, old, new) for name, old, new in pairs if old != new]
+
+    @staticmethod
+    def _of(name: str, old: Model, new: Model) -> "Change":
+        return Change(
+            model=name,
+            was=old.serving.version if old.serving else None,
+            serving=new.serving.version if new.serving else None,
+            loaded=sorted(new.loaded.keys() - old.loaded.keys()),
+            released=sorted(old.loaded.keys() - new.loaded.keys()),
+            refused=[
+                RefusedVersion(version=number, reason=why)
+                for number, why in sorted(new.refused.items() - old.refused.items())
+            ],
+            fault=new.fault or None,
+        )
+
+
+class Reloaded(BaseModel):
+    """What a look at the store has changed."""
+
+    changed: list[Change]
+
+
 class Health(BaseModel):
     """Said when all is well; otherwise there is a problem with the reasons."""
 
     status: str
 
 
-def _rate_source(detector: Detector) -> Literal["settings", "version", "data"]:
+def _thresholds_source(detector: Detector, file: Serving) -> Literal["file", "settings", "version"]:
+    if file.thresholds is not None:
+        return "file"
+    return "version" if detector.line_thresholds is None else "settings"
+
+
+def _rate_source(detector: Detector, file: Serving) -> Literal["file", "settings", "version", "data"]:
+    if file.defect_rate is not None:
+        return "file"
     if detector.line_rate is not None:
         return "settings"
     return "data" if detector.manifest.operation.defect_rate is None else "version"

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from app.application import create_app
 from app.protocol import protocol
@@ -51,7 +52,7 @@ class Server(uvicorn.Server):
             log.error("can't listen there: choose another --host or --port (CAMSPECTOR_HOST, CAMSPECTOR_PORT)")
             sys.exit(2)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = f"http{'s' if self.config.is_ssl else ''}://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("listening on %s, documentation at %s/docs, models from %s", url, url, self._service.settings.store)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -93,15 +94,15 @@ def allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def serve(settings: Settings) -> None:
-    """Run until a signal."""
-    allow_connections()
-    app = create_app(settings)
-    config = uvicorn.Config(
+def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """uvicorn's own settings for ours."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         root_path=settings.root_path,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
         http=protocol(settings.arrival_seconds),
         ws="none",
         log_config=None,
@@ -111,5 +112,11 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    Server(config, app.state.service).run()
+
+
+def serve(settings: Settings) -> None:
+    """Run until a signal. Raises KeysError."""
+    allow_connections()
+    app = create_app(settings)
+    Server(configuration(app, settings), app.state.service).run()
     log.info("stopped")

@@ -7,6 +7,7 @@ from app.admission import Admission
 from app.engine_queue import EngineQueue
 from app.forecast import Forecast
 from app.inspection import Inspector
+from app.keys import Keyring
 from app.lane import Lane
 from app.metrics import Metrics
 from app.registry import Registry
@@ -27,11 +28,13 @@ class Service:
     """Everything that requests share. `draining` is set when the process is told to stop."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises KeysError."""
         self.settings = settings
+        self.keyring = Keyring(settings.keys_file)
         self.metrics = Metrics()
         self.statistics = Statistics()
         self.tracing = _open_tracing(settings.trace_endpoint)
-        self.registry = Registry(settings)
+        self.registry = Registry(settings, self.metrics)
         self.forecast = Forecast()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.forecast, self.metrics)
         cpus = available_cpus()
@@ -48,15 +51,17 @@ class Service:
 
     def start(self) -> None:
         self.registry.start()
+        self.keyring.start()
         for lane in self.lanes:
             lane.start()
 
     def stop(self) -> None:
         """For when the last request is answered, or cut off."""
         self.registry.stop()
+        self.keyring.stop()
         self.queue.close()
         self.workers.shutdown(wait=False, cancel_futures=True)
-        for thread in (*self.lanes, self.registry.thread):
+        for thread in (*self.lanes, self.registry.thread, self.keyring.thread):
             thread.join(STOP_SECONDS)
         if self.tracing:
             self.tracing.stop()
@@ -73,9 +78,10 @@ class Service:
 
     def dead(self) -> list[str]:
         """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""
-        threads = {"the registry's thread": self.registry.thread.is_alive()} | {
-            f"engine lane {number}": lane.is_alive() for number, lane in enumerate(self.lanes, 1)
-        }
+        threads = {
+            "the registry's thread": self.registry.thread.is_alive(),
+            "the keys' thread": self.keyring.thread.is_alive(),
+        } | {f"engine lane {number}": lane.is_alive() for number, lane in enumerate(self.lanes, 1)}
         return [f"{name} has stopped" for name, alive in threads.items() if not alive] + [self.hung] * bool(self.hung)
 
     def unready(self) -> list[str]:

@@ -1,11 +1,13 @@
 """Every setting of the service: from a flag, else the environment, else the default; read once and passed in."""
 
+import re
+import ssl
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, PlainValidator, ValidationError, field_validator
+from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.logs import LogFormat
@@ -23,6 +25,12 @@ _PER_MODEL: Final = {
     "thresholds": ("capsule=0.4", '{"capsule": {"review": 0.3, "label": 0.4, "reject": 0.6}}'),
 }
 """Settings that have a value for each model, and how they are written as a flag and in the environment."""
+
+
+_LISTED: Final = {
+    "allowed_hosts": r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:.]+\]",
+    "cors_origins": r"https?://[^/\s*]+",
+}
 
 
 _NAMES: Final = ("review", "label", "reject")
@@ -125,6 +133,22 @@ class Settings(BaseSettings):
     trace_endpoint: Annotated[
         str | None, Field(description="Where OpenTelemetry traces go, as http://HOST:4318/v1/traces. Without it: none.")
     ] = None
+    keys_file: Annotated[
+        Path | None, Field(description="File of API keys. Without it nobody needs one, and nobody is an administrator.")
+    ] = None
+    tls_certificate: Annotated[
+        Path | None, Field(description="File of the certificate and those between it and the root (PEM), for HTTPS.")
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        Field(validate_default=True, description="File of the certificate's key (PEM), without a password."),
+    ] = None
+    allowed_hosts: Annotated[
+        str, Field(description="Host names that clients may use, comma-separated; *.example.com for all below it.")
+    ] = ""
+    cors_origins: Annotated[
+        str, Field(description="Origins of web pages that may ask, comma-separated, e.g. https://line.example.com.")
+    ] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")] = (
         "info"
     )
@@ -146,6 +170,30 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise ValueError(f"must be addresses or networks, comma-separated, or * alone: {error}") from None
         return proxies
+
+    @field_validator("allowed_hosts", "cors_origins")
+    @classmethod
+    def _names(cls, names: str, info: ValidationInfo) -> str:
+        form = _LISTED[info.field_name or ""]
+        for name in names.split(",") if names else []:
+            if not re.fullmatch(form, name.strip()):
+                raise ValueError(f"{name.strip()!r} is none")
+        return names
+
+    @field_validator("tls_key")
+    @classmethod
+    def _certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        """Tried here, so that what is wrong is said before anything is started."""
+        certificate = info.data.get("tls_certificate")
+        if key is None and certificate is None:
+            return None
+        if key is None or certificate is None:
+            raise ValueError("--tls-certificate and --tls-key need each other")
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        except OSError as error:  # also of what isn't a certificate, or not the key's
+            raise ValueError(f"can't be used with {certificate}: {error}") from None
+        return key
 
 
 def read_settings(flags: list[str]) -> Settings:

@@ -13,17 +13,22 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from app.keys import new_key  # noqa: E402
 from tests.app.process import served  # noqa: E402
 from tests.artifacts import publish  # noqa: E402
 
 
-def explore(url: str, examples: int, seed: int) -> subprocess.CompletedProcess[str]:
-    """`examples` a route and phase, at most; the same ones for the same seed. Exit status 0: nothing was found."""
+def explore(url: str, key: str, examples: int, seed: int) -> subprocess.CompletedProcess[str]:
+    """`examples` a route and phase, at most; the same ones for the same seed. `key`: an administrator's.
+
+    Exit status 0: nothing was found.
+    """
     settings = ROOT / "tests" / "app" / "schemathesis.toml"
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run", f"{url}/openapi.json"]
     bounds = ["--max-examples", str(examples), "--seed", str(seed), "--request-timeout", "60"]
+    manner = ["--header", f"X-API-Key: {key}", "--continue-on-failure", "--generation-database", "none", "--no-color"]
     return subprocess.run(
-        [*command, *bounds, "--checks", "all", "--continue-on-failure", "--generation-database", "none", "--no-color"],
+        [*command, *bounds, *manner, "--checks", "all"],
         cwd=ROOT,
         env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.app.schemathesis_hooks"},
         capture_output=True,
@@ -40,10 +45,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for slope in (10.0, 5.0):
             publish(Path(folder), "capsule", slope=slope)
-        with served(Path(folder), "--deadline-ms", "60000") as server:
+        secret, key = new_key("admin", "schemathesis")
+        keys = Path(folder, "keys")
+        keys.write_text(key.line)
+        with served(Path(folder), "--deadline-ms", "60000", "--keys-file", str(keys)) as server:
             server.wait_until_ready()
             server.wait_until_loaded("capsule", 1)
-            run = explore(server.url, arguments.examples, arguments.seed)
+            run = explore(server.url, secret, arguments.examples, arguments.seed)
     print(run.stdout, run.stderr, sep="\n")
     return run.returncode
 

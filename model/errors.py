@@ -87,6 +87,14 @@ class StoreError(CamspectorError):
     """The store's folder can't be read or written."""
 
 
+class ServingError(CamspectorError):
+    """A model's serving.json isn't of the declared form, or can't be read."""
+
+
+class PinError(CamspectorError):
+    """The version that a serving.json names isn't there, or can't be loaded."""
+
+
 # Engines
 
 

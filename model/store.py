@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model.errors import StoreError, UnknownModelError, UnknownVersionError
+from model import serving as servings
+from model.errors import (
+    MissingFileError,
+    ServingError,
+    StoreError,
+    UnknownModelError,
+    UnknownVersionError,
+    UnreadableFileError,
+)
+from model.files import read_file
+from model.serving import SERVING, Serving
 
 MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
@@ -64,6 +74,25 @@ class Store:
         """What `publish` would say now of the name and the folder, to be heard before hours of training."""
         self._draft(model).rmdir()
 
+    def serving(self, model: str) -> Serving:
+        """What the model's serving.json says; without one, nothing. Raises ServingError."""
+        path = self.root / model / SERVING
+        try:
+            return servings.decode(read_file(path), str(path))
+        except MissingFileError:
+            return Serving()
+        except UnreadableFileError as error:
+            raise ServingError(str(error)) from error
+
+    def set_serving(self, model: str, serving: Serving) -> None:
+        """Write the model's serving.json in one step. Raises StoreError."""
+        home = self.root / model
+        try:
+            _write(home / SERVING, servings.encode(serving))
+            _sync(home)
+        except OSError as error:
+            raise StoreError(f"{home / SERVING} can't be changed: {error.strerror}") from error
+
     def _draft(self, model: str) -> Path:
         """An empty folder beside the model's versions. Raises StoreError for a name or a folder that can't be."""
         if not MODEL_NAME.fullmatch(model):
@@ -110,6 +139,20 @@ class Store:
             return []
         except OSError as error:
             raise StoreError(f"{parent} can't be read: {error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, and readable by other users."""
+    descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(descriptor, 0o644)
+            os.fsync(descriptor)
+        os.replace(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise
 
 
 def _settle(folder: Path) -> None:

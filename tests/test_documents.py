@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.__main__ import key_arguments
 from app.schemas import Prediction
 from app.settings import read_settings
 from training.arguments import parse
@@ -29,6 +30,8 @@ def test_a_documented_command_is_understood(document: str, command: str) -> None
     name, *arguments = shlex.split(command)
     if name == "serve":
         assert read_settings(arguments).store
+    elif name == "key":
+        assert key_arguments(arguments).role
     else:
         assert parse([name, *arguments]).command == name
 

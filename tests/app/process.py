@@ -68,7 +68,7 @@ def served(store: Path, *flags: str, program: Sequence[str] = ("-m", "app")) -> 
     lines: list[str] = []
     reader = threading.Thread(target=lines.extend, args=[process.stderr], daemon=True)  # so that the pipe never fills
     try:
-        found = re.search(r"listening on (http://\S+),", process.stderr.readline())
+        found = re.search(r"listening on (https?://\S+),", process.stderr.readline())
         assert found, process.stderr.read()
         reader.start()
         yield Server(process, found[1], lines)

@@ -31,7 +31,11 @@ def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -
     headers = case.headers
     if headers is not None and str(headers.get("X-Deadline-Ms", "")).isdigit():
         headers["X-Deadline-Ms"] = "60000"  # 1 ms is sound, and 504
-    if not case.operation.path.endswith("/infer") or case.meta.generation.mode.is_negative:
+    if case.meta.generation.mode.is_negative:
+        return
+    if case.operation.path.endswith("/serving") and isinstance(case.body, dict):
+        case.body = followable(case.body)
+    if not case.operation.path.endswith("/infer"):
         return
     if headers is not None:
         headers.pop("Content-Encoding", None)
@@ -44,6 +48,16 @@ def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -
         head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
         case.body = head + len(case.body).to_bytes(4, "little") + case.body
         case.headers[LENGTH] = str(len(head))
+
+
+def followable(body: dict[str, Any]) -> dict[str, Any]:
+    """A serving.json with its thresholds in order, and without 3.0 for a version: an integer in JSON Schema alone."""
+    version, band = body.get("version"), body.get("thresholds")
+    if isinstance(version, float):
+        body = body | {"version": int(version)}
+    if not isinstance(band, dict):
+        return body
+    return body | {"thresholds": dict(zip(("review", "label", "reject"), sorted(band.values()), strict=True))}
 
 
 def agreeing(body: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_other_versions(catalogue: Catalogue, version: int, reason: str) -> None
 
 
 def test_model_that_is_still_loading(catalogue: Catalogue) -> None:
-    with pytest.raises(NotReadyError, match="no version of model 'gadget' is loaded yet"):
+    with pytest.raises(NotReadyError, match="no version of model 'gadget' serves yet"):
         catalogue.find("gadget")
 
 

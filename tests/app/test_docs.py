@@ -10,15 +10,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.requests import ClientDisconnect
 
-from app.documentation import VERSION
+from app.documentation import ADMINS, UNANSWERED, VERSION
 from app.errors import TABLE, BatchTooLargeError, TensorError, under_v2
 from app.metrics import Metrics
+from app.schemas import Reloaded
+from model.serving import decode
 from tests.app.process import ROOT, Server
 from tests.pictures import encoded
 
 API = (ROOT / "docs" / "api.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 EXAMPLES = re.findall(r"```sh\n(.+?)```(?:\n\n```json\n(.+?)```)?", API, re.DOTALL)
 
 
@@ -55,6 +57,15 @@ def shape(value: object) -> object:
     if isinstance(value, list):
         return [shape(member) for member in value[:1]]
     return "number" if isinstance(value, int | float) else type(value)
+
+
+def test_examples_of_admin_calls() -> None:
+    """They need a key, and a store that can be written: tests/app/test_admin.py makes such calls."""
+    (body,) = re.findall(r"--json '(\{.+\})'\n```", API)
+    (file,) = re.findall(r"```json\n(.+?)```", OPERATIONS, re.DOTALL)
+    assert (decode(body.encode()).version, decode(file.encode()).version) == (2, 3)
+    (reply,) = re.findall(r"```json\n(\{\s+\"changed\".+?)```", API, re.DOTALL)
+    assert Reloaded.model_validate_json(reply).changed[0].serving == 3
 
 
 def test_table_of_errors() -> None:
@@ -103,7 +114,7 @@ def test_version_is_the_package_s() -> None:
 @pytest.mark.anyio
 async def test_openapi(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
-    rows = {error: problem for error, problem in TABLE.items() if error is not ClientDisconnect}
+    rows = {error: problem for error, problem in TABLE.items() if error not in UNANSWERED | ADMINS}
     native = {str(problem.status) for error, problem in rows.items() if error not in (TensorError, BatchTooLargeError)}
     predicts = [path["post"] for address, path in document["paths"].items() if address.endswith("/predict")]
     assert len(predicts) == 3

@@ -1,15 +1,30 @@
 """The service does what its OpenAPI document says: Schemathesis, every phase and check, over a real process."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
+import pytest
 
+from app.keys import new_key
 from benchmarks.openapi import explore
-from tests.app.process import Server
+from tests.app.process import Server, served
 
 
-def test_schemathesis_finds_nothing(server: Server) -> None:
-    run = explore(server.url, examples=8, seed=1)
+@pytest.fixture
+def guarded(capsule_store: Path, tmp_path: Path) -> Iterator[tuple[Server, str]]:
+    """A process with keys, and an administrator's: without, there is no answer but a refusal under /v1/admin."""
+    secret, key = new_key("admin", "schemathesis")
+    (tmp_path / "keys").write_text(key.line)
+    with served(capsule_store, "--deadline-ms", "60000", "--keys-file", str(tmp_path / "keys")) as server:
+        server.wait_until_ready()
+        yield server, secret
+
+
+def test_schemathesis_finds_nothing(guarded: tuple[Server, str]) -> None:
+    server, key = guarded
+    run = explore(server.url, key, examples=8, seed=1)
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr
     assert "No issues found" in run.stdout
     generated = re.search(r"(\d+) generated, \1 passed", run.stdout)
@@ -18,5 +33,5 @@ def test_schemathesis_finds_nothing(server: Server) -> None:
     # Pictures were judged by every route that judges; else nothing would be found because nothing was asked.
     metrics = httpx.get(f"{server.url}/metrics").text
     judged = re.findall(r'http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
-    assert {route.rpartition("/")[2] for route in judged} == {"predict", "infer"}
-    assert len(judged) == 5
+    assert {route.rpartition("/")[2] for route in judged} == {"predict", "infer", "reload"}
+    assert len(judged) == 6

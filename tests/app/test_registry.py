@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.metrics import Metrics
 from app.registry import Registry
 from app.settings import Settings
 from model.detector import Detector
@@ -43,7 +44,7 @@ def breaking(version: Path) -> Path:
 
 
 def registry(shelf: Path, **settings: object) -> Registry:
-    return Registry(Settings(store=shelf, device="cpu", **settings))  # type: ignore[arg-type]
+    return Registry(Settings(store=shelf, device="cpu", **settings), Metrics())  # type: ignore[arg-type]
 
 
 def loaded(registry: Registry) -> LoadedVersions:
@@ -143,7 +144,7 @@ def test_unready_names_the_model_that_is_broken_from_the_start(store: Path, shel
     held.look("cpu")
     assert loaded(held) == {"gadget": [], "widget": [1]}
     (reason,) = unready(held)
-    assert "model 'gadget' has no loaded version: " in reason
+    assert "model 'gadget' has no version that serves: " in reason
     assert "golden/0.png" in reason
 
 
@@ -304,7 +305,7 @@ def test_a_failed_engine_is_opened_anew_once(shelf: Path, caplog: pytest.LogCapt
     registry_.look("cpu")
     reason = "its engine failed again after it was opened anew"
     assert registry_.catalogue.models["widget"].refused == {1: reason}
-    assert unready(registry_) == [f"model 'widget' has no loaded version: {reason}"]
+    assert unready(registry_) == [f"model 'widget' has no version that serves: {reason}"]
 
 
 def test_a_failed_engine_is_opened_anew_again_after_a_while(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +323,7 @@ def test_a_failed_engine_that_cannot_be_opened_is_refused(shelf: Path, monkeypat
     registry_ = registry(shelf)
     registry_.look("cpu")
     with monkeypatch.context() as patch:
-        patch.setattr("app.registry.load_detector", lost)
+        patch.setattr("app.loader.load_detector", lost)
         registry_.report(serving(registry_))
         registry_.rebuild("cpu")
         registry_.look("cpu")

@@ -82,6 +82,12 @@ def test_settings_are_frozen() -> None:
         (["--store", "x", "--trusted-proxies", "gateway"], r"--trusted-proxies .*'gateway'"),
         (["--store", "x", "--trusted-proxies", "10.0.0.1, 10.0.0.1/8"], r"--trusted-proxies .*10\.0\.0\.1/8"),
         (["--store", "x", "--trusted-proxies", "127.0.0.1,*"], r"--trusted-proxies .*'\*'"),
+        (["--store", "x", "--allowed-hosts", "a.example,b.example:80"], r"--allowed-hosts .*'b.example:80' is none"),
+        (["--store", "x", "--allowed-hosts", "*"], r"--allowed-hosts .*'\*' is none"),
+        (["--store", "x", "--allowed-hosts", "a.example,"], r"--allowed-hosts .*'' is none"),
+        (["--store", "x", "--cors-origins", "line.example"], r"--cors-origins .*'line.example' is none"),
+        (["--store", "x", "--cors-origins", "https://a.example/"], r"--cors-origins .*'https://a.example/' is none"),
+        (["--store", "x", "--cors-origins", "*"], r"--cors-origins .*'\*' is none"),
     ],
 )
 def test_bad_values_are_named(flags: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,147 @@
+"""API keys: made here, kept as digests in a file, known again when a client shows one."""
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from app.complaints import Complaints
+from model.errors import CamspectorError
+
+log = logging.getLogger(__name__)
+
+Role = Literal["predict", "admin"]
+ROLES: Final = get_args(Role)
+LOOK_SECONDS: Final = 1.0
+"""How often the file is looked at: a key is withdrawn within that time."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class KeysError(CamspectorError):
+    """The file of keys can't be read, or a line of it isn't one."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is kept of a key: enough to know it again, not to make it."""
+
+    role: Role
+    """admin may do what predict may."""
+    name: str
+    """Whose it is."""
+    digest: str
+    """SHA-256 of the key. It has 256 random bits: a slow hash, as for passwords, would add nothing."""
+
+    @property
+    def line(self) -> str:
+        """In the file."""
+        return f"{self.role} {self.name} {self.digest}"
+
+
+def new_key(role: Role, name: str) -> tuple[str, Key]:
+    """A new key, and what is kept of it. Raises KeysError for a name that can't be."""
+    secret = secrets.token_urlsafe(32)
+    return secret, _read_line(Key(role, name, _digest(secret)).line)
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """One key a line: role, name and digest; empty lines and those that begin with # are skipped. Raises KeysError."""
+    keys: dict[str, Key] = {}
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeysError(f"the keys file {path} can't be read: {getattr(error, 'strerror', 'not UTF-8')}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            key = _read_line(line.strip())
+        except KeysError as error:
+            raise KeysError(f"the keys file {path}, line {number}: {error}") from None
+        if key.digest in keys:
+            raise KeysError(f"the keys file {path}, line {number}: the key of another line")
+        keys[key.digest] = key
+    if not keys:
+        raise KeysError(f"the keys file {path} has no key: nobody could do anything")
+    return tuple(keys.values())
+
+
+class Keyring:
+    """The keys of a file, or none. A thread reads the file again when it has changed."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises KeysError."""
+        self._path = path
+        self._keys = read_keys(path) if path else ()
+        self._signature = _signature(path) if path else None
+        self._complaints = Complaints(log)
+        self._stopped = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="keys", daemon=True)
+
+    @property
+    def needed(self) -> bool:
+        """Whether requests need a key."""
+        return self._path is not None
+
+    def find(self, secret: str) -> Key | None:
+        """The key that was shown. Every one is compared, each in constant time."""
+        shown = _digest(secret)
+        found = [key for key in self._keys if hmac.compare_digest(key.digest, shown)]
+        return found[0] if found else None
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(LOOK_SECONDS):
+            self.look()
+
+    def look(self) -> None:
+        """Read the file again where it has changed; while it is broken, the keys that were read last hold."""
+        if self._path is None or (signature := _signature(self._path)) == self._signature:
+            return
+        self._signature = signature
+        try:
+            self._keys = read_keys(self._path)
+        except KeysError as error:
+            self._complaints.are({f"{error}; the keys that were read last stay valid"})
+        else:
+            self._complaints.are(set())
+            log.info("keys are read again; there are: %s", ", ".join(f"{key.name} ({key.role})" for key in self._keys))
+
+
+def _read_line(line: str) -> Key:
+    """Its text isn't repeated in errors: somebody may have put the key itself there."""
+    parts = line.split()
+    if len(parts) != 3:
+        raise KeysError("must be a role, a name and a digest, as `python -m app key` prints them")
+    role, name, digest = parts
+    if role not in ROLES:
+        raise KeysError(f"the role must be {' or '.join(ROLES)}")
+    if not _NAME.fullmatch(name):
+        raise KeysError("the name must be 1 to 64 letters, digits, '.', '_' and '-'")
+    if not _DIGEST.fullmatch(digest):
+        raise KeysError("the digest must be 64 hexadecimal digits")
+    return Key(role, name, digest)  # type: ignore[arg-type]  # checked above
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _signature(path: Path) -> object:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        return error.errno
+    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size

@@ -1,0 +1,64 @@
+"""From a version in the store to one that can serve: read, self-tested and warm."""
+
+import numpy as np
+
+from app.catalogue import Loaded
+from app.settings import Settings
+from model.detector import Detector, load_detector
+from model.engines.devices import Device
+from model.errors import CamspectorError, DeviceMemoryError, EngineError, UnreadableFileError
+from model.store import Store
+
+
+class Loader:
+    """Remembers what was refused, and tries it again only when its files have changed."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._refused: dict[tuple[str, int], tuple[object, CamspectorError]] = {}
+
+    def load(self, model: str, version: int, device: Device) -> Loaded:
+        """Raises ArtifactError, EngineError, or what Store.path raises."""
+        signature = self._signature(model, version)
+        seen, refusal = self._refused.pop((model, version), (None, None))
+        try:
+            if refusal is not None and seen == signature:
+                raise refusal
+            engine, variant = self._settings.engine, self._settings.variant
+            detector = load_detector(self._store.path(model, version), device, engine=engine, variant=variant)
+            self._warm(detector)
+        except CamspectorError as error:
+            if not isinstance(error, EngineError):  # the device's fault, and it may recover: try at every look
+                self._refused[model, version] = signature, error
+            raise
+        return Loaded(model, version, detector)
+
+    def refuse(self, model: str, version: int, error: CamspectorError) -> None:
+        """Let `load` raise it until the version's files change."""
+        try:
+            self._refused[model, version] = self._signature(model, version), error
+        except CamspectorError:  # the store is gone: when it is back, the version is tried again
+            self._refused.pop((model, version), None)
+
+    def _warm(self, detector: Detector) -> None:
+        """Kernels are chosen and memory is taken at an engine's first batches: not at the expense of a request.
+
+        A large batch without memory is no reason to refuse: app.lane halves it.
+        """
+        size, most = detector.input_size, min(self._settings.max_batch, detector.engine.batch)
+        for count in (1 << power for power in range(most.bit_length())):
+            for alone in (True, False):
+                try:
+                    detector.engine.evidence(np.zeros((count, size, size, 3), np.uint8), alone=alone)
+                except DeviceMemoryError:
+                    if count == 1:
+                        raise
+
+    def _signature(self, model: str, version: int) -> object:
+        """Changes with any file, or its permissions."""
+        folder = self._store.path(model, version)
+        try:
+            return sorted((str(file), file.stat().st_ctime_ns, file.stat().st_size) for file in folder.rglob("*"))
+        except OSError as error:
+            raise UnreadableFileError(f"{folder} can't be read: {error}") from error

@@ -1,0 +1,81 @@
+"""Changing what serves, without a restart."""
+
+import asyncio
+from concurrent.futures import Future
+from typing import Final
+
+from fastapi import APIRouter, Depends, Request
+
+from app.documentation import SERVING_BODY, problems
+from app.errors import (
+    AdminNeedsKeysError,
+    BodyTooLargeError,
+    DeadlineError,
+    KeyNotAllowedError,
+    QueueFullError,
+    SlowBodyError,
+)
+from app.keys import Key
+from app.routes.dependencies import TheService
+from app.schemas import Change, ModelInfo, Reloaded
+from app.upload import receive
+from model import serving as servings
+from model.errors import PinError, ServingError, StoreError, UnknownModelError
+
+MAX_BYTES: Final = 10_000
+"""Of a serving.json."""
+WAIT_SECONDS: Final = 60.0
+"""For a version to be loaded and tested."""
+
+
+def _only_admin(request: Request) -> None:
+    """Raises AdminNeedsKeysError or KeyNotAllowedError."""
+    key: Key | None = request.state.key
+    if key is None:
+        raise AdminNeedsKeysError("who may change what serves is not settled: start the service with --keys-file")
+    if key.role != "admin":
+        raise KeyNotAllowedError(f"the key {key.name!r} has the role {key.role}; this needs admin")
+
+
+router = APIRouter(
+    prefix="/v1/admin",
+    tags=["admin"],
+    dependencies=[Depends(_only_admin)],
+    responses=problems(KeyNotAllowedError, AdminNeedsKeysError, DeadlineError),
+)
+
+
+@router.post("/reload")
+async def reload(service: TheService) -> Reloaded:
+    """Look at the store now, and answer when everything new is loaded or refused."""
+    before = service.registry.catalogue
+    await _done(service.registry.reload())
+    return Reloaded(changed=Change.between(before, service.registry.catalogue))
+
+
+@router.put(
+    "/models/{model}/serving",
+    openapi_extra=SERVING_BODY,
+    responses=problems(
+        ServingError, UnknownModelError, PinError, StoreError, SlowBodyError, BodyTooLargeError, QueueFullError
+    ),
+)
+async def put_serving(model: str, request: Request, service: TheService) -> ModelInfo:
+    """Write the model's serving.json: the version that serves, thresholds and share of defects, all in one step.
+
+    What it leaves out is as without the file, so `{}` takes everything back. A version that can't be loaded changes
+    nothing.
+    """
+    with service.admission.body() as body:
+        upload = await receive(request, MAX_BYTES, body)
+    await _done(service.registry.set_serving(model, servings.decode(upload.body, "the body")))
+    return ModelInfo.of(model, service.registry.catalogue.model(model))
+
+
+async def _done(future: Future[None]) -> None:
+    try:
+        await asyncio.wait_for(asyncio.wrap_future(future), WAIT_SECONDS)
+    except TimeoutError:
+        raise DeadlineError(
+            f"not done within {WAIT_SECONDS:g} s; GET /v1/models says what became of it, or is becoming"
+        ) from None

@@ -1,0 +1,82 @@
+"""What happens to a version before it serves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.loader import Loader
+from app.settings import Settings
+from model.detector import Detector
+from model.errors import DeviceMemoryError, EngineError
+from model.store import Store
+from tests.app.conftest import FakeEngine, fake_detector
+
+
+class Engine(FakeEngine):
+    """Has memory for `room` images, and says what it ran."""
+
+    room = 8
+    failure: Exception | None = None
+
+    def evidence(self, pixels: NDArray[np.uint8], *, alone: bool = True) -> NDArray[np.float32]:
+        self.ran.append((len(pixels), alone))
+        if self.failure:
+            raise self.failure
+        if len(pixels) > self.room:
+            raise DeviceMemoryError("full")
+        return np.zeros((len(pixels), 4, 4), np.float32)
+
+    @property
+    def ran(self) -> list[tuple[int, bool]]:
+        return self.__dict__.setdefault("_ran", [])
+
+
+@pytest.fixture
+def engine(store: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """Every version is loaded with this one."""
+    engine = Engine()
+
+    def load(*_: object, **__: object) -> Detector:
+        return fake_detector(store, engine)
+
+    monkeypatch.setattr("app.loader.load_detector", load)
+    return engine
+
+
+def loader(store: Path, max_batch: int) -> Loader:
+    return Loader(Settings(store=store, max_batch=max_batch), Store(store))
+
+
+@pytest.mark.parametrize(("max_batch", "sizes"), [(1, [1]), (7, [1, 2, 4]), (8, [1, 2, 4, 8])])
+def test_batches_of_every_size_go_through_first(store: Path, engine: Engine, max_batch: int, sizes: list[int]) -> None:
+    assert loader(store, max_batch).load("widget", 1, "cpu").version == 1
+    assert engine.ran == [(size, alone) for size in sizes for alone in (True, False)]
+
+
+def test_an_engine_that_gains_nothing_from_batches_gets_none(store: Path, engine: Engine) -> None:
+    engine.batch = 1
+    loader(store, 8).load("widget", 1, "cpu")
+    assert engine.ran == [(1, True), (1, False)]
+
+
+@pytest.mark.parametrize(("room", "serves"), [(4, True), (1, True), (0, False)])
+def test_too_little_memory_refuses_only_where_not_one_image_fits(
+    store: Path, engine: Engine, room: int, serves: bool
+) -> None:
+    engine.room = room
+    if serves:
+        assert loader(store, 8).load("widget", 1, "cpu").detector.engine is engine
+    else:
+        with pytest.raises(DeviceMemoryError, match="full"):
+            loader(store, 8).load("widget", 1, "cpu")
+
+
+def test_a_version_that_fails_warming_up_is_refused(store: Path, engine: Engine) -> None:
+    engine.failure = EngineError("no such kernel")
+    held = loader(store, 8)
+    with pytest.raises(EngineError, match="no such kernel"):
+        held.load("widget", 1, "cpu")
+    engine.failure = None
+    assert held.load("widget", 1, "cpu").version == 1
