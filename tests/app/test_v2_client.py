@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.http as triton
+import tritonclient.http.aio as triton_aio
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
@@ -110,6 +111,16 @@ def test_many_at_once(server: Server, native: dict[str, Any]) -> None:
         calls = [client.async_infer("capsule", [images(PHOTO, PHOTO)]) for _ in range(8)]
         for call in calls:
             assert call.get_result().as_numpy("probability") == pytest.approx([native["probability"]] * 2, abs=1e-5)
+
+
+@pytest.mark.anyio
+async def test_asynchronous_client(server: Server, native: dict[str, Any]) -> None:
+    async with triton_aio.InferenceServerClient(server.url.removeprefix("http://")) as client:
+        assert await client.is_model_ready("capsule")
+        result = await client.infer("capsule", [images(PHOTO)], outputs=asked("probability", binary=False))
+        assert result.as_numpy("probability") == pytest.approx([native["probability"]], abs=1e-6)
+        with pytest.raises(InferenceServerException, match="empty-image: image 0 has no bytes"):
+            await client.infer("capsule", [images(b"")])
 
 
 @pytest.mark.parametrize("compression", ["gzip", "deflate"])
