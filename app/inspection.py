@@ -25,6 +25,16 @@ from model.render import heatmap_png, overlay_png
 from model.verdict import Verdict
 
 Heatmap = Literal["none", "gray", "overlay"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be made beside the verdict; nothing else is."""
+
+    heatmap: Heatmap = "gray"
+    regions: bool = True
+
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -72,11 +82,11 @@ class Inspector:
         self._forecast = forecast
         self._metrics = metrics
 
-    async def inspect(self, upload: Upload, loaded: Loaded, heatmap: Heatmap) -> Inspection:
+    async def inspect(self, upload: Upload, loaded: Loaded, wanted: Wanted) -> Inspection:
         """Raises RequestError, ImageError or EngineError. Cancelled, it drops what has not begun."""
-        prepared = await self.prepare(upload.image, loaded, keep_photo=heatmap == "overlay")
+        prepared = await self.prepare(upload.image, loaded, keep_photo=wanted.heatmap == "overlay")
         evidence = await self.evidence(prepared, loaded)
-        inspection = await self.work(lambda: _judge(prepared, evidence, loaded, heatmap))
+        inspection = await self.work(lambda: _judge(prepared, evidence, loaded, wanted))
         self.count(loaded, inspection.verdict, prepared, evidence, inspection.render_seconds)
         return inspection
 
@@ -130,16 +140,19 @@ def _judged(verdict: Verdict, prepared: Prepared, evidence: Evidence, render_sec
     return Judged(verdict.decision, steps)
 
 
-def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, heatmap: Heatmap) -> Inspection:
+def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, wanted: Wanted) -> Inspection:
     began = time.perf_counter()
     verdict = verdict_on(evidence, loaded)
-    values = loaded.detector.picture(evidence.map)
-    regions = find_regions(values, prepared.width, prepared.height)
+    regions: list[Region] = []
     picture = None
-    if prepared.photo is not None:
-        picture = overlay_png(prepared.photo, values, regions)
-    elif heatmap == "gray":
-        picture = heatmap_png(values)
+    if wanted.regions or wanted.heatmap != "none":
+        values = loaded.detector.picture(evidence.map)
+        if wanted.regions:
+            regions = find_regions(values, prepared.width, prepared.height)
+        if prepared.photo is not None:
+            picture = overlay_png(prepared.photo, values, regions)
+        elif wanted.heatmap == "gray":
+            picture = heatmap_png(values)
     return Inspection(
         loaded=loaded,
         verdict=verdict,

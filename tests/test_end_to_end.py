@@ -54,7 +54,7 @@ def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def server(fitted: Fitted) -> Iterator[Server]:
-    with served(fitted.store, "--drain-seconds", "0.5", "--deadline-ms", "60000") as server:
+    with served(fitted.store, "--drain-seconds", "0.5", "--deadline-ms", "60000", "--variant", "float32") as server:
         server.wait_until_ready()
         yield server
         server.process.send_signal(signal.SIGTERM)
@@ -102,6 +102,24 @@ def test_every_new_image_is_served_as_it_was_measured(fitted: Fitted, server: Se
     assert len(right) == 20
     assert np.mean(right) >= 0.85
     assert fitted.evaluated["figures"]["auroc"]["value"] >= 0.95
+
+
+def test_the_quickest_variant_gives_the_same_verdicts(fitted: Fitted) -> None:
+    """int8 where training found that it agrees; else float32 serves, and says why."""
+    with served(fitted.store, "--deadline-ms", "60000") as server:
+        server.wait_until_ready()
+        (version,) = httpx.get(f"{server.url}/v1/models/{fitted.new.name}").json()["versions"]
+        assert version["engine"] == "onnxruntime"
+        assert version["variant"] == ("float32" if version["passed_over"] else "int8")
+        rows = fitted.evaluated["images"]
+        replies = [post(server, fitted.new / row["path"], heatmap="none", regions="false") for row in rows]
+        same = [
+            (reply["label"] == "anomaly") == (row["probability"] >= row["threshold"])
+            for reply, row in zip(replies, rows, strict=True)
+        ]
+        assert sum(same) >= len(rows) - 1
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE) == 0
 
 
 def test_curls_three_forms_give_one_answer(fitted: Fitted, server: Server) -> None:

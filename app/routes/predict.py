@@ -1,37 +1,45 @@
 """The verdict on an image."""
 
-import asyncio
 from typing import Annotated
 from uuid import uuid4
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.catalogue import Loaded
 from app.documentation import PREDICT_REPLIES, UPLOAD
-from app.inspection import Heatmap, Inspection
+from app.inspection import Heatmap, Inspection, Wanted
 from app.routes.call import Call, TheCall, Version
 from app.schemas import Prediction
 from app.upload import Upload
 
 router = APIRouter(tags=["predict"])
 
-TheHeatmap = Annotated[
-    Heatmap, Query(description="The picture in the reply. gray is cheap; a full-size overlay costs most of all.")
-]
+
+def _wanted(
+    request: Request,
+    heatmap: Annotated[
+        Heatmap, Query(description="The picture in the reply. gray is cheap; a full-size overlay costs most of all.")
+    ] = "gray",
+    regions: Annotated[bool, Query(description="Whether regions are looked for; without, the list is empty.")] = True,
+) -> Wanted:
+    return Wanted("overlay" if _wants_png(request) else heatmap, regions)
+
+
+TheWanted = Annotated[Wanted, Depends(_wanted)]
 
 
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
-async def predict_by_default_model(call: TheCall, heatmap: TheHeatmap = "gray") -> Response:
+async def predict_by_default_model(call: TheCall, wanted: TheWanted) -> Response:
     """Judge an image by the default model: the configured one, else the only one in the store."""
     registry = call.service.registry
     model = registry.catalogue.default(call.service.settings.default_model, registry.required)
-    return await _answer(call, call.find(model), heatmap)
+    return await _answer(call, call.find(model), wanted)
 
 
 @router.post("/v1/models/{model}/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
-async def predict(call: TheCall, model: str, heatmap: TheHeatmap = "gray") -> Response:
+async def predict(call: TheCall, model: str, wanted: TheWanted) -> Response:
     """Judge an image by a model's newest version."""
-    return await _answer(call, call.find(model), heatmap)
+    return await _answer(call, call.find(model), wanted)
 
 
 @router.post(
@@ -40,24 +48,24 @@ async def predict(call: TheCall, model: str, heatmap: TheHeatmap = "gray") -> Re
     responses=PREDICT_REPLIES,
     openapi_extra=UPLOAD,
 )
-async def predict_by_version(call: TheCall, model: str, version: Version, heatmap: TheHeatmap = "gray") -> Response:
+async def predict_by_version(call: TheCall, model: str, version: Version, wanted: TheWanted) -> Response:
     """Judge an image by one version of a model."""
-    return await _answer(call, call.find(model, version), heatmap)
+    return await _answer(call, call.find(model, version), wanted)
 
 
-async def _answer(call: Call, loaded: Loaded, heatmap: Heatmap) -> Response:
+async def _answer(call: Call, loaded: Loaded, wanted: Wanted) -> Response:
     service = call.service
-    as_png = _wants_png(call.request.headers.get("accept", ""))
+    make = _png_reply if _wants_png(call.request) else _json_reply
 
     async def reply(upload: Upload) -> Response:
-        inspection = await service.inspector.inspect(upload, loaded, "overlay" if as_png else heatmap)
-        make = _png_reply if as_png else _json_reply  # an overlay may be large: not on the event loop
-        return await asyncio.get_running_loop().run_in_executor(service.workers, make, inspection)
+        inspection = await service.inspector.inspect(upload, loaded, wanted)
+        return await service.inspector.work(lambda: make(inspection))  # an overlay may be large: not on the event loop
 
     return await call.answer(loaded, reply)
 
 
-def _wants_png(accept: str) -> bool:
+def _wants_png(request: Request) -> bool:
+    accept = request.headers.get("accept", "")
     return "image/png" in accept and "application/json" not in accept
 
 

@@ -114,6 +114,7 @@ async def test_bad_upload(
         ("POST", f"/v1/models/widget/versions/{'9' * 5000}/predict", 400, "bad-parameter"),
         ("POST", "/predict/", 404, "not-found"),
         ("POST", "/predict?heatmap=rainbow", 400, "bad-parameter"),
+        ("POST", "/predict?regions=some", 400, "bad-parameter"),
         ("GET", "/predict", 405, "method-not-allowed"),
         ("PUT", "/v1/models/widget/predict", 405, "method-not-allowed"),
         ("DELETE", "/v1/models", 405, "method-not-allowed"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.detector import load_detector
+from model.detector import Detector, load_detector
 from model.image import decode
 from model.regions import find_regions
 from model.verdict import sigmoid
@@ -101,6 +101,19 @@ async def test_heatmap(client: httpx.AsyncClient, heatmap: str, size: int, mode:
     reply = (await client.post(f"/predict?heatmap={heatmap}", content=encoded())).json()
     picture = Image.open(io.BytesIO(base64.b64decode(reply["heatmap"])))
     assert (picture.format, picture.size, picture.mode) == ("PNG", (size, size), mode)
+
+
+async def test_without_regions(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What isn't asked for isn't computed; the verdict is the same."""
+    whole = (await client.post("/predict", content=encoded())).json()
+    assert whole["regions"]
+    monkeypatch.setattr("app.inspection.find_regions", lambda *_: pytest.fail("computed"))
+    gray = (await client.post("/predict?regions=false", content=encoded())).json()
+    assert (gray["regions"], gray["heatmap"]) == ([], whole["heatmap"])
+    monkeypatch.setattr(Detector, "picture", lambda *_: pytest.fail("computed"))
+    bare = (await client.post("/predict?regions=false&heatmap=none", content=encoded())).json()
+    assert (bare["regions"], bare["heatmap"]) == ([], None)
+    assert bare["probability"] == whole["probability"]
 
 
 async def test_no_heatmap(client: httpx.AsyncClient) -> None:
