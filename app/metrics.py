@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
-from app.catalogue import Model
+from app.catalogue import Loaded, Model
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -68,13 +68,26 @@ class Metrics:
             "model_serving_file_refused", "1 where what serving.json says isn't in force.", ["model"], registry=registry
         )
 
+        self._serving_engine = Info(
+            "model_engine", "Engine, variant and device of the version that serves.", ["model"], registry=registry
+        )
+
     def show_model(self, name: str, model: Model) -> None:
         """What holds of it now."""
+        self._serving_engine.labels(name).info(_how(model.serving))
         self._serving_version.labels(name).set(model.serving.version if model.serving else 0)
         self._refused_versions.labels(name).set(len(model.refused))
         self._serving_file_refused.labels(name).set(bool(model.fault))
 
     def forget_model(self, name: str) -> None:
         """It is gone."""
-        for gauge in (self._serving_version, self._refused_versions, self._serving_file_refused):
-            gauge.remove(name)
+        for each in (self._serving_version, self._refused_versions, self._serving_file_refused, self._serving_engine):
+            each.remove(name)
+
+
+def _how(serving: Loaded | None) -> dict[str, str]:
+    """What runs it; empty where nothing serves."""
+    if serving is None:
+        return {"engine": "", "variant": "", "device": ""}
+    engine = serving.detector.engine
+    return {"engine": engine.name, "variant": serving.detector.variant.name, "device": engine.device}

@@ -236,6 +236,8 @@ def test_metrics_follow_the_models(store: Path, shelf: Path) -> None:
     breaking(put(store, shelf, "widget", 4))
     held.look("cpu")
     assert (gauge(metrics, "model_serving_version"), gauge(metrics, "model_refused_versions")) == (3, 1)
+    how = {"model": "widget", "engine": "torch", "variant": "float32", "device": "cpu"}
+    assert metrics.registry.get_sample_value("model_engine_info", how) == 1
     shutil.rmtree(shelf / "widget" / "4")
     say(shelf, '{"version": 1}')
     held.look("cpu")
