@@ -50,7 +50,7 @@ def main() -> int:
         keys.write_text(key.line)
         with served(Path(folder), "--deadline-ms", "60000", "--keys-file", str(keys)) as server:
             server.wait_until_ready()
-            server.wait_until_loaded("capsule", 1)
+            server.wait_until_loaded("capsule", 1, **{"X-API-Key": secret})
             run = explore(server.url, secret, arguments.examples, arguments.seed)
     print(run.stdout, run.stderr, sep="\n")
     return run.returncode

@@ -32,12 +32,11 @@ class Server:
     def wait_until_ready(self) -> None:
         self._wait_until(lambda: self._answers("/readyz"))
 
-    def wait_until_loaded(self, model: str, version: int) -> None:
+    def wait_until_loaded(self, model: str, version: int, **headers: str) -> None:
         """The older versions come after the newest."""
+        address = f"{self.url}/v1/models/{model}"
         self._wait_until(
-            lambda: (
-                version in [each["version"] for each in httpx.get(f"{self.url}/v1/models/{model}").json()["versions"]]
-            )
+            lambda: version in [each["version"] for each in httpx.get(address, headers=headers).json()["versions"]]
         )
 
     def wait_until_closed(self) -> None:

@@ -19,6 +19,7 @@ def guarded(capsule_store: Path, tmp_path: Path) -> Iterator[tuple[Server, str]]
     (tmp_path / "keys").write_text(key.line)
     with served(capsule_store, "--deadline-ms", "60000", "--keys-file", str(tmp_path / "keys")) as server:
         server.wait_until_ready()
+        server.wait_until_loaded("capsule", 1, **{"X-API-Key": secret})
         yield server, secret
 
 
