@@ -9,6 +9,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 ARRIVES_BY: Final = "arrives_by"
 """In the scope's state: when, on the event loop's clock, the request's body must be there."""
 
+LAST_SECONDS: Final = 1.0
+"""For the request of a connection that was made just before the server closed."""
+
 
 def protocol(arrival_seconds: float) -> type[H11Protocol]:
     """For uvicorn, which makes one for every connection."""
@@ -33,11 +36,11 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state: dict[str, Any] = dict(self.app_state)  # uvicorn copies it into the scope of every request
-        self._expect_request()
+        self._expect_request(self.seconds)
 
     def data_received(self, data: bytes) -> None:
         if self._too_late is None and self.conn.their_state is h11.IDLE:
-            self._expect_request()
+            self._expect_request(self.seconds)
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
@@ -45,7 +48,14 @@ class Protocol(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:  # the next request has begun
-            self._expect_request()
+            self._expect_request(self.seconds)
+
+    def shutdown(self) -> None:
+        """The server closes. The request of a connection that has just been made is on its way: it is waited for."""
+        if self.cycle is None and not self.transport.is_closing():
+            self._expect_request(min(self.seconds, LAST_SECONDS))
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -60,8 +70,9 @@ class Protocol(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
-    def _expect_request(self) -> None:
-        self.app_state[ARRIVES_BY] = self.loop.time() + self.seconds
+    def _expect_request(self, seconds: float) -> None:
+        self._stop_waiting()
+        self.app_state[ARRIVES_BY] = self.loop.time() + seconds
         self._too_late = self.loop.call_at(self.app_state[ARRIVES_BY], self.transport.close)
 
     def _stop_waiting(self) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -65,11 +66,34 @@ class Server(uvicorn.Server):
         log.info("stopping: not ready any more; closing in %g s", grace)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._stop_listening()
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn would leave both to the end of the event loop
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
+
+    async def _stop_listening(self) -> None:
+        """Take in the connections that were made already: closed with them in it, the socket would reset them."""
+        loop = asyncio.get_running_loop()
+        listening = [socket.socket(fileno=os.dup(each.fileno())) for server in self.servers for each in server.sockets]
+        for server in self.servers:
+            server.close()
+        made: list[socket.socket] = []
+        for each in listening:
+            each.setblocking(False)
+            with each, suppress(BlockingIOError):
+                while True:
+                    made.append(each.accept()[0])
+        for connection in made:
+            await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes it."""
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     async def on_tick(self, counter: int) -> bool:
         if hung := self._service.watch.hung(time.monotonic()):

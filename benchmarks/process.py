@@ -13,14 +13,29 @@ from benchmarks.client import Client
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 120.0
+SLOW = """
+import sys, time
+from model.engines import pytorch
+evidence = pytorch.TorchEngine.evidence
+def slow(self, pixels, **how):
+    maps = evidence(self, pixels, **how)
+    time.sleep({seconds} * len(pixels))
+    return maps
+pytorch.TorchEngine.evidence = slow
+from app.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""A device that is slow, but takes no CPU meanwhile."""
 
 
 class Service:
     """`python -m app serve`; its log goes into a file."""
 
-    def __init__(self, store: Path, log: Path, *flags: str, port: int = 0) -> None:
+    def __init__(self, store: Path, log: Path, *flags: str, port: int = 0, slow_seconds: float = 0.0) -> None:
+        """`slow_seconds`: added to each image's time in the network (torch alone)."""
         self.log = log
-        command = [sys.executable, "-m", "app", "serve", "--store", str(store), "--port", str(port), *flags]
+        program = ["-c", SLOW.format(seconds=slow_seconds)] if slow_seconds else ["-m", "app"]
+        command = [sys.executable, *program, "serve", "--store", str(store), "--port", str(port), *flags]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr
         line = self.process.stderr.readline()

@@ -77,6 +77,37 @@ def test_sigterm_answers_every_request(capsule_store: Path) -> None:
         assert set(statuses) == {200}
 
 
+def test_sigterm_under_clients_that_never_stop(capsule_store: Path) -> None:
+    """Every request whose connection was made is answered; then no connection is made any more."""
+    with served(capsule_store, "--drain-seconds", "1", "--deadline-ms", "60000", "--queue-size", "1000") as server:
+        server.wait_until_ready()
+        address = httpx.URL(server.url)
+        data = encoded()
+        head = f"POST /predict?heatmap=none HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+        answers: list[bytes] = []
+
+        def send() -> None:
+            while True:
+                try:
+                    connection = socket.create_connection((address.host, address.port or 80), timeout=PATIENCE)
+                except ConnectionRefusedError:
+                    return
+                with connection:
+                    connection.sendall(head + data)
+                    answers.append(connection.recv(65536).partition(b"\r\n")[0])
+
+        with ThreadPoolExecutor(8) as pool:
+            sending = [pool.submit(send) for _ in range(8)]
+            time.sleep(1)
+            server.process.send_signal(signal.SIGTERM)
+            for each in sending:
+                each.result(PATIENCE)
+        assert server.process.wait(PATIENCE) == 0
+    assert set(answers) == {b"HTTP/1.1 200 OK"}
+    assert len(answers) > 16
+    assert "Traceback" not in server.log()
+
+
 def send_half(server: Server, data: bytes) -> socket.socket:
     address = httpx.URL(server.url)
     connection = socket.create_connection((address.host, address.port or 80), timeout=PATIENCE)
