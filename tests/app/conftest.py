@@ -151,7 +151,7 @@ async def bench(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterato
     for lane in service.lanes:
         lane._report = lambda _: None  # the registry has no files to open a fake engine from
     async with running(app) as client:
-        service.registry.catalogue = Catalogue(
+        service.registry._shelf.catalogue = Catalogue(
             {
                 name: Model(stored=(1,), loaded={1: Loaded(name, 1, fake_detector(store, engine))})
                 for name, engine in engines.items()

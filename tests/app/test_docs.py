@@ -86,6 +86,7 @@ def test_alerts_name_metrics_labels_and_reasons_that_exist() -> None:
     families = list(Metrics().registry.collect())
     samples = {sample.name for family in families for sample in family.samples}
     labelled = {f"{family.name}_total" for family in families if family.type == "counter"}
+    labelled |= {family.name for family in families if family.type == "gauge"}
     buckets = {f"{family.name}_bucket" for family in families if family.type == "histogram"}
     functions = {"sum", "by", "rate", "increase", "histogram_quantile", "instance", "le", "model"}
     reasons = {problem.error for problem in TABLE.values()}

@@ -57,7 +57,7 @@ def unready(registry: Registry) -> list[str]:
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was logged since the last call."""
-    messages = [record.message for record in caplog.records if record.name == "app.registry"]
+    messages = [record.message for record in caplog.records if record.name in ("app.registry", "app.shelf")]
     caplog.clear()
     return messages
 
@@ -309,7 +309,7 @@ def test_a_failed_engine_is_opened_anew_once(shelf: Path, caplog: pytest.LogCapt
 
 
 def test_a_failed_engine_is_opened_anew_again_after_a_while(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.registry.REBUILD_SECONDS", -1.0)
+    monkeypatch.setattr("app.shelf.REBUILD_SECONDS", -1.0)
     registry_ = registry(shelf)
     registry_.look("cpu")
     for _ in range(3):

@@ -191,10 +191,14 @@ def test_pinned_version_that_vanishes_goes_on_serving(shelf: Path) -> None:
     assert "which is not in the store" in (info(held).fault or "")
 
 
-def test_set_serving_writes_and_follows(shelf: Path) -> None:
+def test_set_serving_writes_and_follows(shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = registry(shelf)
     held.look("cpu")
+    said(caplog)
     held._set_serving("widget", Serving(version=1, defect_rate=0.1), "cpu")
+    assert [line for line in said(caplog) if "is loaded" in line] == [
+        "model widget version 1 is loaded: float32 by torch on cpu"
+    ]
     assert (info(held).serving, served(held).defect_rate) == (1, 0.1)
     assert registry_of(shelf).catalogue.find("widget").version == 1
 
