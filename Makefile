@@ -1,6 +1,7 @@
 # make run    environment, a model trained on drawn pictures, the service
 # make test   environment and every test
 # make check  lint and types (what .ci/run does before the tests)
+# make bench  benchmarks of the engines and of the service against others, some 15 minutes
 # make lock   write requirements/*.txt anew from pyproject.toml
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ TORCH_INDEX ?=
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 MODEL := run/store/$(PRODUCT)/1
 
-.PHONY: run test check lock clean
+.PHONY: run test check bench lock clean
 .DELETE_ON_ERROR:
 
 run: $(MODEL)
@@ -36,6 +37,20 @@ check: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+bench: $(MODEL) .venv/dev run/litserve/ready
+	.venv/bin/python -m benchmarks.engines --version $(MODEL) --json run/bench
+	.venv/bin/python -m benchmarks.decoding --version $(MODEL) --json run/bench
+	.venv/bin/python -m benchmarks.startup --version $(MODEL) --json run/bench
+	.venv/bin/python -m benchmarks.service --version $(MODEL) --litserve run/litserve/bin/python --json run/bench
+
+# LitServe in an environment of its own; what it doesn't bring (PyTorch, ONNX Runtime) it finds in the project's.
+run/litserve/ready: | .venv/dev
+	$(PYTHON) -m venv run/litserve
+	run/litserve/bin/python -m pip --disable-pip-version-check --quiet install litserve
+	.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    > "$$(run/litserve/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+	@touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=…")'

@@ -1,0 +1,109 @@
+"""The engines alone: images a second by engine, variant, batch and threads, in interleaved rounds.
+
+    python -m benchmarks.engines --version STORE/MODEL/N [--version …] [--rounds 5]
+
+The peak is what this machine's CPU reaches in a large matrix product of NumPy's, in float32, with as many threads.
+"""
+
+import argparse
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from benchmarks.machine import report
+from model.artifact import read_artifact
+from model.cpus import available_cpus
+from model.engines.engine import Engine, engines_for, open_engine
+from model.hypercolumn import BLOCKS
+from model.manifest import Manifest
+
+_SECONDS: Final = 1.0
+_PRODUCT: Final = 2048
+
+
+def operations(manifest: Manifest) -> float:
+    """Multiplications and additions of the convolutions, for one image."""
+    side, channels, found = manifest.preprocessing.input_size, 3, 0.0
+    for widths in BLOCKS[: manifest.network.blocks[-1]]:
+        for width in widths:
+            found += 2 * 9 * channels * width * side**2
+            channels = width
+        side //= 2
+    return found
+
+
+def peak() -> float:
+    """Operations a second of a matrix product."""
+    square = np.ones((_PRODUCT, _PRODUCT), np.float32)
+    began = time.perf_counter()
+    square @ square
+    return 2 * _PRODUCT**3 / (time.perf_counter() - began)
+
+
+def rate(engine: Engine, batch: int, lanes: int, size: int) -> float:
+    """Images a second of so many lanes; one lane has the whole device."""
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
+    engine.evidence(pixels, alone=lanes == 1)
+    counted = [0] * lanes
+    began = time.perf_counter()
+
+    def work(lane: int) -> None:
+        while time.perf_counter() - began < _SECONDS:
+            engine.evidence(pixels, alone=lanes == 1)
+            counted[lane] += batch
+
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(lanes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counted) / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", type=Path, action="append", required=True, help="a version's folder; repeatable")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="folder for the same figures as JSON")
+    chosen = parser.parse_args()
+    cases = {}
+    for path in chosen.version:
+        artifact = read_artifact(path)
+        size, work = artifact.manifest.preprocessing.input_size, operations(artifact.manifest)
+        for variant in artifact.manifest.variants:
+            for name in engines_for(variant, "cpu", "auto"):
+                engine = open_engine(artifact, variant, "cpu", name)
+                for batch, lanes in [(1, 1), (8, 1)] + [(1, engine.lanes)] * (engine.lanes > 1):
+                    cases[name, variant.name, size, batch, lanes] = (engine, work)
+    rates: dict[tuple[str, str, int, int, int], list[float]] = defaultdict(list)
+    peaks = []
+    for _ in range(chosen.rounds):
+        peaks.append(peak())
+        for case, (engine, _) in cases.items():
+            _, _, size, batch, lanes = case
+            rates[case].append(rate(engine, batch, lanes, size))
+    rows: list[dict[str, object]] = [
+        {
+            "engine": name,
+            "variant": variant,
+            "input": size,
+            "batch": batch,
+            "how": f"{lanes} lanes of 1 thread" if lanes > 1 else f"1 lane of {available_cpus()} threads",
+            "images/s": f"{median(found):.2f}",
+            "ms": f"{1000 * batch / median(found):.1f}" if lanes == 1 else "",
+            "GFLOP/s": f"{median(found) * cases[name, variant, size, batch, lanes][1] / 1e9:.0f}",
+            "of float32's peak": f"{median(found) * cases[name, variant, size, batch, lanes][1] / median(peaks):.0%}",
+        }
+        for (name, variant, size, batch, lanes), found in rates.items()
+    ]
+    title = f"Engines (a matrix product in float32: {median(peaks) / 1e9:.0f} GFLOP/s)"
+    report(title, rows, chosen.json and chosen.json / "engines.json")
+
+
+if __name__ == "__main__":
+    main()
