@@ -19,15 +19,18 @@ from benchmarks.pictures import multipart, photo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", type=Path, required=True, help="a version's folder in a store")
+    parser.add_argument("--python", default=sys.executable, help="what runs the service (default: this one)")
+    parser.add_argument("--engine", action="append", choices=["onnxruntime", "torch"], help="only this one")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="folder for the same figures as JSON")
     chosen = parser.parse_args()
     path = chosen.version.resolve()
-    serve = (sys.executable, "-m", "app", "serve", "--store", str(path.parent.parent), "--port", "{port}")
+    serve = (chosen.python, "-m", "app", "serve", "--store", str(path.parent.parent), "--port", "{port}")
     serve = (*serve, "--default-model", path.parent.name, "--versions-kept", "1", "--deadline-ms", "60000")
     entrants = [
         Contender(f"{engine}, {variant}", (*serve, "--engine", engine, "--variant", variant), "/readyz", "/predict")
         for engine, variant in [("onnxruntime", "auto"), ("onnxruntime", "float32"), ("torch", "float32")]
+        if not chosen.engine or engine in chosen.engine
     ]
     body, headers = multipart(photo("JPEG", 1000), "file")
     found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)

@@ -301,11 +301,11 @@ def test_a_hanging_engine_ends_the_process(capsule_store: Path) -> None:
             replies = list(
                 pool.map(
                     lambda brightness: httpx.post(predict, content=encoded(brightness=brightness), timeout=PATIENCE),
-                    [255, 255, 9],
+                    [255, 255, 255],  # whichever comes first hangs
                 )
             )
         assert [reply.status_code for reply in replies] == [503, 503, 503]
         assert {reply.json()["error"] for reply in replies} == {"engine-failed"}
         assert server.process.wait(PATIENCE) == 70
     (critical,) = [line for line in server.lines if "CRITICAL" in line]
-    assert "engine lane 1 has not come back from a batch" in critical
+    assert re.search(r"engine lane \d+ has not come back from a batch", critical)
