@@ -36,7 +36,7 @@ Every error is `application/problem+json`; its member `error` is short and stabl
 PICTURE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNsYGBiYAAAApIAhOoU7S4AAAAASUVORK5CYII="
 """A gray PNG of 2×2 in base64, so that examples can be tried as they are."""
 
-_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 
 UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {
@@ -44,7 +44,7 @@ UPLOAD: Final[dict[str, Any]] = {
         "description": "One PNG, JPEG, BMP, TIFF or WebP picture in any of three forms, told by its first bytes.",
         "content": {
             "multipart/form-data": {
-                "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY["schema"]}},
+                "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: BINARY["schema"]}},
             },
             "application/json": {
                 "schema": {
@@ -60,8 +60,8 @@ UPLOAD: Final[dict[str, Any]] = {
                 },
                 "example": {"image": {"b64": PICTURE}},
             },
-            "application/octet-stream": _BINARY,
-            **{f"image/{form}": _BINARY for form in ("png", "jpeg", "bmp", "tiff", "webp")},
+            "application/octet-stream": BINARY,
+            **{f"image/{form}": BINARY for form in ("png", "jpeg", "bmp", "tiff", "webp")},
         },
     }
 }
@@ -124,7 +124,7 @@ _PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS
 PREDICT_REPLIES: Final[Replies] = {
     200: {
         "description": "The verdict; the overlay picture with Accept: image/png.",
-        "content": {"image/png": _BINARY},
+        "content": {"image/png": BINARY},
         "headers": {
             f"X-Camspector-{name}": _header("With the picture.", {"type": kind})
             for name, kind in [("Label", "string"), ("Decision", "string"), ("Probability", "number")]
@@ -136,7 +136,7 @@ PREDICT_REPLIES: Final[Replies] = {
 INFER_REPLIES: Final[Replies] = {
     200: {
         "description": "The outputs, as JSON; where binary data is asked for, as JSON and behind it the data.",
-        "content": {"application/octet-stream": _BINARY},
+        "content": {"application/octet-stream": BINARY},
         "headers": {
             "Inference-Header-Content-Length": _header(
                 "Bytes of JSON, where binary data follows it.", {"type": "integer"}

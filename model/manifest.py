@@ -12,15 +12,14 @@ from model.image import FullScale
 from model.verdict import Calibration, Thresholds
 
 SCHEMA: Final = 2
-
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Amount = Annotated[float, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
 MOST_CHANGE: Final = 0.1
 MOST_FLIPS: Final = 0.005
 MOST_AUROC_LOSS: Final = 0.002
 """What a variant may differ from float32 and still serve by default: log-odds, share of verdicts, AUROC."""
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 EngineName = Literal["torch", "onnxruntime"]
 VariantName = Literal["float32", "float16", "int8"]

@@ -61,6 +61,15 @@ class Judge:
     scale: PictureScale
     shift: float
 
+    def moved(self, slope: float, offset: float) -> "Judge":
+        """The judge of another variant's evidence that says the same, where slope·evidence + offset is this one's."""
+        ours = self.calibration
+        return replace(
+            self,
+            calibration=Calibration(ours.slope * slope, ours.slope * offset + ours.offset, ours.defect_share),
+            scale=PictureScale((self.scale.dark - offset) / slope, (self.scale.region - offset) / slope),
+        )
+
     def predictions(self, samples: Sequence[Sample], maps: Maps, fold: int = 0) -> list[Prediction]:
         """What is said of samples with these maps, n×h×w."""
         return [

@@ -13,8 +13,8 @@ from model.weights import Weights
 
 _OPSET: Final = 17
 _IR_VERSION: Final = 10
-HEAD: Final = "head_"
-FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", HEAD, "evidence")
+_HEAD: Final = "head_"
+FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", _HEAD, "evidence")
 """What the names of nodes begin with that stay in float where the rest is quantized."""
 
 
@@ -41,18 +41,18 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
             x = graph.node("Conv", [x, kernel, bias], name, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
             x = graph.node("Relu", [x], f"relu{number}_{position}")
         if number in rows:
-            kernel = graph.constant(f"{HEAD}conv{number}.weight", rows[number].reshape(1, -1, 1, 1))
-            part = graph.node("Conv", [x, kernel], f"{HEAD}conv{number}", kernel_shape=[1, 1])
+            kernel = graph.constant(f"{_HEAD}conv{number}.weight", rows[number].reshape(1, -1, 1, 1))
+            part = graph.node("Conv", [x, kernel], f"{_HEAD}conv{number}", kernel_shape=[1, 1])
             side = hypercolumn.stride >> (number - 1)
             if side > 1:
                 part = graph.node(
-                    "AveragePool", [part], f"{HEAD}pool{number}", kernel_shape=[side, side], strides=[side, side]
+                    "AveragePool", [part], f"{_HEAD}pool{number}", kernel_shape=[side, side], strides=[side, side]
                 )
             maps.append(part)
-    total = graph.node("Sum", maps, f"{HEAD}sum")
-    bias = graph.constant(f"{HEAD}bias", np.float32(weights["dense.bias"][1] - weights["dense.bias"][0]).reshape(1))
-    total = graph.node("Add", [total, bias], f"{HEAD}biased")
-    channel = graph.constant(f"{HEAD}channel", np.array([1], np.int64))
+    total = graph.node("Sum", maps, f"{_HEAD}sum")
+    bias = graph.constant(f"{_HEAD}bias", np.float32(weights["dense.bias"][1] - weights["dense.bias"][0]).reshape(1))
+    total = graph.node("Add", [total, bias], f"{_HEAD}biased")
+    channel = graph.constant(f"{_HEAD}channel", np.array([1], np.int64))
     graph.node("Squeeze", [total, channel], "evidence")
     return graph.model(input_size, input_size // hypercolumn.stride)
 

@@ -11,11 +11,9 @@ import numpy as np
 from model.artifact import read_artifact, write_artifact
 from model.detector import load_detector
 from model.errors import DataError
-from model.evidence import PictureScale
 from model.files import read_file
 from model.manifest import Figures, Manifest, Operation, Variant
 from model.store import Store
-from model.verdict import Calibration
 from training.choice import check_promise_of_parts
 from training.command import command
 from training.dataset import Sample
@@ -115,15 +113,12 @@ def _rejudged(variant: Variant, float32: Variant, judge: Judge, figures: Figures
     """With the new judge of float32, moved by the line that brings this variant's log-odds to float32's."""
     slope = variant.calibration.slope / float32.calibration.slope
     offset = (variant.calibration.offset - float32.calibration.offset) / float32.calibration.slope
+    own = judge.moved(slope, offset)
     return replace(
         variant,
-        calibration=Calibration(
-            judge.calibration.slope * slope,
-            judge.calibration.slope * offset + judge.calibration.offset,
-            judge.calibration.defect_share,
-        ),
-        thresholds=judge.thresholds,
-        scale=PictureScale((judge.scale.dark - offset) / slope, (judge.scale.region - offset) / slope),
+        calibration=own.calibration,
+        thresholds=own.thresholds,
+        scale=own.scale,
         figures=figures if variant.name == "float32" else None,
     )
 

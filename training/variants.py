@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from model.artifact import ONNX, ONNX_INT8, WEIGHTS, golden_png
 from model.cpus import available_cpus
 from model.engines.onnx_runtime import OnnxEngine
-from model.evidence import PictureScale
 from model.manifest import MOST_CHANGE, Agreement, Figures, Golden, Variant
 from model.network import VGG16CAM
-from model.verdict import Calibration, sigmoid
+from model.verdict import sigmoid
 from model.weights import encode_weights
 from training.features import Picture
 from training.judge import Judge, Maps
@@ -90,21 +89,16 @@ def build_variants(
         engine = OnnxEngine(file)
     found = _maps_of(engine, pictures, advance)
     reference, pooled = recipe.pooling(maps), recipe.pooling(found)
-    slope, offset = agreeing(reference, pooled)
-    calibration = Calibration(
-        judge.calibration.slope * slope,
-        judge.calibration.slope * offset + judge.calibration.offset,
-        judge.calibration.defect_share,
-    )
+    own = judge.moved(*agreeing(reference, pooled))
     int8 = replace(
         float32,
         name="int8",
         files={"onnxruntime": ONNX_INT8},
-        calibration=calibration,
-        scale=PictureScale((judge.scale.dark - offset) / slope, (judge.scale.region - offset) / slope),
-        golden=Golden(MOST_CHANGE / calibration.slope, _by_name(golden, recipe.pooling(engine.evidence(stacked)))),
+        calibration=own.calibration,
+        scale=own.scale,
+        golden=Golden(MOST_CHANGE / own.calibration.slope, _by_name(golden, recipe.pooling(engine.evidence(stacked)))),
         figures=None,
-        agreement=agreement(judge, replace(judge, calibration=calibration), reference, pooled, is_anomaly),
+        agreement=agreement(judge, own, reference, pooled, is_anomaly),
     )
     return Built(files, [float32, float16, int8])
 

@@ -23,18 +23,18 @@ async def index(request: Request) -> dict[str, str]:
 
 @router.head("/livez", response_model=Health, responses=problems(NotReadyError))
 @router.get("/livez", response_model=Health, responses=problems(NotReadyError))
-async def livez(request: Request, service: TheService) -> Response:
+async def livez(request: Request, service: TheService) -> Response | Health:
     """Whether the process and its engine run. Where they don't, restart it."""
-    return _health(request, "live", service.dead())
+    return unwell(request, service.dead()) or Health(status="live")
 
 
 @router.head("/readyz", response_model=Health, responses=problems(NotReadyError))
 @router.head("/healthz", response_model=Health, responses=problems(NotReadyError))
 @router.get("/readyz", response_model=Health, responses=problems(NotReadyError))
 @router.get("/healthz", response_model=Health, responses=problems(NotReadyError))
-async def readyz(request: Request, service: TheService) -> Response:
+async def readyz(request: Request, service: TheService) -> Response | Health:
     """Whether every model is loaded and self-tested, and the process isn't about to stop. /healthz is the same."""
-    return _health(request, "ready", service.unready())
+    return unwell(request, service.unready()) or Health(status="ready")
 
 
 @router.head("/metrics", response_class=PlainTextResponse)
@@ -44,7 +44,6 @@ async def metrics(service: TheService) -> Response:
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def _health(request: Request, status: str, reasons: list[str]) -> Response:
-    if reasons:
-        return problem_response(request, NotReadyError("; ".join(reasons)))
-    return Response(Health(status=status).model_dump_json(), media_type="application/json")
+def unwell(request: Request, reasons: list[str]) -> Response | None:
+    """The problem that names the reasons; None: there are none."""
+    return problem_response(request, NotReadyError("; ".join(reasons))) if reasons else None

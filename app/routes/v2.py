@@ -7,9 +7,10 @@ from fastapi.exceptions import RequestValidationError
 
 from app.compression import Encoding, expand
 from app.documentation import INFER_REPLIES, VERSION, problems
-from app.errors import NotReadyError, problem_response
+from app.errors import NotReadyError
 from app.routes.call import Call, Positive, TheCall, Version
 from app.routes.dependencies import TheService
+from app.routes.health import unwell
 from app.upload import Upload
 from app.v2.infer import infer
 from app.v2.order import read_order
@@ -38,13 +39,13 @@ async def server_metadata() -> ServerMetadata:
 @router.get("/health/live", response_model=Live, responses=UNREADY)
 async def server_live(request: Request, service: TheService) -> Response | Live:
     """As /livez."""
-    return _health(request, service.dead()) or Live(live=True)
+    return unwell(request, service.dead()) or Live(live=True)
 
 
 @router.get("/health/ready", response_model=Ready, responses=UNREADY)
 async def server_ready(request: Request, service: TheService) -> Response | Ready:
     """As /readyz."""
-    return _health(request, service.unready()) or Ready(ready=True)
+    return unwell(request, service.unready()) or Ready(ready=True)
 
 
 @router.get("/models/{model}", responses=UNKNOWN)
@@ -119,7 +120,3 @@ async def _answer(call: Call, model: str, version: int | None, json_length: int 
         return Response(said.json + said.binary, headers=headers, media_type="application/octet-stream")
 
     return await call.answer(loaded, reply)
-
-
-def _health(request: Request, reasons: list[str]) -> Response | None:
-    return problem_response(request, NotReadyError("; ".join(reasons))) if reasons else None

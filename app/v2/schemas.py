@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from app.catalogue import Loaded, Model
-from app.documentation import PICTURE
+from app.documentation import BINARY, PICTURE
 from app.v2.order import OUTPUTS, inputs_of
 
 Datatype = Literal["BYTES", "UINT8", "FP32", "FP64"]
@@ -159,8 +159,6 @@ _REQUEST: Final[dict[str, Any]] = {
     },
 }
 
-_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
-
 INFER_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -173,7 +171,7 @@ INFER_BODY: Final[dict[str, Any]] = {
                     "outputs": [{"name": "probability"}, {"name": "decision"}],
                 },
             },
-            "application/octet-stream": _BINARY,
+            "application/octet-stream": BINARY,
         },
     }
 }

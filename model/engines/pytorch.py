@@ -8,14 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from model.cpus import available_cpus
-from model.engines.graphs import Graphs, Run
+from model.engines.graphs import SIZES, Graphs, Run
 from model.errors import DeviceMemoryError, EngineError
 from model.hypercolumn import Hypercolumn
 from model.manifest import VariantName
 from model.network import VGG16CAM
 from model.weights import read_weights
-
-_CUDA_BATCH = 64
 
 
 def cuda_available() -> bool:
@@ -43,7 +41,7 @@ class TorchEngine:
     ) -> None:
         """Raises what `read_weights` raises."""
         self.device = device
-        self.batch = _CUDA_BATCH if device == "cuda" else 1
+        self.batch = SIZES[-1] if device == "cuda" else 1
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         network = VGG16CAM(hypercolumn)
@@ -51,10 +49,10 @@ class TorchEngine:
         network.to(device=device, dtype=torch.float16 if variant == "float16" else torch.float32)
         network.to(memory_format=torch.channels_last)
         self._network = network.eval().requires_grad_(False)
+        self._run: Run = self._eager
         if device == "cpu":
             limit_threads()
-        self._run: Run = self._eager
-        if device == "cuda":
+        else:
             self._run, self._pool = Graphs(self._recorded), torch.cuda.graph_pool_handle()
 
     @torch.inference_mode()
