@@ -13,7 +13,6 @@ import json
 import random
 import resource
 import shutil
-import socket
 import tempfile
 import time
 from collections import Counter
@@ -23,26 +22,19 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.overload import percentile
-from benchmarks.process import Service
+from benchmarks.process import Service, free_port
+from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from tests.artifacts import publish
 from tests.pictures import encoded
 
 SIZE = 32
 PICTURES = 24
-TOLERANCE = 1e-3
-"""Of log-odds: a batch's other images change the last digits."""
 RELOAD_SECONDS = 10.0
 KEPT = 4
 """Folders of versions."""
 KILL_SECONDS = 45.0
 GIVEN_UP = 0.02
 """Share of requests whose client goes away."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -73,16 +65,11 @@ class Chaos:
         """Ask each version for every picture, alone; keep those whose answers differ well."""
         for seed in range(10 * PICTURES):
             body = encoded(seed=seed, size=SIZE)
-            answers = {}
-            for version in (1, 2):
-                reply = await self.client.post(f"/v1/models/widget/versions/{version}/predict?heatmap=none", body)
-                assert reply.status == 200, reply
-                answers[version % 2] = float(json.loads(reply.body)["log_odds"])
+            found = await answers(self.client, body)
             known = [value for each in self.expected for value in each.values()]
-            values = list(answers.values())
-            apart = all(abs(a - b) > 10 * TOLERANCE for a in values for b in known)
-            if apart and abs(values[0] - values[1]) > 10 * TOLERANCE:
-                self.expected.append(answers)
+            apart = all(are_apart(value, other) for value in found.values() for other in known)
+            if apart and are_apart(found[0], found[1]):
+                self.expected.append(found)
                 self.pictures.append(body)
             if len(self.pictures) == PICTURES:
                 return
@@ -144,10 +131,8 @@ class Chaos:
         """A new version, a copy of the last but one, by rename; the oldest goes."""
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
-            source, self.version = self.store / "widget" / str(self.version - 1), self.version + 1
-            incoming = self.store / "widget" / ".incoming"
-            shutil.copytree(source, incoming, copy_function=lambda old, new: Path(new).hardlink_to(old))
-            incoming.rename(self.store / "widget" / str(self.version))
+            self.version += 1
+            republish(self.store, self.version)
             if self.version > KEPT:
                 shutil.rmtree(self.store / "widget" / str(self.version - KEPT))
 

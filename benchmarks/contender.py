@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-ROOT: Final = Path(__file__).parent.parent
-START_SECONDS: Final = 120.0
+from benchmarks.process import ROOT, START_SECONDS, free_port
+
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -37,9 +36,7 @@ class Running:
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         command = [part.format(port=self.port) for part in contender.command]
         began = time.perf_counter()
         self._process = subprocess.Popen(
@@ -111,6 +108,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _kilobytes(pid: int, what: str) -> int:
+    """0 for one that has just ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except FileNotFoundError:

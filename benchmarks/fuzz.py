@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.mutations import KINDS, Case, case  # noqa: E402
+from benchmarks.process import resident_megabytes  # noqa: E402
 from tests.app.process import Server, served  # noqa: E402
 from tests.artifacts import publish  # noqa: E402
 
@@ -81,12 +82,6 @@ def fuzz(server: Server, seed: int, numbers: Iterable[int]) -> list[Outcome]:
         return list(clients.map(lambda number: send((host, int(port)), case(seed, number)), numbers))
 
 
-def memory(server: Server) -> int:
-    """Resident, in kB."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0])
-
-
 def table(outcomes: list[Outcome]) -> str:
     """Cases by kind and status."""
     statuses = sorted({outcome.status for outcome in outcomes})
@@ -119,11 +114,11 @@ def main() -> int:
         publish(Path(folder), "capsule")
         with served(Path(folder), *FLAGS) as server:
             server.wait_until_ready()
-            sizes = [memory(server)]
+            sizes = [resident_megabytes(server.process.pid)]
             for number in range(arguments.first, arguments.first + arguments.cases, tenth):
                 outcomes += fuzz(server, arguments.seed, range(number, number + tenth))
-                sizes.append(memory(server))
-                print(f"{len(outcomes):,} cases, {sizes[-1] / 1000:.0f} MB", file=sys.stderr)
+                sizes.append(resident_megabytes(server.process.pid))
+                print(f"{len(outcomes):,} cases, {sizes[-1]:.0f} MB", file=sys.stderr)
         log = [line for line in server.lines if " INFO " not in line]
     failures = [outcome for outcome in outcomes if outcome.failure]
     keep(arguments.seed, failures)
@@ -133,7 +128,7 @@ def main() -> int:
     print(
         f"{len(outcomes):,} cases in {time.perf_counter() - began:.0f} s, the slowest {slowest:.2f} s; {len(failures)} "
         f"failed; {len(log)} lines of complaint in the log; resident MB at the start and after every tenth: "
-        + ", ".join(f"{size / 1000:.0f}" for size in sizes)
+        + ", ".join(f"{size:.0f}" for size in sizes)
     )
     return 0 if not failures and not log and sizes[-1] <= GROWTH * max(sizes[:3]) else 1
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +29,20 @@ sys.exit(main(sys.argv[1:]))
 """A device that is slow, but takes no CPU meanwhile."""
 
 
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def resident_megabytes(pid: int) -> float:
+    """Of one living process."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1]) / 1000
+
+
 class Service:
     """`python -m app serve`; its log goes into a file."""
 
@@ -51,9 +66,7 @@ class Service:
             await asyncio.sleep(0.1)
 
     def resident_megabytes(self) -> float:
-        found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
-        assert found
-        return int(found[1]) / 1000
+        return resident_megabytes(self.process.pid)
 
     def stop(self) -> int:
         """Its exit status."""

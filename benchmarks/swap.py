@@ -10,7 +10,6 @@ that were in force.
 import argparse
 import asyncio
 import json
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -20,14 +19,13 @@ from pathlib import Path
 from benchmarks.client import Client, Reply
 from benchmarks.overload import percentile
 from benchmarks.process import Service
+from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from model.serving import Serving
 from model.store import Store
 from tests.artifacts import publish
 from tests.pictures import encoded
 
 PICTURES = 8
-TOLERANCE = 1e-3
-"""Of log-odds: a batch's other images change the last digits."""
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 6.0
 """Between two swaps: so long is measured without one, too."""
@@ -67,8 +65,8 @@ class Load:
         if reply.status != 200:
             return "failed"
         body = json.loads(reply.body)
-        answer = self.expected[picture][body["model_version"] % 2]
-        right = abs(body["log_odds"] - answer) <= TOLERANCE and body["thresholds"]["label"] in allowed
+        expected = self.expected[picture][body["model_version"] % 2]
+        right = abs(body["log_odds"] - expected) <= TOLERANCE and body["thresholds"]["label"] in allowed
         return "right" if right else "wrong or mixed"
 
 
@@ -76,13 +74,9 @@ async def learn(client: Client, pictures: list[bytes]) -> list[dict[int, float]]
     """Each version asked for every picture, alone."""
     expected: list[dict[int, float]] = []
     for body in pictures:
-        answers = {}
-        for version in (1, 2):
-            reply = await client.post(f"/v1/models/widget/versions/{version}/predict?heatmap=none", body)
-            assert reply.status == 200, reply
-            answers[version % 2] = float(json.loads(reply.body)["log_odds"])
-        assert abs(answers[0] - answers[1]) > 10 * TOLERANCE, "these versions can't be told apart"
-        expected.append(answers)
+        found = await answers(client, body)
+        assert are_apart(found[0], found[1]), "these versions can't be told apart"
+        expected.append(found)
     return expected
 
 
@@ -104,9 +98,7 @@ async def swap(load: Load, store: Path, change: int | Serving, label: str) -> fl
             load.allowed.add(float(change.thresholds))  # type: ignore[arg-type]  # one number, here
             wanted = {"label": change.thresholds}
     else:
-        source, incoming = store / "widget" / str(change - 2), store / "widget" / ".incoming"
-        shutil.copytree(source, incoming, copy_function=lambda old, new: Path(new).hardlink_to(old))
-        incoming.rename(store / "widget" / str(change))
+        republish(store, change)
     while not (await serving(load.client)).items() >= wanted.items():
         assert time.monotonic() < began + 120, f"{label} did not come to serve"
         await asyncio.sleep(0.1)
