@@ -1,4 +1,4 @@
-"""Full queue, deadlines, clients that go away and engines that fail: the real application over fake engines."""
+"""Batches, deadlines, clients that go away and engines that fail: the real application over fake engines."""
 
 import asyncio
 import logging
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.forecast import Times
 from model.detector import Detector
 from model.errors import DeviceMemoryError, EngineError
 from tests.app.conftest import Bench, until
@@ -58,105 +57,6 @@ async def test_each_gets_its_own_answer(bench: Bench) -> None:
     bench.widget.gate.set()
     log_odds = [reply.json()["log_odds"] for reply in await asyncio.gather(*tasks)]
     assert log_odds == pytest.approx([10 * (brightness / 255 - 0.5) for brightness in (1, 0, 100, 255)], abs=1e-4)
-
-
-async def test_full_queue_refuses(bench: Bench) -> None:
-    tasks = await occupied(bench) + start(bench, 2, 3, 4)
-    await until(lambda: bench.waiting() == 3)
-    reply = await bench.predict()
-    assert (reply.status_code, reply.json()["error"], reply.headers["retry-after"]) == (429, "queue-full", "1")
-    bench.widget.gate.set()
-    assert await statuses(tasks) == [200] * 4
-    assert (await bench.predict()).status_code == 200
-
-
-async def test_full_queue_refuses_before_the_body_is_read(bench: Bench) -> None:
-    tasks = await occupied(bench) + start(bench, 2, 3, 4)
-    await until(lambda: bench.waiting() == 3)
-    pieces = 0
-
-    async def body() -> AsyncIterator[bytes]:
-        nonlocal pieces
-        for piece in (encoded(), b""):
-            pieces += 1
-            yield piece
-            assert reply_begun.is_set()
-
-    reply_begun = asyncio.Event()
-    messages = await asgi_call(bench, body(), on_start=reply_begun.set)
-    assert messages[0]["status"] == 429
-    bench.widget.gate.set()
-    assert await statuses(tasks) == [200] * 4
-
-
-async def half_sent(bench: Bench, go_on: asyncio.Event, **headers: str) -> httpx.Response:
-    async def body() -> AsyncIterator[bytes]:
-        yield encoded()[:50]
-        await go_on.wait()
-        yield encoded()[50:]
-
-    return await bench.client.post("/v1/models/widget/predict", content=body(), headers=headers)
-
-
-async def test_half_sent_uploads_hold_no_places(bench: Bench) -> None:
-    """So that slow senders keep nobody out."""
-    bench.widget.gate.set()
-    go_on = asyncio.Event()
-    slow = [asyncio.create_task(half_sent(bench, go_on)) for _ in range(20)]
-    await until(lambda: bench.service.admission._free_bytes == 4 * 20_000_000 - 20 * 50)
-    assert (await bench.predict()).status_code == 200
-    go_on.set()
-    found = await statuses(slow)
-    assert set(found) <= {200, 429}
-    assert found.count(200) >= 4
-    assert bench.service.admission._free_bytes == 4 * 20_000_000
-
-
-async def test_bodies_are_refused_where_the_memory_for_them_is_used_up(bench: Bench) -> None:
-    bench.widget.gate.set()
-    bench.service.admission._free_bytes = len(encoded(brightness=128))
-    go_on = asyncio.Event()
-    slow = asyncio.create_task(half_sent(bench, go_on))
-    await until(lambda: bench.service.admission._free_bytes < len(encoded(brightness=128)))
-    reply = await bench.predict()
-    assert (reply.status_code, reply.json()["error"], reply.json()["retry_after_ms"]) == (429, "queue-full", 1000)
-    slow.cancel()
-    await until(lambda: bench.service.admission._free_bytes == len(encoded(brightness=128)))
-    assert (await bench.predict()).status_code == 200
-
-
-async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Bench) -> None:
-    """Two images of four seconds each are ahead."""
-    tasks = await occupied(bench) + start(bench, 2)
-    await until(lambda: bench.waiting() == 1)
-    forecast = bench.service.forecast
-    forecast.learn(("widget", 1), Times(share=4.0, alone=4.0), 4.0)
-    forecast._ahead = 8.0
-
-    async def body() -> AsyncIterator[bytes]:
-        assert bench.service.metrics.rejected.labels("deadline-unreachable")._value.get() == 1
-        yield encoded()  # to be thrown away
-
-    headers = {"X-Deadline-Ms": "5000"}
-    reply = await bench.client.post("/v1/models/widget/predict", content=body(), headers=headers)
-    assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
-    assert reply.json()["retry_after_ms"] == pytest.approx(1000 * (1.25 * 12 - 5), abs=50)
-    assert reply.headers["retry-after"] == "11"  # rounded up
-    tasks += start(bench, 3, **{"X-Deadline-Ms": "20000"})
-    await until(lambda: bench.waiting() == 2)
-    bench.widget.gate.set()
-    assert await statuses(tasks) == [200, 200, 200]
-
-
-async def test_full_queue_says_when_a_place_is_free(bench: Bench) -> None:
-    tasks = await occupied(bench) + start(bench, 2, 3, 4)
-    await until(lambda: bench.waiting() == 3)
-    bench.service.forecast.learn(("widget", 1), Times(share=2.4, alone=2.4), 2.4)
-    reply = await bench.predict()
-    assert (reply.json()["error"], reply.json()["retry_after_ms"]) == ("queue-full", 2400)
-    assert reply.headers["retry-after"] == "3"
-    bench.widget.gate.set()
-    assert await statuses(tasks) == [200] * 4
 
 
 async def test_deadline_passes_in_the_queue(bench: Bench) -> None:

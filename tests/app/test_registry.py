@@ -9,8 +9,6 @@ import pytest
 from app.metrics import Metrics
 from app.registry import Registry
 from app.settings import Settings
-from model.detector import Detector
-from model.errors import EngineError
 from model.verdict import Thresholds
 
 LoadedVersions = dict[str, list[int]]
@@ -275,63 +273,3 @@ def test_thresholds_of_the_line_hold_for_every_version(store: Path, shelf: Path)
     held.look("cpu")
     detectors = [each.detector for each in held.catalogue.models["widget"].loaded.values()]
     assert [detector.thresholds for detector in detectors] == [Thresholds(0.9, 0.9, 0.9)] * 2
-
-
-def serving(registry: Registry) -> Detector:
-    found = registry.catalogue.models["widget"].serving
-    assert found
-    return found.detector
-
-
-def test_a_failed_engine_is_opened_anew_once(shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    registry_ = registry(shelf)
-    registry_.look("cpu")
-    first = serving(registry_)
-    registry_.rebuild("cpu")
-    assert serving(registry_) is first
-    said(caplog)
-    registry_.report(first)
-    registry_.report(first)
-    registry_.rebuild("cpu")
-    second = serving(registry_)
-    assert second.engine is not first.engine
-    assert said(caplog)[0] == "model widget version 1: its engine failed and is opened anew"
-    registry_.report(first)  # by a batch that was on its way
-    registry_.rebuild("cpu")
-    assert serving(registry_) is second
-    registry_.report(second)
-    registry_.rebuild("cpu")
-    registry_.look("cpu")
-    reason = "its engine failed again after it was opened anew"
-    assert registry_.catalogue.models["widget"].refused == {1: reason}
-    assert unready(registry_) == [f"model 'widget' has no version that serves: {reason}"]
-
-
-def test_a_failed_engine_is_opened_anew_again_after_a_while(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.shelf.REBUILD_SECONDS", -1.0)
-    registry_ = registry(shelf)
-    registry_.look("cpu")
-    for _ in range(3):
-        registry_.report(serving(registry_))
-        registry_.rebuild("cpu")
-    assert loaded(registry_) == {"widget": [1]}
-
-
-def test_a_failed_engine_that_cannot_be_opened_is_refused(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And tried again at every look: the device may recover."""
-    registry_ = registry(shelf)
-    registry_.look("cpu")
-    with monkeypatch.context() as patch:
-        patch.setattr("app.loader.load_detector", lost)
-        registry_.report(serving(registry_))
-        registry_.rebuild("cpu")
-        registry_.look("cpu")
-        assert registry_.catalogue.models["widget"].refused == {1: "the device is lost"}
-        assert unready(registry_) != []
-    registry_.look("cpu")
-    assert unready(registry_) == []
-
-
-def lost(*_: object, **__: object) -> Detector:
-    raise EngineError("the device is lost")
