@@ -8,11 +8,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.errors import KeyMissingError, KeyUnknownError, UnknownHostError, problem_of, problem_response
 from app.keys import Key
 from app.record import current
+from app.routes import PROBES
 from app.service import Service
 from model.errors import CamspectorError
 
-PROBES: Final = {"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"}
-"""For whoever runs the service: they name an address, not a host, and have no key."""
 OPEN: Final = {*PROBES, "/", "/docs", "/openapi.json"}
 """What the interface is stands in public documentation. Everything else needs a key, also routes added later."""
 

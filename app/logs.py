@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from app.record import Record
+from app.routes import PROBES
 
 LogFormat = Literal["text", "json"]
 
 requests = logging.getLogger("app.requests")
 
-_QUIET = {"/livez", "/readyz", "/healthz", "/metrics"}
-"""Routes that are asked every few seconds: their lines are for debugging alone."""
 
 
 def log_to_stderr(level: str, form: LogFormat) -> None:
@@ -28,8 +27,8 @@ def log_to_stderr(level: str, form: LogFormat) -> None:
 
 
 def log_request(record: Record) -> None:
-    """One line."""
-    level = logging.DEBUG if record.route in _QUIET else logging.INFO
+    """One line; for debugging alone where the route is asked every few seconds."""
+    level = logging.DEBUG if record.route in PROBES else logging.INFO
     if requests.isEnabledFor(level):
         fields = record.fields()
         requests.log(level, "%s", " ".join(_pairs(fields)), extra={"fields": fields})

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 
 from app.documentation import Replies, problems
 from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
-from app.gate import OPEN, PROBES
+from app.gate import OPEN
+from app.routes import PROBES
 from model.serving import Serving
 
 _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}

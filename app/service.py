@@ -1,6 +1,7 @@
 """The parts of a running service, made from its settings, started and stopped together."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from app.admission import Admission
@@ -73,7 +74,7 @@ class Service:
         self.queue.fail(error)
         for lane in self.lanes:
             for job in lane.current or []:
-                if not job.answer.done():
+                with suppress(InvalidStateError):  # it has come back after all
                     job.answer.set_exception(error)
 
     def dead(self) -> list[str]:

@@ -115,6 +115,7 @@ def load_detector(
         faults = candidate.agreement.faults if candidate.agreement else []
         if faults and variant == "auto":
             passed_over[candidate.name] = "; ".join(faults)
+            log.warning("%s: variant %s doesn't serve: %s", path, candidate.name, passed_over[candidate.name])
             continue
         try:
             opened = open_engine(artifact, candidate, device, name)

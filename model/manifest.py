@@ -174,7 +174,7 @@ class Agreement:
     @property
     def faults(self) -> list[str]:
         """Why this variant doesn't serve by default, in words; empty: it does."""
-        most = max(1, round(MOST_FLIPS * self.images))
+        most = max(1, int(MOST_FLIPS * self.images))
         found = []
         if self.median_change > MOST_CHANGE:
             found.append(f"its log-odds differ by {self.median_change:.3g} in the median (at most {MOST_CHANGE:g})")

@@ -28,7 +28,7 @@ WAIT_SECONDS: Final = 60.0
 """For a version to be loaded and tested."""
 
 
-def _only_admin(request: Request) -> None:
+async def _only_admin(request: Request) -> None:
     """Raises AdminNeedsKeysError or KeyNotAllowedError."""
     key: Key | None = request.state.key
     if key is None:

@@ -15,6 +15,7 @@ from app.catalogue import Loaded
 from app.errors import DeadlineError
 from app.record import current
 from app.routes.dependencies import TheService
+from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
 from app.upload import Upload, receive
 
@@ -36,11 +37,8 @@ class Call:
     """One request."""
 
     request: Request
-    service: TheService
-    deadline_ms: Annotated[
-        Milliseconds | None,
-        Header(alias="X-Deadline-Ms", description="Time for this request, in milliseconds."),
-    ] = None
+    service: Service
+    deadline_ms: int | None
 
     def find(self, model: str, version: int | None = None) -> Loaded:
         """The version that is meant. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
@@ -63,7 +61,18 @@ class Call:
                         return await reply(upload)
 
 
-TheCall = Annotated[Call, Depends()]
+async def _call(
+    request: Request,
+    service: TheService,
+    deadline_ms: Annotated[
+        Milliseconds | None,
+        Header(alias="X-Deadline-Ms", description="Time for this request, in milliseconds."),
+    ] = None,
+) -> Call:
+    return Call(request, service, deadline_ms)
+
+
+TheCall = Annotated[Call, Depends(_call)]
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What routes ask for."""
+"""What routes ask for. Always coroutines: FastAPI runs plain functions, and classes, in threads, one after the other."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from app.service import Service
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 

@@ -15,7 +15,7 @@ from app.upload import Upload
 router = APIRouter(tags=["predict"])
 
 
-def _wanted(
+async def _wanted(
     request: Request,
     heatmap: Annotated[
         Heatmap, Query(description="The picture in the reply. gray is cheap; a full-size overlay costs most of all.")

@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from app.application import create_app
-from app.gate import OPEN, PROBES
+from app.gate import OPEN
 from app.keys import new_key
+from app.routes import PROBES
 from app.settings import Settings
 from tests.app.conftest import running
 from tests.pictures import encoded

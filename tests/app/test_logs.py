@@ -92,9 +92,9 @@ async def test_a_bug_has_its_line_too(bench: Bench, caplog: pytest.LogCaptureFix
 @pytest.mark.anyio
 async def test_health_is_for_debugging(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    for path in ("/livez", "/readyz", "/healthz", "/metrics"):
+    for path in ("/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"):
         await bench.client.get(path)
-    assert [line["level"] for line in lines(caplog)] == ["debug"] * 4
+    assert [line["level"] for line in lines(caplog)] == ["debug"] * 6
 
 
 @pytest.mark.anyio

@@ -37,12 +37,18 @@ def add_int8(version: Path, change: Callable[[Variant], Variant]) -> None:
         ({"median_change": 0.11}, r"log-odds differ by 0\.11 in the median \(at most 0\.1\)"),
         ({"flips": 3}, r"3 of 400 verdicts are others \(at most 2\)"),
         ({"images": 20, "flips": 2}, r"2 of 20 verdicts are others \(at most 1\)"),
+        ({"images": 399, "flips": 2}, r"2 of 399 verdicts are others \(at most 1\)"),
         ({"auroc_change": -0.0021}, r"AUROC is lower by 0\.0021 \(at most 0\.002\)"),
     ],
 )
-def test_outside_the_gate(version: Path, change: dict[str, float], fault: str) -> None:
+def test_outside_the_gate(
+    version: Path, change: dict[str, float], fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
     add_int8(version, lambda variant: replace(variant, agreement=replace(AGREES, **change)))
-    detector = load_detector(version, "cpu")
+    with caplog.at_level(logging.WARNING):
+        detector = load_detector(version, "cpu")
+    (record,) = caplog.records
+    assert f"{version}: variant int8 doesn't serve" in record.message
     assert detector.variant.name == "float32"
     (reason,) = detector.passed_over.values()
     with pytest.raises(AssertionError, match=fault):
