@@ -13,7 +13,7 @@ from PIL import Image
 
 from model import manifest as manifests
 from model.errors import DigestError, ImageError, ManifestError
-from model.files import read_file
+from model.files import read_file, sha256_of
 from model.image import decode
 from model.manifest import Manifest
 
@@ -74,7 +74,7 @@ def read_artifact(path: Path) -> Artifact:
     for name, expected in manifest.files.items():
         if not _is_inside(name):
             raise ManifestError(f"{source} names {name!r}, which is no file within the version")
-        if hashlib.sha256(read_file(path / name)).hexdigest() != expected:
+        if sha256_of(path / name) != expected:
             raise DigestError(
                 f"{path / name} is not the file that was exported: its SHA-256 differs from the manifest's"
             )

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from model.cpus import available_cpus
-from model.errors import EngineError
-from model.files import read_file
+from model.errors import EngineError, MissingFileError
 
 _FAILURES = (
     states.EPFail, states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf,
@@ -29,12 +28,13 @@ class OnnxEngine:
     batch = 1
 
     def __init__(self, file: Path) -> None:
-        """Raises MissingFileError, UnreadableFileError or EngineError."""
+        """Raises MissingFileError or EngineError."""
         self.lanes = available_cpus()
-        model = read_file(file)
         try:
-            self._wide = _session(model, self.lanes)
-            self._narrow = _session(model, 1) if self.lanes > 1 else self._wide
+            self._wide = _session(file, self.lanes)
+            self._narrow = _session(file, 1) if self.lanes > 1 else self._wide
+        except states.NoSuchFile:
+            raise MissingFileError(f"{file} is missing") from None
         except _FAILURES as error:
             raise EngineError(f"ONNX Runtime can't open {file}: {error}") from error
 
@@ -48,11 +48,12 @@ class OnnxEngine:
         return np.asarray(maps)
 
 
-def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Threads that spin while they wait take the CPU from decoding and from other sessions.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # By its path: given bytes, ONNX Runtime keeps Python's lock while it parses them, and every request waits.
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
