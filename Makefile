@@ -39,6 +39,7 @@ check: .venv/dev
 	.venv/bin/mypy
 
 bench: $(MODEL) .venv/dev run/litserve/ready
+	.venv/bin/python -m benchmarks.training --data run/data/$(PRODUCT) --json run/bench
 	.venv/bin/python -m benchmarks.engines --version $(MODEL) --json run/bench
 	.venv/bin/python -m benchmarks.decoding --version $(MODEL) --json run/bench
 	.venv/bin/python -m benchmarks.startup --version $(MODEL) --json run/bench

@@ -111,7 +111,7 @@ def main() -> int:
     outcomes: list[Outcome] = []
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        publish(Path(folder), "capsule")
+        publish(Path(folder), "capsule", onnx=True)
         with served(Path(folder), *FLAGS) as server:
             server.wait_until_ready()
             sizes = [resident_megabytes(server.process.pid)]
