@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.application import create_app
+from app.memory import limit_arenas
 from app.protocol import protocol
 from app.service import Service
 from app.settings import Settings
@@ -141,6 +142,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
 def serve(settings: Settings) -> None:
     """Run until a signal. Raises KeysError."""
     allow_connections()
+    limit_arenas()
     app = create_app(settings)
     Server(configuration(app, settings), app.state.service).run()
     log.info("stopped")

@@ -1,4 +1,4 @@
-"""What routes ask for. Always coroutines: FastAPI runs plain functions, and classes, in threads, one after the other."""
+"""What routes ask for. All coroutines: FastAPI runs plain functions and classes in threads, one after the other."""
 
 from typing import Annotated
 
