@@ -1,7 +1,7 @@
 # make run    environment, a model trained on drawn pictures, the service
 # make test   environment and every test
 # make check  lint and types (what .ci/run does before the tests)
-# make bench  benchmarks of the engines and of the service against others, some 15 minutes
+# make bench  benchmarks of the engines and of the service against others, some 25 minutes
 # make lock   write requirements/*.txt anew from pyproject.toml
 
 PYTHON ?= python3

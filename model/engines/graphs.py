@@ -31,7 +31,9 @@ class Graphs:
 
     def _padded(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = next(size for size in self._sizes if size >= len(pixels))
-        batch = np.concatenate([pixels, np.zeros((size - len(pixels), *pixels.shape[1:]), np.uint8)])
+        batch = pixels
+        if missing := size - len(pixels):
+            batch = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)])
         if batch.shape not in self._runs:
             self._runs[batch.shape] = self._record(batch.shape)
         return self._runs[batch.shape](batch)[: len(pixels)]
