@@ -82,8 +82,8 @@ class TorchEngine:
                 self._network(pixels)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        # One graph of an engine runs at a time: they may share their memory. Other threads serve meanwhile, and may call
-        # CUDA as they like.
+        # One graph of an engine runs at a time, so they may share their memory. Other threads serve meanwhile: they may
+        # call CUDA as they like.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             maps = self._network(pixels).float()
         answer = torch.empty(maps.shape, dtype=torch.float32, pin_memory=True)
