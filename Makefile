@@ -24,7 +24,7 @@ run: $(MODEL)
 	@exec .venv/bin/python -m app serve --store run/store --port $(PORT)
 
 $(MODEL): | .venv/train run/data/$(PRODUCT)
-	@echo "Training a model on the drawn pictures; this takes a minute or two, once."
+	@echo "Training a model on the drawn pictures; this takes some minutes, once."
 	.venv/bin/python -m training fit --data run/data/$(PRODUCT) --model $(PRODUCT) --store run/store --preset fast
 
 run/data/$(PRODUCT): | .venv/train

@@ -13,7 +13,6 @@ LogFormat = Literal["text", "json"]
 requests = logging.getLogger("app.requests")
 
 
-
 def log_to_stderr(level: str, form: LogFormat) -> None:
     """Ours from `level` on; of libraries only errors, as what else they say is of what clients sent."""
     handler = logging.StreamHandler()

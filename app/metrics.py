@@ -10,7 +10,7 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Metrics:
-    """Their names, as DESIGN section 4 says; what each counts is its help text."""
+    """Their names and of what they are: docs/api.md; what each counts is its help text."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()

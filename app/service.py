@@ -1,5 +1,6 @@
 """The parts of a running service, made from its settings, started and stopped together."""
 
+import time
 from concurrent.futures import InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -62,8 +63,10 @@ class Service:
         self.keyring.stop()
         self.queue.close()
         self.workers.shutdown(wait=False, cancel_futures=True)
-        for thread in (*self.lanes, self.registry.thread, self.keyring.thread):
-            thread.join(STOP_SECONDS)
+        for threads in (self.lanes, [self.registry.thread, self.keyring.thread]):
+            until = time.monotonic() + STOP_SECONDS
+            for thread in threads:
+                thread.join(max(0.0, until - time.monotonic()))
         if self.tracing:
             self.tracing.stop()
 

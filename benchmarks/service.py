@@ -193,7 +193,7 @@ def _percent(shares: list[float]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", type=Path, required=True, help="a version's folder in a store")
-    parser.add_argument("--litserve", type=Path, help="Python of an environment that has LitServe (make litserve)")
+    parser.add_argument("--litserve", type=Path, help="Python that has LitServe (make run/litserve/ready)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--brief", action="store_true", help="only what ratios are taken of: JPEG, 8 clients and 1")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")

@@ -1,4 +1,4 @@
-"""Who may import whom (DESIGN section 1)."""
+"""Who may import whom (CONTRIBUTING.md)."""
 
 import ast
 import subprocess
