@@ -6,6 +6,7 @@ The same seed and number make the same request (`--first N --cases 1` sends it a
 """
 
 import argparse
+import re
 import socket
 import sys
 import tempfile
@@ -33,6 +34,8 @@ CLIENTS: Final = 8
 LIMIT_SECONDS: Final = 30.0
 GROWTH: Final = 1.05
 """How much more memory than in the first two tenths there may be at the end."""
+LOGGED: Final = re.compile(r" (WARNING|ERROR|CRITICAL) |^Traceback")
+"""What the service itself complains of."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def main() -> int:
         f"failed; {len(log)} lines of complaint in the log; resident MB at the start and after every tenth: "
         + ", ".join(f"{size:.0f}" for size in sizes)
     )
-    return 0 if not failures and not log and sizes[-1] <= GROWTH * max(sizes[:3]) else 1
+    own = [line for line in log if LOGGED.search(line)]  # libtiff writes lines of its own on broken pictures
+    return 0 if not failures and not own and sizes[-1] <= GROWTH * max(sizes[:3]) else 1
 
 
 if __name__ == "__main__":
