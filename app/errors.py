@@ -195,6 +195,12 @@ def problem_response(request: Request, error: Exception) -> Response:
     return Response(body.model_dump_json(exclude_none=True), problem.status, headers, "application/problem+json")
 
 
+def refusal(request: Request, error: Exception) -> Response:
+    """`problem_response`, counted in the service's metrics."""
+    request.app.state.service.metrics.rejected.labels(problem_of(error).error).inc()
+    return problem_response(request, error)
+
+
 def is_v2(request: Request) -> bool:
     """Whether the address is one of the Open Inference Protocol."""
     path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
@@ -210,8 +216,7 @@ def install_handlers(app: FastAPI) -> None:
     """Answer every error of the table, and the framework's own, with a problem."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        request.app.state.service.metrics.rejected.labels(problem_of(error).error).inc()
-        return problem_response(request, error)
+        return refusal(request, error)
 
     kinds: set[type[Exception]] = {HTTPException, *TABLE}
     for kind in kinds - {Exception}:  # bugs pass through to app.exchange

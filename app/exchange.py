@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import NotReadyError, SlowBodyError, problem_of, problem_response
+from app.errors import NotReadyError, SlowBodyError, refusal
 from app.logs import log_request
 from app.protocol import ARRIVES_BY
 from app.record import Record, current
@@ -49,21 +49,17 @@ class Exchange:
         except asyncio.CancelledError:  # the process stops, and the time to finish is over
             if not record.status:
                 error = NotReadyError("the service is shutting down")
-                await self._refuse(error, scope, exchange)
+                await refusal(Request(scope), error)(scope, exchange.receive, exchange.send)
         except Exception as error:
             if record.status:  # too late for another answer: the server cuts the connection and logs
                 raise
             log.exception("request %s failed", record.request_id)
-            await self._refuse(error, scope, exchange)
+            await refusal(Request(scope), error)(scope, exchange.receive, exchange.send)
         finally:
             record.route = getattr(scope.get("route"), "path", record.route)
             record.seconds = time.perf_counter() - record.began
             self._tell(record)
         await exchange.finish()
-
-    async def _refuse(self, error: Exception, scope: Scope, exchange: "_OneExchange") -> None:
-        self._service.metrics.rejected.labels(problem_of(error).error).inc()
-        await problem_response(Request(scope), error)(scope, exchange.receive, exchange.send)
 
     def _tell(self, record: Record) -> None:
         """Everyone who wants to know of a request that has ended."""

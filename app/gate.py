@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import KeyMissingError, KeyUnknownError, UnknownHostError, problem_of, problem_response
+from app.errors import KeyMissingError, KeyUnknownError, UnknownHostError, refusal
 from app.keys import Key
 from app.record import current
 from app.routes import PROBES
@@ -31,8 +31,7 @@ class Gate:
         try:
             key = self._check(request)
         except CamspectorError as error:
-            self._service.metrics.rejected.labels(problem_of(error).error).inc()
-            await problem_response(request, error)(scope, receive, send)
+            await refusal(request, error)(scope, receive, send)
         else:
             scope["state"]["key"] = key
             if key and (record := current.get()):
