@@ -44,6 +44,7 @@ bench: $(MODEL) .venv/dev run/litserve/ready
 	.venv/bin/python -m benchmarks.decoding --version $(MODEL) --json run/bench
 	.venv/bin/python -m benchmarks.startup --version $(MODEL) --json run/bench
 	.venv/bin/python -m benchmarks.service --version $(MODEL) --litserve run/litserve/bin/python --json run/bench
+	.venv/bin/python -m benchmarks.plots --json run/bench --out run/bench
 
 # LitServe in an environment of its own; what it doesn't bring (PyTorch, ONNX Runtime) it finds in the project's.
 run/litserve/ready: | .venv/dev

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.client import Client, Reply
-from benchmarks.overload import percentile
+from benchmarks.load import percentile
 from benchmarks.process import Service, free_port
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from tests.artifacts import publish
@@ -122,7 +122,7 @@ class Chaos:
         assert isinstance(version, int)
         assert isinstance(log_odds, float)
         if abs(log_odds - self.expected[picture][version % 2]) <= TOLERANCE:
-            right = body["label"] == ("anomaly" if body["probability"] >= body["thresholds"]["label"] else "good")  # type: ignore[operator,index]
+            right = body["label"] == ("anomaly" if body["probability"] >= body["thresholds"]["label"] else "good")  # type: ignore[index]
             return "right" if right else "wrong"
         others = [value for each in self.expected for value in each.values()]
         return "mixed" if any(abs(log_odds - other) <= TOLERANCE for other in others) else "wrong"
@@ -207,7 +207,7 @@ class Chaos:
         for outcome, count in self.outcomes.most_common():
             print(f"{count:9,}  {outcome}")
         print(f"{sum(self.outcomes.values()):9,}  accounted for")
-        p50, p99 = (1000 * percentile(self.seconds, share) for share in (0.5, 0.99))
+        p50, p99 = (1000 * percentile(self.seconds, percent) for percent in (50, 99))
         print(f"right answers: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
         print("\n".join(self.odd[:20]))
 

@@ -22,7 +22,7 @@ from model.artifact import read_artifact
 from model.cpus import available_cpus
 from model.engines.engine import Engine, engines_for, open_engine
 from model.hypercolumn import BLOCKS
-from model.manifest import Manifest
+from model.manifest import EngineName, Manifest, VariantName
 
 _SECONDS: Final = 1.0
 _PRODUCT: Final = 2048
@@ -91,7 +91,7 @@ def main() -> None:
                 engine = open_engine(artifact, variant, "cpu", name)
                 for batch, lanes in [(1, 1), (8, 1)] + [(1, engine.lanes)] * (engine.lanes > 1):
                     cases[name, variant.name, size, batch, lanes] = (engine, work)
-    rates: dict[tuple[str, str, int, int, int], list[float]] = defaultdict(list)
+    rates: dict[tuple[EngineName, VariantName, int, int, int], list[float]] = defaultdict(list)
     peaks = []
     for _ in range(chosen.rounds):
         peaks.append(peak())

@@ -10,6 +10,11 @@ import numpy as np
 from benchmarks.client import Client, Reply
 
 
+def percentile(values: Sequence[float], percent: float) -> float:
+    """NaN of nothing."""
+    return float(np.percentile(values, percent)) if values else float("nan")
+
+
 @dataclass(frozen=True)
 class Load:
     """What came of it."""
@@ -27,7 +32,7 @@ class Load:
 
     def milliseconds(self, percent: float) -> float:
         """A percentile of the latencies."""
-        return 1000 * float(np.percentile(self.latencies, percent)) if self.latencies else float("nan")
+        return 1000 * percentile(self.latencies, percent)
 
 
 async def closed(port: int, path: str, body: bytes, headers: dict[str, object], clients: int, seconds: float) -> Load:

@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.client import Client, Reply
+from benchmarks.load import percentile
 from benchmarks.process import Service
 from tests.artifacts import publish
 from tests.pictures import encoded
@@ -63,10 +64,6 @@ async def readiness(client: Client) -> Counter[int]:
         return statuses
 
 
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
-
-
 async def measure(service: Service, options: argparse.Namespace) -> None:
     client = Client(service.port)
     await service.wait_until_ready(client)
@@ -86,8 +83,8 @@ async def measure(service: Service, options: argparse.Namespace) -> None:
         goodput = len(good) / options.seconds
         statuses = dict(Counter(reply.status for reply in replies))
         print(
-            f"{factor:4g} ×   {goodput:7.1f}/s {goodput / able:6.1%}   {percentile(times, 0.5):8.0f} "
-            f"{percentile(times, 0.99):6.0f} {len(accepted) - len(good):5d}    {statuses}; {ready}",
+            f"{factor:4g} ×   {goodput:7.1f}/s {goodput / able:6.1%}   {percentile(times, 50):8.0f} "
+            f"{percentile(times, 99):6.0f} {len(accepted) - len(good):5d}    {statuses}; {ready}",
             flush=True,
         )
         await asyncio.sleep(2)

@@ -43,8 +43,8 @@ class Measured:
 def contenders(version: Path, litserve: Path | None) -> list[Contender]:
     """Ours with the variant that serves by default, and in float32; what one writes in an afternoon; LitServe."""
     store, model = version.parent.parent, version.parent.name
-    ours = (sys.executable, "-m", "app", "serve", "--store", str(store), "--port", "{port}", "--default-model", model)
-    ours = (*ours, "--versions-kept", "1", "--deadline-ms", "60000", "--log-level", "warning")
+    serve = (sys.executable, "-m", "app", "serve", "--store", str(store), "--default-model", model)
+    ours = (*serve, "--port", "{port}", "--versions-kept", "1", "--deadline-ms", "60000", "--log-level", "warning")
     uvicorn = (sys.executable, "-m", "uvicorn", "benchmarks.baseline_service:app", "--port", "{port}")
     found = [
         Contender("Camspector", ours, "/readyz", "/predict"),

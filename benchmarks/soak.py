@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.client import Client, Reply
-from benchmarks.overload import percentile
+from benchmarks.load import percentile
 from benchmarks.process import Service
 from tests.artifacts import publish
 from tests.pictures import encoded
@@ -55,8 +55,8 @@ async def measure(service: Service, options: argparse.Namespace) -> None:
         memory = service.resident_megabytes()
         settled = settled if number > SETTLED_MINUTE else memory
         print(
-            f"{number:6d}   {len(times) / 60:9.1f}   {percentile(times, 0.5):6.1f}   "
-            f"{percentile(times, 0.99):6.1f}   {memory:9.1f}   {dict(statuses)}",
+            f"{number:6d}   {len(times) / 60:9.1f}   {percentile(times, 50):6.1f}   "
+            f"{percentile(times, 99):6.1f}   {memory:9.1f}   {dict(statuses)}",
             flush=True,
         )
     growth = service.resident_megabytes() / settled - 1

@@ -25,8 +25,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="folder for the same figures as JSON")
     chosen = parser.parse_args()
     path = chosen.version.resolve()
-    serve = (chosen.python, "-m", "app", "serve", "--store", str(path.parent.parent), "--port", "{port}")
-    serve = (*serve, "--default-model", path.parent.name, "--versions-kept", "1", "--deadline-ms", "60000")
+    started = (chosen.python, "-m", "app", "serve", "--store", str(path.parent.parent), "--port", "{port}")
+    serve = (*started, "--default-model", path.parent.name, "--versions-kept", "1", "--deadline-ms", "60000")
     entrants = [
         Contender(f"{engine}, {variant}", (*serve, "--engine", engine, "--variant", variant), "/readyz", "/predict")
         for engine, variant in [("onnxruntime", "auto"), ("onnxruntime", "float32"), ("torch", "float32")]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.client import Client, Reply
-from benchmarks.overload import percentile
+from benchmarks.load import percentile
 from benchmarks.process import Service
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from model.serving import Serving
@@ -138,7 +138,7 @@ def report(load: Load) -> int:
     """0 where every reply was right."""
     print(f"{sum(load.outcomes.values()):,} requests: {dict(load.outcomes)}")
     for name, seconds in (("without a swap", load.calm), ("during swaps", load.swapping)):
-        p50, p99 = (1000 * percentile(seconds, share) for share in (0.5, 0.99))
+        p50, p99 = (1000 * percentile(seconds, percent) for percent in (50, 99))
         print(f"{name}: {len(seconds):,} requests, p50 {p50:.0f}, p99 {p99:.0f}, slowest {1000 * max(seconds):.0f} ms")
     print("\n".join(load.odd[:20]))
     return 1 if load.odd else 0
