@@ -96,7 +96,7 @@ def _curve(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from model.artifact import read_artifact
-    from training.choice import check_evaluation, named_rule, rule_of
+    from training.choice import check_evaluation, rule_of
     from training.evaluate import evaluate, summary
     from training.figures import table
     from training.reading import read_data
@@ -110,8 +110,7 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     path = store.path(chosen.model, chosen.version)
     found = read_data(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
     if chosen.rethreshold:
-        rule = rule_of(chosen) if named_rule(chosen) else None
-        method = plan(read_artifact(path).manifest, found, rule, chosen.defect_rate)
+        method = plan(read_artifact(path).manifest, found, rule_of(chosen), chosen.defect_rate)
         store.check_writable(chosen.model)
     evaluation = evaluate(path, found, choose_device(chosen.device), reporter, chosen.defect_rate)
     reporter.line(table(evaluation.figures))
@@ -182,15 +181,16 @@ class _Task:
 
 def _task(chosen: argparse.Namespace, reporter: Reporter) -> _Task:
     """Everything that can be wrong is said here, before anything is trained."""
-    from training.choice import check_promise_of_parts, check_training, rule_of
+    from training.choice import check_promise_of_parts, check_training, default_rule, rule_of
     from training.reading import read_data
     from training.recipe import read_recipe
     from training.results import check_places
 
-    recipe, rule = read_recipe(chosen.preset, seed=chosen.seed), rule_of(chosen)
+    recipe = read_recipe(chosen.preset, seed=chosen.seed)
     check_training(chosen, recipe)
     check_places(chosen.json, getattr(chosen, "report", None))
     found = read_data(chosen.data, group=chosen.group, sample=chosen.sample, seed=recipe.seed, reporter=reporter)
+    rule = rule_of(chosen) or default_rule(chosen.anomalies, found.samples)
     splits = _splits(chosen, recipe, found)
     check_promise_of_parts(rule, found.samples, [[found.samples[i] for i in split.train] for split in splits])
     return _Task(recipe, rule, found, splits)

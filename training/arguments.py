@@ -147,7 +147,9 @@ def _training(parser: argparse.ArgumentParser) -> None:
         default="real",
         help="learn from the defects in the data, from ones made out of good images alone, or from both (default real)",
     )
-    rules = parser.add_argument_group("thresholds (default: --miss-cost 10)")
+    rules = parser.add_argument_group(
+        "thresholds (default: --miss-cost 10; --best-balanced-accuracy from synthetic anomalies)"
+    )
     _rule(rules)
     _defect_rate(rules, "the data's")
     parser.add_argument("--group", metavar="REGEX", help=_GROUP_HELP)

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from model.errors import PromiseError, RecipeError
 from training.dataset import Sample
+from training.material import Anomalies
 from training.promises import most_errors
 from training.recipe import Published, Recipe
 from training.thresholds import BestBalancedAccuracy, LeastCost, Limits, Rule
 
 
-def rule_of(chosen: argparse.Namespace) -> Rule:
-    """The default where none is named. Raises RecipeError where arguments exclude each other or make no sense."""
+def rule_of(chosen: argparse.Namespace) -> Rule | None:
+    """None where none is named. Raises RecipeError where arguments exclude each other or make no sense."""
     limits = chosen.max_miss is not None or chosen.max_false_reject is not None
     if (chosen.miss_cost is not None) + limits + chosen.best_balanced_accuracy > 1:
         raise RecipeError("choose one of --miss-cost, --best-balanced-accuracy, and limits (--max-miss, …)")
@@ -21,9 +22,17 @@ def rule_of(chosen: argparse.Namespace) -> Rule:
             return Limits(chosen.max_miss, chosen.max_false_reject)
         if chosen.best_balanced_accuracy:
             return BestBalancedAccuracy()
-        return LeastCost() if chosen.miss_cost is None else LeastCost(chosen.miss_cost)
+        return None if chosen.miss_cost is None else LeastCost(chosen.miss_cost)
     except ValueError as error:
         raise RecipeError(str(error)) from None
+
+
+def default_rule(anomalies: Anomalies, samples: Sequence[Sample]) -> Rule:
+    """The least expected cost, if real defects are there: as many synthetic ones as good images, which are as faint as
+    they happen to be, would make it reject a third of the good parts."""
+    if anomalies == "synthetic" or not any(sample.is_anomaly for sample in samples):
+        return BestBalancedAccuracy()
+    return LeastCost()
 
 
 def check_defect_rate(chosen: argparse.Namespace) -> None:
@@ -45,6 +54,7 @@ def named_rule(chosen: argparse.Namespace) -> str:
 
 def check_training(chosen: argparse.Namespace, recipe: Recipe) -> None:
     """Raise RecipeError where the preset, or the anomalies that are learnt from, can't be had with the rest."""
+    rule_of(chosen)
     rule = named_rule(chosen)
     if isinstance(recipe, Published):
         if rule:

@@ -10,10 +10,12 @@ from training.choice import (
     check_promise,
     check_promise_of_parts,
     check_training,
+    default_rule,
     named_rule,
     rule_of,
 )
 from training.dataset import Sample
+from training.material import Anomalies
 from training.recipe import Recipe
 from training.thresholds import BestBalancedAccuracy, Fixed, LeastCost, Limits, Rule
 
@@ -32,7 +34,7 @@ def chosen(**arguments: object) -> argparse.Namespace:
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ({}, LeastCost(10)),
+        ({}, None),
         ({"miss_cost": 3.0}, LeastCost(3)),
         ({"best_balanced_accuracy": True}, BestBalancedAccuracy()),
         ({"max_miss": 0.02}, Limits(0.02, None)),
@@ -40,8 +42,25 @@ def chosen(**arguments: object) -> argparse.Namespace:
         ({"max_false_reject": 0.01, "defect_rate": 0.02}, Limits(None, 0.01)),
     ],
 )
-def test_the_rule_is_the_one_that_was_asked_for(arguments: dict[str, object], rule: Rule) -> None:
+def test_the_rule_is_the_one_that_was_asked_for(arguments: dict[str, object], rule: Rule | None) -> None:
     assert rule_of(chosen(**arguments)) == rule
+
+
+@pytest.mark.parametrize(
+    ("anomalies", "defects", "rule"),
+    [
+        ("real", 1, LeastCost(10)),
+        ("both", 1, LeastCost(10)),
+        ("both", 0, BestBalancedAccuracy()),
+        ("synthetic", 0, BestBalancedAccuracy()),
+        ("synthetic", 1, BestBalancedAccuracy()),
+    ],
+)
+def test_no_cost_is_weighed_by_synthetic_anomalies_where_none_is_named(
+    anomalies: Anomalies, defects: int, rule: Rule
+) -> None:
+    samples = [Sample(Path("a"), "a", kind) for kind in ["good", *["crack"] * defects]]
+    assert default_rule(anomalies, samples) == rule
 
 
 @pytest.mark.parametrize(
