@@ -17,6 +17,9 @@ class Hypercolumn:
     """Ascending, of 1 … 5. Blocks beyond the last one are not part of the network."""
     stride: int = 16
     """Input pixels a side that one place of the map stands for: at least the last block's own, 2^(block − 1)."""
+    context: bool = False
+    """Whether each place also has the means of all features over the whole picture (ParseNet: Liu, Rabinovich & Berg
+    2015, section 3.1). They are the same at every place, and linear in the features like the rest."""
 
     def __post_init__(self) -> None:
         known = range(1, len(BLOCKS) + 1)
@@ -27,8 +30,13 @@ class Hypercolumn:
 
     @property
     def channels(self) -> int:
-        """C, the features of a place."""
+        """C, the features of a place itself."""
         return sum(self.widths)
+
+    @property
+    def inputs(self) -> int:
+        """What the dense layer reads at a place: its own features, then those of its context."""
+        return self.channels * (2 if self.context else 1)
 
     @property
     def widths(self) -> list[int]:

@@ -33,7 +33,7 @@ class VGG16CAM(nn.Module):
                 block.add_module(f"relu{number}_{position}", nn.ReLU(inplace=True))
                 channels = width
             self.blocks.append(block)
-        self.dense = nn.Linear(hypercolumn.channels, 2)  # rows: good, anomaly
+        self.dense = nn.Linear(hypercolumn.inputs, 2)  # rows: good, anomaly
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The evidence map."""
@@ -63,7 +63,7 @@ class VGG16CAM(nn.Module):
         return found
 
     def columns(self, layers: Sequence[Tensor]) -> Tensor:
-        """F: each layer averaged over each place's square, side by side: N×C×h×w."""
+        """Each layer averaged over each place's square, side by side, without context: N×C×h×w."""
         return torch.cat(
             [self._averaged(layer, n) for n, layer in zip(self.hypercolumn.blocks, layers, strict=True)], 1
         )
@@ -71,14 +71,19 @@ class VGG16CAM(nn.Module):
     def class_maps(self, layers: Sequence[Tensor]) -> Tensor:
         """The dense layer at every place: N×2×h×w. For conv5_3 alone, their means over places are the two logits.
 
-        Each layer is weighed before it is averaged, which is the same and cheaper.
+        Each layer is weighed before it is averaged, over places or over all of them: the same, and cheaper.
         """
-        rows = torch.split(self.dense.weight, self.hypercolumn.widths, dim=1)
+        rows = torch.cat(torch.split(self.dense.weight, self.hypercolumn.channels, dim=1))  # 2×C, or 4×C with context
         maps = [
             self._averaged(nn.functional.conv2d(layer, row[:, :, None, None]), number)
-            for number, layer, row in zip(self.hypercolumn.blocks, layers, rows, strict=True)
+            for number, layer, row in zip(
+                self.hypercolumn.blocks, layers, torch.split(rows, self.hypercolumn.widths, dim=1), strict=True
+            )
         ]
-        return torch.stack(maps).sum(0) + self.dense.bias[:, None, None]
+        found, *contexts = torch.split(torch.stack(maps).sum(0), 2, dim=1)  # N×2×h×w
+        for context in contexts:
+            found = found + context.mean((2, 3), keepdim=True)
+        return found + self.dense.bias[:, None, None]
 
     def _averaged(self, x: Tensor, block: int) -> Tensor:
         side = self.hypercolumn.stride >> (block - 1)

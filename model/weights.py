@@ -30,7 +30,7 @@ def trunk_shapes(blocks: int = len(BLOCKS)) -> dict[str, tuple[int, ...]]:
 
 def tensor_shapes(hypercolumn: Hypercolumn) -> dict[str, tuple[int, ...]]:
     """The tensors of the trunk's blocks that are needed, and the dense layer's (rows: good, anomaly)."""
-    dense = {"dense.weight": (2, hypercolumn.channels), "dense.bias": (2,)}
+    dense = {"dense.weight": (2, hypercolumn.inputs), "dense.bias": (2,)}
     return trunk_shapes(hypercolumn.blocks[-1]) | dense
 
 

@@ -17,6 +17,7 @@ from model.manifest import Data, Figures, Manifest, Operation, Preprocessing
 from model.store import Store
 from model.weights import trunk_digest
 from training.command import command
+from training.context import with_context
 from training.dataset import kinds_of
 from training.features import picture_of, squashed
 from training.imagenet import Trunk
@@ -51,7 +52,8 @@ def export(
     `write_report` fills the version's folder of pages for people. Raises StoreError, or ArtifactError where what was
     written doesn't load.
     """
-    network = trained.model.network()
+    weight = trained.judge.context_weight
+    network = trained.model.network(weight)
     golden = _golden_pixels(found, recipe)
     pictures = [picture_of(sample, recipe.input_size, found.full_scale) for sample in found.samples]
     built = build_variants(
@@ -61,7 +63,7 @@ def export(
         figures,
         golden,
         pictures,
-        trained.model.maps(material.real),
+        with_context(trained.model.maps(material.real), trained.model.context(material.real), weight),
         material.is_anomaly[material.real],
         advance,
     )

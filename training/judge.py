@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from model.evidence import PictureScale, Pooling
 from model.verdict import Calibration, Thresholds, prior_shift
 from training.calibration import fit_platt
+from training.context import Context, choose_weight, with_context
 from training.dataset import Sample
 from training.levels import choose_levels
 from training.masks import coverage
@@ -27,6 +28,8 @@ class HeldOut:
     """n×h×w."""
     parts: NDArray[np.intp]
     """n; what is decided for images of one part is decided on the other parts."""
+    context: Context | None = None
+    """n, the log-odds of whole images, which the maps don't have yet."""
 
     @property
     def is_anomaly(self) -> NDArray[np.bool_]:
@@ -34,7 +37,8 @@ class HeldOut:
 
     def of(self, chosen: NDArray[np.bool_]) -> "HeldOut":
         samples = [sample for sample, is_chosen in zip(self.samples, chosen, strict=True) if is_chosen]
-        return HeldOut(samples, self.maps[chosen], self.parts[chosen])
+        context = None if self.context is None else self.context[chosen]
+        return HeldOut(samples, self.maps[chosen], self.parts[chosen], context)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Judge:
     thresholds: Thresholds
     scale: PictureScale
     shift: float
+    context_weight: float = 0.0
+    """How many times the context is added to the map."""
 
     def moved(self, slope: float, offset: float) -> "Judge":
         """The judge of another variant's evidence that says the same, where slope·evidence + offset is this one's."""
@@ -70,8 +76,11 @@ class Judge:
             scale=PictureScale((self.scale.dark - offset) / slope, (self.scale.region - offset) / slope),
         )
 
-    def predictions(self, samples: Sequence[Sample], maps: Maps, fold: int = 0) -> list[Prediction]:
-        """What is said of samples with these maps, n×h×w."""
+    def predictions(
+        self, samples: Sequence[Sample], maps: Maps, context: Context | None, fold: int = 0
+    ) -> list[Prediction]:
+        """What is said of samples with these maps, n×h×w, and this context, n."""
+        maps = with_context(maps, context, self.context_weight)
         return [
             Prediction(sample, self.calibration(pooled), self.thresholds, evidence, self.scale, self.shift, fold)
             for sample, pooled, evidence in zip(samples, self.pooling(maps).tolist(), maps, strict=True)
@@ -80,18 +89,21 @@ class Judge:
 
 def choose_judge(held: HeldOut, method: Method) -> Judge:
     """Calibration, thresholds and levels. Raises DataError or PromiseError where the images can't carry them."""
-    log_odds = method.pooling(held.maps)
+    weight = choose_weight(method.pooling(held.maps), held.context, held.is_anomaly)
+    maps = with_context(held.maps, held.context, weight)
+    log_odds = method.pooling(maps)
     calibration = method.calibration or fit_platt(log_odds, held.is_anomaly)
     calibrated = np.array([calibration(value) for value in log_odds.tolist()])
     shift = prior_shift(calibration.defect_share, method.defect_rate)
     masked = np.array([sample.mask is not None and method.use_masks for sample in held.samples])
-    masks = coverage(held.of(masked).samples, *held.maps.shape[1:])
+    masks = coverage(held.of(masked).samples, *maps.shape[1:])
     return Judge(
         pooling=method.pooling,
         calibration=calibration,
         thresholds=choose(method.rule, calibrated, held.is_anomaly, shift),
-        scale=choose_levels(held.maps[~held.is_anomaly], held.maps[masked], masks),
+        scale=choose_levels(maps[~held.is_anomaly], maps[masked], masks),
         shift=shift,
+        context_weight=weight,
     )
 
 
@@ -102,7 +114,7 @@ def cross_judged(held: HeldOut, method: Method) -> list[Prediction]:
         inside = held.parts == part
         judge = choose_judge(held.of(~inside), method)
         own = held.of(inside)
-        found = judge.predictions(own.samples, own.maps, fold=part)
+        found = judge.predictions(own.samples, own.maps, own.context, part)
         predictions += zip(np.flatnonzero(inside).tolist(), found, strict=True)
     return [prediction for _, prediction in sorted(predictions, key=lambda pair: pair[0])]
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from model.errors import RecipeError
 from model.network import VGG16CAM
+from training.context import Context
 from training.features import Picture, compute_features, picture_of
 from training.imagenet import Trunk
 from training.judge import Maps
@@ -27,10 +28,13 @@ class Model(Protocol):
     """A trained network."""
 
     def maps(self, indices: Indices) -> Maps:
-        """Evidence maps n×h×w of the material's samples at `indices`."""
+        """Evidence maps n×h×w of the material's samples at `indices`, without context."""
 
-    def network(self) -> VGG16CAM:
-        """The whole network, on the CPU."""
+    def context(self, indices: Indices) -> Context | None:
+        """Log-odds n of the same samples as wholes; None where the recipe has no such thing."""
+
+    def network(self, context_weight: float = 0.0) -> VGG16CAM:
+        """The whole network, on the CPU, with the context added to every place, so many times."""
 
 
 class Learner(Protocol):

@@ -1,6 +1,7 @@
 """Logistic regression with soft targets and weights, by L-BFGS."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 Floats = NDArray[np.float32]
+_DAMPING: Final = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,23 @@ class Line:
         """The same line for features before (x − mean) / deviation."""
         weights = self.weights / deviation
         return Line(weights, self.bias - float(weights.astype(np.float64) @ mean))
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Standardises features."""
+
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, features: Floats) -> "Scale":
+        """From features n×C; a share of the mean deviation is added to each, so that rare features stay small."""
+        deviation = features.std(axis=0)
+        return cls(features.mean(axis=0), deviation + np.float32(_DAMPING) * deviation.mean())
+
+    def __call__(self, features: Floats) -> Floats:
+        return np.asarray((features - self.mean) / self.deviation)
 
 
 def fit_logistic(

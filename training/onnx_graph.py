@@ -21,15 +21,16 @@ FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", _HEAD, "evid
 def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> onnx.ModelProto:
     """`pixels` uint8 N×S×S×3 to `evidence` float32 N×h×w in log-odds: what `model.network.VGG16CAM` computes.
 
-    The dense layer is one 1×1 convolution a block, with the row anomaly − good: evidence needs no other.
+    The dense layer is one 1×1 convolution a block, with the row anomaly − good: evidence needs no other. With context
+    it has a second channel, whose mean over the picture is added at every place.
     """
     graph = _Graph()
     mean = graph.constant("mean", np.array(MEAN, np.float32).reshape(1, 3, 1, 1))
     x = graph.node("Transpose", ["pixels"], "pixels_nchw", perm=[0, 3, 1, 2])
     x = graph.node("Cast", [x], "pixels_float", to=TensorProto.FLOAT)
     x = graph.node("Sub", [x, mean], "normalised")
-    row = weights["dense.weight"][1] - weights["dense.weight"][0]
-    rows = dict(zip(hypercolumn.blocks, np.split(row, np.cumsum(hypercolumn.widths)[:-1]), strict=True))
+    row = (weights["dense.weight"][1] - weights["dense.weight"][0]).reshape(-1, hypercolumn.channels)
+    rows = dict(zip(hypercolumn.blocks, np.split(row, np.cumsum(hypercolumn.widths)[:-1], axis=1), strict=True))
     maps = []
     for number, widths in enumerate(BLOCKS[: hypercolumn.blocks[-1]], 1):
         if number > 1:
@@ -41,7 +42,7 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
             x = graph.node("Conv", [x, kernel, bias], name, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
             x = graph.node("Relu", [x], f"relu{number}_{position}")
         if number in rows:
-            kernel = graph.constant(f"{_HEAD}conv{number}.weight", rows[number].reshape(1, -1, 1, 1))
+            kernel = graph.constant(f"{_HEAD}conv{number}.weight", rows[number][:, :, None, None])
             part = graph.node("Conv", [x, kernel], f"{_HEAD}conv{number}", kernel_shape=[1, 1])
             side = hypercolumn.stride >> (number - 1)
             if side > 1:
@@ -50,6 +51,9 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
                 )
             maps.append(part)
     total = graph.node("Sum", maps, f"{_HEAD}sum")
+    if hypercolumn.context:
+        own, context = graph.nodes("Split", [total], [f"{_HEAD}places", f"{_HEAD}context"], axis=1)
+        total = graph.node("Add", [own, graph.node("GlobalAveragePool", [context], f"{_HEAD}mean")], f"{_HEAD}both")
     bias = graph.constant(f"{_HEAD}bias", np.float32(weights["dense.bias"][1] - weights["dense.bias"][0]).reshape(1))
     total = graph.node("Add", [total, bias], f"{_HEAD}biased")
     channel = graph.constant(f"{_HEAD}channel", np.array([1], np.int64))
@@ -58,7 +62,7 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
 
 
 class _Graph:
-    """Nodes and constants so far; each node is named like its one output."""
+    """Nodes and constants so far; each node is named like its first output."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -69,8 +73,11 @@ class _Graph:
         return name
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
+        return self.nodes(kind, inputs, [output], **attributes)[0]
+
+    def nodes(self, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> list[str]:
+        self._nodes.append(helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
+        return outputs
 
     def model(self, input_size: int, side: int) -> onnx.ModelProto:
         graph = helper.make_graph(

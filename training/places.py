@@ -1,16 +1,21 @@
-"""Learning which places are defective: logistic regression on ImageNet's features, again and again on hard places."""
+"""Learning which places are defective: logistic regression on ImageNet's features, again and again on hard places.
+
+Beside it, where the hypercolumn has context, a regression of whole pictures on the means of the same features.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.network import VGG16CAM
+from training.context import fit_context
 from training.distance import Distance
 from training.features import Features
 from training.imagenet import Trunk
-from training.logistic import Line, fit_logistic
+from training.logistic import Line, Scale, fit_logistic
 from training.material import Material
 from training.network import fresh_network
 from training.progress import Advance, no_progress
@@ -21,29 +26,39 @@ Floats = NDArray[np.float32]
 _MOST_GUESSED = 0.04
 """Of an image's places."""
 _FIRST_ITERATIONS, _LATER_ITERATIONS = 60, 30
-_DAMPING = 0.3
 _FULL = 0.25
 """A place is certainly defective from this share of it on."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlacesModel:
-    """A line, and the features to read it on."""
+    """A line for places and one for whole pictures, and the features to read them on."""
 
     line: Line
+    whole: Line | None
+    """Of the features' means; None: there was nothing to learn it from."""
     learner: "PlacesLearner"
 
     def maps(self, indices: Indices) -> Floats:
-        """Evidence maps n×h×w of these samples."""
+        """Evidence maps n×h×w of these samples, without context."""
         side = self.learner.side
         return np.stack([self.line(self.learner.columns[i]).reshape(side, side) for i in indices])
 
-    def network(self) -> VGG16CAM:
-        """The whole network, on the CPU."""
-        network = fresh_network(self.learner.trunk, self.learner.recipe.hypercolumn, self.learner.recipe.seed, "cpu")
-        half = self.line.weights / 2
-        bias = np.float32(self.line.bias / 2)
-        network.set_weights({"dense.weight": np.stack([-half, half]), "dense.bias": np.stack([-bias, bias])})
+    def context(self, indices: Indices) -> Floats | None:
+        """The log-odds n of these samples as wholes; None: the model has none."""
+        return None if self.whole is None else self.whole(self.learner.means[indices])
+
+    def network(self, context_weight: float = 0.0) -> VGG16CAM:
+        """The whole network, on the CPU, with so much of the context at every place."""
+        hypercolumn = self.learner.recipe.hypercolumn
+        weights, bias = np.zeros(hypercolumn.inputs, np.float32), self.line.bias
+        weights[: hypercolumn.channels] = self.line.weights
+        if self.whole is not None:
+            weights[hypercolumn.channels :] = context_weight * self.whole.weights
+            bias += context_weight * self.whole.bias
+        rows, biases = np.array([-0.5, 0.5], np.float32)[:, None] * weights, np.array([-bias / 2, bias / 2], np.float32)
+        network = fresh_network(self.learner.trunk, hypercolumn, self.learner.recipe.seed, "cpu")
+        network.set_weights({"dense.weight": rows, "dense.bias": biases})
         return network.eval()
 
 
@@ -67,6 +82,11 @@ class PlacesLearner:
     def steps(self) -> int:
         return self.recipe.rounds
 
+    @cached_property
+    def means(self) -> Floats:
+        """V·N×C: each picture's features, averaged over its places."""
+        return np.stack([places.mean(axis=0) for places in self.columns])
+
     def learn(self, chosen: Indices, advance: Advance = no_progress) -> PlacesModel:
         """Regress on these samples' places alone, in all views; the same seed gives the same line.
 
@@ -81,7 +101,7 @@ class PlacesLearner:
         unmasked = bad[np.isnan(self.coverage[bad, 0])]
         drawn = self._drawn_good(good, rng)
         known = self._known(np.setdiff1d(bad, unmasked), rng)
-        scale = _Scale.of(np.concatenate([drawn, known.features]))
+        scale = Scale.of(np.concatenate([drawn, known.features]))
         features, targets = [scale(drawn), scale(known.features)], [np.zeros(len(drawn), np.float32), known.targets]
         score: Callable[[Floats], Floats] | None = Distance.of(features[0]) if len(unmasked) else None
         line: Line | None = None
@@ -101,7 +121,16 @@ class PlacesLearner:
                 targets.append(np.zeros(len(features[-1]), np.float32))
             advance()
         assert line is not None
-        return PlacesModel(line.unstandardised(scale.mean, scale.deviation), self)
+        return PlacesModel(line.unstandardised(scale.mean, scale.deviation), self._whole(chosen), self)
+
+    def _whole(self, chosen: Indices) -> Line | None:
+        """How anomalies were made would show in whole pictures, so synthetic ones don't count."""
+        real = chosen[~self.material.is_synthetic[chosen]]
+        if not self.recipe.hypercolumn.context or not self.material.is_anomaly[real].any():
+            return None
+        shown = self._in_all_views(real)
+        is_anomaly = np.tile(self.material.is_anomaly[real], len(shown) // len(real))
+        return fit_context(self.means[shown], is_anomaly, self.recipe.context_penalty)
 
     def _by_class(self, chosen: Indices) -> tuple[Indices, Indices]:
         is_anomaly = self.material.is_anomaly[chosen]
@@ -126,7 +155,7 @@ class PlacesLearner:
                 found.labels.append(np.minimum(1, self.coverage[i][some] / np.float32(_FULL)))
         return found
 
-    def _guessed(self, unmasked: Indices, good: Indices, scale: "_Scale", score: Callable[[Floats], Floats]) -> Floats:
+    def _guessed(self, unmasked: Indices, good: Indices, scale: Scale, score: Callable[[Floats], Floats]) -> Floats:
         """The places of each image that score above nearly all good places; at least its strongest."""
         some = good[:: -(-len(good) // 60)]
         level = np.quantile(
@@ -140,7 +169,7 @@ class PlacesLearner:
             found.append(places[np.argpartition(-scores, count - 1)[:count]])
         return np.concatenate(found)
 
-    def _hardest(self, good: Indices, scale: "_Scale", line: Line) -> Floats:
+    def _hardest(self, good: Indices, scale: Scale, line: Line) -> Floats:
         each = self._each(self.recipe.hard_places, good)
         raw = line.unstandardised(scale.mean, scale.deviation)
         return np.concatenate(
@@ -149,23 +178,6 @@ class PlacesLearner:
 
     def _each(self, together: int, images: Indices) -> int:
         return int(min(self.columns.shape[1], -(-together // len(images))))
-
-
-@dataclass(frozen=True, eq=False)
-class _Scale:
-    """Standardises features."""
-
-    mean: Floats
-    deviation: Floats
-
-    @classmethod
-    def of(cls, places: Floats) -> "_Scale":
-        """From features n×C; a share of the mean deviation is added to each, so that rare features stay small."""
-        deviation = places.std(axis=0)
-        return cls(places.mean(axis=0), deviation + np.float32(_DAMPING) * deviation.mean())
-
-    def __call__(self, features: Floats) -> Floats:
-        return np.asarray((features - self.mean) / self.deviation)
 
 
 @dataclass(frozen=True, eq=False)

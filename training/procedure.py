@@ -83,7 +83,8 @@ def judge_once(
         predictions = cross_judged(halves(_judged(learner, model, split.test, fold), recipe.seed), method)
         return [_of_fold(prediction, fold) for prediction in predictions]
     judge = choose_judge(held_out(learner, split.train, recipe.inner_folds, recipe.seed, advance), method)
-    return judge.predictions([material.samples[i] for i in split.test], model.maps(split.test), fold)
+    samples = [material.samples[i] for i in split.test]
+    return judge.predictions(samples, model.maps(split.test), model.context(split.test), fold)
 
 
 def held_out(learner: Learner, real: Indices, folds: int, seed: int, advance: Advance) -> HeldOut:
@@ -95,16 +96,18 @@ def held_out(learner: Learner, real: Indices, folds: int, seed: int, advance: Ad
         known = np.intersect1d(judged[split.train], material.real)
         model = learner.learn(material.learnt_from(known), advance)
         parts.append(_judged(learner, model, judged[split.test], number))
+    contexts = [part.context for part in parts if part.context is not None]
     return HeldOut(
         [sample for part in parts for sample in part.samples],
         np.concatenate([part.maps for part in parts]),
         np.concatenate([part.parts for part in parts]),
+        np.concatenate(contexts) if len(contexts) == len(parts) else None,
     )
 
 
 def _judged(learner: Learner, model: Model, indices: Indices, part: int) -> HeldOut:
     samples = [learner.material.samples[i] for i in indices]
-    return HeldOut(samples, model.maps(indices), np.full(len(indices), part, np.intp))
+    return HeldOut(samples, model.maps(indices), np.full(len(indices), part, np.intp), model.context(indices))
 
 
 def _share(material: Material, indices: Indices) -> float:

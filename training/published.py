@@ -40,7 +40,10 @@ class PublishedModel:
                 maps.append(output.cpu().numpy())
         return np.concatenate(maps)
 
-    def network(self) -> VGG16CAM:
+    def context(self, indices: Indices) -> None:
+        """There is none: the mean of the map is all that this recipe learns."""
+
+    def network(self, context_weight: float = 0.0) -> VGG16CAM:
         """The whole network, on the CPU."""
         return copy.deepcopy(self.tuned).cpu()
 

@@ -68,6 +68,8 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """In all views of all images together; larger data has fewer views, so that the time stays bounded."""
     penalty: PositiveFloat
     """Of the squared weights of standardised features, beside the mean cross-entropy."""
+    context_penalty: PositiveFloat
+    """The same of the regression of whole pictures, where the hypercolumn has context."""
     good_places: Positive
     """Places drawn from good images, of all of them together."""
     defect_places: Positive

@@ -15,7 +15,8 @@ from model.network import VGG16CAM
 def test_features_of_a_place_are_those_of_its_layers(blocks: tuple[int, ...], widths: list[int]) -> None:
     hypercolumn = Hypercolumn(blocks)
     assert hypercolumn.widths == widths
-    assert hypercolumn.channels == sum(widths)
+    assert hypercolumn.channels == hypercolumn.inputs == sum(widths)
+    assert Hypercolumn(blocks, context=True).inputs == 2 * sum(widths)
 
 
 def test_without_a_word_it_is_the_published_map() -> None:

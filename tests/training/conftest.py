@@ -43,11 +43,12 @@ OWN_PLACES: Final = """
 kind = "places"
 name = "own-places"
 input_size = 64
-hypercolumn = { blocks = [1, 2], stride = 8 }
+hypercolumn = { blocks = [1, 2], stride = 8, context = true }
 pooling = { share = 0.05 }
 views = 1
 most_pictures = 1000
 penalty = 0.01
+context_penalty = 0.05
 good_places = 200
 defect_places = 10
 hard_places = 60

@@ -17,16 +17,18 @@ from model.store import Store
 from tests.training.conftest import prepare_places, quiet, tiny_places, write_folder
 from tests.training.predictions import prediction
 from training import export as exporting
+from training.context import with_context
 from training.dataset import Sample, find_samples
 from training.evaluate import Evaluation
 from training.figures import measure
 from training.fit import fit, warnings
 from training.imagenet import Trunk
+from training.judge import Maps
 from training.places import PlacesLearner
 from training.procedure import Trained, method_of, train
 from training.progress import no_progress
 from training.published import PublishedLearner
-from training.split import hold_out
+from training.split import Indices, hold_out
 from training.survey import Survey, survey
 from training.thresholds import BestBalancedAccuracy, LeastCost, Rule
 
@@ -165,19 +167,24 @@ def test_a_report_lies_in_it(one: Run) -> None:
 # What is served is what was measured
 
 
+def maps_of(run: Run, indices: Indices) -> Maps:
+    """Of the network that is exported."""
+    model = run.trained.model
+    return with_context(model.maps(indices), model.context(indices), run.trained.judge.context_weight)
+
+
 def test_golden_images_have_the_log_odds_of_the_trained_network(one: Run, found: Survey) -> None:
     golden = one.detector.manifest.variant("float32").golden.log_odds
     goods = [i for i, sample in enumerate(found.samples) if not sample.is_anomaly]
     bads = [i for i, sample in enumerate(found.samples) if sample.is_anomaly]
-    expected = one.learner.recipe.pooling(one.trained.model.maps(np.array(goods[:2] + bads[:2])))
+    expected = one.learner.recipe.pooling(maps_of(one, np.array(goods[:2] + bads[:2])))
     assert [golden[f"golden/{number}.png"] for number in range(4)] == pytest.approx(expected.tolist(), abs=2e-3)
 
 
 def test_the_service_judges_every_image_as_training_does(one: Run, found: Survey) -> None:
     """From its file through the exported network, alone."""
     detector = one.detector
-    maps = one.trained.model.maps(np.arange(22))
-    said = one.trained.judge.predictions(found.samples, maps)
+    said = one.trained.judge.predictions(found.samples, maps_of(one, np.arange(22)), None)
     for expected in said:
         assert pooled(detector, expected.sample) == pytest.approx(
             float(detector.manifest.pooling(expected.evidence)), abs=2e-3

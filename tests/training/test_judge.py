@@ -12,6 +12,7 @@ from model.evidence import Pooling
 from model.verdict import Calibration, Thresholds, prior_shift
 from tests.training.conftest import save
 from training.calibration import fit_platt
+from training.context import choose_weight
 from training.dataset import Sample
 from training.judge import HeldOut, Judge, Method, choose_judge, cross_judged, halves
 from training.levels import choose_levels
@@ -23,13 +24,19 @@ NO_MASKS = np.zeros((0, 6, 6), np.float32)
 
 
 def drawn(good: int = 30, bad: int = 15, parts: int = 3, seed: int = 0, mask: Path | None = None) -> HeldOut:
-    """Maps of noise, with a stronger corner where the image is defective; parts alternate."""
+    """Maps of noise, with a stronger corner where the image is defective; parts alternate. No context."""
     rng = np.random.default_rng(seed)
     maps = rng.normal(-3, 1, (good + bad, 6, 6)).astype(np.float32)
     maps[good:, :2, :2] += rng.normal(3, 1.5, (bad, 1, 1)).astype(np.float32)
     samples = [Sample(Path(f"{i}.png"), f"{i}.png", "good") for i in range(good)]
     samples += [Sample(Path(f"bad{i}.png"), f"bad{i}.png", "dent", mask) for i in range(bad)]
     return HeldOut(samples, maps, np.arange(good + bad) % parts)
+
+
+def with_noisy_context(held: HeldOut) -> HeldOut:
+    """Defective images have two more in the mean."""
+    noise = np.random.default_rng(9).normal(0, 1, len(held.samples))
+    return replace(held, context=(noise + 2 * held.is_anomaly).astype(np.float32))
 
 
 def said(predictions: list[Prediction]) -> list[tuple[object, ...]]:
@@ -70,7 +77,7 @@ def test_predictions_are_the_judges_word_on_each_map() -> None:
     held = drawn()
     scale = choose_judge(held, METHOD).scale
     judge = Judge(Pooling(0.1), Calibration(2.0, 1.0, 0.3), Thresholds(0.2, 0.4, 0.6), scale, -1.5)
-    predictions = judge.predictions(held.samples[:3], held.maps[:3], fold=4)
+    predictions = judge.predictions(held.samples[:3], held.maps[:3], None, fold=4)
     pooled = Pooling(0.1)(held.maps[:3])
     assert [p.log_odds for p in predictions] == (2 * pooled + 1).tolist()
     for prediction, sample, evidence in zip(predictions, held.samples, held.maps, strict=False):
@@ -80,20 +87,32 @@ def test_predictions_are_the_judges_word_on_each_map() -> None:
         assert (prediction.shift, prediction.fold) == (-1.5, 4)
 
 
-def test_each_part_is_judged_by_the_other_parts_and_order_is_kept() -> None:
-    held = drawn()
+def test_context_is_part_of_every_map_and_of_what_is_chosen_on_them() -> None:
+    held = with_noisy_context(drawn())
+    judge = choose_judge(held, METHOD)
+    assert held.context is not None
+    assert judge.context_weight == choose_weight(Pooling(0.1)(held.maps), held.context, held.is_anomaly) > 0
+    whole = held.maps + np.float32(judge.context_weight) * held.context[:, None, None]
+    same = choose_judge(replace(held, maps=whole, context=None), METHOD)
+    assert judge == replace(same, context_weight=judge.context_weight)
+    predictions = judge.predictions(held.samples, held.maps, held.context)
+    assert np.array_equal([p.evidence for p in predictions], whole)
+
+
+@pytest.mark.parametrize("held", [drawn(), with_noisy_context(drawn())])
+def test_each_part_is_judged_by_the_other_parts_and_order_is_kept(held: HeldOut) -> None:
     predictions = cross_judged(held, METHOD)
     assert [p.sample for p in predictions] == held.samples
     assert [p.fold for p in predictions] == held.parts.tolist()
     for part in range(3):
         inside = held.parts == part
         own = held.of(inside)
-        expected = choose_judge(held.of(~inside), METHOD).predictions(own.samples, own.maps, part)
+        expected = choose_judge(held.of(~inside), METHOD).predictions(own.samples, own.maps, own.context, fold=part)
         assert said([p for p in predictions if p.fold == part]) == said(expected)
 
 
-def test_labels_and_maps_of_a_part_have_no_say_in_it() -> None:
-    held = drawn()
+@pytest.mark.parametrize("held", [drawn(), with_noisy_context(drawn())])
+def test_labels_and_maps_of_a_part_have_no_say_in_it(held: HeldOut) -> None:
     inside = held.parts == 1
     flipped = [
         replace(sample, kind="good" if sample.is_anomaly else "dent") if is_inside else sample

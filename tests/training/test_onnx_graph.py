@@ -12,7 +12,15 @@ from training.onnx_graph import FLOAT_NODES, onnx_model
 
 
 @pytest.mark.parametrize(
-    "hypercolumn", [Hypercolumn(), Hypercolumn((3, 4), 8), Hypercolumn((1, 2), 2), Hypercolumn((2, 3, 4), 16)]
+    "hypercolumn",
+    [
+        Hypercolumn(),
+        Hypercolumn((3, 4), 8),
+        Hypercolumn((1, 2), 2),
+        Hypercolumn((2, 3, 4), 16),
+        Hypercolumn((5,), 16, context=True),
+        Hypercolumn((2, 3, 4), 8, context=True),
+    ],
 )
 def test_same_maps(hypercolumn: Hypercolumn) -> None:
     torch.manual_seed(3)
@@ -30,8 +38,9 @@ def test_same_maps(hypercolumn: Hypercolumn) -> None:
 
 
 def test_what_stays_in_float() -> None:
+    hypercolumn = Hypercolumn((3, 4), 8, context=True)
     torch.manual_seed(3)
-    model = onnx_model(VGG16CAM(Hypercolumn((3, 4), 8)).weights(), Hypercolumn((3, 4), 8), 64)
+    model = onnx_model(VGG16CAM(hypercolumn).weights(), hypercolumn, 64)
     quantized = [node.name for node in model.graph.node if not node.name.startswith(FLOAT_NODES)]
     assert [name for name in quantized if name.startswith("conv")] == [
         "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1", "conv4_2", "conv4_3"

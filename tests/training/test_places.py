@@ -8,6 +8,7 @@ import torch
 
 from tests.training.conftest import prepare_places, tiny_places
 from training import places as module
+from training.context import with_context
 from training.features import squashed
 from training.imagenet import Trunk
 from training.logistic import Line, fit_logistic
@@ -107,7 +108,11 @@ def test_what_is_not_chosen_is_not_seen(places: PlacesLearner, unmasked: PlacesL
     columns[others] = np.nan
     coverage[others] = 1 - coverage[others]
     poisoned = replace(learner, columns=columns, coverage=coverage)
-    assert np.array_equal(poisoned.learn(chosen).line.weights, learner.learn(chosen).line.weights)
+    blind, model = poisoned.learn(chosen), learner.learn(chosen)
+    assert np.array_equal(blind.line.weights, model.line.weights)
+    assert blind.whole is not None
+    assert model.whole is not None
+    assert np.array_equal(blind.whole.weights, model.whole.weights)
 
 
 def test_where_an_image_stands_among_others_changes_nothing(places: PlacesLearner) -> None:
@@ -195,27 +200,72 @@ def test_an_empty_mask_gives_no_defective_place(places: PlacesLearner) -> None:
 # What is served
 
 
-def test_the_exported_network_has_the_maps_that_were_measured(found: Survey, places: PlacesLearner) -> None:
+@pytest.mark.parametrize("weight", [0.0, 1.5])
+def test_the_exported_network_has_the_maps_that_were_measured(
+    found: Survey, places: PlacesLearner, weight: float
+) -> None:
     model = places.learn(EVERY)
     pixels = torch.from_numpy(squashed(found.samples, 64, None))
     with torch.inference_mode():
-        served = model.network()(pixels).numpy()
-    measured = model.maps(EVERY)
+        served = model.network(weight)(pixels).numpy()
+    context = model.context(EVERY)
+    assert context is not None
+    measured = with_context(model.maps(EVERY), context, weight)
     assert served.shape == measured.shape == (22, 8, 8)
     assert np.abs(measured).max() > 3
+    assert np.ptp(context) > 1
     assert served == pytest.approx(measured, abs=2e-3)
 
 
-def test_its_dense_rows_share_the_line_evenly(places: PlacesLearner) -> None:
+def test_its_dense_rows_share_the_lines_evenly(places: PlacesLearner) -> None:
     model = places.learn(EVERY)
-    weights = model.network().weights()
+    assert model.whole is not None
+    weights = model.network(2.0).weights()
     good, anomaly = weights["dense.weight"]
     assert np.array_equal(good, -anomaly)
-    assert anomaly - good == pytest.approx(model.line.weights, rel=1e-6)
-    assert weights["dense.bias"][1] - weights["dense.bias"][0] == pytest.approx(model.line.bias, rel=1e-5)
+    own, context = np.split(anomaly - good, 2)
+    assert own == pytest.approx(model.line.weights, rel=1e-6)
+    assert context == pytest.approx(2 * model.whole.weights, rel=1e-6)
+    bias = weights["dense.bias"][1] - weights["dense.bias"][0]
+    assert bias == pytest.approx(model.line.bias + 2 * model.whole.bias, rel=1e-5)
 
 
-def test_a_feature_that_never_varies_does_no_harm(unmasked: PlacesLearner) -> None:
-    columns = np.array(unmasked.columns)
-    columns[:, :, 5] = 0
-    assert np.isfinite(replace(unmasked, columns=columns).learn(EVERY).line.weights).all()
+# Whole pictures
+
+
+def test_whole_pictures_are_told_apart_too(places: PlacesLearner) -> None:
+    context = places.learn(EVERY[::2]).context(EVERY[1::2])
+    assert context is not None
+    is_anomaly = places.material.is_anomaly[1::2]
+    assert context[is_anomaly].min() > context[~is_anomaly].max()
+
+
+def test_they_are_learnt_in_every_view(places: PlacesLearner) -> None:
+    """Two views that are the same weigh like one; a second one that is nothing but noise changes the line."""
+    twice = replace(
+        places,
+        columns=np.concatenate([places.columns, places.columns]),
+        coverage=np.concatenate([places.coverage, places.coverage]),
+    )
+    noise = np.random.default_rng(0).random(places.columns.shape, np.float32)
+    other = replace(twice, columns=np.concatenate([places.columns, noise]))
+    once, same, noisy = (learner.learn(EVERY).context(EVERY) for learner in (places, twice, other))
+    assert once == pytest.approx(same, abs=1e-2)
+    assert once != pytest.approx(noisy, abs=1e-1)
+
+
+def test_a_recipe_without_context_learns_none(places: PlacesLearner) -> None:
+    recipe = tiny_places(hypercolumn=replace(tiny_places().hypercolumn, context=False))
+    model = replace(places, recipe=recipe).learn(EVERY)
+    assert model.whole is None
+    assert model.context(EVERY) is None
+    assert model.network().weights()["dense.weight"].shape == (2, places.columns.shape[2])
+
+
+def test_synthetic_anomalies_are_no_whole_pictures(places: PlacesLearner) -> None:
+    """Every anomaly made from the first good image, and from it alone."""
+    source = np.where(places.material.is_anomaly, 0, np.arange(22))
+    synthetic = replace(places, material=replace(places.material, source=source))
+    model = synthetic.learn(EVERY)
+    assert model.context(EVERY) is None
+    assert not model.network(3.0).weights()["dense.weight"][:, places.columns.shape[2] :].any()

@@ -12,6 +12,7 @@ from PIL import Image
 from model.errors import DataError, PromiseError
 from model.verdict import Calibration, prior_shift
 from tests.training.conftest import picture, prepare_places, quiet, save, tiny_places, tiny_published, write_folder
+from training.context import Context
 from training.dataset import Sample, find_samples
 from training.figures import measure
 from training.imagenet import Trunk
@@ -209,8 +210,12 @@ class WatchedModel:
         self.learner.judged.append(indices)
         return self.inner.maps(indices)
 
-    def network(self) -> Any:
-        return self.inner.network()
+    def context(self, indices: Indices) -> Context | None:
+        assert np.array_equal(self.learner.judged[-1], indices)
+        return self.inner.context(indices)
+
+    def network(self, context_weight: float = 0.0) -> Any:
+        return self.inner.network(context_weight)
 
 
 @every_mode

@@ -11,6 +11,11 @@ from tests.training.conftest import OWN_PLACES, OWN_PRESET, tiny_places, tiny_pu
 from training.recipe import Places, Published, Recipe, as_dict, preset_names, read_recipe
 
 
+def column(blocks: str, stride: int) -> str:
+    """Its line in a preset file."""
+    return f"hypercolumn = {{ blocks = {blocks}, stride = {stride}, context = false }}"
+
+
 def test_seed_is_the_published_recipe() -> None:
     recipe = read_recipe("seed")
     assert as_dict(recipe) == {
@@ -41,7 +46,7 @@ def test_a_recipe_is_of_the_kind_that_it_names(tmp_path: Path) -> None:
     recipe = own(tmp_path, OWN_PLACES)
     assert isinstance(recipe, Places)
     assert recipe == tiny_places()
-    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((1, 2), 8), Pooling(0.05))
+    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((1, 2), 8, context=True), Pooling(0.05))
 
 
 @pytest.mark.parametrize("recipe", [tiny_published(), tiny_places()])
@@ -85,11 +90,11 @@ def test_another_seed_changes_nothing_else(tmp_path: Path) -> None:
         (OWN_PLACES, "pooling = { share = 0 }", r"> 0.*pooling\.share"),
         (OWN_PLACES, "pooling = { share = 1.5 }", r"<= 1.*pooling\.share"),
         (OWN_PLACES, "pooling = { shar = 0.01 }", "pooling must have the members share, not shar"),
-        (OWN_PLACES, "hypercolumn = { blocks = [2, 3] }", "must have the members blocks, stride, not blocks"),
-        (OWN_PLACES, "hypercolumn = { blocks = [2, 3], stride = 2 }", r"one of \[4, 8, 16\], not 2.*hypercolumn"),
-        (OWN_PLACES, "hypercolumn = { blocks = [5], stride = 32 }", r"must be one of \[16\], not 32.*hypercolumn"),
-        (OWN_PLACES, "hypercolumn = { blocks = [3, 2], stride = 8 }", "must ascend within 1 … 5.*hypercolumn"),
-        (OWN_PLACES, "hypercolumn = { blocks = [], stride = 8 }", r"must ascend .*\(\).*hypercolumn"),
+        (OWN_PLACES, "hypercolumn = { blocks = [2, 3], stride = 4 }", "blocks, stride, context, not blocks, stride"),
+        (OWN_PLACES, column("[2, 3]", 2), r"one of \[4, 8, 16\], not 2.*hypercolumn"),
+        (OWN_PLACES, column("[5]", 32), r"must be one of \[16\], not 32.*hypercolumn"),
+        (OWN_PLACES, column("[3, 2]", 8), "must ascend within 1 … 5.*hypercolumn"),
+        (OWN_PLACES, column("[]", 8), r"must ascend .*\(\).*hypercolumn"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path: Path, preset: str, line: str, message: str) -> None:
