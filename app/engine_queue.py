@@ -58,7 +58,9 @@ class EngineQueue:
     so an idle device answers soonest, and a busy one has several lanes, which gives more images a second.
     """
 
-    def __init__(self, lanes: int, metrics: Metrics) -> None:
+    def __init__(self, lanes: int, max_batch: int, metrics: Metrics) -> None:
+        self.max_batch = max_batch
+        """Images in a batch at most; less from when the device had no memory for so many."""
         self._lanes = lanes
         self._metrics = metrics
         self._jobs: deque[Job] = deque()
@@ -82,13 +84,13 @@ class EngineQueue:
         return job.answer
 
     @contextmanager
-    def batch(self, limit: int) -> Iterator[Batch | None]:
+    def batch(self) -> Iterator[Batch | None]:
         """Wait for an image that this lane may run now, then take it and what else is queued for its detector: as many
-        as its engine gains from, `limit` at most. It counts as running until the end of the block.
+        as its engine gains from, `max_batch` at most. It counts as running until the end of the block.
 
         Cancelled ones are dropped here. None: the queue is closed.
         """
-        batch = self._take(limit)
+        batch = self._take()
         try:
             yield batch
         finally:
@@ -110,14 +112,14 @@ class EngineQueue:
             self._closed = True
             self._changed.notify_all()
 
-    def _take(self, limit: int) -> Batch | None:
+    def _take(self) -> Batch | None:
         with self._changed:
             jobs: list[Job] = []
             while not jobs:
                 self._changed.wait_for(lambda: self._closed or self._may_run())
                 if self._closed:
                     return None
-                jobs = self._pick(limit)
+                jobs = self._pick(self.max_batch)
             self._metrics.queue_depth.set(len(self._jobs))
             self._alone = not self._running and (not self._jobs or self._must_be_alone(jobs[0]))
             self._running += 1

@@ -79,8 +79,8 @@ class Keyring:
     def __init__(self, path: Path | None) -> None:
         """Raises KeysError."""
         self._path = path
+        self._signature = _signature(path) if path else None  # first: what is changed meanwhile is read again
         self._keys = read_keys(path) if path else ()
-        self._signature = _signature(path) if path else None
         self._complaints = Complaints(log)
         self._stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name="keys", daemon=True)

@@ -32,7 +32,6 @@ class Lane(threading.Thread):
     def __init__(
         self,
         queue: EngineQueue,
-        max_batch: int,
         metrics: Metrics,
         report: Callable[[Detector], None],
         tracing: "Tracing | None",
@@ -42,7 +41,6 @@ class Lane(threading.Thread):
         self.current: list[Job] | None = None
         self.slowest = 0.0
         self._queue = queue
-        self._max_batch = max_batch
         self._metrics = metrics
         self._report = report
         self._tracing = tracing
@@ -50,12 +48,13 @@ class Lane(threading.Thread):
     def run(self) -> None:
         running = True
         while running:
-            with self._queue.batch(self._max_batch) as batch:
+            with self._queue.batch() as batch:
                 running = batch is not None
                 if batch:
                     self.current = batch.jobs
                     self._answer(batch.jobs, batch.alone)
                     self.current = None
+            del batch  # its detector may be of a version that is gone: a waiting lane keeps nothing
 
     def _answer(self, batch: list[Job], alone: bool) -> None:
         began = time.perf_counter()
@@ -89,5 +88,5 @@ class Lane(threading.Thread):
             if half == 0:
                 raise
             log.warning("%s: batches have %d images at most from now on", error, half)
-            self._max_batch = min(self._max_batch, half)
+            self._queue.max_batch = min(self._queue.max_batch, half)
         return np.concatenate([self._evidence(engine, part, alone) for part in (pixels[:half], pixels[half:])])

@@ -24,20 +24,20 @@ class Loader:
         seen, refusal = self._refused.pop((model, version), (None, None))
         try:
             if refusal is not None and seen == signature:
-                raise refusal
+                raise _without_frames(refusal)
             engine, variant = self._settings.engine, self._settings.variant
             detector = load_detector(self._store.path(model, version), device, engine=engine, variant=variant)
             self._warm(detector)
         except CamspectorError as error:
             if not isinstance(error, EngineError):  # the device's fault, and it may recover: try at every look
-                self._refused[model, version] = signature, error
+                self._refused[model, version] = signature, _without_frames(error)
             raise
         return Loaded(model, version, detector)
 
     def refuse(self, model: str, version: int, error: CamspectorError) -> None:
         """Let `load` raise it until the version's files change."""
         try:
-            self._refused[model, version] = self._signature(model, version), error
+            self._refused[model, version] = self._signature(model, version), _without_frames(error)
         except CamspectorError:  # the store is gone: when it is back, the version is tried again
             self._refused.pop((model, version), None)
 
@@ -47,7 +47,7 @@ class Loader:
         A large batch without memory is no reason to refuse: app.lane halves it.
         """
         size, most = detector.input_size, min(self._settings.max_batch, detector.engine.batch)
-        for count in (1 << power for power in range(most.bit_length())):
+        for count in sorted({*(1 << power for power in range(most.bit_length())), most}):
             for alone in (True, False):
                 try:
                     detector.engine.evidence(np.zeros((count, size, size, 3), np.uint8), alone=alone)
@@ -62,3 +62,8 @@ class Loader:
             return sorted((str(file), file.stat().st_ctime_ns, file.stat().st_size) for file in folder.rglob("*"))
         except OSError as error:
             raise UnreadableFileError(f"{folder} can't be read: {error}") from error
+
+
+def _without_frames(error: CamspectorError) -> CamspectorError:
+    """The same error with no traceback: that would keep what the failed load had in hand, and grow each time."""
+    return type(error)(*error.args)

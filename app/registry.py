@@ -93,8 +93,9 @@ class Registry:
         self._shelf.rebuild([self._failed.popleft().engine for _ in range(len(self._failed))], device)
 
     def _set_serving(self, name: str, serving: Serving, device: Device) -> None:
-        self._shelf.try_serving(name, serving, device)
+        prepared = self._shelf.prepared(name, serving, device)
         self._store.set_serving(name, serving)
+        self._shelf.follow(name, serving, prepared)
         self.look(device)
 
     def waiting(self) -> list[str]:

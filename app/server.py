@@ -29,6 +29,8 @@ KEEP_ALIVE_SECONDS = 75
 
 HANG_STATUS: Final = 70
 """Exit status (sysexits.h: EX_SOFTWARE) after which the container is to be started again."""
+HANDSHAKE_SECONDS: Final = 2.0
+"""For TLS to begin on a connection that was made before the service stopped listening."""
 LAST_SECONDS: Final = 2.0
 """For the last answers to be written."""
 
@@ -83,11 +85,17 @@ class Server(uvicorn.Server):
         made: list[socket.socket] = []
         for each in listening:
             each.setblocking(False)
-            with each, suppress(BlockingIOError):
+            with each, suppress(OSError):  # BlockingIOError: there are no more; others: the client has gone
                 while True:
                     made.append(each.accept()[0])
-        for connection in made:
-            await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+        tls, patience = self.config.ssl, HANDSHAKE_SECONDS if self.config.ssl else None
+        taken = (
+            loop.connect_accepted_socket(self._protocol, connection, ssl=tls, ssl_handshake_timeout=patience)
+            for connection in made
+        )
+        for outcome in await asyncio.gather(*taken, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, OSError):  # OSError: no handshake came
+                raise outcome
 
     def _protocol(self) -> asyncio.Protocol:
         """As uvicorn makes it."""

@@ -40,10 +40,8 @@ class Service:
         self.forecast = Forecast()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.forecast, self.metrics)
         cpus = available_cpus()
-        self.queue = EngineQueue(cpus, self.metrics)
-        self.lanes = [
-            Lane(self.queue, settings.max_batch, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)
-        ]
+        self.queue = EngineQueue(cpus, settings.max_batch, self.metrics)
+        self.lanes = [Lane(self.queue, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)]
         self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
         self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.forecast, self.metrics)
         self.watch = Watch(self.lanes, settings.hang_seconds)

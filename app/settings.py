@@ -51,6 +51,8 @@ def _thresholds(value: object) -> Thresholds:
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+_A_DAY: Final = 86_400
+"""The longest time that can be set, in seconds: what is meant to be never would be."""
 LineThresholds = Annotated[Thresholds, PlainValidator(_thresholds)]
 
 
@@ -105,19 +107,24 @@ class Settings(BaseSettings):
         ),
     ] = 5000
     arrival_seconds: Annotated[
-        float, Field(gt=0, description="Time for a request's headers and body to arrive, from its first byte on.")
+        float,
+        Field(gt=0, le=_A_DAY, description="Time for a request's headers and body to arrive, from its first byte on."),
     ] = 30.0
     drain_seconds: Annotated[
-        float, Field(ge=0, description="After SIGTERM: not ready, but still serving, for so long.")
+        float, Field(ge=0, le=_A_DAY, description="After SIGTERM: not ready, but still serving, for so long.")
     ] = 5.0
     shutdown_seconds: Annotated[
-        int, Field(ge=0, description="After that: time to finish what is in flight before it is cut off.")
+        int, Field(ge=0, le=_A_DAY, description="After that: time to finish what is in flight before it is cut off.")
     ] = 10
     hang_seconds: Annotated[
         float,
-        Field(gt=0, description="A batch may take this long, or 10 times the slowest so far; then the process ends."),
+        Field(
+            gt=0,
+            le=_A_DAY,
+            description="A batch may take this long, or 10 times the slowest so far; then the process ends.",
+        ),
     ] = 30.0
-    store_poll_seconds: Annotated[float, Field(gt=0, description="How often the store is looked at.")] = 5.0
+    store_poll_seconds: Annotated[float, Field(gt=0, le=_A_DAY, description="How often the store is looked at.")] = 5.0
     versions_kept: Annotated[int, Field(ge=1, description="Newest versions of every model that stay loaded.")] = 2
     root_path: Annotated[
         str, Field(pattern="^(/[^/]+)*$", description="Path prefix that the gateway strips, e.g. /inspection.")

@@ -65,10 +65,20 @@ class Shelf:
             return  # better no verdicts than such as weren't meant
         self._load_newest(name, versions, device)
 
-    def try_serving(self, name: str, serving: Serving, device: Device) -> None:
-        """Load the version that a serving.json would name. Raises UnknownModelError, StoreError or PinError."""
-        pinned = self._pinned(name, serving, self._store.versions(name), device)
-        self._put(name, replace(self._model(name), loaded={**self._model(name).loaded, **pinned}))
+    def prepared(self, name: str, serving: Serving, device: Device) -> dict[int, Loaded]:
+        """The version that a serving.json would name, loaded and not yet shown to anyone.
+
+        Raises UnknownModelError, StoreError or PinError.
+        """
+        return self._pinned(name, serving, self._store.versions(name), device)
+
+    def follow(self, name: str, serving: Serving, prepared: dict[int, Loaded]) -> None:
+        """Let a serving.json be in force, all of it in one step; `prepared`: the version that it names."""
+        model = self._model(name)
+        if model.file != serving:
+            log.info("model %s: %s is in force: %s", name, SERVING, serving)
+        loaded = {number: self._at_line(each, serving) for number, each in {**model.loaded, **prepared}.items()}
+        self._put(name, replace(model, file=serving, loaded=loaded))
 
     def rebuild(self, engines: Collection[Engine], device: Device) -> None:
         """Load those versions again whose engine failed; refuse one whose rebuilt engine failed soon again."""
@@ -94,18 +104,14 @@ class Shelf:
         self._put(name, replace(self._model(name), loaded=others))
 
     def _follow(self, name: str, serving: Serving, versions: list[int], device: Device) -> None:
-        """Let a serving.json be in force, all of it in one step. Raises PinError where its version can't serve."""
+        """`follow` what the store's file says. Raises PinError where its version can't serve."""
         try:
             pinned = self._pinned(name, serving, versions, device)
         except PinError:
             if not self._model(name).loaded:  # nothing was in force that could stay so
                 self._put(name, replace(self._model(name), file=serving))
             raise
-        model = self._model(name)
-        if model.file != serving:
-            log.info("model %s: %s is in force: %s", name, SERVING, serving)
-        loaded = {number: self._at_line(each, serving) for number, each in {**model.loaded, **pinned}.items()}
-        self._put(name, replace(model, file=serving, loaded=loaded))
+        self.follow(name, serving, pinned)
 
     def _pinned(self, name: str, serving: Serving, versions: list[int], device: Device) -> dict[int, Loaded]:
         """The version that a serving.json names, loaded; empty: it names none. Raises PinError."""

@@ -26,7 +26,7 @@ class ModelStatistics(BaseModel):
 
     model: str
     seconds: float = Field(
-        description="How far back this looks: 300, or less where there were more than 2000 requests."
+        description="How far back this looks: 300, or less after over 2000 requests or a late start."
     )
     requests: int
     per_second: float

@@ -1,5 +1,6 @@
 """The verdict on an image."""
 
+import re
 from typing import Annotated
 from uuid import uuid4
 
@@ -30,7 +31,7 @@ TheWanted = Annotated[Wanted, Depends(_wanted)]
 
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
 async def predict_by_default_model(call: TheCall, wanted: TheWanted) -> Response:
-    """Judge an image by the default model: the configured one, else the only one in the store."""
+    """Judge an image by the default model: the configured one, else the only one that is loaded."""
     registry = call.service.registry
     model = registry.catalogue.default(call.service.settings.default_model, registry.required)
     return await _answer(call, call.find(model), wanted)
@@ -38,7 +39,7 @@ async def predict_by_default_model(call: TheCall, wanted: TheWanted) -> Response
 
 @router.post("/v1/models/{model}/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
 async def predict(call: TheCall, model: str, wanted: TheWanted) -> Response:
-    """Judge an image by a model's newest version."""
+    """Judge an image by the version of a model that serves: the newest, or the one that serving.json names."""
     return await _answer(call, call.find(model), wanted)
 
 
@@ -65,8 +66,13 @@ async def _answer(call: Call, loaded: Loaded, wanted: Wanted) -> Response:
 
 
 def _wants_png(request: Request) -> bool:
-    accept = request.headers.get("accept", "")
-    return "image/png" in accept and "application/json" not in accept
+    """Where PNG is asked for and JSON isn't. A kind of quality 0 is one not wanted (RFC 9110, section 12.4.2)."""
+    wanted = set()
+    for each in request.headers.get("accept", "").lower().split(","):
+        kind, *parameters = (part.strip() for part in each.split(";"))
+        if not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters):
+            wanted.add(kind)
+    return "image/png" in wanted and "application/json" not in wanted
 
 
 def _json_reply(inspection: Inspection) -> Response:

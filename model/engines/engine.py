@@ -71,6 +71,8 @@ def replay_golden(engine: Engine, artifact: Artifact, variant: Variant) -> None:
     """Run the golden images. Raises GoldenOutputError where log-odds are off by more than the variant's tolerance."""
     names = list(variant.golden.log_odds)
     maps = engine.evidence(artifact.golden_pixels(names))
+    if maps.ndim != 3 or len(maps) != len(names):
+        raise GoldenOutputError(f"{artifact.path}: {variant.name} by {engine.name} gives no map for each image")
     for name, found in zip(names, artifact.manifest.pooling(maps), strict=True):
         expected = variant.golden.log_odds[name]
         if not abs(found - expected) <= variant.golden.tolerance:

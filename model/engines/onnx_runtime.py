@@ -43,7 +43,7 @@ class OnnxEngine:
         session = self._wide if alone else self._narrow
         try:
             (maps,) = session.run(["evidence"], {"pixels": pixels})
-        except _FAILURES as error:
+        except (*_FAILURES, ValueError) as error:  # ValueError: the file's inputs or outputs have other names
             raise EngineError(f"ONNX Runtime failed: {error}") from error
         return np.asarray(maps)
 

@@ -1,5 +1,7 @@
 """The PyTorch engine: CUDA in float16, and the CPU in float32 as the reference."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +28,17 @@ def limit_threads() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
 
 
+@contextmanager
+def _named_errors(device: str, what: str) -> Iterator[None]:
+    """Raise PyTorch's as DeviceMemoryError or EngineError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceMemoryError(f"{device} is out of memory for {what}") from error
+    except RuntimeError as error:
+        raise EngineError(f"PyTorch failed on {device}: {error}") from error
+
+
 class TorchEngine:
     """VGG16CAM without gradients. TF32 stays off, so that float32 means float32."""
 
@@ -39,15 +52,16 @@ class TorchEngine:
         variant: VariantName,
         device: Literal["cpu", "cuda"],
     ) -> None:
-        """Raises what `read_weights` raises."""
+        """Raises what `read_weights` raises, DeviceMemoryError or EngineError."""
         self.device = device
         self.batch = SIZES[-1] if device == "cuda" else 1
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         network = VGG16CAM(hypercolumn)
         network.set_weights(read_weights(weights, hypercolumn))
-        network.to(device=device, dtype=torch.float16 if variant == "float16" else torch.float32)
-        network.to(memory_format=torch.channels_last)
+        with _named_errors(device, "the network"):
+            network.to(device=device, dtype=torch.float16 if variant == "float16" else torch.float32)
+            network.to(memory_format=torch.channels_last)
         self._network = network.eval().requires_grad_(False)
         self._run: Run = self._eager
         if device == "cpu":
@@ -58,12 +72,8 @@ class TorchEngine:
     @torch.inference_mode()
     def evidence(self, pixels: NDArray[np.uint8], *, alone: bool = True) -> NDArray[np.float32]:
         """See `Engine.evidence`."""
-        try:
+        with _named_errors(self.device, f"a batch of {len(pixels)}"):
             return self._run(pixels)
-        except torch.OutOfMemoryError as error:
-            raise DeviceMemoryError(f"{self.device} is out of memory for a batch of {len(pixels)}") from error
-        except RuntimeError as error:
-            raise EngineError(f"PyTorch failed on {self.device}: {error}") from error
 
     def _eager(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(self._network(torch.from_numpy(pixels)).numpy())

@@ -17,7 +17,7 @@ PIXELS = np.zeros((64, 64, 3), np.uint8)
 
 @pytest.fixture
 def queue() -> EngineQueue:
-    return EngineQueue(2, Metrics())
+    return EngineQueue(2, 8, Metrics())
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def lonely(store: Path) -> Detector:
 
 
 def taken(queue: EngineQueue, limit: int = 8) -> list[Future[Evidence]]:
-    with queue.batch(limit) as batch:
+    queue.max_batch = limit
+    with queue.batch() as batch:
         return [job.answer for job in batch.jobs] if batch else []
 
 
@@ -75,7 +76,7 @@ def test_a_batch_is_of_one_detector(queue: EngineQueue, lonely: Detector, store:
 
 def test_the_only_image_has_the_device_for_itself(queue: EngineQueue, detector: Detector) -> None:
     queue.put(detector, PIXELS)
-    with queue.batch(8) as batch:
+    with queue.batch() as batch:
         assert batch is not None
         assert batch.alone
 
@@ -83,12 +84,12 @@ def test_the_only_image_has_the_device_for_itself(queue: EngineQueue, detector: 
 def test_lanes_share_the_device_while_more_is_queued(queue: EngineQueue, detector: Detector) -> None:
     for _ in range(3):
         queue.put(detector, PIXELS)
-    with queue.batch(8) as first, queue.batch(8) as second:
+    with queue.batch() as first, queue.batch() as second:
         assert first is not None
         assert second is not None
         assert (first.alone, second.alone) == (False, False)
         assert len(first.jobs) == len(second.jobs) == 1
-    with queue.batch(8) as last:
+    with queue.batch() as last:
         assert last is not None
         assert last.alone
 
@@ -96,11 +97,11 @@ def test_lanes_share_the_device_while_more_is_queued(queue: EngineQueue, detecto
 def test_one_that_came_later_shares_with_the_one_that_runs(queue: EngineQueue, detector: Detector) -> None:
     for _ in range(2):
         queue.put(detector, PIXELS)
-    with queue.batch(8) as first:
+    with queue.batch() as first:
         assert first is not None
         taken(queue)
         queue.put(detector, PIXELS)
-        with queue.batch(8) as later:
+        with queue.batch() as later:
             assert later is not None
             assert not later.alone
 
@@ -113,7 +114,7 @@ def test_nothing_runs_beside_one_that_is_alone(
     queue.put(first, PIXELS)
     found: list[int] = []
     taker = threading.Thread(target=lambda: found.append(len(taken(queue))))
-    with queue.batch(8) as batch:
+    with queue.batch() as batch:
         assert batch is not None
         assert batch.alone
         queue.put(second, PIXELS)
@@ -130,11 +131,11 @@ def test_one_that_must_be_alone_waits_for_the_others(queue: EngineQueue, detecto
     found: list[bool] = []
 
     def take_lonely() -> None:
-        with queue.batch(8) as batch:
+        with queue.batch() as batch:
             assert batch is not None
             found.append(batch.alone)
 
-    with queue.batch(8), queue.batch(8):
+    with queue.batch(), queue.batch():
         taker = threading.Thread(target=take_lonely)
         taker.start()
         taker.join(0.1)

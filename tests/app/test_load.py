@@ -172,6 +172,7 @@ async def test_batches_are_halved_where_the_device_has_no_memory(
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
         "no memory for a batch of 3: batches have 1 images at most from now on"
     ]
+    assert bench.service.queue.max_batch == 1  # for every lane
 
 
 async def test_whoever_waits_for_a_hanging_engine_is_answered(bench: Bench) -> None:

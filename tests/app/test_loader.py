@@ -1,5 +1,6 @@
 """What happens to a version before it serves."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from app.loader import Loader
 from app.settings import Settings
 from model.detector import Detector
-from model.errors import DeviceMemoryError, EngineError
+from model.errors import DeviceMemoryError, EngineError, SchemaError
 from model.store import Store
 from tests.app.conftest import FakeEngine, fake_detector
 
@@ -49,7 +50,7 @@ def loader(store: Path, max_batch: int) -> Loader:
     return Loader(Settings(store=store, max_batch=max_batch), Store(store))
 
 
-@pytest.mark.parametrize(("max_batch", "sizes"), [(1, [1]), (7, [1, 2, 4]), (8, [1, 2, 4, 8])])
+@pytest.mark.parametrize(("max_batch", "sizes"), [(1, [1]), (7, [1, 2, 4, 7]), (8, [1, 2, 4, 8])])
 def test_batches_of_every_size_go_through_first(store: Path, engine: Engine, max_batch: int, sizes: list[int]) -> None:
     assert loader(store, max_batch).load("widget", 1, "cpu").version == 1
     assert engine.ran == [(size, alone) for size in sizes for alone in (True, False)]
@@ -80,3 +81,18 @@ def test_a_version_that_fails_warming_up_is_refused(store: Path, engine: Engine)
         held.load("widget", 1, "cpu")
     engine.failure = None
     assert held.load("widget", 1, "cpu").version == 1
+
+
+def test_a_refusal_keeps_nothing_of_the_load_that_failed(store: Path, tmp_path: Path) -> None:
+    """Its traceback would hold the engine, and grow at every look."""
+    shutil.copytree(store, own := tmp_path / "own")
+    (own / "widget" / "1" / "manifest.json").write_text("{}")
+    held, refusals = loader(own, 8), []
+    for _ in range(3):
+        with pytest.raises(SchemaError) as caught:
+            held.load("widget", 1, "cpu")
+        refusals.append(caught.value)
+    assert len({str(refusal) for refusal in refusals}) == 1
+    assert len({id(refusal) for refusal in refusals}) == 3
+    (_, kept), *others = held._refused.values()
+    assert (kept.__traceback__, kept.__context__, others) == (None, None, [])

@@ -1,10 +1,13 @@
 """What lies between a client and the application: TLS, and what a gateway adds."""
 
+import asyncio
 import re
+import socket
 import ssl
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -12,7 +15,7 @@ import pytest
 
 from app.__main__ import main
 from app.keys import new_key
-from app.server import configuration
+from app.server import Server, configuration
 from app.settings import Settings
 from tests.app.process import PATIENCE, served
 from tests.pictures import encoded
@@ -107,3 +110,27 @@ async def test_forwarded_headers_are_believed_from_trusted_proxies_only(
     scope = {"type": "http", "scheme": "http", "client": (peer, 1), "headers": headers}
     await config.loaded_app(scope, None, None)  # type: ignore[arg-type]
     assert seen == [("https", "198.51.100.5") if believed else ("http", peer)]
+
+
+@pytest.mark.anyio
+async def test_stopping_outlives_connections_whose_tls_never_begins(
+    certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made before the socket is closed: one that closes, one that speaks plain HTTP, one that says nothing."""
+    monkeypatch.setattr("app.server.HANDSHAKE_SECONDS", 0.2)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates / "certificate.pem", certificates / "key.pem")
+    server = Server.__new__(Server)
+    server.config = SimpleNamespace(ssl=context)  # type: ignore[assignment]
+    made = []
+    monkeypatch.setattr(server, "_protocol", lambda: made.append(1) or asyncio.Protocol())
+    server.servers = [await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)]
+    address = server.servers[0].sockets[0].getsockname()
+    closed, plain, silent = (socket.create_connection(address) for _ in range(3))
+    closed.close()
+    plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    async with asyncio.timeout(5):
+        await server._stop_listening()
+    assert len(made) == 3
+    plain.close()
+    silent.close()

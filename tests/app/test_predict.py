@@ -130,6 +130,22 @@ async def test_png_instead_of_json(client: httpx.AsyncClient) -> None:
     assert float(reply.headers["x-camspector-probability"]) == pytest.approx(verdict["probability"], rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("IMAGE/PNG", "image/png"),
+        ("image/png;q=0.5, */*;q=0.1", "image/png"),
+        ("image/png, application/json", "application/json"),
+        ("image/png;q=0", "application/json"),
+        ("image/png; q=0.000, */*", "application/json"),
+        ("", "application/json"),
+    ],
+)
+async def test_what_is_accepted(client: httpx.AsyncClient, accept: str, kind: str) -> None:
+    reply = await client.post("/predict", content=encoded(), headers={"Accept": accept})
+    assert reply.headers["content-type"] == kind
+
+
 async def test_sixteen_bit_gray(client: httpx.AsyncClient) -> None:
     """An overlay on it too."""
     buffer = io.BytesIO()

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -225,9 +226,40 @@ def test_set_serving_changes_nothing_where_the_version_cannot_serve(store: Path,
 def test_set_serving_in_a_store_that_cannot_be_written(shelf: Path) -> None:
     held = registry_of(shelf)
     (shelf / "widget" / "serving.json").mkdir()
+    before = held.catalogue.models["widget"].loaded
     with pytest.raises(StoreError, match=r"serving.json can't be changed"):
         held._set_serving("widget", Serving(version=1), "cpu")
     assert info(held).serving == 3
+    assert held.catalogue.models["widget"].loaded is before
+
+
+def test_a_new_version_named_in_a_store_that_cannot_be_written_serves_nobody(store: Path, shelf: Path) -> None:
+    """Nor does any other where the file in force can't be read: better no verdicts than such as weren't meant."""
+    (shelf / "widget" / "serving.json").mkdir()
+    held = registry_of(shelf)
+    assert info(held).serving is None
+    put(store, shelf, "widget", 4)
+    before = held.catalogue.models["widget"].loaded
+    with pytest.raises(StoreError, match=r"serving.json can't be changed"):
+        held._set_serving("widget", Serving(version=4, thresholds=0.8), "cpu")
+    assert held.catalogue.models["widget"].loaded is before
+
+
+def test_a_version_serves_with_its_thresholds_or_not_at_all(
+    store: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = registry_of(shelf)
+    put(store, shelf, "widget", 4)
+    seen = []
+    publish = held._shelf._publish
+
+    def published(models: dict[str, Any]) -> None:
+        publish(models)
+        seen.extend(each.detector.thresholds.label for number, each in models["widget"].loaded.items() if number == 4)
+
+    monkeypatch.setattr(held._shelf, "_publish", published)
+    held._set_serving("widget", Serving(version=4, thresholds=0.8), "cpu")
+    assert set(seen) == {0.8}
 
 
 def gauge(metrics: Metrics, name: str) -> float | None:

@@ -53,6 +53,9 @@ def test_what_torch_raises_has_a_name(
     monkeypatch.setattr(VGG16CAM, "forward", failing)
     with pytest.raises(named, match="cpu"):
         engine.evidence(picture(0)[np.newaxis])
+    monkeypatch.setattr(VGG16CAM, "to", lambda *_, **__: failing())
+    with pytest.raises(named, match="cpu"):
+        open_engine(artifact, artifact.manifest.variant("float32"), "cpu")
 
 
 def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

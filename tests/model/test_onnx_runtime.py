@@ -1,14 +1,16 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from model.artifact import ONNX, read_artifact
 from model.detector import load_detector
-from model.engines.engine import open_engine
+from model.engines.engine import open_engine, replay_golden
 from model.engines.onnx_runtime import OnnxEngine
-from model.errors import EngineError, MissingFileError
+from model.errors import EngineError, GoldenOutputError, MissingFileError
 from tests.artifacts import picture, publish
 
 
@@ -48,6 +50,30 @@ def test_threads_may_run_it_at_once(version: Path) -> None:
 def test_pixels_of_another_size(version: Path) -> None:
     with pytest.raises(EngineError, match="ONNX Runtime failed"):
         load_detector(version, "cpu").engine.evidence(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def test_a_model_whose_input_has_another_name(version: Path, tmp_path: Path) -> None:
+    model = onnx.load(version / ONNX)
+    model.graph.input[0].name = "image"
+    model.graph.node[0].input[0] = "image"
+    onnx.save(model, tmp_path / ONNX)
+    with pytest.raises(EngineError, match=r"ONNX Runtime failed: .*image"):
+        OnnxEngine(tmp_path / ONNX).evidence(picture(1)[np.newaxis])
+
+
+@pytest.mark.parametrize("axes", [(), (1, 2)])
+def test_a_model_that_gives_no_map_for_an_image(version: Path, axes: tuple[int, ...], monkeypatch: Any) -> None:
+    evidence = OnnxEngine.evidence
+
+    def reduced(engine: OnnxEngine, pixels: Any, *, alone: bool = True) -> Any:
+        maps = evidence(engine, pixels, alone=alone)
+        return maps.mean(axis=axes) if axes else maps[..., np.newaxis]
+
+    monkeypatch.setattr(OnnxEngine, "evidence", reduced)
+    artifact = read_artifact(version)
+    engine = OnnxEngine(artifact.file(ONNX))
+    with pytest.raises(GoldenOutputError, match="gives no map for each image"):
+        replay_golden(engine, artifact, artifact.manifest.variant("float32"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x0a" * 40])
