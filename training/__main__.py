@@ -209,8 +209,9 @@ def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey") -> "l
         return splits
     if isinstance(recipe, Published):
         return [hold_out(found.samples, recipe.held_out, recipe.seed)]
-    if chosen.anomalies != "real" and not any(sample.is_anomaly for sample in found.samples):
-        return []  # its anomalies are made from what is read
+    real = any(sample.is_anomaly for sample in found.samples)
+    if chosen.anomalies == "synthetic" or (chosen.anomalies == "both" and not real):
+        return []  # its anomalies are made from good images
     return make_folds(found.samples, recipe.inner_folds, recipe.seed)
 
 

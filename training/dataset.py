@@ -26,7 +26,7 @@ class Sample:
     kind: str
     """"good", or the kind of defect."""
     mask: Path | None = None
-    """Where it is defective: a picture of the same size, not black there. None: not known."""
+    """Where it is defective: a picture of the same size, brighter than half there. None: not known."""
     group: str = ""
     """Samples of one group (a part, a lot) stay together in a split; by default each is its own."""
 

@@ -17,6 +17,7 @@ from training.recipe import Recipe
 from training.report import LearningCurve
 from training.reporting import report_of_training
 from training.survey import Survey
+from training.synthetic.samples import KIND
 
 _WIDE = 0.15
 
@@ -65,7 +66,8 @@ def fit(
     reporter.line(f"\nversion {path.name} of {model!r} is in {path}\n{table(figures)}")
     for caution in cautions:
         reporter.line(f"warning: {caution}")
-    worst = max(trained.predictions, key=lambda prediction: prediction.probability).sample.path
+    real = [each for each in trained.predictions if each.sample.kind != KIND]
+    worst = max(real, key=lambda prediction: prediction.probability).sample.path
     reporter.line(
         f"\nlook at it: {path / 'report' / 'report.html'}\n"
         f"serve it:   python -m app serve --store {shlex.quote(str(store.root))}\n"

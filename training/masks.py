@@ -10,12 +10,17 @@ from model.image import decode
 from training.dataset import Sample
 
 
+def marked(mask: Image.Image) -> NDArray[np.bool_]:
+    """Which pixels h×w of a mask say that the image is defective there: those brighter than half."""
+    return np.asarray(np.asarray(mask.convert("L")) > 127)
+
+
 def coverage(samples: Sequence[Sample], height: int, width: int) -> NDArray[np.float32]:
     """The defective share of each place, n×height×width in 0..1, of samples that all have a mask."""
     grids = np.zeros((len(samples), height, width), np.float32)
     for grid, sample in zip(grids, samples, strict=True):
         assert sample.mask is not None
-        mask = np.asarray(decode(sample.mask.read_bytes()).convert("L")) > 127
+        mask = marked(decode(sample.mask.read_bytes()))
         reduced = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
         grid[:] = np.asarray(reduced)
     return grids

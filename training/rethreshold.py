@@ -88,6 +88,7 @@ def rethreshold(evaluation: Evaluation, found: Survey, method: Method, store: St
     def fill(draft: Path) -> None:
         write_artifact(draft, renewed, files)
         load_detector(draft, "cpu")
+        load_detector(draft, "cpu", variant="float32")  # the one that must not fail
         report_of_version(
             draft / "report",
             model=model,

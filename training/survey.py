@@ -13,6 +13,7 @@ from model.cpus import available_cpus
 from model.errors import DataError, ImageError
 from model.image import MAX_PIXELS, FullScale, brightest, decode, full_scale_for
 from training.dataset import Sample
+from training.masks import marked
 from training.progress import Advance, no_progress
 
 _SHOWN = 10
@@ -82,9 +83,11 @@ def _look(sample: Sample) -> _Look:
         mask = decode(sample.mask.read_bytes(), max_pixels=MAX_PIXELS)
     except (ImageError, OSError) as error:
         return _Look(digest, peak, size, f"{sample.mask}: {error}")
-    if mask.size == photo.size:
-        return _Look(digest, peak, size)
-    return _Look(digest, peak, size, f"{sample.mask} is {mask.size}, but its image {sample.path} is {photo.size}")
+    if mask.size != photo.size:
+        return _Look(digest, peak, size, f"{sample.mask} is {mask.size}, but its image {sample.path} is {photo.size}")
+    if not marked(mask).any():
+        return _Look(digest, peak, size, f"{sample.mask} marks nothing: what is defective must be brighter than half")
+    return _Look(digest, peak, size)
 
 
 def _contradictions(samples: Sequence[Sample], digests: Sequence[str]) -> list[str]:

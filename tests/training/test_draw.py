@@ -180,3 +180,11 @@ def drawn(
         features = np.concatenate([pictures.mean(axis=(1, 2)), pictures.std(axis=(1, 2))], axis=1)
         result[folder.name] = features, np.array([path.parent.name != "good" for path in paths])
     return result
+
+
+@pytest.mark.parametrize("inside", ["file/x", "file"])
+def test_a_place_that_is_no_folder_is_named(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match="file"):
+        draw(tmp_path / inside, products=["carpet"], good=1, defective=1, size=64)
+    assert (tmp_path / "file").read_text() == "mine"

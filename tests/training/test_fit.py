@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from model.detector import Detector, load_detector
-from model.errors import DataError, StoreError
+from model.errors import DataError, GoldenOutputError, StoreError
 from model.image import decode
 from model.store import Store
 from tests.training.conftest import prepare_places, quiet, tiny_places, write_folder
@@ -165,6 +165,35 @@ def test_a_report_lies_in_it(one: Run) -> None:
 
 
 # What is served is what was measured
+
+
+@pytest.mark.parametrize("variant", ["float32", "int8"])
+def test_a_version_that_fails_its_own_test_is_not_published(
+    one: Run, found: Survey, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
+) -> None:
+    """float32 must not fail; another variant gives way."""
+    build = exporting.build_variants
+
+    def falsified(*arguments: Any) -> Any:
+        built = build(*arguments)
+        wrong = [
+            replace(each, golden=replace(each.golden, log_odds=dict.fromkeys(each.golden.log_odds, 50.0)))
+            if each.name == variant
+            else each
+            for each in built.variants
+        ]
+        return replace(built, variants=wrong)
+
+    monkeypatch.setattr(exporting, "build_variants", falsified)
+    store = Store(tmp_path / "store")
+    learner = one.learner
+    method = method_of(learner.recipe, learner.material, LeastCost())
+    if variant == "int8":
+        assert fit(learner, found, trunk, learner.recipe, method, store, "part", quiet()).version.name == "1"
+        return
+    with pytest.raises(GoldenOutputError, match="float32"):
+        fit(learner, found, trunk, learner.recipe, method, store, "part", quiet())
+    assert store.models() == [] or store.versions("part") == []
 
 
 def maps_of(run: Run, indices: Indices) -> Maps:

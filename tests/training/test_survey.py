@@ -33,6 +33,15 @@ def test_a_mask_of_another_size_is_named(make_folder: MakeFolder) -> None:
         survey(find_samples(root))
 
 
+@pytest.mark.parametrize("mask", [Image.new("L", (48, 48)), Image.new("L", (48, 48), 1), Image.new("L", (48, 48), 127)])
+def test_a_mask_that_marks_nothing_is_named(make_folder: MakeFolder, mask: Image.Image) -> None:
+    """Class numbers, for example: taken for masks they would teach that the defect is good."""
+    root = make_folder()
+    save(root / "ground_truth/spot/002_mask.png", mask)
+    with pytest.raises(DataError, match=r"002_mask\.png marks nothing: what is defective must be brighter than half"):
+        survey(find_samples(root))
+
+
 def test_an_unreadable_mask_is_named(make_folder: MakeFolder) -> None:
     root = make_folder()
     (root / "ground_truth/spot/002_mask.png").write_bytes(b"")
