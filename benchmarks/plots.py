@@ -27,7 +27,7 @@ def bars(axes: Axes, title: str, labels: list[str], values: list[float], ours: l
     drawn = axes.barh(places, values, color=[_OURS if own else _OTHERS for own in ours])
     axes.bar_label(drawn, fmt="%.3g", padding=3)
     axes.set_yticks(places, labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, 1.15 * max(values))
     axes.set_title(title, loc="left", fontsize=10)
 
@@ -37,7 +37,7 @@ def service(folder: Path) -> Figure:
     rows, processor = read(folder, "service")
     figure = Figure(figsize=(8.5, 2.6), layout="constrained")
     panels = (("images/s", 8, "images a second, 8 clients"), ("p50 ms", 1, "ms an image, 1 client (median)"))
-    for axes, (column, clients, title) in zip(figure.subplots(1, 2), panels, strict=True):
+    for axes, (column, clients, title) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
         shown = [row for row in rows if row["image"] == "1000² JPEG" and row["clients"] == clients]
         names = [row["service"] for row in shown]
         ours = [name.startswith("Camspector") for name in names]
@@ -50,8 +50,8 @@ def engines(folder: Path) -> Figure:
     """Images a second by engine, variant and threads, a panel for each input size."""
     rows, processor = read(folder, "engines")
     sizes = sorted({row["input"] for row in rows})
-    figure = Figure(figsize=(8.5, 3.2), layout="constrained")
-    for axes, size in zip(figure.subplots(1, len(sizes), squeeze=False)[0], sizes, strict=True):
+    figure = Figure(figsize=(8.5, 2.6), layout="constrained")
+    for axes, size in zip(figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0], sizes, strict=True):
         shown = [row for row in rows if row["input"] == size and row["batch"] == 1]
         labels = [f"{row['engine']} {row['variant']}, {row['how']}" for row in shown]
         bars(
