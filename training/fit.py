@@ -20,6 +20,7 @@ from training.survey import Survey
 from training.synthetic.samples import KIND
 
 _WIDE = 0.15
+_WELL_RANKED = 0.95
 
 
 def fit(
@@ -90,5 +91,12 @@ def warnings(figures: Figures, synthetic: bool) -> list[str]:
             f"too few images to trust: balanced accuracy may be anything from {interval.low:.0%} to "
             f"{interval.high:.0%}; {figures.defect_decisions.images} defects and {figures.good_decisions.images} good "
             "images were judged"
+        )
+    goods = figures.good_decisions.images
+    if figures.auroc.value > _WELL_RANKED and figures.false_positives > goods / 4:
+        found.append(
+            f"{figures.false_positives} of {goods} good parts are rejected although they are ranked well: from so few "
+            f"good images no probability can be much below 1/{goods + 2}, and the thresholds ask for less; add good "
+            "images, or choose a smaller --miss-cost, the line's --defect-rate or --best-balanced-accuracy"
         )
     return found

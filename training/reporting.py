@@ -6,10 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.special import expit
+
 from model.artifact import read_artifact
 from model.errors import DataError
+from model.evidence import Pooling
 from model.manifest import Figures, Manifest
 from model.verdict import Thresholds
+from training.calibration import calibration_error
 from training.command import command
 from training.dataset import kinds_of
 from training.evaluate import Evaluation, stored_rule
@@ -56,6 +61,7 @@ def report_of_training(
         thresholds=thresholds,
         defect_rate=method.defect_rate,
         one_network=isinstance(recipe, Published) and thresholds is not None,
+        error_before_calibration=_error_before(predictions, recipe.pooling),
         learning_curve=learning_curve,
     )
     write_report(folder, subject, predictions, figures)
@@ -93,8 +99,15 @@ def report_of_version(
         defect_rate=defect_rate,
         calibrated_at=manifest.variant("float32").calibration.defect_share,
         one_network=thresholds is not None,
+        error_before_calibration=_error_before(predictions, manifest.pooling),
     )
     write_report(folder, subject, predictions, figures)
+
+
+def _error_before(predictions: Sequence[Prediction], pooling: Pooling) -> float:
+    """Calibration error of the sigmoid of the network's own log-odds."""
+    own = pooling(np.stack([prediction.evidence for prediction in predictions]))
+    return calibration_error(expit(own), np.array([prediction.sample.is_anomaly for prediction in predictions]))
 
 
 def report_of_evaluation(folder: Path, evaluation: Evaluation, found: Survey, seconds: Mapping[str, float]) -> None:

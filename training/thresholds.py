@@ -106,31 +106,11 @@ def bayes_cut(is_anomaly: Bools) -> float:
     """Where balanced accuracy is best if the log-odds are calibrated: at the probability that equals the data's share.
 
     An image is then as likely among anomalies as among good images. It rests on the calibration's two numbers, whose
-    error falls as n^−½; that of `empirical_cut` as n^−⅓ (Kim & Pollard 1990), so this is the rule's.
+    error falls as n^−½; that of the best cut of these images as n^−⅓ (Kim & Pollard 1990).
     Raises DataError unless both classes are there.
     """
     _check_classes(is_anomaly)
     return logit(float(is_anomaly.mean()))
-
-
-def empirical_cut(log_odds: Floats, is_anomaly: Bools) -> float:
-    """Where balanced accuracy is best on these images, whether or not the log-odds are calibrated.
-
-    Cuts tie that are within one standard error of the best (Breiman et al. 1984, section 3.4.3; of the classes' errors
-    at it, each (k+1)/(n+2)): it is the one of them nearest to the middle between the lowest and the highest.
-    Raises DataError unless both classes are there.
-    """
-    _check_classes(is_anomaly)
-    cuts = _cuts(log_odds)
-    anomalies, goods = int(is_anomaly.sum()), int((~is_anomaly).sum())
-    missed = _below(log_odds[is_anomaly], cuts)
-    rejected = goods - _below(log_odds[~is_anomaly], cuts)
-    errors = missed / anomalies + rejected / goods
-    best = int(np.argmin(errors))
-    p, q = (missed[best] + 1) / (anomalies + 2), (rejected[best] + 1) / (goods + 2)
-    noise = np.sqrt(p * (1 - p) / anomalies + q * (1 - q) / goods)
-    tied = cuts[errors <= errors[best] + noise]
-    return float(tied[np.argmin(np.abs(tied - (tied[0] + tied[-1]) / 2))])
 
 
 def _promised_cuts(rule: Limits, log_odds: Floats, is_anomaly: Bools) -> tuple[float, float, float]:

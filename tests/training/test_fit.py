@@ -281,6 +281,17 @@ def test_what_must_be_known_first_is_said() -> None:
     assert len(warnings(thin, synthetic=True)) == 2
 
 
+def test_a_rule_that_so_few_good_images_cannot_meet_is_named() -> None:
+    """Platt's smoothed targets: one in fourteen for twelve good images."""
+    good, bad = [prediction("good", 0.1, 0.09)] * 12, [prediction("dent", 0.9, 0.09)] * 10
+    assert (
+        "12 of 12 good parts are rejected although they are ranked well"
+        in warnings(measure(good + bad, "few"), synthetic=False)[-1]
+    )
+    mixed = [prediction("good", p, 0.09) for p in (0.05, 0.95)] * 6
+    assert not any("ranked well" in each for each in warnings(measure(mixed + bad, "bad"), synthetic=False))
+
+
 # Nothing by halves
 
 

@@ -180,3 +180,18 @@ def test_a_half_without_a_good_image_says_what_is_missing() -> None:
     held = halves(drawn(1, 5), seed=0)
     with pytest.raises(DataError, match="levels need good images that the network hasn't seen"):
         cross_judged(held, Method(Pooling(), Fixed(0.5), calibration=Calibration(1.0, 0.0, 0.5)))
+
+
+def test_a_moved_judge_says_the_same_of_maps_that_differ_by_a_line() -> None:
+    """Where slope·theirs + offset are ours; pictures too."""
+    held, slope, offset = drawn(), 0.8, -1.3
+    judge = choose_judge(held, METHOD)
+    theirs = ((held.maps - offset) / slope).astype(np.float32)
+    ours = judge.predictions(held.samples, held.maps, None)
+    said = judge.moved(slope, offset).predictions(held.samples, theirs, None)
+    assert [p.log_odds for p in said] == pytest.approx([p.log_odds for p in ours], abs=1e-4)
+    for mine, other in zip(ours, said, strict=True):
+        assert other.scale(other.evidence) == pytest.approx(mine.scale(mine.evidence), abs=1e-4)
+    assert [p.log_odds for p in judge.predictions(held.samples, theirs, None)] != pytest.approx(
+        [p.log_odds for p in ours], abs=0.1
+    )

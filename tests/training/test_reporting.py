@@ -11,14 +11,15 @@ import pytest
 from model.artifact import read_artifact
 from model.errors import DataError
 from model.evidence import Pooling
-from model.verdict import Thresholds
+from model.verdict import Thresholds, logit
 from tests.artifacts import publish
 from tests.training.conftest import quiet, tiny_places, tiny_published
+from tests.training.predictions import prediction
 from tests.training.report.reader import Reader
 from training.evaluate import Evaluation, evaluate
 from training.judge import Method
 from training.report import CurvePoint, LearningCurve
-from training.reporting import copy_report, report_of_evaluation, report_of_training, report_of_version
+from training.reporting import _error_before, copy_report, report_of_evaluation, report_of_training, report_of_version
 from training.survey import Survey
 from training.thresholds import BestBalancedAccuracy, LeastCost
 
@@ -144,3 +145,10 @@ def test_a_report_is_copied_whole(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="the report can't be written to"):
         copy_report(tmp_path / "1", tmp_path / "file")
+
+
+def test_the_error_before_calibration_is_of_the_networks_own_log_odds() -> None:
+    """It says 0.9 of every image, whatever the calibrated probability; half of them are defective."""
+    surely = np.full((4, 4), logit(0.9), np.float32)
+    said = [prediction(kind, 0.5, evidence=surely) for kind in ("good", "dent")] * 20
+    assert _error_before(said, Pooling(0.25)) == pytest.approx(0.4)

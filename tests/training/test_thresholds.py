@@ -14,7 +14,6 @@ from training.thresholds import (
     Rule,
     bayes_cut,
     choose,
-    empirical_cut,
 )
 
 Array = np.ndarray  # type: ignore[type-arg]
@@ -56,42 +55,10 @@ def test_least_cost_is_the_least_at_the_lines_share_of_defects() -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.7])
-def test_both_cuts_find_the_best_balanced_accuracy(share: float) -> None:
+def test_the_cut_finds_the_best_balanced_accuracy(share: float) -> None:
     log_odds, is_anomaly = drawn(40_000, share)
     best = max(balanced(cut, log_odds, is_anomaly) for cut in np.linspace(-6, 6, 121))
-    for cut in (bayes_cut(is_anomaly), empirical_cut(log_odds, is_anomaly)):
-        assert balanced(cut, log_odds, is_anomaly) == pytest.approx(best, abs=0.002)
-
-
-def test_the_empirical_cut_needs_no_calibration() -> None:
-    log_odds, is_anomaly = drawn(2000)
-    assert balanced(empirical_cut(log_odds - 7, is_anomaly), log_odds - 7, is_anomaly) > 0.88
-    assert balanced(bayes_cut(is_anomaly), log_odds - 7, is_anomaly) < 0.7
-
-
-def test_between_classes_that_do_not_overlap_it_lies_half_way() -> None:
-    scores = np.concatenate([np.linspace(-3, -1, 500), np.linspace(4, 5, 500)])
-    assert empirical_cut(scores, scores > 0) == 1.5
-
-
-def test_the_empirical_cut_is_as_good_as_the_sharpest_or_better() -> None:
-    """On other images, cut at the very best of few; and it varies less."""
-    others, truth = drawn(20_000, seed=99)
-    robust, sharpest = [], []
-    for seed in range(100):
-        log_odds, is_anomaly = drawn(200, seed=seed)
-        candidates = np.sort(log_odds) - 1e-9
-        best = max(candidates, key=lambda cut: balanced(cut, log_odds, is_anomaly))
-        robust.append(balanced(empirical_cut(log_odds, is_anomaly), others, truth))
-        sharpest.append(balanced(best, others, truth))
-    assert np.mean(robust) > np.mean(sharpest)
-    assert np.std(robust) < 0.8 * np.std(sharpest)
-
-
-def test_the_cut_is_on_no_score() -> None:
-    for seed in range(20):
-        log_odds, is_anomaly = drawn(80, seed=seed)
-        assert empirical_cut(log_odds, is_anomaly) not in log_odds
+    assert balanced(bayes_cut(is_anomaly), log_odds, is_anomaly) == pytest.approx(best, abs=0.002)
 
 
 @pytest.mark.parametrize("is_anomaly", [np.ones(3, bool), np.zeros(3, bool)])
@@ -99,11 +66,6 @@ def test_the_cut_is_on_no_score() -> None:
 def test_one_class_is_refused(rule: Rule, is_anomaly: Array) -> None:
     with pytest.raises((DataError, PromiseError), match=r"only one class|you have 0"):
         choose(rule, np.arange(3.0), is_anomaly, 0.0)
-
-
-def test_the_empirical_cut_refuses_one_class() -> None:
-    with pytest.raises(DataError, match="only one class"):
-        empirical_cut(np.arange(3.0), np.ones(3, bool))
 
 
 # Promises
