@@ -24,7 +24,7 @@ class Loader:
         seen, refusal = self._refused.pop((model, version), (None, None))
         try:
             if refusal is not None and seen == signature:
-                raise _without_frames(refusal)
+                raise refusal
             engine, variant = self._settings.engine, self._settings.variant
             detector = load_detector(self._store.path(model, version), device, engine=engine, variant=variant)
             self._warm(detector)

@@ -197,6 +197,7 @@ def _task(chosen: argparse.Namespace, reporter: Reporter) -> _Task:
 
 
 def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey") -> "list[Split]":
+    from training.material import available
     from training.recipe import Published
     from training.split import hold_out, make_folds
 
@@ -209,8 +210,7 @@ def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey") -> "l
         return splits
     if isinstance(recipe, Published):
         return [hold_out(found.samples, recipe.held_out, recipe.seed)]
-    real = any(sample.is_anomaly for sample in found.samples)
-    if chosen.anomalies == "synthetic" or (chosen.anomalies == "both" and not real):
+    if available(chosen.anomalies, found.samples) == "synthetic":
         return []  # its anomalies are made from good images
     return make_folds(found.samples, recipe.inner_folds, recipe.seed)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from model.errors import PromiseError, RecipeError
 from training.dataset import Sample
-from training.material import Anomalies
+from training.material import Anomalies, available
 from training.promises import most_errors
 from training.recipe import Published, Recipe
 from training.thresholds import BestBalancedAccuracy, LeastCost, Limits, Rule
@@ -30,9 +30,7 @@ def rule_of(chosen: argparse.Namespace) -> Rule | None:
 def default_rule(anomalies: Anomalies, samples: Sequence[Sample]) -> Rule:
     """The least expected cost, if real defects are there: as many synthetic ones as good images, which are as faint as
     they happen to be, would make it reject a third of the good parts."""
-    if anomalies == "synthetic" or not any(sample.is_anomaly for sample in samples):
-        return BestBalancedAccuracy()
-    return LeastCost()
+    return BestBalancedAccuracy() if available(anomalies, samples) == "synthetic" else LeastCost()
 
 
 def check_defect_rate(chosen: argparse.Namespace) -> None:

@@ -18,9 +18,7 @@ little; with more, regions no longer lie on the defect (docs/experiments.md)."""
 def fit_context(means: Floats, is_anomaly: NDArray[np.bool_], penalty: float) -> Line:
     """Logistic regression of images, n, on their features' means, n×C."""
     scale = Scale.of(means)
-    return fit_logistic(scale(means), is_anomaly.astype(np.float32), penalty).unstandardised(
-        scale.mean, scale.deviation
-    )
+    return fit_logistic(scale(means), is_anomaly.astype(np.float32), penalty).unstandardised(scale)
 
 
 def choose_weight(places: NDArray[np.float64], context: Context | None, is_anomaly: NDArray[np.bool_]) -> float:

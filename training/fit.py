@@ -3,8 +3,8 @@
 import shlex
 from pathlib import Path
 
-from model.manifest import Figures
 from model.store import Store
+from training.cautions import warnings
 from training.evaluate import Evaluation
 from training.export import export
 from training.figures import measure, table
@@ -18,9 +18,6 @@ from training.report import LearningCurve
 from training.reporting import report_of_training
 from training.survey import Survey
 from training.synthetic.samples import KIND
-
-_WIDE = 0.15
-_WELL_RANKED = 0.95
 
 
 def fit(
@@ -75,28 +72,3 @@ def fit(
         f"then:       curl -F file=@{shlex.quote(str(worst))} http://127.0.0.1:8000/v1/models/{model}/predict"
     )
     return Evaluation(path, figures, trained.predictions)
-
-
-def warnings(figures: Figures, synthetic: bool) -> list[str]:
-    """What must be known before these figures are trusted."""
-    found = []
-    if synthetic:
-        found.append(
-            "no real defect was used: figures, probabilities and thresholds are about synthetic ones; measure the "
-            "version on real defects (evaluate) before a line relies on it"
-        )
-    interval = figures.balanced_accuracy
-    if interval.high - interval.low > _WIDE:
-        found.append(
-            f"too few images to trust: balanced accuracy may be anything from {interval.low:.0%} to "
-            f"{interval.high:.0%}; {figures.defect_decisions.images} defects and {figures.good_decisions.images} good "
-            "images were judged"
-        )
-    goods = figures.good_decisions.images
-    if figures.auroc.value > _WELL_RANKED and figures.false_positives > goods / 4:
-        found.append(
-            f"{figures.false_positives} of {goods} good parts are rejected although they are ranked well: from so few "
-            f"good images no probability can be much below 1/{goods + 2}, and the thresholds ask for less; add good "
-            "images, or choose a smaller --miss-cost, the line's --defect-rate or --best-balanced-accuracy"
-        )
-    return found

@@ -12,7 +12,7 @@ from training.features import Picture, compute_features, picture_of
 from training.imagenet import Trunk
 from training.judge import Maps
 from training.masks import coverage
-from training.material import Anomalies, Material
+from training.material import Anomalies, Material, available
 from training.network import fresh_network
 from training.places import PlacesLearner
 from training.progress import Advance, Reporter
@@ -94,8 +94,7 @@ def _places(
     shares[masked] = coverage([found.samples[i] for i in masked], side, side)
     unknown = [i for i, sample in enumerate(found.samples) if sample.is_anomaly and i not in set(masked)]
     shares[unknown] = np.nan
-    if anomalies == "both" and not any(sample.is_anomaly for sample in found.samples):
-        anomalies = "synthetic"
+    anomalies = available(anomalies, found.samples)
     material = Material(found.samples, np.arange(len(pictures)), anomalies)
     if anomalies != "real":
         with reporter.task("synthetic anomalies", 1):

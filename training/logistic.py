@@ -23,10 +23,10 @@ class Line:
         """… ×C to …"""
         return np.asarray(features @ self.weights + np.float32(self.bias))
 
-    def unstandardised(self, mean: Floats, deviation: Floats) -> "Line":
-        """The same line for features before (x − mean) / deviation."""
-        weights = self.weights / deviation
-        return Line(weights, self.bias - float(weights.astype(np.float64) @ mean))
+    def unstandardised(self, scale: "Scale") -> "Line":
+        """The same line for features before they were standardised."""
+        weights = self.weights / scale.deviation
+        return Line(weights, self.bias - float(weights.astype(np.float64) @ scale.mean))
 
 
 @dataclass(frozen=True, eq=False)

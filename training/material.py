@@ -1,5 +1,6 @@
 """What there is to learn from: real images, and anomalies made from the good ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -11,6 +12,11 @@ from training.dataset import Sample
 from training.split import Indices
 
 Anomalies = Literal["real", "synthetic", "both"]
+
+
+def available(asked: Anomalies, samples: Sequence[Sample]) -> Anomalies:
+    """What can be learnt from of what is asked for: of both, synthetic anomalies alone where no real one is there."""
+    return "synthetic" if asked == "both" and not any(sample.is_anomaly for sample in samples) else asked
 
 
 @dataclass(frozen=True)

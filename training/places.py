@@ -121,7 +121,7 @@ class PlacesLearner:
                 targets.append(np.zeros(len(features[-1]), np.float32))
             advance()
         assert line is not None
-        return PlacesModel(line.unstandardised(scale.mean, scale.deviation), self._whole(chosen), self)
+        return PlacesModel(line.unstandardised(scale), self._whole(chosen), self)
 
     def _whole(self, chosen: Indices) -> Line | None:
         """How anomalies were made would show in whole pictures, so synthetic ones don't count."""
@@ -171,7 +171,7 @@ class PlacesLearner:
 
     def _hardest(self, good: Indices, scale: Scale, line: Line) -> Floats:
         each = self._each(self.recipe.hard_places, good)
-        raw = line.unstandardised(scale.mean, scale.deviation)
+        raw = line.unstandardised(scale)
         return np.concatenate(
             [scale(self.columns[i][np.argpartition(-raw(self.columns[i]), each - 1)[:each]]) for i in good]
         )

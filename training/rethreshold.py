@@ -14,12 +14,12 @@ from model.errors import DataError
 from model.files import read_file
 from model.manifest import Figures, Manifest, Operation, Variant
 from model.store import Store
+from training.cautions import warnings
 from training.choice import check_promise_of_parts
 from training.command import command
 from training.dataset import Sample
 from training.evaluate import Evaluation, stored_rule
 from training.figures import measure
-from training.fit import warnings
 from training.judge import HeldOut, Judge, Method, choose_judge, cross_judged
 from training.progress import Reporter
 from training.promises import outcome_of, sentence

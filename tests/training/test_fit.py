@@ -15,13 +15,12 @@ from model.errors import DataError, GoldenOutputError, StoreError
 from model.image import decode
 from model.store import Store
 from tests.training.conftest import prepare_places, quiet, tiny_places, write_folder
-from tests.training.predictions import prediction
 from training import export as exporting
 from training.context import with_context
 from training.dataset import Sample, find_samples
 from training.evaluate import Evaluation
 from training.figures import measure
-from training.fit import fit, warnings
+from training.fit import fit
 from training.imagenet import Trunk
 from training.judge import Maps
 from training.places import PlacesLearner
@@ -268,28 +267,6 @@ def test_without_any_defect_and_none_made_it_says_what_to_do(tmp_path: Path, tru
     found = survey(find_samples(write_folder(tmp_path / "product", good=9, bad=0)))
     with pytest.raises(DataError, match=r"no image is of a defective part.*`fit --anomalies synthetic`"):
         fitted(prepare_places(found, trunk), found, Store(tmp_path / "store"))
-
-
-def test_what_must_be_known_first_is_said() -> None:
-    sure = measure([prediction("good", 0.1)] * 300 + [prediction("dent", 0.9)] * 300, "many")
-    assert warnings(sure, synthetic=False) == []
-    thin = measure([prediction("good", 0.1)] * 12 + [prediction("dent", 0.9)] * 5, "few")
-    (caution,) = warnings(thin, synthetic=False)
-    assert caution.startswith("too few images to trust: balanced accuracy may be anything from ")
-    assert "5 defects and 12 good images" in caution
-    assert "no real defect was used" in warnings(sure, synthetic=True)[0]
-    assert len(warnings(thin, synthetic=True)) == 2
-
-
-def test_a_rule_that_so_few_good_images_cannot_meet_is_named() -> None:
-    """Platt's smoothed targets: one in fourteen for twelve good images."""
-    good, bad = [prediction("good", 0.1, 0.09)] * 12, [prediction("dent", 0.9, 0.09)] * 10
-    assert (
-        "12 of 12 good parts are rejected although they are ranked well"
-        in warnings(measure(good + bad, "few"), synthetic=False)[-1]
-    )
-    mixed = [prediction("good", p, 0.09) for p in (0.05, 0.95)] * 6
-    assert not any("ranked well" in each for each in warnings(measure(mixed + bad, "bad"), synthetic=False))
 
 
 # Nothing by halves

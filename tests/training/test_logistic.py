@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from training.logistic import Line, fit_logistic
+from training.logistic import Line, Scale, fit_logistic
 
 Array = np.ndarray  # type: ignore[type-arg]
 
@@ -96,7 +96,7 @@ def test_the_same_line_for_features_as_they_were() -> None:
     raw = rng.normal(5, 3, (20, 6)).astype(np.float32)
     mean, deviation = raw.mean(axis=0), raw.std(axis=0)
     line = Line(rng.normal(size=6).astype(np.float32), 0.7)
-    assert line.unstandardised(mean, deviation)(raw) == pytest.approx(line((raw - mean) / deviation), abs=1e-4)
+    assert line.unstandardised(Scale(mean, deviation))(raw) == pytest.approx(line((raw - mean) / deviation), abs=1e-4)
 
 
 def test_a_line_reads_any_number_of_places_at_once() -> None:

@@ -32,14 +32,11 @@ def draw(
     `advance` is called after each picture. Fails with DataError on a product that is not in PRODUCTS, a folder that
     is not empty, a size too small for the defects to show, or a negative number.
     """
-    try:
-        _check(out, products, size)
-    except OSError as error:
-        raise DataError(f"nothing can be drawn into {out}: {error}") from error
-    if min(good, defective, seed) < 0:
-        raise DataError(f"{good} good, {defective} defective and seed {seed}: none may be negative")
     folders = [out / product for product in products]
     try:
+        _check(out, products, size)
+        if min(good, defective, seed) < 0:
+            raise DataError(f"{good} good, {defective} defective and seed {seed}: none may be negative")
         for folder in folders:
             out.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=out, prefix=f".{folder.name}-") as unfinished:
