@@ -69,6 +69,10 @@ class NotReadyError(RefusedError):
     """What serves this request isn't loaded yet."""
 
 
+class CodecsUnavailableError(RefusedError):
+    """No process that decodes images can be started: the system has no room for one."""
+
+
 class DeadlineError(RefusedError):
     """The request's time ran out before its answer was there."""
 
@@ -133,11 +137,13 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     model_errors.UnsupportedFormatError: Problem(415, "unsupported-format"),
     model_errors.UndecodableImageError: Problem(422, "undecodable-image"),
     model_errors.MultipleFramesError: Problem(422, "multiple-frames"),
+    model_errors.ImageTooCostlyError: Problem(422, "image-too-costly"),
     model_errors.BrightnessError: Problem(422, "brightness-beyond-scale"),
     QueueFullError: Problem(429, "queue-full", retry_after=1),
     DeadlineUnreachableError: Problem(429, "deadline-unreachable", retry_after=1),
     ClientDisconnect: Problem(499, "client-gone"),  # nobody reads it; the metrics count it
     NotReadyError: Problem(503, "not-ready", retry_after=5),
+    CodecsUnavailableError: Problem(503, "codecs-unavailable", retry_after=1),
     model_errors.DeviceMemoryError: Problem(503, "device-out-of-memory", retry_after=1),
     model_errors.EngineError: Problem(503, "engine-failed", retry_after=1),
     DeadlineError: Problem(504, "deadline-passed"),

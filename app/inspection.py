@@ -1,27 +1,26 @@
-"""One image's way: bytes → photo → pixels → queue → evidence → verdict, regions and the pictures asked for."""
+"""One image's way: bytes → pixels → queue → evidence → verdict, regions and the pictures asked for."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from app.catalogue import Loaded
+from app.codecs.pool import CodecPool
 from app.engine_queue import EngineQueue, Evidence
 from app.forecast import Forecast, Times
 from app.metrics import Metrics
 from app.record import Judged, Step, current
 from app.upload import Upload
 from model.errors import EngineError
-from model.image import decode, to_8bit
 from model.regions import Region, find_regions
-from model.render import heatmap_png, overlay_png
+from model.render import heatmap_png
 from model.verdict import Verdict
 
 Heatmap = Literal["none", "gray", "overlay"]
@@ -47,10 +46,11 @@ class Prepared:
     pixels: NDArray[np.uint8]
     width: int
     height: int
-    """Of the upright photo that was sent."""
-    photo: Image.Image | None
-    """8-bit, kept where an overlay is to be drawn on it."""
+    """Of the upright image that was sent."""
+    wait_seconds: float
+    """For a codec process."""
     seconds: float
+    """Of reading, decoding and resizing."""
 
 
 @dataclass(frozen=True)
@@ -71,28 +71,42 @@ class Inspection:
 
 
 class Inspector:
-    """Runs inspections: Pillow's work in `workers`, the network's through `queue`, nothing on the event loop."""
+    """Runs inspections: decoding and overlays in codec processes, the network through `queue`, what else takes
+    processor time in `workers`, nothing on the event loop."""
 
     def __init__(
-        self, workers: Executor, queue: EngineQueue, max_pixels: int, forecast: Forecast, metrics: Metrics
+        self, workers: Executor, codecs: CodecPool, queue: EngineQueue, forecast: Forecast, metrics: Metrics
     ) -> None:
         self._workers = workers
+        self._codecs = codecs
         self._queue = queue
-        self._max_pixels = max_pixels
         self._forecast = forecast
         self._metrics = metrics
 
-    async def inspect(self, upload: Upload, loaded: Loaded, wanted: Wanted) -> Inspection:
-        """Raises RequestError, ImageError or EngineError. Cancelled, it drops what has not begun."""
-        prepared = await self.prepare(upload.image, loaded, keep_photo=wanted.heatmap == "overlay")
+    async def inspect(self, upload: Upload, loaded: Loaded, wanted: Wanted, until: float) -> Inspection:
+        """`until`: its time is up then, on the event loop's clock.
+
+        Raises RequestError, ImageError, RefusedError or EngineError. Cancelled, it drops what has not begun.
+        """
+        began = time.perf_counter()
+        image = await self.work(upload.image)
+        prepared = await self.prepare(image, loaded, until, time.perf_counter() - began)
         evidence = await self.evidence(prepared, loaded)
         inspection = await self.work(lambda: _judge(prepared, evidence, loaded, wanted))
+        if wanted.heatmap == "overlay":
+            inspection = await self._with_overlay(inspection, image, evidence, until)
         self.count(loaded, inspection.verdict, prepared, evidence, inspection.render_seconds)
         return inspection
 
-    async def prepare(self, read: Callable[[], bytes], loaded: Loaded, *, keep_photo: bool = False) -> Prepared:
-        """The image that `read` gives, as the network sees it. Raises ImageError and what `read` raises."""
-        return await self.work(lambda: self._prepare(read, loaded, keep_photo))
+    async def prepare(self, image: bytes, loaded: Loaded, until: float, read_seconds: float = 0.0) -> Prepared:
+        """An encoded image as the network sees it. Raises ImageError or RefusedError."""
+        began = time.perf_counter()
+        preprocessing = loaded.detector.manifest.preprocessing
+        decoded, pixels, seconds = await self._codecs.decode(
+            image, preprocessing.input_size, preprocessing.full_scale, until
+        )
+        wait = time.perf_counter() - began - seconds
+        return Prepared(pixels, decoded.width, decoded.height, wait, read_seconds + seconds)
 
     async def evidence(self, prepared: Prepared, loaded: Loaded) -> Evidence:
         """What the network says. Cancelled, the image leaves the queue. Raises EngineError."""
@@ -119,13 +133,15 @@ class Inspector:
         metrics.predict_seconds.observe(evidence.predict_seconds)
         metrics.postprocess_seconds.observe(render_seconds)
 
-    def _prepare(self, read: Callable[[], bytes], loaded: Loaded, keep_photo: bool) -> Prepared:
+    async def _with_overlay(self, inspection: Inspection, image: bytes, evidence: Evidence, until: float) -> Inspection:
+        """The image is decoded once more: until the network has answered, nobody keeps its pixels."""
         began = time.perf_counter()
-        photo = decode(read(), max_pixels=self._max_pixels)
-        pixels = loaded.detector.squash(photo)
-        full_scale = loaded.detector.manifest.preprocessing.full_scale
-        kept = to_8bit(photo, full_scale) if keep_photo else None
-        return Prepared(pixels, photo.width, photo.height, kept, time.perf_counter() - began)
+        detector = inspection.loaded.detector
+        full_scale = detector.manifest.preprocessing.full_scale
+        heatmap = detector.picture(evidence.map)
+        picture = await self._codecs.overlay(image, full_scale, heatmap, inspection.regions, until)
+        seconds = inspection.render_seconds + time.perf_counter() - began
+        return replace(inspection, picture=picture, render_seconds=seconds)
 
 
 def _judged(verdict: Verdict, prepared: Prepared, evidence: Evidence, render_seconds: float) -> Judged:
@@ -133,7 +149,7 @@ def _judged(verdict: Verdict, prepared: Prepared, evidence: Evidence, render_sec
     queued = evidence.began - evidence.queue_seconds
     steps = (
         Step("decode", queued - prepared.seconds, prepared.seconds),
-        Step("queue", queued, evidence.queue_seconds),
+        Step("queue", queued, evidence.queue_seconds + prepared.wait_seconds),
         Step("predict", evidence.began, evidence.predict_seconds),
         Step("render", time.perf_counter() - render_seconds, render_seconds),
     )
@@ -145,13 +161,11 @@ def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, wanted: Wante
     verdict = verdict_on(evidence, loaded)
     regions: list[Region] = []
     picture = None
-    if wanted.regions or wanted.heatmap != "none":
+    if wanted.regions or wanted.heatmap == "gray":
         values = loaded.detector.picture(evidence.map)
         if wanted.regions:
             regions = find_regions(values, prepared.width, prepared.height)
-        if prepared.photo is not None:
-            picture = overlay_png(prepared.photo, values, regions)
-        elif wanted.heatmap == "gray":
+        if wanted.heatmap == "gray":
             picture = heatmap_png(values)
     return Inspection(
         loaded=loaded,
@@ -161,7 +175,7 @@ def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, wanted: Wante
         width=prepared.width,
         height=prepared.height,
         decode_seconds=prepared.seconds,
-        queue_seconds=evidence.queue_seconds,
+        queue_seconds=prepared.wait_seconds + evidence.queue_seconds,
         predict_seconds=evidence.predict_seconds,
         render_seconds=time.perf_counter() - began,
     )

@@ -42,6 +42,16 @@ class Metrics:
         self.batch_size = Histogram(
             "batch_size", "Images in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
         )
+        self.codecs_busy = Gauge("codec_processes_busy", "Processes that decode or draw an image.", registry=registry)
+        self.codecs_killed = Counter(
+            "codec_processes_killed_total",
+            "Codec processes that ended before their image did, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.codec_stderr_lines = Counter(
+            "codec_stderr_lines_total", "Lines that codecs wrote, and nobody reads.", registry=registry
+        )
         self.rejected = Counter(
             "requests_rejected_total",
             "Requests answered with an error, by the problem's `error`.",

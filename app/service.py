@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from app.admission import Admission
+from app.codecs.limits import Limits
+from app.codecs.pool import CodecPool
 from app.engine_queue import EngineQueue
 from app.forecast import Forecast
 from app.inspection import Inspector
@@ -43,22 +45,27 @@ class Service:
         self.queue = EngineQueue(cpus, settings.max_batch, self.metrics)
         self.lanes = [Lane(self.queue, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)]
         self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
-        self.inspector = Inspector(self.workers, self.queue, settings.max_pixels, self.forecast, self.metrics)
+        limits = Limits.of(settings.max_pixels, settings.max_bytes)
+        self.codecs = CodecPool(cpus, settings.max_pixels, limits, self.metrics)
+        self.inspector = Inspector(self.workers, self.codecs, self.queue, self.forecast, self.metrics)
         self.watch = Watch(self.lanes, settings.hang_seconds)
         self.draining = False
         self.hung = ""
         """Why the process is about to end, in words."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Raises CodecsUnavailableError."""
         self.registry.start()
         self.keyring.start()
         for lane in self.lanes:
             lane.start()
+        await self.codecs.start()
 
     def stop(self) -> None:
         """For when the last request is answered, or cut off."""
         self.registry.stop()
         self.keyring.stop()
+        self.codecs.stop()
         self.queue.close()
         self.workers.shutdown(wait=False, cancel_futures=True)
         for threads in (self.lanes, [self.registry.thread, self.keyring.thread]):
@@ -89,7 +96,7 @@ class Service:
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
-        return self.dead() + draining + self.registry.waiting()
+        return self.dead() + draining + self.codecs.stalled() + self.registry.waiting()
 
 
 def _open_tracing(endpoint: str | None) -> "Tracing | None":

@@ -44,8 +44,10 @@ class Call:
         """The version that is meant. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
         return self.service.registry.catalogue.find(model, version)
 
-    async def answer(self, loaded: Loaded, reply: Callable[[Upload], Awaitable[Response]]) -> Response:
+    async def answer(self, loaded: Loaded, reply: Callable[[Upload, float], Awaitable[Response]]) -> Response:
         """Admit a request to `loaded`, read its body and let `reply` work on it; cancel that when the time is up.
+
+        `reply` is told when that is, on the event loop's clock.
 
         Raises what the table of app.errors holds.
         """
@@ -58,7 +60,7 @@ class Call:
                 upload = await receive(self.request, service.settings.max_bytes, body)
                 with admission.place(loaded.key, _left(limit)):
                     async with _ended_by_disconnect(self.request, limit):
-                        return await reply(upload)
+                        return await reply(upload, limit.when() or 0.0)
 
 
 async def _call(

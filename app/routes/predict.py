@@ -58,8 +58,8 @@ async def _answer(call: Call, loaded: Loaded, wanted: Wanted) -> Response:
     service = call.service
     make = _png_reply if _wants_png(call.request) else _json_reply
 
-    async def reply(upload: Upload) -> Response:
-        inspection = await service.inspector.inspect(upload, loaded, wanted)
+    async def reply(upload: Upload, until: float) -> Response:
+        inspection = await service.inspector.inspect(upload, loaded, wanted, until)
         return await service.inspector.work(lambda: make(inspection))  # an overlay may be large: not on the event loop
 
     return await call.answer(loaded, reply)

@@ -102,7 +102,7 @@ async def infer_by_version(
 async def _answer(call: Call, model: str, version: int | None, json_length: int | None, encoding: Encoding) -> Response:
     loaded, settings, inspector = call.find(model, version), call.service.settings, call.service.inspector
 
-    async def reply(upload: Upload) -> Response:
+    async def reply(upload: Upload, until: float) -> Response:
         order = await inspector.work(
             lambda: read_order(
                 expand(upload.body, encoding, settings.max_bytes),
@@ -113,7 +113,7 @@ async def _answer(call: Call, model: str, version: int | None, json_length: int 
         )
         more = order.size - 1  # the place counts one already
         with call.service.forecast.work(loaded.key, more):
-            said = await infer(order, loaded, inspector)
+            said = await infer(order, loaded, inspector, until)
         if not said.binary:
             return Response(said.json, media_type="application/json")
         headers = {JSON_LENGTH: str(len(said.json))}

@@ -37,9 +37,9 @@ class Reply:
     binary: bytes
 
 
-async def infer(order: Order, loaded: Loaded, inspector: Inspector) -> Reply:
+async def infer(order: Order, loaded: Loaded, inspector: Inspector, until: float) -> Reply:
     """Raises ImageError or EmptyImageError that names the image, or EngineError. Cancelled, it drops what is queued."""
-    prepared = await _prepare(order, loaded, inspector)
+    prepared = await _prepare(order, loaded, inspector, until)
     evidence = await _all([inspector.evidence(image, loaded) for image in prepared])
     reply, judged, seconds = await inspector.work(lambda: _judge(order, evidence, loaded))
     for image, said in zip(prepared, judged, strict=True):
@@ -47,17 +47,17 @@ async def infer(order: Order, loaded: Loaded, inspector: Inspector) -> Reply:
     return reply
 
 
-async def _prepare(order: Order, loaded: Loaded, inspector: Inspector) -> list[Prepared]:
-    """One after the other, so that it is the first bad image that is named, and a big batch has one worker."""
+async def _prepare(order: Order, loaded: Loaded, inspector: Inspector, until: float) -> list[Prepared]:
+    """One after the other, so that it is the first bad image that is named, and a big batch has one codec process."""
     if order.pixels is not None:
         size = loaded.detector.input_size
-        return [Prepared(pixels, size, size, None, 0.0) for pixels in order.pixels]
+        return [Prepared(pixels, size, size, 0.0, 0.0) for pixels in order.pixels]
     prepared = []
     for index, data in enumerate(order.images):
         if not data:
             raise EmptyImageError(f"image {index} has no bytes")
         try:
-            prepared.append(await inspector.prepare(lambda data=data: data, loaded))  # type: ignore[misc]
+            prepared.append(await inspector.prepare(data, loaded, until))
         except ImageError as error:
             raise type(error)(f"image {index}: {error}") from error
     return prepared

@@ -1,0 +1,230 @@
+"""Codec processes: as many as images are decoded at once, and some in the background for what takes long."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from app.codecs.limits import Limits
+from app.codecs.messages import MEMORY, Answer, Decode, Decoded, Overlay, Refused, Request
+from app.codecs.process import CodecProcess, Template
+from app.errors import CodecsUnavailableError, DeadlineError, QueueFullError
+from app.metrics import Metrics
+from model import errors
+from model.errors import ImageError, ImageTooCostlyError, UndecodableImageError
+from model.regions import Region
+
+log = logging.getLogger(__name__)
+
+LONG_SECONDS: Final = 0.3
+"""Of processor time: an image that takes more goes on in the background, and its slot is free for the next one."""
+HANGING_SECONDS: Final = 2.0
+"""By the clock: the same, whatever it waits for."""
+STALLED_SECONDS: Final = 5.0
+"""Where no slot becomes free for so long, the service isn't ready."""
+_PNG_BYTES_PER_PIXEL: Final = 5
+_COSTLY: Final = {-24: "processor time", -9: "memory"}
+"""SIGXCPU; SIGKILL, by which the system ends processes where memory runs out."""
+
+Result = tuple[Answer, bytearray]
+
+
+class CodecPool:
+    """For the event loop's thread alone.
+
+    An image that has gone to a process stays there until its time is up, even where nobody waits for it any more. Then
+    the process is killed, and another takes its place.
+    """
+
+    def __init__(
+        self, slots: int, max_pixels: int, limits: Limits, metrics: Metrics, program: str = "app.codecs.template"
+    ) -> None:
+        """`slots`: images worked on at once, beside those in the background: as many again, and at least two. All of
+        these but one may be overlays. `program`: the module that is run as template."""
+        background = max(2, slots)
+        self._max_pixels = max_pixels
+        self._limits = limits
+        self._metrics = metrics
+        self._program = program
+        self._slots = asyncio.Semaphore(slots)
+        self._background = asyncio.Semaphore(background)
+        self._overlays = asyncio.Semaphore(background - 1)
+        self._most_idle = slots
+        self._idle: list[CodecProcess] = []
+        self._jobs: set[asyncio.Task[Result]] = set()
+        self._template: Template | None = None
+        self._waiting = 0
+        self._last_taken = 0.0
+
+    async def start(self) -> None:
+        """Raises CodecsUnavailableError."""
+        self._idle = [await self._new_process() for _ in range(self._most_idle)]
+
+    def stop(self) -> None:
+        """Whatever is being worked on is dropped."""
+        for job in self._jobs:
+            job.cancel()
+        for process in self._idle:
+            process.close()
+        if self._template:
+            self._template.close()
+
+    def stalled(self) -> list[str]:
+        """Why no images are decoded, in words. Empty: they are."""
+        seconds = asyncio.get_running_loop().time() - self._last_taken
+        stalled = self._waiting and seconds > STALLED_SECONDS
+        return [f"no codec process has become free for {seconds:.0f} s"] if stalled else []
+
+    async def decode(
+        self, image: bytes, size: int, full_scale: int | None, until: float
+    ) -> tuple[Decoded, NDArray[np.uint8], float]:
+        """An encoded image as the network sees it, uint8 size×size×3, and the seconds that it took.
+
+        `until` then, on the event loop's clock. Raises ImageError, DeadlineError, QueueFullError or
+        CodecsUnavailableError.
+        """
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+        self._last_taken = asyncio.get_running_loop().time()
+        request = Decode(self._max_pixels, size, full_scale)
+        answer, pixels = await self._detached(self._decode(request, image, until))
+        assert isinstance(answer.content, Decoded)
+        return answer.content, np.frombuffer(pixels, np.uint8).reshape(size, size, 3), answer.seconds
+
+    async def overlay(
+        self,
+        image: bytes,
+        full_scale: int | None,
+        heatmap: NDArray[np.float32],
+        regions: list[Region],
+        until: float,
+    ) -> bytes:
+        """A PNG of the encoded image with its heatmap and regions drawn in. Raises as `decode` does."""
+        await self._overlays.acquire()
+        request = Overlay(self._max_pixels, full_scale, len(heatmap), heatmap.tobytes(), regions)
+        _, png = await self._detached(self._draw(request, image, until))
+        return bytes(png)
+
+    async def _decode(self, request: Request, image: bytes, until: float) -> Result:
+        """In a slot that has been taken. What takes long goes into the background, and gives the slot back."""
+        slot = self._slots
+        try:
+            async with self._process(until) as process:
+                asked = asyncio.create_task(process.ask(request, image, self._most_bytes(request)))
+                try:
+                    if await _takes_long(asked, process):
+                        await self._move_to_background(process)
+                        slot.release()
+                        slot = self._background
+                    return await asked
+                finally:
+                    asked.cancel()
+        finally:
+            slot.release()
+
+    async def _draw(self, request: Request, image: bytes, until: float) -> Result:
+        try:
+            async with self._background, self._process(until) as process:
+                process.go_into_background()
+                return await process.ask(request, image, self._most_bytes(request))
+        finally:
+            self._overlays.release()
+
+    async def _move_to_background(self, process: CodecProcess) -> None:
+        """Raises QueueFullError where there is no slot."""
+        if self._background.locked():
+            self._metrics.codecs_killed.labels("background-full").inc()
+            raise QueueFullError("as many images that take long as allowed are being decoded", 1000)
+        await self._background.acquire()
+        process.go_into_background()
+
+    def _most_bytes(self, request: Request) -> int:
+        if isinstance(request, Decode):
+            return 3 * request.size * request.size
+        return _PNG_BYTES_PER_PIXEL * self._max_pixels
+
+    async def _detached(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Its result, where it isn't a refusal; it goes on where this is cancelled. Raises ImageError."""
+        job = asyncio.create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # somebody has looked at it
+        answer, payload = await asyncio.shield(job)
+        self._metrics.codec_stderr_lines.inc(answer.stderr_lines)
+        if isinstance(answer.content, Refused):
+            raise _error(answer.content)
+        return answer, payload
+
+    @asynccontextmanager
+    async def _process(self, until: float) -> AsyncIterator[CodecProcess]:
+        """A process for one request. It is kept for the next one only where this one ended well, in the foreground."""
+        process = self._idle.pop() if self._idle else await self._new_process()
+        self._metrics.codecs_busy.inc()
+        well = False
+        try:
+            async with asyncio.timeout_at(until):
+                yield process
+            well = not process.in_background and len(self._idle) < self._most_idle
+        except TimeoutError:
+            self._metrics.codecs_killed.labels("deadline").inc()
+            raise DeadlineError("the image could not be decoded or drawn within the deadline") from None
+        except (EOFError, OSError, msgspec.DecodeError):
+            raise self._death(await process.end()) from None
+        finally:
+            self._metrics.codecs_busy.dec()
+            if well:
+                self._idle.append(process)
+            else:
+                await process.end()
+
+    def _death(self, status: int) -> Exception:
+        """What the client of a process that ended by itself is told."""
+        if status in _COSTLY:
+            self._metrics.codecs_killed.labels(_COSTLY[status].replace(" ", "-")).inc()
+            return ImageTooCostlyError(f"the image takes more {_COSTLY[status]} to decode than any image may")
+        self._metrics.codecs_killed.labels("crash").inc()
+        log.error("a codec process has ended with status %d; its image is refused", status)
+        return UndecodableImageError("the decoder crashed on this image")
+
+    async def _new_process(self) -> CodecProcess:
+        """Raises CodecsUnavailableError."""
+        for _ in range(2):
+            template = self._template = self._template or Template(self._limits, self._program)
+            try:
+                return await template.fork()
+            except (OSError, EOFError) as error:
+                log.error("no codec process can be started: %s; their template is started anew", error)
+                if self._template is template:  # nobody else has done so meanwhile
+                    template.close()
+                    self._template = None
+        raise CodecsUnavailableError("no process that decodes images can be started")
+
+
+async def _takes_long(asked: asyncio.Task[Result], process: CodecProcess) -> bool:
+    """Wait for the answer, but no longer than LONG_SECONDS of processor time, or HANGING_SECONDS in all."""
+    clock = asyncio.get_running_loop().time
+    cpu, began = process.cpu_seconds, clock()
+    while not asked.done():
+        left = min(LONG_SECONDS - (process.cpu_seconds - cpu), HANGING_SECONDS - (clock() - began))
+        if left <= 0:
+            return True
+        await asyncio.wait({asked}, timeout=left)
+    return False
+
+
+def _error(refused: Refused) -> Exception:
+    """What the codec process raised."""
+    kind = getattr(errors, refused.error, None)
+    if isinstance(kind, type) and issubclass(kind, ImageError):
+        return kind(refused.message)
+    if refused.error == MEMORY:
+        return ImageTooCostlyError("the image takes more memory to decode than any image may")
+    return RuntimeError(f"in a codec process: {refused.message}")

@@ -1,0 +1,134 @@
+"""Codec processes, as the service sees them, and the template that they are forked from."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from app.codecs.limits import Limits
+from app.codecs.messages import LENGTHS, Answer, Request, decode_answer, encode
+from app.codecs.template import LIMITS, NUMBER
+
+_FOLDER: Final = Path(__file__).parents[2]
+_BACKGROUND: Final = 19
+"""Niceness (nice(2)): what everybody else leaves over."""
+_LONGEST_HEADER: Final = 1_000_000
+
+
+class Template:
+    """Forks codec processes within milliseconds. For the event loop's thread alone."""
+
+    def __init__(self, limits: Limits, program: str) -> None:
+        """Run the module `program`; `limits` are each process's. Until it is there, `fork` waits. Raises OSError."""
+        self._limits = LIMITS.pack(limits.memory_bytes, limits.cpu_seconds)
+        self._turn = asyncio.Lock()
+        self._socket, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        self._socket.setblocking(False)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", program],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                cwd=_FOLDER,
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # a pool of threads for algebra would only take memory
+            )
+
+    async def fork(self) -> "CodecProcess":
+        """A new process. Raises OSError or EOFError where there can be none."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            with theirs:
+                number = await self._ask(self._limits, [theirs.fileno()])
+            if number < 0:
+                raise OSError(-number, os.strerror(-number))
+        except BaseException:
+            ours.close()
+            raise
+        return CodecProcess(number, ours, self)
+
+    async def exit_status(self, number: int) -> int:
+        """Of a process that has ended: −N for signal N. Its number may be another's from now on.
+
+        Raises OSError or EOFError where the template has ended.
+        """
+        return await self._ask(NUMBER.pack(number), [])
+
+    def close(self) -> None:
+        """All processes end."""
+        self._socket.close()
+        self._process.wait()
+
+    async def _ask(self, message: bytes, descriptors: list[int]) -> int:
+        async with self._turn:
+            socket.send_fds(self._socket, [message], descriptors)
+            answer = await asyncio.get_running_loop().sock_recv(self._socket, NUMBER.size)
+        if not answer:
+            raise EOFError("the codec processes' template has ended")
+        return int(NUMBER.unpack(answer)[0])
+
+
+class CodecProcess:
+    """For one request at a time, and for the event loop's thread alone."""
+
+    def __init__(self, number: int, connection: socket.socket, template: Template) -> None:
+        self.number = number
+        self.in_background = False
+        self._status: int | None = None
+        self._connection = connection
+        self._template = template
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Used since its start (clock_getcpuclockid(3))."""
+        return time.clock_gettime((~self.number << 3) | 2)
+
+    async def ask(self, request: Request, image: bytes, most_bytes: int) -> tuple[Answer, bytearray]:
+        """The answer and its payload, of `most_bytes` at most.
+
+        Raises EOFError, OSError or msgspec.DecodeError where the process ends meanwhile, or isn't itself any more.
+        """
+        loop = asyncio.get_running_loop()
+        header = encode(request)
+        await loop.sock_sendall(self._connection, LENGTHS.pack(len(header), len(image)) + header)
+        await loop.sock_sendall(self._connection, image)
+        of_header, of_payload = LENGTHS.unpack(await self._receive(LENGTHS.size))
+        if of_header > _LONGEST_HEADER or of_payload > most_bytes:
+            raise EOFError("the answer is larger than any can be")
+        answer = decode_answer(await self._receive(of_header))
+        return answer, await self._receive(of_payload)
+
+    def go_into_background(self) -> None:
+        """For good: from now on it runs while nobody else would."""
+        self.in_background = True
+        os.setpriority(os.PRIO_PROCESS, self.number, _BACKGROUND)
+
+    def close(self) -> None:
+        """It ends, once it is idle."""
+        self._connection.close()
+
+    async def end(self) -> int:
+        """Kill it where it still runs. How it ended: −N for signal N; 1 where nobody can know any more."""
+        if self._status is None:
+            self._status = 1
+            self.close()
+            os.kill(self.number, signal.SIGKILL)
+            with suppress(OSError, EOFError):  # the template has ended
+                self._status = await self._template.exit_status(self.number)
+        return self._status
+
+    async def _receive(self, count: int) -> bytearray:
+        loop, received = asyncio.get_running_loop(), bytearray(count)
+        rest = memoryview(received)
+        while rest:
+            size = await loop.sock_recv_into(self._connection, rest)
+            if size == 0:
+                raise EOFError("the codec process has ended")
+            rest = rest[size:]
+        return received

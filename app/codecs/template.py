@@ -1,0 +1,68 @@
+"""The process that codec processes are forked from: it has imported what they need, and nothing of the service's.
+
+`python -m app.codecs.template`, with the service's socket as standard input. A message with a socket in it asks for a
+process that serves on that socket, and is answered with the process's number. A message with such a number is answered,
+once that process has ended, with its exit status; until then the number is no other process's. When the service closes
+its socket, or dies, all end.
+"""
+
+import os
+import signal
+import socket
+import struct
+from typing import Final
+
+from PIL import Image
+
+from app.codecs.child import serve
+from app.codecs.limits import Limits
+
+LIMITS: Final = struct.Struct("<QI")
+NUMBER: Final = struct.Struct("<i")
+
+
+def main() -> None:
+    """Until the service closes its socket."""
+    # Signals that go to a whole group or container are the service's business.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    Image.init()  # no reader is imported later: codec processes can open no files
+    service = socket.socket(fileno=os.dup(0))
+    processes: set[int] = set()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(service, LIMITS.size, 1)
+        if not message:
+            break
+        if descriptors:
+            number = _fork(descriptors[0], Limits(*LIMITS.unpack(message)), service)
+            os.close(descriptors[0])
+            if number > 0:
+                processes.add(number)
+            service.send(NUMBER.pack(number))
+        else:
+            (number,) = NUMBER.unpack(message)
+            _, status = os.waitpid(number, 0)
+            processes.discard(number)
+            service.send(NUMBER.pack(os.waitstatus_to_exitcode(status)))
+    for number in processes:
+        os.kill(number, signal.SIGKILL)
+
+
+def _fork(descriptor: int, limits: Limits, service: socket.socket) -> int:
+    """The new process's number; −errno where there is none."""
+    try:
+        number = os.fork()
+    except OSError as error:
+        return -(error.errno or 1)
+    if number:
+        return number
+    try:
+        service.close()
+        os.close(0)
+        serve(socket.socket(fileno=descriptor), limits)
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""A template whose codec processes do to an image what its bytes say: run as `python -m tests.app.codecs.planted`."""
+
+import ctypes
+import os
+import time
+
+from PIL import Image
+
+from app.codecs import child, template
+
+
+def decode(data: bytes, *, max_pixels: int) -> Image.Image:
+    """Crash, hang, burn processor time, eat memory, chatter or raise, where the image asks for it."""
+    what, _, seconds = data.decode().partition(" ")
+    if what == "crash":
+        ctypes.string_at(0)
+    elif what == "sleep":
+        time.sleep(float(seconds))
+    elif what == "burn":
+        until = time.process_time() + float(seconds)
+        while time.process_time() < until:
+            pass
+    elif what == "eat":
+        bytearray(1 << 40)
+    elif what == "killed":  # as by the system, where memory runs out
+        os.kill(os.getpid(), 9)
+    elif what == "chatter":
+        for _ in range(100):
+            os.write(2, b"a line\n")
+        try:
+            os.write(2, bytes(10_000_000))
+            os.write(2, bytes(10_000_000))
+        except BlockingIOError:
+            pass
+    elif what == "open":
+        open(os.devnull)  # noqa: SIM115
+    elif what == "bug":
+        raise ZeroDivisionError("planted")
+    return Image.new("L", (4, 2), len(data))
+
+
+if __name__ == "__main__":
+    child.decode = decode  # type: ignore[assignment]
+    template.main()
