@@ -1,16 +1,28 @@
 """Who is let in: as many requests as there are places, and none that can't be answered in time."""
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from app.errors import DeadlineUnreachableError, QueueFullError
-from app.forecast import Forecast
+from app.latency_estimator import Kind, LatencyEstimator, Work
 from app.metrics import Metrics
 
 CAUTION: Final = 1.25
-"""A forecast is the middle of what may happen; it must leave this much room before the deadline."""
+"""An estimate is the middle of what may happen; it must leave this much room before the deadline."""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A request that holds a place."""
+
+    kind: Kind
+    until: float
+    """When its time is up, on the event loop's clock."""
+    work: Work
+    """All but drawing an overlay."""
 
 
 class Admission:
@@ -20,21 +32,34 @@ class Admission:
     thread alone.
     """
 
-    def __init__(self, places: int, max_bytes: int, forecast: Forecast, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        places: int,
+        max_bytes: int,
+        latency: LatencyEstimator,
+        drawing: LatencyEstimator,
+        metrics: Metrics,
+    ) -> None:
+        """`drawing`: of overlays, for which nobody else waits."""
         self._free = places
         self._free_bytes = places * max_bytes
-        self._forecast = forecast
+        self._latency = latency
+        self._drawing = drawing
         self._metrics = metrics
 
-    def check(self, model: Hashable, seconds: float) -> None:
-        """Whether a request to `model` that must be answered in `seconds` would be let in now.
+    def check(self, kind: Kind, seconds: float, *, overlay: bool = False) -> None:
+        """Whether a request that must be answered in `seconds` would be let in now.
 
         Raises QueueFullError or DeadlineUnreachableError.
         """
         if self._free == 0:
-            wait = self._forecast.image(model) or 1.0
+            wait = self._latency.image(kind) or 1.0
             raise QueueFullError("as many requests as allowed are being worked on", _milliseconds(wait))
-        expected = CAUTION * self._forecast.seconds(model)
+        self.check_time(kind, seconds, overlay=overlay)
+
+    def check_time(self, kind: Kind, seconds: float, *, overlay: bool = False, images: int = 1) -> None:
+        """The same, where it holds a place already."""
+        expected = CAUTION * (self._latency.seconds(kind, images) + (self._drawing.seconds(kind) if overlay else 0.0))
         if expected > seconds:
             raise DeadlineUnreachableError(
                 f"of the deadline {_milliseconds(seconds)} ms are left, but at the present speed an answer takes "
@@ -43,14 +68,14 @@ class Admission:
             )
 
     @contextmanager
-    def place(self, model: Hashable, seconds: float) -> Iterator[None]:
-        """Hold one of the places. Raises what `check` raises."""
-        self.check(model, seconds)
+    def place(self, kind: Kind, until: float, seconds: float, *, overlay: bool = False) -> Iterator[Admitted]:
+        """Hold one of the places for a request that has `seconds` left `until` then. Raises what `check` raises."""
+        self.check(kind, seconds, overlay=overlay)
         self._free -= 1
         self._metrics.in_progress.inc()
         try:
-            with self._forecast.work(model):
-                yield
+            with self._latency.work(kind) as work:
+                yield Admitted(kind, until, work)
         finally:
             self._free += 1
             self._metrics.in_progress.dec()

@@ -11,10 +11,11 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from app.admission import Admitted
 from app.catalogue import Loaded
 from app.codecs.pool import CodecPool
 from app.engine_queue import EngineQueue, Evidence
-from app.forecast import Forecast, Times
+from app.latency_estimator import Cost, Kind, LatencyEstimator
 from app.metrics import Metrics
 from app.record import Judged, Step, current
 from app.upload import Upload
@@ -75,27 +76,32 @@ class Inspector:
     processor time in `workers`, nothing on the event loop."""
 
     def __init__(
-        self, workers: Executor, codecs: CodecPool, queue: EngineQueue, forecast: Forecast, metrics: Metrics
+        self,
+        workers: Executor,
+        codecs: CodecPool,
+        queue: EngineQueue,
+        latency: LatencyEstimator,
+        drawing: LatencyEstimator,
+        metrics: Metrics,
     ) -> None:
         self._workers = workers
         self._codecs = codecs
         self._queue = queue
-        self._forecast = forecast
+        self._latency = latency
+        self._drawing = drawing
         self._metrics = metrics
 
-    async def inspect(self, upload: Upload, loaded: Loaded, wanted: Wanted, until: float) -> Inspection:
-        """`until`: its time is up then, on the event loop's clock.
-
-        Raises RequestError, ImageError, RefusedError or EngineError. Cancelled, it drops what has not begun.
-        """
+    async def inspect(self, upload: Upload, loaded: Loaded, wanted: Wanted, admitted: Admitted) -> Inspection:
+        """Raises RequestError, ImageError, RefusedError or EngineError. Cancelled, it drops what has not begun."""
         began = time.perf_counter()
         image = await self.work(upload.image)
-        prepared = await self.prepare(image, loaded, until, time.perf_counter() - began)
+        prepared = await self.prepare(image, loaded, admitted.until, time.perf_counter() - began)
         evidence = await self.evidence(prepared, loaded)
         inspection = await self.work(lambda: _judge(prepared, evidence, loaded, wanted))
+        self.count(admitted.kind, loaded, inspection.verdict, prepared, evidence, inspection.render_seconds)
         if wanted.heatmap == "overlay":
-            inspection = await self._with_overlay(inspection, image, evidence, until)
-        self.count(loaded, inspection.verdict, prepared, evidence, inspection.render_seconds)
+            admitted.work.end()
+            inspection = await self._with_overlay(inspection, image, evidence, admitted)
         return inspection
 
     async def prepare(self, image: bytes, loaded: Loaded, until: float, read_seconds: float = 0.0) -> Prepared:
@@ -117,12 +123,19 @@ class Inspector:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function)
 
     def count(
-        self, loaded: Loaded, verdict: Verdict, prepared: Prepared, evidence: Evidence, render_seconds: float
+        self,
+        kind: Kind,
+        loaded: Loaded,
+        verdict: Verdict,
+        prepared: Prepared,
+        evidence: Evidence,
+        render_seconds: float,
     ) -> None:
-        """One image more in the metrics, the forecast and the request's record."""
+        """One image more in the metrics, the estimate of latency and the request's record."""
         own, network = prepared.seconds + render_seconds, evidence.predict_seconds
-        times = Times(share=own + network / evidence.batch, alone=own + network)
-        self._forecast.learn(loaded.key, times, times.alone + evidence.queue_seconds)
+        cost = Cost(own + network / evidence.batch, own + network)
+        waited = prepared.wait_seconds + evidence.queue_seconds
+        self._latency.learn(kind, cost, cost.service_seconds + waited)
         if record := current.get():
             record.judged.append(_judged(verdict, prepared, evidence, render_seconds))
         metrics = self._metrics
@@ -133,15 +146,18 @@ class Inspector:
         metrics.predict_seconds.observe(evidence.predict_seconds)
         metrics.postprocess_seconds.observe(render_seconds)
 
-    async def _with_overlay(self, inspection: Inspection, image: bytes, evidence: Evidence, until: float) -> Inspection:
+    async def _with_overlay(
+        self, inspection: Inspection, image: bytes, evidence: Evidence, admitted: Admitted
+    ) -> Inspection:
         """The image is decoded once more: until the network has answered, nobody keeps its pixels."""
-        began = time.perf_counter()
         detector = inspection.loaded.detector
         full_scale = detector.manifest.preprocessing.full_scale
-        heatmap = detector.picture(evidence.map)
-        picture = await self._codecs.overlay(image, full_scale, heatmap, inspection.regions, until)
-        seconds = inspection.render_seconds + time.perf_counter() - began
-        return replace(inspection, picture=picture, render_seconds=seconds)
+        heatmap = await self.work(lambda: detector.picture(evidence.map))
+        began = time.perf_counter()
+        with self._drawing.work(admitted.kind):
+            png, seconds = await self._codecs.overlay(image, full_scale, heatmap, inspection.regions, admitted.until)
+        self._drawing.learn(admitted.kind, Cost(seconds, seconds), time.perf_counter() - began)
+        return replace(inspection, picture=png, render_seconds=inspection.render_seconds + seconds)
 
 
 def _judged(verdict: Verdict, prepared: Prepared, evidence: Evidence, render_seconds: float) -> Judged:

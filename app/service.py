@@ -9,10 +9,10 @@ from app.admission import Admission
 from app.codecs.limits import Limits
 from app.codecs.pool import CodecPool
 from app.engine_queue import EngineQueue
-from app.forecast import Forecast
 from app.inspection import Inspector
 from app.keys import Keyring
 from app.lane import Lane
+from app.latency_estimator import LatencyEstimator
 from app.metrics import Metrics
 from app.registry import Registry
 from app.settings import ConfigurationError, Settings
@@ -39,15 +39,15 @@ class Service:
         self.statistics = Statistics()
         self.tracing = _open_tracing(settings.trace_endpoint)
         self.registry = Registry(settings, self.metrics)
-        self.forecast = Forecast()
-        self.admission = Admission(settings.queue_size, settings.max_bytes, self.forecast, self.metrics)
+        self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
+        self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
         cpus = available_cpus()
         self.queue = EngineQueue(cpus, settings.max_batch, self.metrics)
         self.lanes = [Lane(self.queue, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)]
         self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
         limits = Limits.of(settings.max_pixels, settings.max_bytes)
         self.codecs = CodecPool(cpus, settings.max_pixels, limits, self.metrics)
-        self.inspector = Inspector(self.workers, self.codecs, self.queue, self.forecast, self.metrics)
+        self.inspector = Inspector(self.workers, self.codecs, self.queue, self.latency, self.drawing, self.metrics)
         self.watch = Watch(self.lanes, settings.hang_seconds)
         self.draining = False
         self.hung = ""

@@ -28,6 +28,10 @@ class MultipleFramesError(ImageError):
     """An animation or a document of several pages: which picture is meant isn't said."""
 
 
+class ImageTooCostlyError(ImageError):
+    """Decoding takes more processor time or memory than any sound image needs."""
+
+
 class BrightnessError(ImageError):
     """A 16-bit picture that the model's full scale doesn't cover."""
 

@@ -14,6 +14,7 @@ from model.regions import Region
 _STOPS: Final = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float32)
 _OPACITY: Final = 0.5
 _BOX_COLOUR: Final = (0, 255, 255)
+_BAND_PIXELS: Final = 250_000
 
 
 def heatmap_png(picture: NDArray[np.float32]) -> bytes:
@@ -22,11 +23,15 @@ def heatmap_png(picture: NDArray[np.float32]) -> bytes:
 
 
 def overlay_png(photo: Image.Image, picture: NDArray[np.float32], regions: Sequence[Region]) -> bytes:
-    """The 8-bit photo at its own size, coloured where the picture has a value, with a box around each region."""
-    values = Image.fromarray(picture).resize(photo.size, Image.Resampling.BILINEAR)
-    opacity = Image.fromarray(np.rint(255.0 * _OPACITY * np.asarray(values)).astype(np.uint8))
-    levels = Image.fromarray(np.rint(255.0 * np.asarray(values)).astype(np.uint8))
-    overlay = Image.composite(_coloured(levels), photo.convert("RGB"), opacity)
+    """The 8-bit photo at its own size, coloured where the picture has a value, with a box around each region.
+
+    In bands of rows: all that is needed for one pixel at a time would take ten times the photo's memory.
+    """
+    overlay = photo.convert("RGB")
+    values = Image.fromarray(picture)
+    rows = max(1, _BAND_PIXELS // photo.width)
+    for top in range(0, photo.height, rows):
+        _colour(overlay, values, top, min(top + rows, photo.height))
     draw = ImageDraw.Draw(overlay)
     line = max(1, min(photo.size) // 200)
     for region in regions:
@@ -36,10 +41,24 @@ def overlay_png(photo: Image.Image, picture: NDArray[np.float32], regions: Seque
     return _png(overlay)
 
 
-def _coloured(levels: Image.Image) -> Image.Image:
+def _colour(overlay: Image.Image, values: Image.Image, top: int, bottom: int) -> None:
+    """Blend the colours of `values`, which cover all of `overlay`, into its rows top … bottom−1."""
+    scale = values.height / overlay.height
+    source = (0, top * scale, values.width, bottom * scale)
+    band = np.asarray(values.resize((overlay.width, bottom - top), Image.Resampling.BILINEAR, box=source))
+    opacity = Image.fromarray(np.rint(255.0 * _OPACITY * band).astype(np.uint8))
+    colours = Image.fromarray(_COLOURS[np.rint(255.0 * band).astype(np.uint8)])
+    overlay.paste(colours, (0, top), opacity)
+
+
+def _colour_table() -> NDArray[np.uint8]:
+    """RGB of each of the 256 levels."""
     places = np.linspace(0, len(_STOPS) - 1, 256)
     table = np.stack([np.interp(places, np.arange(len(_STOPS)), channel) for channel in _STOPS.T], axis=1)
-    return Image.fromarray(np.rint(table).astype(np.uint8)[np.asarray(levels)])
+    return np.asarray(np.rint(table), np.uint8)
+
+
+_COLOURS: Final = _colour_table()
 
 
 def _png(image: Image.Image) -> bytes:

@@ -106,12 +106,15 @@ class CodecPool:
         heatmap: NDArray[np.float32],
         regions: list[Region],
         until: float,
-    ) -> bytes:
-        """A PNG of the encoded image with its heatmap and regions drawn in. Raises as `decode` does."""
+    ) -> tuple[bytes, float]:
+        """A PNG of the encoded image with its heatmap and regions drawn in, and the seconds that it took.
+
+        Raises as `decode` does.
+        """
         await self._overlays.acquire()
         request = Overlay(self._max_pixels, full_scale, len(heatmap), heatmap.tobytes(), regions)
-        _, png = await self._detached(self._draw(request, image, until))
-        return bytes(png)
+        answer, png = await self._detached(self._draw(request, image, until))
+        return bytes(png), answer.seconds
 
     async def _decode(self, request: Request, image: bytes, until: float) -> Result:
         """In a slot that has been taken. What takes long goes into the background, and gives the slot back."""

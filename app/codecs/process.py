@@ -66,6 +66,7 @@ class Template:
         self._process.wait()
 
     async def _ask(self, message: bytes, descriptors: list[int]) -> int:
+        """Not to be cancelled: the answer would be the next one's."""
         async with self._turn:
             socket.send_fds(self._socket, [message], descriptors)
             answer = await asyncio.get_running_loop().sock_recv(self._socket, NUMBER.size)

@@ -11,8 +11,10 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BeforeValidator, Field
 from starlette.requests import ClientDisconnect
 
+from app.admission import Admitted
 from app.catalogue import Loaded
 from app.errors import DeadlineError
+from app.latency_estimator import Kind
 from app.record import current
 from app.routes.dependencies import TheService
 from app.service import Service
@@ -44,10 +46,10 @@ class Call:
         """The version that is meant. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
         return self.service.registry.catalogue.find(model, version)
 
-    async def answer(self, loaded: Loaded, reply: Callable[[Upload, float], Awaitable[Response]]) -> Response:
+    async def answer(
+        self, loaded: Loaded, reply: Callable[[Upload, Admitted], Awaitable[Response]], *, overlay: bool = False
+    ) -> Response:
         """Admit a request to `loaded`, read its body and let `reply` work on it; cancel that when the time is up.
-
-        `reply` is told when that is, on the event loop's clock.
 
         Raises what the table of app.errors holds.
         """
@@ -55,12 +57,15 @@ class Call:
         if record := current.get():
             record.model, record.version = loaded.key
         async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
-            admission.check(loaded.key, _left(limit))  # before the body is read
+            length = self.request.headers.get("content-length", "0")
+            kind = Kind.of(loaded.key, int(length) if length.isdecimal() else 0)
+            admission.check(kind, _left(limit), overlay=overlay)  # before the body is read
             with admission.body() as body:
                 upload = await receive(self.request, service.settings.max_bytes, body)
-                with admission.place(loaded.key, _left(limit)):
+                kind, until = Kind.of(loaded.key, len(upload.body)), limit.when() or 0.0
+                with admission.place(kind, until, _left(limit), overlay=overlay) as admitted:
                     async with _ended_by_disconnect(self.request, limit):
-                        return await reply(upload, limit.when() or 0.0)
+                        return await reply(upload, admitted)
 
 
 async def _call(

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from app.admission import Admitted
 from app.catalogue import Loaded
 from app.documentation import PREDICT_REPLIES, UPLOAD
 from app.inspection import Heatmap, Inspection, Wanted
@@ -58,11 +59,11 @@ async def _answer(call: Call, loaded: Loaded, wanted: Wanted) -> Response:
     service = call.service
     make = _png_reply if _wants_png(call.request) else _json_reply
 
-    async def reply(upload: Upload, until: float) -> Response:
-        inspection = await service.inspector.inspect(upload, loaded, wanted, until)
+    async def reply(upload: Upload, admitted: Admitted) -> Response:
+        inspection = await service.inspector.inspect(upload, loaded, wanted, admitted)
         return await service.inspector.work(lambda: make(inspection))  # an overlay may be large: not on the event loop
 
-    return await call.answer(loaded, reply)
+    return await call.answer(loaded, reply, overlay=wanted.heatmap == "overlay")
 
 
 def _wants_png(request: Request) -> bool:

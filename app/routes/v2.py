@@ -1,13 +1,16 @@
 """Open Inference Protocol v2 over HTTP, as KServe and Triton speak it."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 
+from app.admission import Admitted
 from app.compression import Encoding, expand
 from app.documentation import INFER_REPLIES, VERSION, problems
 from app.errors import NotReadyError
+from app.latency_estimator import Kind
 from app.routes.call import Call, Positive, TheCall, Version
 from app.routes.dependencies import TheService
 from app.routes.health import unwell
@@ -102,7 +105,7 @@ async def infer_by_version(
 async def _answer(call: Call, model: str, version: int | None, json_length: int | None, encoding: Encoding) -> Response:
     loaded, settings, inspector = call.find(model, version), call.service.settings, call.service.inspector
 
-    async def reply(upload: Upload, until: float) -> Response:
+    async def reply(upload: Upload, admitted: Admitted) -> Response:
         order = await inspector.work(
             lambda: read_order(
                 expand(upload.body, encoding, settings.max_bytes),
@@ -111,9 +114,11 @@ async def _answer(call: Call, model: str, version: int | None, json_length: int 
                 settings.max_batch,
             )
         )
-        more = order.size - 1  # the place counts one already
-        with call.service.forecast.work(loaded.key, more):
-            said = await infer(order, loaded, inspector, until)
+        kind = Kind.of(loaded.key, len(upload.body) // order.size)
+        admitted.work.end()  # as one image of the whole body's size
+        call.service.admission.check_time(kind, admitted.until - asyncio.get_running_loop().time(), images=order.size)
+        with call.service.latency.work(kind, order.size):
+            said = await infer(order, loaded, inspector, kind, admitted.until)
         if not said.binary:
             return Response(said.json, media_type="application/json")
         headers = {JSON_LENGTH: str(len(said.json))}

@@ -13,6 +13,7 @@ from app.catalogue import Loaded
 from app.engine_queue import Evidence
 from app.errors import EmptyImageError
 from app.inspection import Inspector, Prepared, verdict_on
+from app.latency_estimator import Kind
 from app.v2.order import OUTPUTS, Order, Output
 from app.v2.tensor import Values, binary_values, json_values
 from model.detector import Detector
@@ -37,13 +38,13 @@ class Reply:
     binary: bytes
 
 
-async def infer(order: Order, loaded: Loaded, inspector: Inspector, until: float) -> Reply:
+async def infer(order: Order, loaded: Loaded, inspector: Inspector, kind: Kind, until: float) -> Reply:
     """Raises ImageError or EmptyImageError that names the image, or EngineError. Cancelled, it drops what is queued."""
     prepared = await _prepare(order, loaded, inspector, until)
     evidence = await _all([inspector.evidence(image, loaded) for image in prepared])
     reply, judged, seconds = await inspector.work(lambda: _judge(order, evidence, loaded))
     for image, said in zip(prepared, judged, strict=True):
-        inspector.count(loaded, said.verdict, image, said.evidence, seconds / len(judged))
+        inspector.count(kind, loaded, said.verdict, image, said.evidence, seconds / len(judged))
     return reply
 
 

@@ -1,17 +1,21 @@
 """Who is let in: places, memory for bodies, and deadlines that can't be met; the real application over fake engines."""
 
 import asyncio
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from app.forecast import Times
+from app.latency_estimator import Cost, Kind
 from tests.app.conftest import Bench, until
 from tests.app.test_load import asgi_call, occupied, start, statuses
 from tests.pictures import encoded
 
 pytestmark = pytest.mark.anyio
+
+KIND = Kind.of(("widget", 1), len(encoded()))
 
 
 async def test_full_queue_refuses(bench: Bench) -> None:
@@ -83,9 +87,9 @@ async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Be
     """Two images of four seconds each are ahead."""
     tasks = await occupied(bench) + start(bench, 2)
     await until(lambda: bench.waiting() == 1)
-    forecast = bench.service.forecast
-    forecast.learn(("widget", 1), Times(share=4.0, alone=4.0), 4.0)
-    forecast._ahead = 8.0
+    latency = bench.service.latency
+    latency.learn(KIND, Cost(4.0, 4.0), 4.0)
+    latency._ahead = 8.0
 
     async def body() -> AsyncIterator[bytes]:
         assert bench.service.metrics.rejected.labels("deadline-unreachable")._value.get() == 1
@@ -105,9 +109,38 @@ async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Be
 async def test_full_queue_says_when_a_place_is_free(bench: Bench) -> None:
     tasks = await occupied(bench) + start(bench, 2, 3, 4)
     await until(lambda: bench.waiting() == 3)
-    bench.service.forecast.learn(("widget", 1), Times(share=2.4, alone=2.4), 2.4)
+    bench.service.latency.learn(KIND, Cost(2.4, 2.4), 2.4)
     reply = await bench.predict()
     assert (reply.json()["error"], reply.json()["retry_after_ms"]) == ("queue-full", 2400)
     assert reply.headers["retry-after"] == "3"
     bench.widget.gate.set()
     assert await statuses(tasks) == [200] * 4
+
+
+async def test_overlays_wait_for_overlays_and_nobody_else_does(bench: Bench) -> None:
+    """Six seconds of drawing are ahead, and no other work."""
+    bench.widget.gate.set()
+    bench.service.drawing.learn(KIND, Cost(2.0, 2.0), 2.0)
+    with bench.service.drawing.work(KIND, images=3):
+        headers = {"X-Deadline-Ms": "5000", "Accept": "image/png"}
+        reply = await bench.client.post("/v1/models/widget/predict", content=encoded(), headers=headers)
+        assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
+        assert reply.json()["retry_after_ms"] == pytest.approx(1000 * (1.25 * 8 - 5), abs=50)
+        assert (await bench.predict(**{"X-Deadline-Ms": "5000"})).status_code == 200
+    reply = await bench.client.post("/v1/models/widget/predict", content=encoded(), headers=headers)
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "image/png")
+
+
+async def test_a_batch_counts_as_its_images(bench: Bench) -> None:
+    """An image of two seconds is ahead: one of three could be answered in time, not all."""
+    tasks = await occupied(bench)
+    body = json.dumps(
+        {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [3], "data": 3 * [b64encode(encoded()).decode()]}]}
+    )
+    kind = Kind.of(("widget", 1), len(body) // 3)
+    bench.service.latency.learn(kind, Cost(2.0, 2.0), 2.0)
+    bench.service.latency._ahead = 2.0
+    reply = await bench.client.post("/v2/models/widget/infer", content=body, headers={"X-Deadline-Ms": "7000"})
+    assert (reply.status_code, reply.json()["error"].partition(":")[0]) == (429, "deadline-unreachable")
+    bench.widget.gate.set()
+    assert await statuses(tasks) == [200]

@@ -5,7 +5,7 @@ import pytest
 from app.record import Judged, Record, Step
 from app.statistics import MOST_REQUESTS, Statistics
 from tests.app.conftest import Bench
-from tests.app.test_forecast import Clock
+from tests.app.test_latency_estimator import Clock
 
 
 def answered(decision: str = "accept", seconds: float = 0.1) -> Record:
