@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from app.admission import Admitted
 from app.catalogue import Loaded
-from app.codecs.pool import CodecPool
 from app.engine_queue import EngineQueue, Evidence
 from app.latency_estimator import Cost, Kind, LatencyEstimator
 from app.metrics import Metrics
 from app.record import Judged, Step, current
+from app.sandbox.pool import CodecPool
 from app.upload import Upload
 from model.errors import EngineError
 from model.regions import Region, find_regions

@@ -6,8 +6,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from app.admission import Admission
-from app.codecs.limits import Limits
-from app.codecs.pool import CodecPool
 from app.engine_queue import EngineQueue
 from app.inspection import Inspector
 from app.keys import Keyring
@@ -15,6 +13,8 @@ from app.lane import Lane
 from app.latency_estimator import LatencyEstimator
 from app.metrics import Metrics
 from app.registry import Registry
+from app.sandbox.limits import Limits
+from app.sandbox.pool import CodecPool
 from app.settings import ConfigurationError, Settings
 from app.statistics import Statistics
 from app.watch import Watch

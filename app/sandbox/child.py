@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from app.codecs.limits import Limits, allow_cpu, confine
-from app.codecs.messages import (
+from app.sandbox.limits import Limits, allow_cpu, confine
+from app.sandbox.messages import (
     BUG,
     LENGTHS,
     MEMORY,

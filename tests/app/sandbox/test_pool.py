@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.codecs import pool as pool_module
-from app.codecs.limits import Limits
-from app.codecs.pool import CodecPool
 from app.errors import CodecsUnavailableError, DeadlineError, QueueFullError
 from app.metrics import Metrics
+from app.sandbox import pool as pool_module
+from app.sandbox.limits import Limits
+from app.sandbox.pool import CodecPool
 from model.errors import ImageTooCostlyError, UndecodableImageError
 from tests.app.conftest import until
 
@@ -53,7 +53,7 @@ class Pool:
 @pytest.fixture
 async def pool(anyio_backend: str) -> AsyncIterator[Pool]:
     metrics = Metrics()
-    codecs = CodecPool(1, 1000, LIMITS, metrics, program="tests.app.codecs.planted")
+    codecs = CodecPool(1, 1000, LIMITS, metrics, program="tests.app.sandbox.planted")
     await codecs.start()
     yield Pool(codecs, metrics)
     codecs.stop()
@@ -179,7 +179,7 @@ async def test_a_template_that_dies_is_started_anew(pool: Pool) -> None:
 
 
 async def test_no_process_can_be_started(anyio_backend: str) -> None:
-    codecs = CodecPool(1, 1000, LIMITS, Metrics(), program="tests.app.codecs.absent")
+    codecs = CodecPool(1, 1000, LIMITS, Metrics(), program="tests.app.sandbox.absent")
     with pytest.raises(CodecsUnavailableError, match="no process that decodes"):
         await codecs.start()
     codecs.stop()
@@ -202,7 +202,7 @@ async def test_signals_to_all_processes_end_none(pool: Pool) -> None:
 
 
 async def test_stopped_every_process_ends(anyio_backend: str) -> None:
-    codecs = CodecPool(2, 1000, LIMITS, Metrics(), program="tests.app.codecs.planted")
+    codecs = CodecPool(2, 1000, LIMITS, Metrics(), program="tests.app.sandbox.planted")
     await codecs.start()
     working = asyncio.create_task(codecs.decode(b"sleep 60", SIZE, None, asyncio.get_running_loop().time() + 60))
     await asyncio.sleep(0.1)

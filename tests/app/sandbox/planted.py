@@ -1,4 +1,4 @@
-"""A template whose codec processes do to an image what its bytes say: run as `python -m tests.app.codecs.planted`."""
+"""A template whose codec processes do to an image what its bytes say: run as `python -m tests.app.sandbox.planted`."""
 
 import ctypes
 import os
@@ -6,7 +6,7 @@ import time
 
 from PIL import Image
 
-from app.codecs import child, template
+from app.sandbox import child, template
 
 
 def decode(data: bytes, *, max_pixels: int) -> Image.Image:

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from app.codecs.limits import Limits
-from app.codecs.messages import LENGTHS, Answer, Request, decode_answer, encode
-from app.codecs.template import LIMITS, NUMBER
+from app.sandbox.limits import Limits
+from app.sandbox.messages import LENGTHS, Answer, Request, decode_answer, encode
+from app.sandbox.template import LIMITS, NUMBER
 
 _FOLDER: Final = Path(__file__).parents[2]
 _BACKGROUND: Final = 19

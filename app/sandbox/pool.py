@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.codecs.limits import Limits
-from app.codecs.messages import MEMORY, Answer, Decode, Decoded, Overlay, Refused, Request
-from app.codecs.process import CodecProcess, Template
 from app.errors import CodecsUnavailableError, DeadlineError, QueueFullError
 from app.metrics import Metrics
+from app.sandbox.limits import Limits
+from app.sandbox.messages import MEMORY, Answer, Decode, Decoded, Overlay, Refused, Request
+from app.sandbox.process import CodecProcess, Template
 from model import errors
 from model.errors import ImageError, ImageTooCostlyError, UndecodableImageError
 from model.regions import Region
@@ -42,7 +42,7 @@ class CodecPool:
     """
 
     def __init__(
-        self, slots: int, max_pixels: int, limits: Limits, metrics: Metrics, program: str = "app.codecs.template"
+        self, slots: int, max_pixels: int, limits: Limits, metrics: Metrics, program: str = "app.sandbox.template"
     ) -> None:
         """`slots`: images worked on at once, beside those in the background: as many again, and at least two. All of
         these but one may be overlays. `program`: the module that is run as template."""

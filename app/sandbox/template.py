@@ -1,6 +1,6 @@
 """The process that codec processes are forked from: it has imported what they need, and nothing of the service's.
 
-`python -m app.codecs.template`, with the service's socket as standard input. A message with a socket in it asks for a
+`python -m app.sandbox.template`, with the service's socket as standard input. A message with a socket in it asks for a
 process that serves on that socket, and is answered with the process's number. A message with such a number is answered,
 once that process has ended, with its exit status; until then the number is no other process's. When the service closes
 its socket, or dies, all end.
@@ -14,8 +14,8 @@ from typing import Final
 
 from PIL import Image
 
-from app.codecs.child import serve
-from app.codecs.limits import Limits
+from app.sandbox.child import serve
+from app.sandbox.limits import Limits
 
 LIMITS: Final = struct.Struct("<QI")
 NUMBER: Final = struct.Struct("<i")

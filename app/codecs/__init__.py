@@ -1,1 +1,0 @@
-"""Pictures that strangers send are decoded, and overlays drawn, in child processes with limits of time and memory."""
