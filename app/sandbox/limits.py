@@ -28,7 +28,10 @@ class Limits:
 
 
 def confine(limits: Limits) -> None:
-    """For a process that has all it needs: it opens no file and no socket from now on, and starts no program."""
+    """For a process that has all it needs: it opens no file and no socket from now on, and starts no program. Where the
+    whole system, or the container, is out of memory, it is the first that is ended."""
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
     memory = _address_space() + limits.memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):

@@ -19,6 +19,7 @@ _FOLDER: Final = Path(__file__).parents[2]
 _BACKGROUND: Final = 19
 """Niceness (nice(2)): what everybody else leaves over."""
 _LONGEST_HEADER: Final = 1_000_000
+_END_SECONDS: Final = 2.0
 
 
 class Template:
@@ -63,7 +64,11 @@ class Template:
     def close(self) -> None:
         """All processes end."""
         self._socket.close()
-        self._process.wait()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     async def _ask(self, message: bytes, descriptors: list[int]) -> int:
         """Not to be cancelled: the answer would be the next one's."""
