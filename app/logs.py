@@ -98,9 +98,7 @@ def _loss(formatter: logging.Formatter) -> Callable[[int, float], str]:
 def _log_what_nobody_catches() -> None:
     """As lines of the log, where Python would print to stderr."""
     sys.excepthook = lambda *error: log.critical("the process ends", exc_info=error)
-    sys.unraisablehook = lambda hook: log.error("%s: %r", hook.err_msg or "ignored", hook.object, exc_info=_error(hook))
-    threading.excepthook = lambda hook: log.critical("%r ends", hook.thread, exc_info=_error(hook))
-
-
-def _error(hook: "sys.UnraisableHookArgs | threading.ExceptHookArgs") -> BaseException:
-    return hook.exc_value or hook.exc_type()
+    sys.unraisablehook = lambda hook: log.error(
+        "%s: %r", hook.err_msg or "ignored", hook.object, exc_info=hook.exc_value
+    )
+    threading.excepthook = lambda hook: log.critical("%r ends", hook.thread, exc_info=hook.exc_value)

@@ -34,8 +34,8 @@ HANDSHAKE_SECONDS: Final = 2.0
 """For TLS to begin on a connection that was made before the service stopped listening."""
 LAST_SECONDS: Final = 2.0
 """For the last answers to be written."""
-END_SECONDS: Final = 20.0
-"""For all that comes after the requests: the process ends then, whatever hangs."""
+END_SECONDS: Final = 19.0
+"""For all that comes after the requests; then, whatever hangs, the log has its second, and the process ends."""
 
 
 class Server(uvicorn.Server):
