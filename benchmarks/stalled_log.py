@@ -25,13 +25,13 @@ from tests.pictures import encoded
 LOSS = "lines of the log are lost"
 
 
-async def ask(client: Client, until: float) -> dict[str, list[Reply]]:
-    """One client's requests, by what they ask for: a verdict, and then twenty that cost little."""
+async def ask(client: Client, listings: int, until: float) -> dict[str, list[Reply]]:
+    """One client's requests, by what they ask for: a verdict, and then many that cost little."""
     replies: dict[str, list[Reply]] = {"predict": [], "list": [], "livez": []}
     body = encoded()
     while time.monotonic() < until:
         replies["predict"].append(await client.post("/predict?heatmap=none", body, X_Deadline_Ms=60000))
-        for _ in range(20):
+        for _ in range(listings):
             replies["list"].append(await client.get("/v1/models"))
         replies["livez"].append(await client.get("/livez"))
     return replies
@@ -47,7 +47,7 @@ async def metric(client: Client, name: str) -> int:
 async def part(service: Service, client: Client, name: str, options: argparse.Namespace) -> int:
     """Print what came back. How many requests should have a line in the log."""
     until = time.monotonic() + options.seconds
-    by_client = await asyncio.gather(*(ask(client, until) for _ in range(options.clients)))
+    by_client = await asyncio.gather(*(ask(client, options.listings, until) for _ in range(options.clients)))
     replies = {kind: [reply for each in by_client for reply in each[kind]] for kind in by_client[0]}
     statuses = dict(Counter(reply.status for each in replies.values() for reply in each))
     times = "   ".join(
@@ -90,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300, help="of each part")
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--listings", type=int, default=20, help="for each verdict: more of them fill the log sooner")
     options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         publish(Path(folder) / "store", "widget", onnx=True)
