@@ -89,10 +89,13 @@ def test_alerts_name_metrics_labels_and_reasons_that_exist() -> None:
     labelled |= {family.name for family in families if family.type == "gauge"}
     buckets = {f"{family.name}_bucket" for family in families if family.type == "histogram"}
     functions = {"sum", "by", "or", "absent", "rate", "increase", "histogram_quantile", "instance", "le", "model"}
+    functions |= {"and", "on", "unless"}
     reasons = {problem.error for problem in TABLE.values()}
     for expression in expressions:
         bare = re.sub(r'"[^"]*"|\[\w+\]', "", re.sub(r"\{([^}]*)\}", "", expression))
-        assert set(re.findall(r"[a-z_]{2,}", bare)) - functions <= samples | labelled | buckets | {"up"}, expression
+        named = [name for name in re.findall(r"[a-z_]{2,}", bare) if name not in functions]
+        assert set(named) <= samples | labelled | buckets | {"up"}, expression
+        assert len(re.findall(r'\{job="camspector"[,}]', expression)) == len(named), expression
         for asked in re.findall(r'reason=~?"([^"]+)"', expression):
             assert set(asked.split("|")) <= reasons
 
