@@ -100,17 +100,6 @@ def test_alerts_name_metrics_labels_and_reasons_that_exist() -> None:
             assert set(asked.split("|")) <= reasons
 
 
-def test_example_program(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(encoded())
-    (tmp_path / "b.txt").write_text("hello")
-    command = [sys.executable, "examples/inspect_folder.py", str(tmp_path), f"{server.url}/predict"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert re.fullmatch(
-        r"a\.png: (accept|review|reject) \(probability of a defect \d\.\d{3}\)\nb\.txt: unsupported-format: .+\n",
-        run.stdout,
-    )
-
-
 def test_version_is_the_package_s() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
 
