@@ -1,6 +1,7 @@
 """tests/conftest.py: a skipped test is no failure on anybody's machine, and is one in CI."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +43,15 @@ def test_skipped(tmp_path: Path, tests: str, fails: bool, ci: bool) -> None:
     )
     assert ("not tested: needs nginx" in run.stdout) == (ci and fails), run.stdout
     assert (run.returncode in (1, 2)) == (ci and fails), run.stdout
+
+
+def test_debian_packages_are_those_that_ci_installs() -> None:
+    named = {
+        package
+        for file in (ROOT / "tests").rglob("*.py")
+        for package in re.findall(r"[(]Debian package ([a-z0-9-]+)[)]", file.read_text())
+    }
+    listed = (ROOT / "requirements" / "debian.txt").read_text().splitlines()
+    assert len(named) >= 5
+    assert named <= set(listed)
+    assert listed[1:] == sorted(set(listed[1:]))

@@ -24,7 +24,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 EXAMPLES = re.findall(r"```sh\n(.+?)```(?:\n\n```json\n(.+?)```)?", API, re.DOTALL)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (Debian package curl)")
 @pytest.mark.parametrize(("command", "reply"), EXAMPLES)
 def test_example(server: Server, tmp_path: Path, command: str, reply: str) -> None:
     (tmp_path / "photo.jpg").write_bytes(encoded("JPEG", seed=6))

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from app.keys import new_key
-from tests.app.process import ROOT, Server, served
+from tests.app.process import ROOT, Server
 from tests.pictures import encoded
 
 PROGRAM = ROOT / "examples" / "inspect_folder.py"
@@ -104,17 +103,12 @@ def test_a_folder_with_all_that_folders_have(server: Server, tmp_path: Path) -> 
     assert not c["good_lane"]
 
 
-def test_key(capsule_store: Path, tmp_path: Path) -> None:
-    secret, key = new_key("predict", "line-3")
-    (tmp_path / "keys").write_text(key.line)
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "a.png").write_bytes(encoded())
-    with served(capsule_store, "--deadline-ms", "60000", "--keys-file", str(tmp_path / "keys")) as server:
-        server.wait_until_ready()
-        url = f"{server.url}/v1/models/capsule/predict"
-        assert run(tmp_path / "parts", url, CAMSPECTOR_API_KEY=f"{secret}\n")[0] == 0
-        status, (line,), _ = run(tmp_path / "parts", url)
-    assert (status, line["good_lane"], line["error"].partition(":")[0]) == (1, False, "key-missing")
+@pytest.mark.parametrize(("key", "sent"), [("k-1\n", "Bearer k-1"), ("", None)])
+def test_key(tmp_path: Path, key: str, sent: str | None) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    with answering(ACCEPT) as (url, asked):
+        status, (line,), _ = run(tmp_path, url, CAMSPECTOR_API_KEY=key)
+    assert (status, line["good_lane"], asked[0].get("Authorization")) == (0, True, sent)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +159,7 @@ def test_what_is_refused_for_now_is_sent_again_when_the_service_says(program: An
         (GONE, 5, "no answer: .+"),
         ((502, {"Retry-After": "Wed, 25 Nov 2026 08:00:00 GMT"}, {}), 5, "502: Bad Gateway"),
         ((503, {"Retry-After": "3600"}, {}), 1, "503: .+"),
+        ((401, {}, {"error": "key-missing", "detail": "send an API key"}), 1, "key-missing: send an API key"),
         ((422, {}, {"error": "undecodable-image", "detail": "cut short"}), 1, "undecodable-image: cut short"),
         ((500, {"Retry-After": "1"}, {}), 1, "500: .+"),
         ((504, {}, {"error": "deadline-passed", "detail": "late"}), 1, "deadline-passed: late"),

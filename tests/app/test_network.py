@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -25,6 +26,8 @@ from tests.test_container_files import health_check
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """certificate.pem with key.pem for 127.0.0.1; other.pem is another key, locked.pem needs a password."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl (Debian package openssl)")
     folder = tmp_path_factory.mktemp("certificates")
     for command in (
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -keyout key.pem -out certificate.pem -days 2"
