@@ -2,7 +2,7 @@
 
     python examples/inspect_folder.py parts/ http://localhost:8000/v1/models/capsule/predict > verdicts.jsonl
 
-Needs Python alone. A key comes from the environment variable CAMSPECTOR_API_KEY. Exit status: 0, every picture has a
+Needs Python alone. A key comes from the environment variable INSPECTION_API_KEY. Exit status: 0, every picture has a
 verdict; 1, some have none, and `error` says why; 2, the arguments can't be used.
 
 The rule that matters: `good_lane` is true where the service said "accept", and nowhere else. A part that is rejected,
@@ -47,7 +47,7 @@ class Inspector:
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError(f"not the address of a service: {url}")
         if not all("!" <= character <= "~" for character in key):
-            raise ValueError("CAMSPECTOR_API_KEY is no key: it has spaces, or characters that aren't ASCII")
+            raise ValueError("INSPECTION_API_KEY is no key: it has spaces, or characters that aren't ASCII")
         kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(address.hostname, address.port, timeout=SOCKET_SECONDS)
         self._path = f"{address.path or '/predict'}?{address.query or 'heatmap=none'}"
@@ -118,7 +118,7 @@ def main() -> int:
     if not arguments.folder.is_dir():
         parser.error(f"not a folder: {arguments.folder}")
     try:
-        inspector = Inspector(arguments.url, os.environ.get("CAMSPECTOR_API_KEY", "").strip())
+        inspector = Inspector(arguments.url, os.environ.get("INSPECTION_API_KEY", "").strip())
     except ValueError as error:
         parser.error(str(error))
     failed = False

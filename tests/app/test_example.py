@@ -89,25 +89,26 @@ def test_a_folder_with_all_that_folders_have(server: Server, tmp_path: Path) -> 
     (tmp_path / "a.jpg").write_bytes(encoded("JPEG"))
     (tmp_path / "b.txt").write_text("hello")
     (tmp_path / "c.png").write_bytes(b"")
+    (tmp_path / "huge.png").write_bytes(bytes(30_000_000))
     status, lines, said = run(tmp_path, f"{server.url}/predict", **PROXY)
     assert (status, said) == (1, "")
-    a, b, c, d = lines
-    assert [line["file"] for line in lines] == ["a.jpg", "b.txt", "c.png", "lot 7/Stück 1.png"]
+    a, b, c, huge, d = lines
+    assert [line["file"] for line in lines] == ["a.jpg", "b.txt", "c.png", "huge.png", "lot 7/Stück 1.png"]
     assert b["error"].startswith("unsupported-format: ")
     assert c["error"].startswith("empty-image: ")
+    assert huge["error"].startswith("body-too-large: ")
     assert d["part_id"] == "lot%207/St%C3%BCck%201"
     for line in (a, d):
         assert (line["model"], line["good_lane"]) == ("capsule", line["decision"] == "accept")
         assert 0 <= line["probability"] <= 1
-    assert not b["good_lane"]
-    assert not c["good_lane"]
+    assert not any(line["good_lane"] for line in (b, c, huge))
 
 
 @pytest.mark.parametrize(("key", "sent"), [("k-1\n", "Bearer k-1"), ("", None)])
 def test_key(tmp_path: Path, key: str, sent: str | None) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     with answering(ACCEPT) as (url, asked):
-        status, (line,), _ = run(tmp_path, url, CAMSPECTOR_API_KEY=key)
+        status, (line,), _ = run(tmp_path, url, INSPECTION_API_KEY=key)
     assert (status, line["good_lane"], asked[0].get("Authorization")) == (0, True, sent)
 
 
@@ -121,7 +122,7 @@ def test_key(tmp_path: Path, key: str, sent: str | None) -> None:
     ],
 )
 def test_arguments_that_cannot_be_used(tmp_path: Path, arguments: list[str], key: str, said: str) -> None:
-    status, lines, error = run(*arguments, CAMSPECTOR_API_KEY=key)
+    status, lines, error = run(*arguments, INSPECTION_API_KEY=key)
     assert (status, lines) == (2, [])
     assert said in error
     assert "Traceback" not in error
