@@ -7,10 +7,11 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -33,6 +34,8 @@ HANDSHAKE_SECONDS: Final = 2.0
 """For TLS to begin on a connection that was made before the service stopped listening."""
 LAST_SECONDS: Final = 2.0
 """For the last answers to be written."""
+END_SECONDS: Final = 19.0
+"""For all that comes after the requests; then, whatever hangs, the log has its second, and the process ends."""
 
 
 class Server(uvicorn.Server):
@@ -69,12 +72,19 @@ class Server(uvicorn.Server):
         log.info("stopping: not ready any more; closing in %g s", grace)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the process, without its threads: one that hangs would keep it, or crash it while it is torn down."""
+        late = threading.Timer(self._service.settings.shutdown_seconds + END_SECONDS, _end_late)
+        late.daemon = True
+        late.start()
         await self._stop_listening()
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn would leave both to the end of the event loop
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
+        await self._last_answers()
+        log.info("stopped")
+        end(0)
 
     async def _stop_listening(self) -> None:
         """Take in the connections that were made already: closed with them in it, the socket would reset them."""
@@ -115,10 +125,23 @@ class Server(uvicorn.Server):
         """Answer whoever waits, then end the process: no thread can be made to leave a device that hangs."""
         log.critical("%s: the process ends with status %d", hung, HANG_STATUS)
         self._service.give_up(hung)
+        await self._last_answers()
+        end(HANG_STATUS)
+
+    async def _last_answers(self) -> None:
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=LAST_SECONDS)
-        logging.shutdown()
-        os._exit(HANG_STATUS)
+
+
+def end(status: int) -> NoReturn:
+    """Of the process, at once: only the log has a second to be written."""
+    logging.shutdown()
+    os._exit(status)
+
+
+def _end_late() -> None:
+    log.critical("the service did not come to an end: the process ends with status %d", HANG_STATUS)
+    end(HANG_STATUS)
 
 
 def allow_connections() -> None:
@@ -153,4 +176,3 @@ def serve(settings: Settings) -> None:
     limit_arenas()
     app = create_app(settings)
     Server(configuration(app, settings), app.state.service).run()
-    log.info("stopped")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.tracing import Tracing
 
 STOP_SECONDS: Final = 10.0
-"""For threads to come out of the engine: torn down inside it, the process could crash instead of ending."""
+"""For threads to finish what they do; the process ends without those that don't."""
 
 
 class Service:
@@ -61,10 +61,9 @@ class Service:
         self.keyring.stop()
         self.queue.close()
         self.workers.shutdown(wait=False, cancel_futures=True)
-        for threads in (self.lanes, [self.registry.thread, self.keyring.thread]):
-            until = time.monotonic() + STOP_SECONDS
-            for thread in threads:
-                thread.join(max(0.0, until - time.monotonic()))
+        until = time.monotonic() + STOP_SECONDS
+        for thread in (*self.lanes, self.registry.thread, self.keyring.thread):
+            thread.join(max(0.0, until - time.monotonic()))
         if self.tracing:
             self.tracing.stop()
 

@@ -49,6 +49,9 @@ class Service:
     def __init__(self, store: Path, log: Path, *flags: str, port: int = 0, slow_seconds: float = 0.0) -> None:
         """`slow_seconds`: added to each image's time in the network (torch alone)."""
         self.log = log
+        self.reading = threading.Event()
+        """Cleared, nobody reads the log, and its pipe fills."""
+        self.reading.set()
         program = ["-c", SLOW.format(seconds=slow_seconds)] if slow_seconds else ["-m", "app"]
         command = [sys.executable, *program, "serve", "--store", str(store), "--port", str(port), *flags]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -81,5 +84,6 @@ class Service:
         assert self.process.stderr
         with self.log.open("a") as file:
             for line in self.process.stderr:
+                self.reading.wait()
                 file.write(line)
                 file.flush()

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from app.service import STOP_SECONDS
+from app.server import END_SECONDS
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -138,11 +138,11 @@ def test_compose_says(line: str) -> None:
 
 
 def test_compose_waits_for_the_slowest_stop() -> None:
-    """Drain, requests in flight, then the engine's lane and the registry's thread."""
+    """Drain, requests in flight, then all else."""
     grace = re.search(r"^    stop_grace_period: \$\{STOP_GRACE:-(\d+)s\}$", COMPOSE, re.M)
     assert grace
     fields = Settings.model_fields
-    assert int(grace[1]) > fields["drain_seconds"].default + fields["shutdown_seconds"].default + 2 * STOP_SECONDS
+    assert int(grace[1]) > fields["drain_seconds"].default + fields["shutdown_seconds"].default + END_SECONDS
 
 
 def test_compose_is_indented_as_yaml_is() -> None:

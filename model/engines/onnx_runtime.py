@@ -52,7 +52,7 @@ def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised; written to stderr too, past the log, they could stand there
     # Threads that spin while they wait take the CPU from decoding and from other sessions.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # By its path: given bytes, ONNX Runtime keeps Python's lock while it parses them, and every request waits.

@@ -5,9 +5,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,6 +24,8 @@ class Server:
     url: str
     lines: list[str]
     """Of its log so far."""
+    reading: threading.Event = field(default_factory=threading.Event)
+    """Cleared, nobody reads its log, and the pipe fills."""
 
     def log(self) -> str:
         """Whole once the process has ended and `served` is left."""
@@ -42,6 +44,11 @@ class Server:
     def wait_until_closed(self) -> None:
         """Until the socket takes no more connections."""
         self._wait_until(lambda: not self._answers())
+
+    def wait_until_logged(self, text: str) -> str:
+        """The line."""
+        self._wait_until(lambda: any(text in line for line in self.lines))
+        return next(line for line in self.lines if text in line)
 
     def _answers(self, path: str = "/livez") -> bool:
         try:
@@ -65,15 +72,24 @@ def served(store: Path, *flags: str, program: Sequence[str] = ("-m", "app")) -> 
     )
     assert process.stderr is not None
     lines: list[str] = []
-    reader = threading.Thread(target=lines.extend, args=[process.stderr], daemon=True)  # so that the pipe never fills
+    reading = threading.Event()
+    reading.set()
+    reader = threading.Thread(target=_read_log, args=[process.stderr, lines, reading], daemon=True)
     try:
         found = re.search(r"listening on (https?://\S+),", process.stderr.readline())
         assert found, process.stderr.read()
         reader.start()
-        yield Server(process, found[1], lines)
+        yield Server(process, found[1], lines, reading)
     finally:
         process.kill()
         process.wait()
+        reading.set()
         if reader.ident:
             reader.join()
         process.stderr.close()
+
+
+def _read_log(log: Iterable[str], lines: list[str], reading: threading.Event) -> None:
+    for line in log:
+        reading.wait()
+        lines.append(line)

@@ -1,6 +1,8 @@
 """What only a real process shows: bodies under uvicorn, and how it stops."""
 
 import io
+import json
+import os
 import re
 import signal
 import socket
@@ -198,22 +200,72 @@ def test_endless_headers_are_refused(server: Server, head: bytes) -> None:
     assert talk(server, head + b"x" * 20_000).startswith(b"HTTP/1.1 400")
 
 
-def test_a_full_disk_under_the_log_stops_nobody(capsule_store: Path) -> None:
-    """Every line of the log is lost, and every request answered."""
+@pytest.mark.parametrize("stderr", ["", "2>/dev/full", "2>&-"], ids=["reader gone", "disk full", "closed"])
+def test_a_log_that_cannot_be_written_stops_nobody(capsule_store: Path, stderr: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "app", "serve", "--store", str(capsule_store), "--port", str(port)]
-    with open("/dev/full", "w") as full:
-        process = subprocess.Popen([*command, "--device", "cpu", "--deadline-ms", "60000"], cwd=ROOT, stderr=full)
+    command = ["sh", "-c", f'exec "$@" {stderr}', "sh", *command, "--device", "cpu", "--deadline-ms", "60000"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=writer)
+    os.close(writer)
     server = Server(process, f"http://127.0.0.1:{port}", [])
     try:
         server.wait_until_ready()
         for _ in range(3):
             assert httpx.post(f"{server.url}/predict", content=encoded(), timeout=PATIENCE).status_code == 200
+        assert metric(server, "log_lines_waiting") >= 3
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
     finally:
         process.kill()
+
+
+SMALL_BACKLOG = """
+import sys
+from app import stderr
+stderr.MOST_BYTES = 20_000
+from app.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_stalled_log_stops_nobody(capsule_store: Path) -> None:
+    """Every request is answered, every lost line counted, and the process ends when it is told to."""
+    flags = "--log-format", "json", "--drain-seconds", "0", "--deadline-ms", "60000"
+    with (
+        served(capsule_store, *flags, program=["-c", SMALL_BACKLOG]) as server,
+        httpx.Client(timeout=PATIENCE) as client,
+    ):
+        server.wait_until_ready()
+        server.wait_until_loaded("capsule", 1)
+
+        def list_models(requests: int) -> int:
+            """How many lines are lost meanwhile."""
+            before = metric(server, "log_lines_dropped_total")
+            assert {client.get(f"{server.url}/v1/models").status_code for _ in range(requests)} == {200}
+            assert client.get(f"{server.url}/livez").status_code == 200
+            return int(metric(server, "log_lines_dropped_total") - before)
+
+        server.reading.clear()
+        lost = list_models(1200)
+        assert 600 < lost < 1200
+        assert client.post(f"{server.url}/predict", content=encoded()).status_code == 200
+        server.reading.set()
+        notice = server.wait_until_logged("lines of the log are lost")
+        assert metric(server, "log_lines_dropped_total") == lost + 1
+        assert list_models(1) == 0
+
+        server.reading.clear()
+        assert list_models(600) > 0
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(15) == 0
+    gap = server.lines.index(notice)
+    assert sum('"/v1/models"' in line for line in server.lines[:gap]) == 1200 - lost
+    told = json.loads(notice)
+    assert (told["level"], told["logger"]) == ("error", "app.logs")
+    assert told["message"].startswith(f"{lost + 1} lines of the log are lost, from 20")
 
 
 def test_broken_chunks_are_not_logged(capsule_store: Path) -> None:
@@ -277,6 +329,60 @@ def test_clients_write_nothing_into_the_log(capsule_store: Path) -> None:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
     assert [line for line in server.lines if not re.search(r" (INFO|DEBUG) app\.", line)] == []
+
+
+def metric(server: Server, name: str) -> float:
+    found = re.search(rf"^{name} (\S+)$", httpx.get(f"{server.url}/metrics", timeout=PATIENCE).text, re.M)
+    assert found
+    return float(found[1])
+
+
+NOT_COMING_BACK = """
+import sys, threading, time
+from app import service
+from model import store
+service.STOP_SECONDS = 1
+looks = []
+def models(self, of=store.Store.models):
+    looks.append(self)
+    return of(self) if len(looks) == 1 else time.sleep(600)
+store.Store.models = models
+threading.Thread(target=time.sleep, args=[600]).start()
+"""
+
+
+def test_threads_that_do_not_come_back_keep_no_process(capsule_store: Path) -> None:
+    """One in the engine, the registry's in the store, and one as a codec would have it, which is no daemon."""
+    flags = ["--drain-seconds", "0", "--shutdown-seconds", "1", "--store-poll-seconds", "0.1", "--deadline-ms", "60000"]
+    with (
+        served(capsule_store, *flags, program=["-c", NOT_COMING_BACK + HANGING]) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        server.wait_until_ready()
+        predict = f"{server.url}/predict"
+        cut_off = pool.submit(httpx.post, predict, content=encoded(brightness=255), timeout=PATIENCE)
+        time.sleep(1)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(15) == 0
+        assert cut_off.result().status_code == 503
+    assert server.log().endswith("app.server: stopped\n")
+
+
+NEVER_STOPPED = """
+import sys, time
+from app import server, service
+server.END_SECONDS = 1
+service.Service.stop = lambda self: time.sleep(600)
+from app.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_service_that_does_not_stop_is_ended(tmp_path: Path) -> None:
+    with served(tmp_path, "--drain-seconds", "0", "--shutdown-seconds", "1", program=["-c", NEVER_STOPPED]) as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(15) == 70
+    assert "did not come to an end" in server.lines[-1]
 
 
 HANGING = """
