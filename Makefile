@@ -2,7 +2,7 @@
 # make test   environment and every test
 # make check  lint and types (what .ci/run does before the tests)
 # make bench  benchmarks of the engines and of the service against others, some 25 minutes
-# make lock   write requirements/*.txt anew from pyproject.toml
+# make lock   write requirements/*.txt anew, with the newest versions that pyproject.toml allows, and test them
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -12,6 +12,8 @@ TORCH_INDEX ?=
 
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 MODEL := run/store/$(PRODUCT)/1
+
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: run test check bench lock clean
 .DELETE_ON_ERROR:
@@ -71,7 +73,7 @@ run/litserve/ready: | .venv/dev
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
         --no-emit-index-url --no-emit-find-links pyproject.toml
 lock: | .venv/bin/python
 	$(PIP) install uv
@@ -79,6 +81,7 @@ lock: | .venv/bin/python
 	.venv/bin/$(LOCK) --extra train -c requirements/dev.txt -o requirements/train.txt
 	.venv/bin/$(LOCK) --extra tracing -c requirements/dev.txt -o requirements/serve.txt
 	.venv/bin/$(LOCK) --extra cpu --extra tracing -c requirements/dev.txt -o requirements/serve-cpu.txt
+	$(MAKE) test
 
 clean:
 	rm -rf .venv run

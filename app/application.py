@@ -10,7 +10,7 @@ from app import documentation, openapi
 from app.errors import install_handlers
 from app.exchange import Exchange
 from app.gate import Gate
-from app.routes import admin, health, models, predict, v2
+from app.routes import admin, docs, health, models, predict, v2
 from app.service import Service
 from app.settings import Settings
 
@@ -32,6 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Camspector",
         description=documentation.DESCRIPTION,
         version=documentation.VERSION,
+        docs_url=None,  # FastAPI's own page is nothing without the internet: routes/docs
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
@@ -48,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         )
     app.add_middleware(Exchange, service=service)
     install_handlers(app)
-    for routes in (predict, v2, models, admin, health):
+    for routes in (predict, v2, models, admin, health, docs):
         app.include_router(routes.router)
     openapi.install(app)
     return app

@@ -9,10 +9,11 @@ from app.errors import KeyMissingError, KeyUnknownError, UnknownHostError, refus
 from app.keys import Key
 from app.record import current
 from app.routes import PROBES
+from app.routes.docs import PAGE
 from app.service import Service
 from model.errors import CamspectorError
 
-OPEN: Final = {*PROBES, "/", "/docs", "/openapi.json"}
+OPEN: Final = {*PROBES, *PAGE, "/", "/openapi.json"}
 """What the interface is stands in public documentation. Everything else needs a key, also routes added later."""
 
 

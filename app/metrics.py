@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from app.catalogue import Loaded, Model
+from app.errors import TABLE
 from app.stderr import backlog
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -60,6 +61,8 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        for problem in TABLE.values():  # from 0 on: of a series that begins with 1, Prometheus sees no increase
+            self.rejected.labels(problem.error)
         self.verdicts = Counter(
             "verdicts_total", "Verdicts given.", ["model", "version", "label", "decision"], registry=registry
         )

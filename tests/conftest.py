@@ -1,10 +1,35 @@
 """What tests of every package may need."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Final, TypeVar
 
 import pytest
+
+SKIPPED_IN_CI: Final = {"needs a CUDA device"}
+
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return in_ci((yield))
+
+
+def in_ci(report: Report) -> Report:
+    """In CI (the environment variable of that name) what isn't tested has failed."""
+    if os.environ.get("CI") and report.skipped and isinstance(report.longrepr, tuple):  # not an expected failure
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason not in SKIPPED_IN_CI:
+            report.outcome, report.longrepr = "failed", f"not tested: {reason}"
+    return report
 
 
 @pytest.fixture

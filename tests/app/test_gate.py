@@ -11,6 +11,7 @@ from app.application import create_app
 from app.gate import OPEN
 from app.keys import new_key
 from app.routes import PROBES
+from app.routes.docs import PAGE
 from app.settings import Settings
 from tests.app.conftest import running
 from tests.pictures import encoded
@@ -103,10 +104,15 @@ async def test_every_route_needs_a_key_but_those_that_are_named(guarded: httpx.A
             assert (reply.status_code == 401) == (path not in OPEN), path
             assert ("401" in operation["responses"]) == ("security" in operation) == (path not in OPEN), path
             assert ("400" in operation["responses"]) or path in PROBES, path
-    assert {path for path in paths if path in OPEN} == OPEN - {"/docs", "/openapi.json"}
+    assert {path for path in paths if path in OPEN} == OPEN - PAGE - {"/openapi.json"}
 
 
-@pytest.mark.parametrize("path", ["/livez/", "//livez", "/livez/../v1/models", "/nowhere", "/docs/oauth2-redirect"])
+async def test_the_page_of_the_interface_needs_no_key(guarded: httpx.AsyncClient) -> None:
+    for path in PAGE:
+        assert (await guarded.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez/", "//livez", "/livez/../v1/models", "/nowhere", "/docs/", "/docs/README.md"])
 async def test_what_looks_like_an_open_address_is_none(guarded: httpx.AsyncClient, path: str) -> None:
     reply = await guarded.get(httpx.URL("http://camspector", raw_path=path.encode()))
     assert refusal(reply) == (401, "key-missing")

@@ -23,7 +23,7 @@ from tests.pictures import encoded
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin")
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx")
+pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian package nginx-light)")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from app.application import create_app
+from app.errors import TABLE
 from app.settings import Settings
 from tests.app.conftest import Bench, running, until
 from tests.pictures import encoded
@@ -104,9 +105,16 @@ async def test_metrics(client: httpx.AsyncClient) -> None:
     assert 'http_requests_total{method="POST",route="/v1/models/{model}/predict",status="200"}' in text
     assert 'http_requests_total{method="GET",route="unknown",status="404"}' in text
     assert 'http_requests_total{method="other",route="/predict",status="405"}' in text
-    assert 'requests_rejected_total{reason="unsupported-format"}' in text
+    assert re.search(r'requests_rejected_total\{reason="unsupported-format"\} [1-9]', text)
     assert re.search(r'verdicts_total\{decision="\w+",label="\w+",model="gadget",version="1"\}', text)
     assert "made/up" not in text
+
+
+async def test_errors_are_counted_from_0(bench: Bench) -> None:
+    """Of a series that appears with its first error Prometheus sees no increase, and no alert comes of it."""
+    text = (await bench.client.get("/metrics")).text
+    for problem in TABLE.values():
+        assert f'requests_rejected_total{{reason="{problem.error}"}} 0.0\n' in text
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/nowhere", "/predict"])
@@ -130,5 +138,5 @@ async def test_root_path_behind_a_gateway(client: httpx.AsyncClient) -> None:
     transport = httpx.ASGITransport(app, root_path="/inspection")
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         assert (await client.get("/livez")).status_code == 200
-        assert "/inspection/openapi.json" in (await client.get("/docs")).text
+        assert {"url": "/inspection"} in (await client.get("/openapi.json")).json()["servers"]
         assert (await client.get("/")).json()["documentation"] == "/inspection/docs"
