@@ -47,6 +47,7 @@ RUN groupadd --gid 10001 camspector \
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     CAMSPECTOR_HOST=0.0.0.0 \
     CAMSPECTOR_STORE=/models
 WORKDIR /opt/camspector

@@ -13,6 +13,8 @@ TORCH_INDEX ?=
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 MODEL := run/store/$(PRODUCT)/1
 
+export ORT_DISABLE_TELEMETRY := 1
+
 .PHONY: run test check bench lock clean
 .DELETE_ON_ERROR:
 

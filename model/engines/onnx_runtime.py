@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from model.cpus import available_cpus
+from model.engines.ort import onnxruntime, states
 from model.errors import EngineError, MissingFileError
 
 _FAILURES = (
