@@ -52,6 +52,8 @@ def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Its own pool would keep, for each session, what the largest batch so far took: most of a model's memory.
+    options.enable_cpu_mem_arena = False
     # Threads that spin while they wait take the CPU from decoding and from other sessions.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # By its path: given bytes, ONNX Runtime keeps Python's lock while it parses them, and every request waits.
