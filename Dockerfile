@@ -47,6 +47,7 @@ RUN groupadd --gid 10001 camspector \
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     CAMSPECTOR_HOST=0.0.0.0 \
     CAMSPECTOR_STORE=/models
 WORKDIR /opt/camspector
@@ -60,9 +61,9 @@ STOPSIGNAL SIGTERM
 # answers doesn't matter.)
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-c", "\
 import http.client, os, ssl, sys; \
-tls = {'context': ssl._create_unverified_context()} if 'CAMSPECTOR_TLS_KEY' in os.environ else {}; \
+tls = {'context': ssl._create_unverified_context()} if os.environ.get('CAMSPECTOR_TLS_KEY') else {}; \
 kind = http.client.HTTPSConnection if tls else http.client.HTTPConnection; \
-service = kind('localhost', int(os.environ.get('CAMSPECTOR_PORT', 8000)), timeout=8, **tls); \
+service = kind('localhost', int(os.environ.get('CAMSPECTOR_PORT') or 8000), timeout=8, **tls); \
 service.request('GET', '/livez'); \
 sys.exit(service.getresponse().status != 200)"]
 

@@ -1,15 +1,21 @@
 """`python -m app serve`: the service in a process of its own. `python -m app key`: a new API key for it."""
 
 import argparse
+import logging
+import os
 import sys
 from typing import Final
 
+from app.environment import unknown_variables
 from app.keys import ROLES, KeysError, new_key
 from app.logs import log_to_stderr
 from app.server import serve
-from app.settings import ConfigurationError, read_settings
+from app.settings import ConfigurationError, Settings, read_settings
+from app.streams import open_closed_streams
 from model.engines.devices import choose_device
 from model.errors import DeviceUnavailableError
+
+log = logging.getLogger("app")
 
 _USAGE: Final = """usage: python -m app serve --store DIR (--help: every setting)
        python -m app key --role ROLE --name NAME"""
@@ -17,6 +23,7 @@ _USAGE: Final = """usage: python -m app serve --store DIR (--help: every setting
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status: 2 where it was called wrongly."""
+    open_closed_streams()
     command, flags = arguments[:1], arguments[1:]
     if command == ["key"]:
         return _key(flags)
@@ -29,6 +36,8 @@ def main(arguments: list[str]) -> int:
         if settings.device == "cuda":
             choose_device(settings.device)
         log_to_stderr(settings.log_level, settings.log_format)
+        for doubt in unknown_variables(os.environ, Settings.model_fields):
+            log.warning("%s", doubt)
         serve(settings)
     except (ConfigurationError, DeviceUnavailableError, KeysError) as error:
         return _refuse(f"python -m app serve: {error}")

@@ -36,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        telemetry={"auto_configure": False},  # nobody is called but whom --trace-endpoint names
     )
     app.state.service = service
     app.add_middleware(Gate, service=service)

@@ -12,6 +12,7 @@ from typing import Final, Literal, get_args
 
 from app.complaints import Complaints
 from model.errors import CamspectorError
+from model.files import utf8
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,11 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     """One key a line: role, name and digest; empty lines and those that begin with # are skipped. Raises KeysError."""
     keys: dict[str, Key] = {}
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeysError(f"the keys file {path} can't be read: {getattr(error, 'strerror', 'not UTF-8')}") from error
+        lines = utf8(path.read_bytes()).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise KeysError(f"the keys file {path} can't be read: not UTF-8") from error
+    except (OSError, ValueError) as error:
+        raise KeysError(f"the keys file {path} can't be read: {getattr(error, 'strerror', error)}") from error
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue

@@ -28,7 +28,7 @@ class Registry:
         self.required: set[str] = set()
         """Models without which the service isn't ready: the default one, and the store's first that are still there."""
         self._settings = settings
-        self._store = Store(settings.store)
+        self._store = Store(settings.store, settings.default_model)
         self._stopped = threading.Event()
         self._shelf = Shelf(settings, self._store, metrics, self._stopped)
         self._errands = Errands()

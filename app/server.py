@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -20,7 +19,8 @@ from app.application import create_app
 from app.memory import limit_arenas
 from app.protocol import protocol
 from app.service import Service
-from app.settings import Settings
+from app.settings import ConfigurationError, Settings
+from app.sockets import listen
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ END_SECONDS: Final = 19.0
 class Server(uvicorn.Server):
     """SIGTERM: not ready at once, sockets open for the grace period, then finish what is in flight and exit 0.
 
-    SIGINT: the same without grace. A second signal: cut off what is in flight, and exit. (uvicorn alone closes at once
-    and dies of the signal.)
+    SIGHUP, of a terminal that closes: the same. SIGINT: the same without grace. A second signal: cut off what is in
+    flight, and exit. (uvicorn alone closes at once and dies of the signal.)
     """
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
@@ -51,23 +51,18 @@ class Server(uvicorn.Server):
         self._exit_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        except SystemExit:
-            if self.lifespan.should_exit:
-                raise
-            log.error("can't listen there: choose another --host or --port (CAMSPECTOR_HOST, CAMSPECTOR_PORT)")
-            sys.exit(2)
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        await super().startup(sockets)
+        host, port = self._service.settings.host, self.servers[0].sockets[0].getsockname()[1]
         url = f"http{'s' if self.config.is_ssl else ''}://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("listening on %s, documentation at %s/docs, models from %s", url, url, self._service.settings.store)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._service.draining:
-            self.should_exit = self.force_exit = True
+            if sig != signal.SIGHUP:  # which systemd (SendSIGHUP=) and shells send beside another
+                self.should_exit = self.force_exit = True
             return
         self._service.draining = True
-        grace = self._service.settings.drain_seconds if sig == signal.SIGTERM else 0.0
+        grace = self._service.settings.drain_seconds if sig != signal.SIGINT else 0.0
         self._exit_at = time.monotonic() + grace
         log.info("stopping: not ready any more; closing in %g s", grace)
 
@@ -154,8 +149,6 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """uvicorn's own settings for ours."""
     return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         root_path=settings.root_path,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
@@ -164,15 +157,29 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        workers=1,  # not what WEB_CONCURRENCY says
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
 
 
+def _listening(settings: Settings) -> list[socket.socket]:
+    try:
+        return listen(settings.host, settings.port)
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(
+            f"can't listen on {settings.host}, port {settings.port}: {getattr(error, 'strerror', error)}; "
+            "choose another --host or --port (CAMSPECTOR_HOST, CAMSPECTOR_PORT)"
+        ) from None
+
+
 def serve(settings: Settings) -> None:
-    """Run until a signal. Raises KeysError."""
+    """Run until a signal. Raises KeysError or ConfigurationError."""
     allow_connections()
     limit_arenas()
     app = create_app(settings)
-    Server(configuration(app, settings), app.state.service).run()
+    server = Server(configuration(app, settings), app.state.service)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+        signal.signal(signal.SIGHUP, server.handle_exit)
+    server.run(_listening(settings))

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
+from app.environment import PREFIX
 from app.logs import LogFormat
 from model.detector import VariantChoice
 from model.engines.devices import DeviceChoice
@@ -19,6 +26,7 @@ from model.verdict import Thresholds
 LONGEST_DEADLINE_MS: Final = 60_000
 """So long, at most, does one request keep others waiting."""
 
+_PORT: Final = 8000
 
 _PER_MODEL: Final = {
     "defect_rate": ("capsule=0.02", '{"capsule": 0.02}'),
@@ -60,7 +68,7 @@ class Settings(BaseSettings):
     """Run the service. Every setting is a flag, as --max-bytes, or an environment variable, as CAMSPECTOR_MAX_BYTES."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CAMSPECTOR_",
+        env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
         cli_prog_name="python -m app serve",
@@ -70,8 +78,11 @@ class Settings(BaseSettings):
     )
 
     store: Annotated[Path, Field(description="Folder of models, as training writes it. It may be empty at first.")]
-    host: Annotated[str, Field(description="Address to listen on; 0.0.0.0 for every interface.")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
+    host: Annotated[
+        str,
+        Field(min_length=1, description="Address to listen on; 0.0.0.0 for every interface, :: with IPv6's besides."),
+    ] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = _PORT
     device: Annotated[
         DeviceChoice, Field(description="Where the network runs; auto: CUDA where there is a device.")
     ] = "auto"
@@ -126,16 +137,14 @@ class Settings(BaseSettings):
     ] = 30.0
     store_poll_seconds: Annotated[float, Field(gt=0, le=_A_DAY, description="How often the store is looked at.")] = 5.0
     versions_kept: Annotated[int, Field(ge=1, description="Newest versions of every model that stay loaded.")] = 2
-    root_path: Annotated[
-        str, Field(pattern="^(/[^/]+)*$", description="Path prefix that the gateway strips, e.g. /inspection.")
-    ] = ""
+    root_path: Annotated[str, Field(description="Path prefix that the gateway strips, e.g. /inspection.")] = ""
     trusted_proxies: Annotated[
         str,
         Field(
             description="Addresses or networks, comma-separated, whose X-Forwarded-For and -Proto headers are believed;"
             " * for all."
         ),
-    ] = "127.0.0.1"
+    ] = "127.0.0.1,::1"
     log_format: Annotated[LogFormat, Field(description="Lines for people, or objects for programs.")] = "text"
     trace_endpoint: Annotated[
         str | None, Field(description="Where OpenTelemetry traces go, as http://HOST:4318/v1/traces. Without it: none.")
@@ -160,12 +169,45 @@ class Settings(BaseSettings):
         "info"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """An empty variable sets nothing: compose's X=${X:-} makes one. An empty flag is a value."""
+        return init_settings, EnvSettingsSource(settings_cls, env_ignore_empty=True)
+
     @field_validator("store", mode="before")
     @classmethod
     def _not_empty(cls, store: object) -> object:
         if store == "":  # which a Path would take for the current folder
             raise ValueError("must not be empty")
         return store
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        """Without the brackets that an address of IPv6 has in a URL."""
+        return host.removeprefix("[").removesuffix("]")
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _no_link(cls, port: object) -> object:
+        """CAMSPECTOR_PORT=tcp://…, which Kubernetes sets beside a Service named camspector, is no choice of a port."""
+        return _PORT if isinstance(port, str) and "://" in port else port
+
+    @field_validator("root_path")
+    @classmethod
+    def _prefix(cls, path: str) -> str:
+        """Without a slash at the end."""
+        path = path.rstrip("/")
+        if not re.fullmatch(r"(/[^/?#\s]+)*", path):
+            raise ValueError("must be a path that begins with a slash, as /inspection")
+        return path
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -219,6 +261,6 @@ def read_settings(flags: list[str]) -> Settings:
 def _line(place: Sequence[str | int], message: str) -> str:
     """`place`: the setting, and the model where it has a value for each."""
     name, *model = map(str, place)
-    flag, variable = "--" + name.replace("_", "-"), "CAMSPECTOR_" + name.upper()
+    flag, variable = "--" + name.replace("_", "-"), PREFIX + name.upper()
     form = "; write {0} {2}, or {1}='{3}'".format(flag, variable, *_PER_MODEL[name]) if name in _PER_MODEL else ""
     return f"{flag} (or {variable}): {': '.join([*model, message])}{form}"

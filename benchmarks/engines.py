@@ -14,13 +14,13 @@ from statistics import median
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from onnx import TensorProto, helper
 
 from benchmarks.machine import report
 from model.artifact import read_artifact
 from model.cpus import available_cpus
 from model.engines.engine import Engine, engines_for, open_engine
+from model.engines.ort import onnxruntime
 from model.hypercolumn import BLOCKS
 from model.manifest import EngineName, Manifest, VariantName
 

@@ -30,7 +30,7 @@ class Inspection(litserve.LitAPI):
         self.manifest = artifact.manifest
         self.size = self.manifest.preprocessing.input_size
         if os.environ["LITSERVE_MODEL"] == "int8":
-            import onnxruntime
+            from model.engines.ort import onnxruntime
 
             self.variant = self.manifest.variant("int8")
             options = onnxruntime.SessionOptions()

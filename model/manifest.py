@@ -7,6 +7,7 @@ import msgspec
 
 from model.errors import ManifestError, SchemaError
 from model.evidence import PictureScale, Pooling
+from model.files import utf8
 from model.hypercolumn import Hypercolumn
 from model.image import FullScale
 from model.verdict import Calibration, Thresholds
@@ -279,9 +280,10 @@ def encode(manifest: Manifest) -> bytes:
 def decode(data: bytes, source: str = "manifest.json") -> Manifest:
     """Parse manifest.json. Raises ManifestError or SchemaError, naming `source` and the member that is wrong."""
     try:
-        schema = msgspec.json.decode(data, type=dict[str, Any]).get("schema")
+        text = utf8(data)
+        schema = msgspec.json.decode(text, type=dict[str, Any]).get("schema")
         if schema != SCHEMA:
             raise SchemaError(f"{source} has schema {schema!r}; this program reads schema {SCHEMA}")
-        return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.json.decode(text, type=Manifest)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ManifestError(f"{source} can't be read: {error}") from error

@@ -1,13 +1,11 @@
 """<store>/<model>/<version>/: what is there, and how a version gets there whole."""
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from model import serving as servings
 from model.errors import (
@@ -20,23 +18,29 @@ from model.errors import (
 )
 from model.files import read_file
 from model.serving import SERVING, Serving
-
-MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
+from model.shape import MODEL_NAME, VERSION, folders, single
 
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of models, each a folder of numbered versions. Anything else in it is left alone."""
+    """A folder of models, each a folder of numbered versions. Anything else in it is left alone.
+
+    It may also be one model's folder, or one version's (model/shape.py): then that is all there is, and nothing can be
+    published into it.
+    """
 
     root: Path
+    only: str | None = None
+    """What that one model is called; None: as its folder."""
 
     def models(self) -> list[str]:
         """The names of models that have a version, sorted, and of folders that can't be read: `versions` says why.
 
         A store that isn't there yet is empty. Raises StoreError where it can't be read.
         """
-        return sorted(name for name in self._folders(self.root, MODEL_NAME) if self._may_have_versions(name))
+        if alone := single(self.root, self.only):
+            return [alone.name]
+        return sorted(name for name in folders(self.root, MODEL_NAME) if self._may_have_versions(name))
 
     def versions(self, model: str) -> list[int]:
         """The versions of a model, ascending. Raises StoreError, or UnknownModelError that names the models."""
@@ -52,7 +56,8 @@ class Store:
         numbers = self.versions(model)
         if version is not None and version not in numbers:
             raise UnknownVersionError(f"model {model!r} has no version {version}; there are: {numbers}")
-        return self.root / model / str(version or numbers[-1])
+        alone, number = single(self.root, self.only), version or numbers[-1]
+        return alone.versions[number] if alone else self.root / model / str(number)
 
     def publish(self, model: str, fill: Callable[[Path], None]) -> Path:
         """Let `fill` write into an empty folder, then make it the model's newest version in one step.
@@ -76,17 +81,17 @@ class Store:
 
     def serving(self, model: str) -> Serving:
         """What the model's serving.json says; without one, nothing. Raises ServingError."""
-        path = self.root / model / SERVING
         try:
+            path = self._home(model) / SERVING
             return servings.decode(read_file(path), str(path))
         except MissingFileError:
             return Serving()
-        except UnreadableFileError as error:
+        except (StoreError, UnreadableFileError) as error:
             raise ServingError(str(error)) from error
 
     def set_serving(self, model: str, serving: Serving) -> None:
         """Write the model's serving.json in one step. Raises StoreError."""
-        home = self.root / model
+        home = self._home(model)
         try:
             _write(home / SERVING, servings.encode(serving))
             _sync(home)
@@ -98,6 +103,10 @@ class Store:
         if not MODEL_NAME.fullmatch(model):
             raise StoreError(
                 f"{model!r} can't be a model's name: lower-case letters, digits, '.', '_' and '-', 64 at most"
+            )
+        if alone := single(self.root, self.only):
+            raise StoreError(
+                f"{self.root} is the model {alone.name}'s own folder, or a version's: name the store above it"
             )
         home = self.root / model
         try:
@@ -123,6 +132,10 @@ class Store:
                 _sync(home)
                 return target
 
+    def _home(self, model: str) -> Path:
+        """Where the model's serving.json is. Raises StoreError."""
+        return self.root if single(self.root, self.only) else self.root / model
+
     def _may_have_versions(self, model: str) -> bool:
         try:
             return bool(self._numbers(model))
@@ -130,15 +143,9 @@ class Store:
             return True
 
     def _numbers(self, model: str) -> list[int]:
-        return sorted(int(name) for name in self._folders(self.root / model, _VERSION))
-
-    def _folders(self, parent: Path, pattern: re.Pattern[str]) -> list[str]:
-        try:
-            return [entry.name for entry in os.scandir(parent) if pattern.fullmatch(entry.name) and entry.is_dir()]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise StoreError(f"{parent} can't be read: {error}") from error
+        if alone := single(self.root, self.only):
+            return sorted(alone.versions) if model == alone.name else []
+        return sorted(int(name) for name in folders(self.root / model, VERSION))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,6 +1,7 @@
 """Who may import whom (CONTRIBUTING.md)."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,22 @@ def test_import_rule(package: str) -> None:
     assert files
     for file in files:
         assert not imported(file) & FORBIDDEN[package], file
+
+
+def test_one_module_imports_onnx_runtime() -> None:
+    """The one that turns its telemetry off first."""
+    files = [
+        file
+        for folder in ("app", "model", "training", "tests", "benchmarks", "examples")
+        for file in (ROOT / folder).rglob("*.py")
+    ]
+    assert [file.name for file in files if "onnxruntime" in imported(file)] == ["ort.py"]
+    code = "import os, model.engines.onnx_runtime; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "0"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "1"
 
 
 def imported(file: Path) -> set[str]:

@@ -3,18 +3,20 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from model.engines import ort
 from training.features import Picture
 from training.onnx_graph import FLOAT_NODES
 
 _CALIBRATION_IMAGES: Final = 64
+
+_tools: Any = ort.part("quantization")
+_shapes: Any = ort.part("quantization.shape_inference")
 
 
 def quantized(model: onnx.ModelProto, pictures: Sequence[Picture], seed: int) -> bytes:
@@ -28,22 +30,22 @@ def quantized(model: onnx.ModelProto, pictures: Sequence[Picture], seed: int) ->
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, target = (Path(folder, f"{name}.onnx") for name in ("float32", "prepared", "int8"))
         onnx.save(model, source)
-        quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
-        quantize_static(
+        _shapes.quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        _tools.quantize_static(
             prepared,
             target,
             _Reader(pictures[i] for i in drawn),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            quant_format=_tools.QuantFormat.QDQ,
+            activation_type=_tools.QuantType.QUInt8,
+            weight_type=_tools.QuantType.QInt8,
             per_channel=True,
-            calibrate_method=CalibrationMethod.MinMax,
+            calibrate_method=_tools.CalibrationMethod.MinMax,
             nodes_to_exclude=[node.name for node in model.graph.node if node.name.startswith(FLOAT_NODES)],
         )
         return target.read_bytes()
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
+class _Reader(_tools.CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
     """One picture at a time, so that memory holds one picture's activations."""
 
     def __init__(self, pictures: Iterator[Picture]) -> None:

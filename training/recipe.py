@@ -9,6 +9,7 @@ import msgspec
 
 from model.errors import RecipeError
 from model.evidence import Pooling
+from model.files import utf8
 from model.hypercolumn import Hypercolumn
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -106,7 +107,7 @@ def read_recipe(preset: str, *, seed: int | None = None) -> Recipe:
     """
     path = Path(preset) if preset.endswith(".toml") else _folder() / f"{preset}.toml"
     try:
-        written = msgspec.toml.decode(path.read_bytes())
+        written = msgspec.toml.decode(utf8(path.read_bytes()))
         recipe: Recipe = msgspec.convert(written, Recipe)
         _check_complete(recipe, written)
     except FileNotFoundError:

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from model.cpus import available_cpus
+from model.engines.ort import onnxruntime, states
 from model.errors import EngineError, MissingFileError
 
 _FAILURES = (
@@ -48,11 +47,21 @@ class OnnxEngine:
         return np.asarray(maps)
 
 
+# One pool of memory for all sessions: each of its own would keep what its largest batch so far took.
+onnxruntime.create_and_register_allocator(
+    onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    ),
+    None,
+)
+
+
 def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised; written to stderr too, past the log, they could stand there
+    options.add_session_config_entry("session.use_env_allocators", "1")
     # Threads that spin while they wait take the CPU from decoding and from other sessions.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # By its path: given bytes, ONNX Runtime keeps Python's lock while it parses them, and every request waits.

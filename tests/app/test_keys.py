@@ -86,6 +86,16 @@ def test_broken_file_is_named_and_not_repeated(tmp_path: Path, text: str, reason
     assert DIGEST[1:] not in str(raised.value)
 
 
+def test_file_as_windows_saves_it(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    text = f"# line 3\r\npredict a {DIGEST}\r\n"
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert [key.name for key in read_keys(path)] == ["a"]
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(KeysError, match="can't be read: it is in UTF-16 or UTF-32: save it as UTF-8"):
+        read_keys(path)
+
+
 def test_broken_file_stops_the_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--store", str(tmp_path), "--keys-file", str(tmp_path / "none")]) == 2
     assert f"the keys file {tmp_path / 'none'} can't be read: No such file" in capsys.readouterr().err

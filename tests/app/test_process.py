@@ -138,7 +138,7 @@ def test_port_in_use_is_said(server: Server, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "app", "serve", "--store", str(tmp_path), "--port", port, "--device", "cpu"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert run.returncode == 2
-    assert "address already in use" in run.stderr
+    assert f"can't listen on 127.0.0.1, port {port}: Address already in use" in run.stderr
     assert "--port" in run.stderr
     assert "Traceback" not in run.stderr
 

@@ -273,3 +273,20 @@ def test_thresholds_of_the_line_hold_for_every_version(store: Path, shelf: Path)
     held.look("cpu")
     detectors = [each.detector for each in held.catalogue.models["widget"].loaded.values()]
     assert [detector.thresholds for detector in detectors] == [Thresholds(0.9, 0.9, 0.9)] * 2
+
+
+@pytest.mark.parametrize(
+    ("folder", "default_model", "expected"),
+    [
+        ("widget", None, {"widget": [2, 1]}),
+        ("widget/2", None, {"widget": [2]}),
+        ("widget/1", "line-3", {"line-3": [1]}),
+    ],
+)
+def test_a_store_that_is_a_model_s_or_a_version_s_folder(
+    store: Path, folder: str, default_model: str | None, expected: dict[str, list[int]]
+) -> None:
+    held = Registry(Settings(store=store / folder, device="cpu", default_model=default_model), Metrics())
+    held.look("cpu")
+    assert {name: [*model.loaded] for name, model in held.catalogue.models.items()} == expected
+    assert held.waiting() == []

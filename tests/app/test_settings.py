@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Final
 
 import pytest
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from app.__main__ import main
+from app.environment import unknown_variables
 from app.settings import ConfigurationError, Settings, read_settings
 from model.verdict import Thresholds
 
@@ -76,7 +78,19 @@ def test_settings_are_frozen() -> None:
         ),
         (["--store", "x", "--thresholds", '{"capsule": true}'], r"--thresholds .*: capsule: must be numbers"),
         (["--store", "x", "--thresholds", '{"capsule": null}'], r"--thresholds .*: capsule: must be numbers"),
-        (["--store", "x", "--root-path", "inspection/"], r"--root-path "),
+        (
+            ["--store", "x", "--root-path", "inspection/"],
+            r"--root-path .*: must be a path that begins with a slash, as",
+        ),
+        (
+            ["--store", "x", "--root-path", "//inspection"],
+            r"--root-path .*: must be a path that begins with a slash, as",
+        ),
+        (["--store", "x", "--root-path", "/a?b"], r"--root-path .*: must be a path that begins with a slash, as"),
+        (["--store", "x", "--host", ""], r"--host .*at least 1 character"),
+        (["--store", "x", "--host", "no.such.invalid"], r"can't listen on no.such.invalid, port 8000: .*--host"),
+        (["--store", "x", "--host", "a..b"], r"can't listen on a..b, port 8000: .*--host"),
+        (["--store", "x", "--host", "192.0.2.9"], r"can't listen on 192.0.2.9, port 8000: .*--host"),
         (["--store", ""], r"--store \(or CAMSPECTOR_STORE\): must not be empty"),
         (["--store", "x", "--deadline-ms", "60001"], r"--deadline-ms .*60000"),
         (["--store", "x", "--trusted-proxies", "gateway"], r"--trusted-proxies .*'gateway'"),
@@ -91,13 +105,14 @@ def test_settings_are_frozen() -> None:
     ],
 )
 def test_bad_values_are_named(flags: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigurationError, match=reason):
-        read_settings(flags)
+    if "can't listen" not in reason:
+        with pytest.raises(ConfigurationError, match=reason):
+            read_settings(flags)
     assert main(["serve", *flags]) == 2
     assert re.search(reason, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("value", ["{", "capsule=0.02", "0.02", ""])
+@pytest.mark.parametrize("value", ["{", "capsule=0.02", "0.02"])
 @pytest.mark.parametrize(
     ("variable", "example"),
     [("CAMSPECTOR_DEFECT_RATE", '{"capsule": 0.02}'), ("CAMSPECTOR_THRESHOLDS", '{"capsule": {"review": 0.3,')],
@@ -108,6 +123,68 @@ def test_bad_values_by_model_in_the_environment(
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=f"{variable}.*'{re.escape(example)}"):
         read_settings(["--store", "x"])
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_an_empty_variable_sets_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As compose makes one of X=${X:-}. An empty flag is a value, or a slip."""
+    monkeypatch.setenv(f"CAMSPECTOR_{name.upper()}", "")
+    if name == "store":
+        with pytest.raises(ConfigurationError, match="Field required"):
+            read_settings([])
+    else:
+        assert read_settings(["--store", "x"]) == Settings(store=Path("x"))
+
+
+@pytest.mark.parametrize(("written", "path"), [("/a/", "/a"), ("/a/b//", "/a/b"), ("/", ""), ("", "")])
+def test_root_path(written: str, path: str) -> None:
+    assert read_settings(["--store", "x", "--root-path", written]).root_path == path
+
+
+@pytest.mark.parametrize(("written", "host"), [("[::1]", "::1"), ("::", "::"), ("localhost", "localhost")])
+def test_host(written: str, host: str) -> None:
+    assert read_settings(["--store", "x", "--host", written]).host == host
+
+
+def test_a_link_to_a_service_is_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes sets it in every pod beside a Service named camspector."""
+    monkeypatch.setenv("CAMSPECTOR_PORT", "tcp://10.96.0.17:80")
+    assert read_settings(["--store", "x"]).port == 8000
+    assert read_settings(["--store", "x", "--port", "9000"]).port == 9000
+
+
+LINKS: Final = (
+    "CAMSPECTOR_SERVICE_HOST", "CAMSPECTOR_SERVICE_PORT", "CAMSPECTOR_SERVICE_PORT_HTTP", "CAMSPECTOR_PORT",
+    "CAMSPECTOR_PORT_8000_TCP", "CAMSPECTOR_PORT_8000_TCP_PROTO", "CAMSPECTOR_PORT_8000_TCP_ADDR",
+    "CAMSPECTOR_LINE_3_SERVICE_HOST", "CAMSPECTOR_LINE_3_PORT_80_TCP_PORT",
+)  # fmt: skip
+"""What Kubernetes sets beside Services named camspector and camspector-line-3."""
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("CAMSPECTOR_TRESHOLDS", "; meant: CAMSPECTOR_THRESHOLDS?"),
+        ("camspector_max_byte", "; meant: CAMSPECTOR_MAX_BYTES?"),
+        ("CAMSPECTOR_XYZ", ""),
+    ],
+)
+def test_a_misspelt_variable_is_named(variable: str, meant: str) -> None:
+    environment = dict.fromkeys(
+        [variable, "CAMSPECTOR_STORE", "camspector_port", "CAMSPECTOR_CACHE", "HOME", *LINKS], "x"
+    )
+    found = unknown_variables(environment, Settings.model_fields)
+    assert found == [f"{variable} is in the environment, but is no setting{meant}"]
+
+
+def test_the_log_names_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("CAMSPECTOR_TRESHOLDS", '{"capsule": 0.4}')
+    monkeypatch.setattr("app.__main__.serve", lambda _: None)
+    monkeypatch.setattr("app.__main__.log_to_stderr", lambda *_: None)
+    assert main(["serve", "--store", "x"]) == 0
+    assert [record.message for record in caplog.records] == [
+        "CAMSPECTOR_TRESHOLDS is in the environment, but is no setting; meant: CAMSPECTOR_THRESHOLDS?"
+    ]
 
 
 @pytest.mark.parametrize("value", ["*", "", "10.0.0.0/8, ::1,192.168.0.7"])

@@ -82,6 +82,16 @@ def test_a_manifest_that_is_none(version: Path, content: bytes) -> None:
         load_detector(version, "cpu")
 
 
+def test_a_manifest_as_windows_saves_it(version: Path) -> None:
+    path = version / "manifest.json"
+    text = path.read_text()
+    path.write_text(text.replace("\n", "\r\n"), "utf-8-sig", newline="")
+    assert load_detector(version, "cpu").variant.name == "float32"
+    path.write_text(text, "utf-16")
+    with pytest.raises(errors.ManifestError, match=r"7/manifest\.json can't be read: it is in UTF-16"):
+        load_detector(version, "cpu")
+
+
 @pytest.mark.parametrize("schema", [0, 1, "2", None])
 def test_an_unknown_schema_is_named(version: Path, schema: object) -> None:
     edit(version, lambda manifest: manifest.update(schema=schema))

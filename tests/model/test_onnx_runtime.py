@@ -47,6 +47,13 @@ def test_threads_may_run_it_at_once(version: Path) -> None:
     )
 
 
+def test_sessions_share_one_pool_of_memory(version: Path) -> None:
+    """16 models would take 2.7 GB instead of 0.6: each session keeps what its largest batch took."""
+    engine = OnnxEngine(version / ONNX)
+    for session in (engine._wide, engine._narrow):
+        assert session.get_session_options().get_session_config_entry("session.use_env_allocators") == "1"
+
+
 def test_pixels_of_another_size(version: Path) -> None:
     with pytest.raises(EngineError, match="ONNX Runtime failed"):
         load_detector(version, "cpu").engine.evidence(np.zeros((1, 32, 32, 3), np.uint8))

@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -53,6 +54,27 @@ def test_what_it_may_say(text: str, serving: Serving, thresholds: Thresholds | N
 def test_what_it_may_not_say(text: str, reason: str) -> None:
     with pytest.raises(ServingError, match=reason):
         decode(text.encode("latin-1") if text == "\xff" else text.encode())
+
+
+SAVED: Final = {  # Notepad's and PowerShell's ways of saving a text, and which of them can be read
+    "utf-8-sig": True,
+    "utf-16": False,
+    "utf-16-le": False,
+    "utf-16-be": False,
+    "utf-32": False,
+}
+
+
+@pytest.mark.parametrize(("encoding", "read"), SAVED.items())
+def test_as_windows_saves_it(encoding: str, read: bool) -> None:
+    data = '{\r\n  "version": 3\r\n}\r\n'.encode(encoding)
+    if read:
+        assert decode(data) == Serving(version=3)
+    else:
+        with pytest.raises(
+            ServingError, match=r"serving.json can't be read: it is in UTF-16 or UTF-32: save it as UTF-8"
+        ):
+            decode(data)
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
+from model.engines.ort import onnxruntime
 from model.hypercolumn import Hypercolumn
 from model.network import VGG16CAM
 from training.onnx_graph import FLOAT_NODES, onnx_model

@@ -113,6 +113,15 @@ def test_no_member_may_be_left_out(tmp_path: Path, preset: str, member: str) -> 
         own(tmp_path, _without(preset, member))
 
 
+def test_a_preset_as_windows_saves_it(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_bytes(OWN_PLACES.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert read_recipe(str(path)) == tiny_places()
+    path.write_bytes(OWN_PLACES.encode("utf-16"))
+    with pytest.raises(RecipeError, match=r"own\.toml: it is in UTF-16"):
+        read_recipe(str(path))
+
+
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(RecipeError, match=r"no preset 'fancy'; there are: accurate, fast.*seed \(or name a .toml"):
         read_recipe("fancy")
