@@ -58,12 +58,12 @@ def find_samples(
     if labels is None:
         samples = _of_folders(folder, inventory, places, depth, say)
     else:
-        samples = _of_elpv(folder, labels, inventory, places)
+        samples = _of_elpv(folder, labels, places, say)
     for sample in samples:
         if not sample.name.isprintable():
             raise DataError(f"{sample.name!r}: rename this file; results couldn't be written with a name like that")
     for reason, paths in inventory.left_out.items():
-        say(f"left out: {len(paths)} ({reason}), as {shown(paths[0])}")
+        _leave_out([path for path in paths if folder / path != labels], reason, say)
     return sorted(_grouped(samples, group), key=lambda sample: sample.name)
 
 
@@ -79,10 +79,9 @@ def _of_folders(
     pairs = pair(places)
     masks = {image: _mask(root, paths) for image, paths in pairs.masks.items()}
     if not any(image.kind == GOOD for image in pairs.images):
-        return _labelled_by_masks(root, pairs.images, masks)
+        return _labelled_by_masks(root, pairs.images, masks, say)
     labelled = [image for image in pairs.images if image.kind is not None]
-    if stray := [image.path for image in pairs.images if image.kind is None]:
-        inventory.left_out["images in no folder of a kind"] = stray
+    _leave_out([image.path for image in pairs.images if image.kind is None], "images in no folder of a kind", say)
     check_kinds(labelled, say)
     check_empty(root, inventory.folders, labelled, depth)
     for remark in pairs.remarks:
@@ -90,11 +89,14 @@ def _of_folders(
     return [_sample(root, image, image.kind or "", masks.get(image.path)) for image in labelled]
 
 
-def _labelled_by_masks(root: Path, images: Sequence[Place], masks: dict[PurePosixPath, Mask]) -> list[Sample]:
+def _labelled_by_masks(
+    root: Path, images: Sequence[Place], masks: dict[PurePosixPath, Mask], say: Callable[[str], None]
+) -> list[Sample]:
     """Every image has a mask, and is good where that is blank (KolektorSDD and KolektorSDD2)."""
     without = [image for image in images if image.path not in masks]
     if not images or without:
         raise DataError(_no_layout(root, images, without if masks else []))
+    say("no folder says good: an image is good where its mask is black, and defective elsewhere")
     labels = [GOOD if masks[image.path].is_blank else _DEFECT for image in images]
     return [
         _sample(root, image, kind, replace(masks[image.path], class_numbers=True) if kind != GOOD else None)
@@ -108,10 +110,10 @@ def _no_layout(root: Path, images: Sequence[Place], without_mask: Sequence[Place
         "beside one folder per kind of defect, alone or within train and test (MVTec AD), a mask beside every image "
         f"(KolektorSDD), or labels.csv (ELPV); it holds: {_listing(root)}"
     )
-    if without_mask:
-        text += f"; {len(without_mask)} images have no mask, as {shown(without_mask[0].path)}"
     if products := sorted({image.path.parts[0] for image in images if GOOD in image.folder[1:]}):
-        text += f". Name one product's folder, as {shown(root / products[0])}"
+        return f"{text}. Name the folder of one product, as {shown(root / products[0])}"
+    if without_mask:
+        return f"{text}; {len(without_mask)} images have no mask, as {shown(without_mask[0].path)}"
     return text
 
 
@@ -124,21 +126,20 @@ def _mask(root: Path, paths: Sequence[PurePosixPath]) -> Mask:
     return Mask(tuple(root / path for path in paths), class_numbers="Masks" in paths[0].parts)
 
 
-def _of_elpv(root: Path, labels: Path, inventory: Inventory, places: Sequence[Place]) -> list[Sample]:
+def _of_elpv(root: Path, labels: Path, places: Sequence[Place], say: Callable[[str], None]) -> list[Sample]:
     if kinds := sorted({place.kind_folder for place in places if place.kind == GOOD}):
         raise DataError(
             f"{labels} and {shown(root / kinds[0])} both say which images are good; move one of them out of the folder"
         )
     home = PurePosixPath(labels.parent.relative_to(root))
-    actual = {normal(path.as_posix()): path for path in inventory.pictures}
+    actual = {normal(place.path.as_posix()): place.path for place in places}
     samples = []
     for number, cell in enumerate(read_labels(labels), 1):
         path = actual.pop(normal((home / cell.name).as_posix()), None)
         if path is None:
             raise DataError(f"{labels}, line {number}: {labels.parent / cell.name} is missing")
         samples.append(Sample(root / path, cell.name, f"defect-{cell.module}" if cell.is_anomaly else GOOD))
-    if actual:
-        inventory.left_out[f"images that {labels.name} doesn't name"] = sorted(actual.values())
+    _leave_out(sorted(actual.values()), f"images that {labels.name} doesn't name", say)
     return samples
 
 
@@ -156,6 +157,11 @@ def _grouped(samples: Sequence[Sample], group: str | None) -> list[Sample]:
             raise DataError(f"--group {group!r} matches nothing in {sample.name!r}; it must match every image's name")
         grouped.append(replace(sample, group=match[1] if pattern.groups else match[0]))
     return grouped
+
+
+def _leave_out(paths: Sequence[PurePosixPath], reason: str, say: Callable[[str], None]) -> None:
+    if paths:
+        say(f"left out: {len(paths)} {reason}, as {shown(paths[0])}")
 
 
 def _listing(folder: Path) -> str:

@@ -25,10 +25,12 @@ _CLUTTER: Final = {
 }  # fmt: skip
 _TEMPORARY: Final = ("~", ".bak", ".orig", ".tmp", ".temp", ".swp", ".part", ".partial", ".crdownload", ".download")
 
-_IS_CLUTTER: Final = "hidden, system or temporary"
-_IS_NO_PICTURE: Final = f"no {FORMATS}"
-_IS_READ_ALREADY: Final = "another way to a folder that is read already"
-_IS_NO_FILE: Final = "no regular file"
+_CLUTTERS: Final = "hidden, system or temporary files or folders"
+_NO_PICTURES: Final = f"files that are no {FORMATS}"
+_READ_ALREADY: Final = "links to a folder that is read already"
+_NO_FILES: Final = "pipes, devices or the like"
+_DEAD_LINKS: Final = "links to nothing"
+_UNREADABLE: Final = "unreadable files"
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ def take_inventory(root: Path) -> Inventory:
     while folders or links:  # links last: a folder that is also a link's target is read under its own name
         folder = folders.pop() if folders else links.pop(0)
         if (identity := _identity(root / folder)) in seen:
-            found.left_out[_IS_READ_ALREADY].append(folder)
+            found.left_out[_READ_ALREADY].append(folder)
             continue
         seen.add(identity)
         found.folders.append(folder)
         for entry in _entries(root / folder):
             path = folder / entry.name
             if _is_clutter(entry.name):
-                found.left_out[_IS_CLUTTER].append(path)
+                found.left_out[_CLUTTERS].append(path)
             elif _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(path)
             elif (reason := _why_no_picture(entry)) is not None:
@@ -107,14 +109,17 @@ def _why_no_picture(entry: os.DirEntry[str]) -> str | None:
     suffix = PurePosixPath(entry.name).suffix.lower()
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
-            return _IS_NO_FILE  # reading a pipe would wait for ever
-        if suffix in _SUFFIXES:
-            return None
+            return _NO_FILES  # reading a pipe would wait for ever
+    except OSError:
+        return None if suffix in _SUFFIXES else _DEAD_LINKS
+    if suffix in _SUFFIXES:
+        return None
+    try:
         with open(entry.path, "rb") as file:
             head = file.read(18)
     except OSError:
-        return None if suffix in _SUFFIXES else "unreadable"
-    return None if suffix not in _LIKE_TIFF and _begins_like_a_picture(head) else _IS_NO_PICTURE
+        return _UNREADABLE
+    return None if suffix not in _LIKE_TIFF and _begins_like_a_picture(head) else _NO_PICTURES
 
 
 def _begins_like_a_picture(head: bytes) -> bool:

@@ -29,6 +29,7 @@ _NOISE: Final = 8 / 255
 _FEW_LEVELS: Final = 16
 _MOST_GRAY: Final = 0.25
 _MOST_DISPUTED: Final = 0.1
+_NEARLY_ALL: Final = 0.99
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class Mask:
         """Whether every pixel of every file is 0: then the image is good. Raises DataError."""
         return not any(_levels(path).any() for path in self.paths)
 
+    @property
+    def peak(self) -> str:
+        """Its largest value and the largest that there can be, in words. Raises DataError."""
+        levels = [_levels(path) for path in self.paths]
+        return f"{max(one.max() for one in levels)} of {max(map(_full_scale, levels))}"
+
     def is_turned(self, size: tuple[int, int]) -> bool:
         """Whether its own EXIF orientation turns it as well."""
         return all(is_turned(path.read_bytes(), size) for path in self.paths)
@@ -79,6 +86,14 @@ def coverage(samples: Sequence["Sample"], height: int, width: int) -> NDArray[np
     return grids
 
 
+def looks_like_mask(picture: Image.Image) -> bool:
+    """Whether a decoded picture holds hardly anything but black and white, and both of them."""
+    levels = _gray(picture)
+    noise, full = 2 * _NOISE * _full_scale(levels), _full_scale(levels)
+    dark, bright = (levels <= noise).mean(), (levels >= full - noise).mean()
+    return bool(dark > 0 and bright > 0 and dark + bright > _NEARLY_ALL)
+
+
 def is_turned(data: bytes, size: tuple[int, int]) -> bool:
     """Whether `decode` turns or mirrors a picture as its EXIF orientation says, and `size` (w, h) doesn't show it."""
     with Image.open(io.BytesIO(data), formats=[sniff(data) or ""]) as picture:
@@ -92,9 +107,12 @@ def is_turned(data: bytes, size: tuple[int, int]) -> bool:
 def _levels(path: Path) -> Levels:
     """Gray levels h×w of a mask as they are stored, of 8 or 16 bits."""
     try:
-        picture = decode(path.read_bytes())
+        return _gray(decode(path.read_bytes()))
     except (ImageError, OSError) as error:
         raise DataError(f"{shown(path)}: {error}") from error
+
+
+def _gray(picture: Image.Image) -> Levels:
     return np.asarray(picture if picture.mode == "I;16" else picture.convert("L"))
 
 
@@ -120,11 +138,11 @@ def _check_levels(path: Path, levels: Levels) -> None:
     if len(values) <= 2:
         return
     low, high, noise = int(values[0]), int(values[-1]), _NOISE * _full_scale(levels)
-    gray = (levels > low + 4 * noise) & (levels < high - 4 * noise)
-    if gray.mean() > _MOST_GRAY:
+    gray = ((levels > 4 * noise) & (levels < _full_scale(levels) - 4 * noise)).mean()
+    if gray > _MOST_GRAY:
         raise DataError(
-            f"{shown(path)} is no mask: {gray.mean():.0%} of its pixels are neither dark nor bright. Is it an image "
-            "under a mask's name?"
+            f"{shown(path)} is no mask: {gray:.0%} of its pixels are neither dark nor bright. Is it an image under a "
+            "mask's name?"
         )
     flat = np.unique(levels[maximum_filter(levels, 3) == minimum_filter(levels, 3)])
     few = len(values) <= _FEW_LEVELS

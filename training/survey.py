@@ -14,7 +14,7 @@ from model.errors import DataError, ImageError
 from model.image import MAX_PIXELS, FullScale, brightest, decode, full_scale_for
 from training.dataset import Sample
 from training.inventory import shown
-from training.masks import is_turned
+from training.masks import Mask, is_turned, looks_like_mask
 from training.progress import Advance, no_progress
 
 _SHOWN = 10
@@ -57,6 +57,8 @@ class _Look:
     """The share of the image that its mask marks."""
     is_turned: bool = False
     """Whether the image is turned by its EXIF orientation, and its mask would fit unturned too."""
+    is_like_mask: bool = False
+    """Whether the image itself is black and white alone."""
     problem: str | None = None
 
 
@@ -70,6 +72,7 @@ def survey(samples: Sequence[Sample], advance: Advance = no_progress) -> Survey:
     _refuse([look.problem for look in looks if look.problem], "can't be used; mend or remove them")
     digests = [look.digest for look in looks]
     _refuse(_contradictions(samples, digests), "are the same picture under both classes; keep each in one")
+    _refuse(_like_masks(samples, looks), "look like masks; put masks into ground_truth/KIND, remove what is no image")
     peaks = [look.brightest for look in looks if look.brightest is not None]
     full_scale = full_scale_for(max(peaks)) if peaks else None
     sizes = Counter(look.size for look in looks)
@@ -87,19 +90,23 @@ def _look(sample: Sample) -> _Look:
         digest = hashlib.sha256(f"{pixels.mode} {pixels.size} ".encode() + pixels.tobytes()).hexdigest()
     except (ImageError, OSError) as error:
         return _Look("", None, problem=f"{sample.path}: {error}")
-    look = _Look(digest, peak, f"{photo.width}×{photo.height}")
-    if sample.mask is None:
-        return look
+    look = _Look(digest, peak, f"{photo.width}×{photo.height}", is_like_mask=looks_like_mask(photo))
     try:
-        sample.mask.check(sample.path, photo.size)
-        marked = float(sample.mask.marked().mean())
+        return look if sample.mask is None else _with_mask(look, sample, sample.mask, data, photo.size)
     except DataError as error:
         return replace(look, problem=str(error))
-    if sample.is_anomaly and not marked:
-        return replace(look, problem=f"{sample.mask} marks nothing: what is defective must be brighter than half")
+
+
+def _with_mask(look: _Look, sample: Sample, mask: Mask, data: bytes, size: tuple[int, int]) -> _Look:
+    mask.check(sample.path, size)
+    marked = float(mask.marked().mean())
     if marked and not sample.is_anomaly:
-        return replace(look, problem=f"{sample.mask} marks a defect, but its image {sample.path} is under good")
-    return replace(look, marked=marked, is_turned=is_turned(data, photo.size) and not sample.mask.is_turned(photo.size))
+        raise DataError(f"{mask} marks a defect, but its image {shown(sample.path)} is under good")
+    if sample.is_anomaly and not marked:
+        raise DataError(
+            f"{mask} marks nothing: what is defective must be brighter than half, and its largest value is {mask.peak}"
+        )
+    return replace(look, marked=marked, is_turned=is_turned(data, size) and not mask.is_turned(size))
 
 
 def _doubtful_masks(samples: Sequence[Sample], looks: Sequence[_Look]) -> list[str]:
@@ -133,6 +140,12 @@ def _two_kinds(samples: Sequence[Sample], digests: Sequence[str]) -> list[str]:
         return []
     names = " and ".join(shown(sample.path) for sample in pairs[0])
     return [f"{len(pairs)} images lie under two kinds of defect, as {names}: they count under both"]
+
+
+def _like_masks(samples: Sequence[Sample], looks: Sequence[_Look]) -> list[str]:
+    """Defective images of black and white alone, whatever their names say, where no good image is so."""
+    alike = [sample for sample, look in zip(samples, looks, strict=True) if look.is_like_mask]
+    return [str(sample.path) for sample in alike] if all(sample.is_anomaly for sample in alike) else []
 
 
 def _contradictions(samples: Sequence[Sample], digests: Sequence[str]) -> list[str]:
