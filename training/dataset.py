@@ -78,12 +78,12 @@ def _of_folders(
 ) -> list[Sample]:
     pairs = pair(places)
     masks = {image: _mask(root, paths) for image, paths in pairs.masks.items()}
+    check_empty(root, inventory.folders, pairs.images, depth)
     if not any(image.kind == GOOD for image in pairs.images):
         return _labelled_by_masks(root, pairs.images, masks, say)
     labelled = [image for image in pairs.images if image.kind is not None]
     _leave_out([image.path for image in pairs.images if image.kind is None], "images in no folder of a kind", say)
     check_kinds(labelled, say)
-    check_empty(root, inventory.folders, labelled, depth)
     for remark in pairs.remarks:
         say(remark)
     return [_sample(root, image, image.kind or "", masks.get(image.path)) for image in labelled]

@@ -18,13 +18,13 @@ def check_kinds(images: Sequence[Place], say: Callable[[str], None]) -> None:
 
 
 def check_empty(root: Path, folders: Iterable[PurePosixPath], images: Sequence[Place], depth: int) -> None:
-    """Raise DataError where a folder among those of the kinds holds no image."""
+    """Raise DataError where a folder that means good, or one among those of the kinds, holds no image."""
     filled = {image.kind_folder for image in images}
     parents = {folder.parent for folder in filled}
     for folder in folders:
         place = place_of(folder / "image", depth)
         is_kind = place.kind is not None and place.kind_folder == folder and not place.is_mask
-        if is_kind and folder.parent in parents and folder not in filled:
+        if is_kind and (folder.parent in parents or place.kind == GOOD) and folder not in filled:
             raise DataError(f"{shown(root / folder)} holds no {FORMATS}; fill it or remove it")
 
 

@@ -30,6 +30,7 @@ _FEW_LEVELS: Final = 16
 _MOST_GRAY: Final = 0.25
 _MOST_DISPUTED: Final = 0.1
 _NEARLY_ALL: Final = 0.99
+_MOSTLY: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,10 @@ def coverage(samples: Sequence["Sample"], height: int, width: int) -> NDArray[np
 
 
 def looks_like_mask(picture: Image.Image) -> bool:
-    """Whether a decoded picture holds hardly anything but black and white, and both of them."""
+    """Whether a decoded picture holds areas of few levels alone, or hardly anything but black and white."""
     levels = _gray(picture)
+    if 1 < np.count_nonzero(np.bincount(levels.ravel())) <= _FEW_LEVELS and _flat(levels).mean() > _MOSTLY:
+        return True
     noise, full = 2 * _NOISE * _full_scale(levels), _full_scale(levels)
     dark, bright = (levels <= noise).mean(), (levels >= full - noise).mean()
     return bool(dark > 0 and bright > 0 and dark + bright > _NEARLY_ALL)
@@ -144,7 +147,7 @@ def _check_levels(path: Path, levels: Levels) -> None:
             f"{shown(path)} is no mask: {gray:.0%} of its pixels are neither dark nor bright. Is it an image under a "
             "mask's name?"
         )
-    flat = np.unique(levels[maximum_filter(levels, 3) == minimum_filter(levels, 3)])
+    flat = np.unique(levels[_flat(levels)])
     few = len(values) <= _FEW_LEVELS
     between = [int(v) for v in flat if v not in (low, high) and (few or low + noise < v < high - noise)]
     if between:
@@ -152,6 +155,11 @@ def _check_levels(path: Path, levels: Levels) -> None:
             f"{shown(path)} has areas of {', '.join(map(str, [low, *between[:5], high]))}: which of them mean a defect "
             "isn't said; store it in black and white, what is defective white"
         )
+
+
+def _flat(levels: Levels) -> NDArray[np.bool_]:
+    """Which pixels have the level of all their neighbours."""
+    return np.asarray(maximum_filter(levels, 3) == minimum_filter(levels, 3))
 
 
 def _check_transparency(path: Path, marked: NDArray[np.bool_]) -> None:

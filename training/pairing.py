@@ -9,7 +9,7 @@ from typing import Final
 
 from model.errors import DataError
 from training.inventory import shown
-from training.layout import GOOD, Place
+from training.layout import GOOD, Place, normal
 
 _SUFFIX: Final = re.compile(r"[-_. ](masks?|gt|ground[-_ ]?truth|labels?|seg|segmentation|annotation)$", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ def pair(places: Sequence[Place]) -> Pairs:
     found: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
     lonely: list[PurePosixPath] = []
     torn: list[tuple[Place, list[Place]]] = []
-    in_folders = set()
+    direct = set()
     for mask in places:
         if mask.path not in beside and not mask.is_mask:
             continue
@@ -45,11 +45,11 @@ def pair(places: Sequence[Place]) -> Pairs:
             torn.append((mask, owners))
         else:
             found[owners[0].path].append(mask.path)
-            if by_folder:
-                in_folders.add(owners[0].path)
+            if not by_folder:
+                direct.add(owners[0].path)
     _refuse_lonely(lonely, images)
     _refuse_torn(torn)
-    _refuse_several({image: masks for image, masks in found.items() if len(masks) > 1 and image not in in_folders})
+    _refuse_several({image: masks for image, masks in found.items() if len(masks) > 1 and image in direct})
     return Pairs(images, dict(found), _remarks(index.in_two_splits))
 
 
@@ -74,7 +74,7 @@ class _Index:
     def __init__(self, images: Iterable[Place]) -> None:
         self._by_name: dict[tuple[tuple[str, ...], str], list[Place]] = defaultdict(list)
         for image in images:
-            for name in {image.stem, image.path.name}:
+            for name in {image.stem, normal(image.path.name)}:
                 self._by_name[image.folder, name].append(image)
                 if image.kind is not None:
                     self._by_name[("", *image.folder[1:]), name].append(image)

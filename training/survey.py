@@ -56,9 +56,9 @@ class _Look:
     marked: float | None = None
     """The share of the image that its mask marks."""
     is_turned: bool = False
-    """Whether the image is turned by its EXIF orientation, and its mask would fit unturned too."""
+    """Whether only the image or only its mask is turned by an EXIF orientation, and the mask would fit either way."""
     is_like_mask: bool = False
-    """Whether the image itself is black and white alone."""
+    """Whether the image itself could be a mask."""
     problem: str | None = None
 
 
@@ -106,7 +106,7 @@ def _with_mask(look: _Look, sample: Sample, mask: Mask, data: bytes, size: tuple
         raise DataError(
             f"{mask} marks nothing: what is defective must be brighter than half, and its largest value is {mask.peak}"
         )
-    return replace(look, marked=marked, is_turned=is_turned(data, size) and not mask.is_turned(size))
+    return replace(look, marked=marked, is_turned=is_turned(data, size) != mask.is_turned(size))
 
 
 def _doubtful_masks(samples: Sequence[Sample], looks: Sequence[_Look]) -> list[str]:
@@ -122,9 +122,8 @@ def _doubtful_masks(samples: Sequence[Sample], looks: Sequence[_Look]) -> list[s
         )
     if turned:
         found.append(
-            f"{len(turned)} images are turned by their EXIF orientation, as {shown(turned[0])}, and whether their "
-            "masks were drawn on the turned image can't be seen: it is taken that they were; store images upright "
-            "to be sure"
+            f"{len(turned)} images are turned by their EXIF orientation and their masks are not, or the reverse, as "
+            f"{shown(turned[0])}: a mask is taken to be drawn on the upright image; store both upright to be sure"
         )
     return found
 
@@ -143,7 +142,7 @@ def _two_kinds(samples: Sequence[Sample], digests: Sequence[str]) -> list[str]:
 
 
 def _like_masks(samples: Sequence[Sample], looks: Sequence[_Look]) -> list[str]:
-    """Defective images of black and white alone, whatever their names say, where no good image is so."""
+    """Defective images that could be masks, whatever their names say, where no good image is of that look."""
     alike = [sample for sample, look in zip(samples, looks, strict=True) if look.is_like_mask]
     return [str(sample.path) for sample in alike] if all(sample.is_anomaly for sample in alike) else []
 

@@ -40,6 +40,13 @@ def test_groups_come_from_the_names(make_folder: MakeFolder) -> None:
     assert {sample.group for sample in samples} == {"00", "01"}
 
 
+def test_a_good_folder_without_an_image_that_can_be_used_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "good/a.gif", picture(0, defective=False))
+    save(tmp_path / "dent/a.png", picture(1, defective=True))
+    with pytest.raises(DataError, match="good holds no PNG"):
+        find_samples(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("group", "message"), [("(", "not a regular expression"), (r"lot-(\d+)", "matches nothing in 't")]
 )

@@ -103,6 +103,8 @@ def test_photos_do_not_look_like_masks_and_masks_do() -> None:
     assert looks_like_mask(Image.fromarray(SPOT))
     assert looks_like_mask(Image.open(lossy))
     assert looks_like_mask(Image.fromarray(SPOT.astype(np.uint16) * 257))
+    assert looks_like_mask(Image.fromarray(SPOT // 255))
     assert not looks_like_mask(picture(0, defective=True))
     assert not looks_like_mask(Image.new("L", SIZE, 0))  # a lamp that is off
+    assert not looks_like_mask(Image.fromarray(np.random.default_rng(0).integers(0, 3, (48, 48), np.uint8)))
     assert not looks_like_mask(Image.new("L", SIZE, 255))

@@ -64,6 +64,7 @@ def test_masks_of_a_misspelt_kind_are_named_with_the_kinds(tmp_path: Path) -> No
         (["dent/000.png", "dent/000.jpg"], ["ground_truth/dent/000.png"], "is the mask of dent/000.jpg or of dent/000"),
         (["dent/000.png", "cut/000.png"], ["masks/000.png"], "is the mask of cut/000.png or of dent/000.png"),
         (["dent/000.png"], ["masks/dent/000.png", "masks/dent/000_mask.png"], "images have more than one mask: dent/0"),
+        (["dent/000.png"], ["masks/dent/000.png", "masks/dent/000/0.png"], "images have more than one mask: dent/000"),
         (["dent/000.png"], ["masks/dent/000.png", "dent/000_mask.png"], "images have more than one mask: dent/000"),
         (["dent/000.png"], ["dent/000_mask.png", "dent/001_mask.png"], "no image beside them, as dent/001_mask.png"),
         (["train/dent/0.png", "valid/dent/0.png"], ["ground_truth/dent/0.png"], "is the mask of train/dent/0.png or"),

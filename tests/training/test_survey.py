@@ -139,7 +139,8 @@ def test_masks_of_turned_images_are_warned_of(
     mask = Image.open(root / "ground_truth/spot/002_mask.png").resize(size if both else size[::-1])
     mask.save(root / "ground_truth/spot/002_mask.png", **({"exif": exif} if both else {}))
     warnings = survey(find_samples(root)).warnings
-    assert [warning[:49] for warning in warnings] == ["1 images are turned by their EXIF orientation, as"] * warned
+    assert len(warnings) == warned
+    assert all(warning.startswith("1 images are turned by their EXIF orientation") for warning in warnings)
 
 
 def test_a_mask_that_marks_a_good_image_is_refused_and_a_blank_one_is_no_mask(make_folder: MakeFolder) -> None:
