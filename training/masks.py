@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from training.dataset import Sample
 
 _ORIENTATION: Final = 0x0112
-_BROKEN_EXIF: Final = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)
+_ODD_METADATA: Final = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)
 
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -46,8 +46,9 @@ class Mask:
         """Which pixels h×w are defective. Raises DataError where a file can't be read."""
         return np.asarray(np.any([_marked(_levels(path), self.class_numbers) for path in self.paths], axis=0))
 
-    def check(self, image: Path, size: tuple[int, int]) -> None:
-        """Raise DataError where a file isn't of its image's size (w, h), or doesn't say which pixels are defective."""
+    def checked(self, image: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """The same. Raises DataError where a file isn't of its image's size (w, h), or leaves open which pixels are."""
+        found = np.zeros(size[::-1], np.bool_)
         for path in self.paths:
             levels = _levels(path)
             height, width = levels.shape
@@ -57,6 +58,8 @@ class Mask:
             if not _holds_numbers(levels, self.class_numbers):
                 _check_levels(path, levels)
             _check_transparency(path, marked)
+            found |= marked
+        return found
 
     @property
     def is_blank(self) -> bool:
@@ -89,22 +92,21 @@ def coverage(samples: Sequence["Sample"], height: int, width: int) -> NDArray[np
 
 def looks_like_mask(picture: Image.Image) -> bool:
     """Whether a decoded picture holds areas of few levels alone, or hardly anything but black and white."""
-    levels = _gray(picture)
-    if 1 < np.count_nonzero(np.bincount(levels.ravel())) <= _FEW_LEVELS and _flat(levels).mean() > _MOSTLY:
+    counts = _histogram(picture)
+    if 1 < np.count_nonzero(counts) <= _FEW_LEVELS and _flat(_gray(picture)).mean() > _MOSTLY:
         return True
-    noise, full = 2 * _NOISE * _full_scale(levels), _full_scale(levels)
-    dark, bright = (levels <= noise).mean(), (levels >= full - noise).mean()
-    return bool(dark > 0 and bright > 0 and dark + bright > _NEARLY_ALL)
+    near = round(2 * _NOISE * len(counts))
+    dark, bright = counts[:near].sum(), counts[-near:].sum()
+    return bool(dark > 0 and bright > 0 and dark + bright > _NEARLY_ALL * counts.sum())
 
 
 def is_turned(data: bytes, size: tuple[int, int]) -> bool:
     """Whether `decode` turns or mirrors a picture as its EXIF orientation says, and `size` (w, h) doesn't show it."""
-    with Image.open(io.BytesIO(data), formats=[sniff(data) or ""]) as picture:
-        try:
-            orientation = picture.getexif().get(_ORIENTATION)
-        except _BROKEN_EXIF:
-            return False
-        return picture.size == size and orientation in range(2, 9)
+    try:
+        with Image.open(io.BytesIO(data), formats=[sniff(data) or ""]) as picture:
+            return picture.size == size and picture.getexif().get(_ORIENTATION) in range(2, 9)
+    except _ODD_METADATA:
+        return False
 
 
 def _levels(path: Path) -> Levels:
@@ -117,6 +119,13 @@ def _levels(path: Path) -> Levels:
 
 def _gray(picture: Image.Image) -> Levels:
     return np.asarray(picture if picture.mode == "I;16" else picture.convert("L"))
+
+
+def _histogram(picture: Image.Image) -> NDArray[np.int64]:
+    """How many pixels are of each level, 0 to 255 or 65535."""
+    if picture.mode == "I;16":
+        return np.bincount(np.asarray(picture).ravel(), minlength=65536)
+    return np.array(picture.convert("L").histogram())
 
 
 def _full_scale(levels: Levels) -> int:
@@ -144,8 +153,8 @@ def _check_levels(path: Path, levels: Levels) -> None:
     gray = ((levels > 4 * noise) & (levels < _full_scale(levels) - 4 * noise)).mean()
     if gray > _MOST_GRAY:
         raise DataError(
-            f"{shown(path)} is no mask: {gray:.0%} of its pixels are neither dark nor bright. Is it an image under a "
-            "mask's name?"
+            f"{shown(path)} is no mask: {gray:.0%} of its pixels are neither dark nor bright; rename it, "
+            "or the folder, if it is an image"
         )
     flat = np.unique(levels[_flat(levels)])
     few = len(values) <= _FEW_LEVELS
@@ -165,10 +174,13 @@ def _flat(levels: Levels) -> NDArray[np.bool_]:
 def _check_transparency(path: Path, marked: NDArray[np.bool_]) -> None:
     """`decode` drops transparency, so that a mask drawn in it would be lost."""
     data = path.read_bytes()
-    with Image.open(io.BytesIO(data), formats=[sniff(data) or ""]) as picture:
-        if not picture.has_transparency_data:
-            return
-        opaque = np.asarray(picture.convert("RGBA").getchannel("A")) > 127
+    try:
+        with Image.open(io.BytesIO(data), formats=[sniff(data) or ""]) as picture:
+            if not picture.has_transparency_data:
+                return
+            opaque = np.asarray(picture.convert("RGBA").getchannel("A")) > 127
+    except _ODD_METADATA as error:
+        raise DataError(f"{shown(path)}: whether it is transparent can't be read: {error}") from error
     if opaque.all() or not opaque.any():
         return
     if opaque.shape != marked.shape or (opaque ^ marked).sum() > _MOST_DISPUTED * (opaque | marked).sum():

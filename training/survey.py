@@ -98,8 +98,7 @@ def _look(sample: Sample) -> _Look:
 
 
 def _with_mask(look: _Look, sample: Sample, mask: Mask, data: bytes, size: tuple[int, int]) -> _Look:
-    mask.check(sample.path, size)
-    marked = float(mask.marked().mean())
+    marked = float(mask.checked(sample.path, size).mean())
     if marked and not sample.is_anomaly:
         raise DataError(f"{mask} marks a defect, but its image {shown(sample.path)} is under good")
     if sample.is_anomaly and not marked:

@@ -20,8 +20,9 @@ SPOT[10:30, 10:30] = 255
 
 def check(tmp_path: Path, image: Image.Image, suffix: str = ".png", class_numbers: bool = False) -> NDArray[np.bool_]:
     mask = Mask((save(tmp_path / f"mask{suffix}", image),), class_numbers)
-    mask.check(IMAGE, SIZE)
-    return mask.marked()
+    marked = mask.checked(IMAGE, SIZE)
+    assert np.array_equal(marked, mask.marked())
+    return marked
 
 
 def palette(*colours: tuple[int, int, int]) -> Image.Image:
@@ -92,7 +93,7 @@ def test_only_zeros_are_blank(tmp_path: Path) -> None:
 
 def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_bytes(b"")
-    for read in (lambda mask: mask.marked(), lambda mask: mask.is_blank, lambda mask: mask.check(IMAGE, SIZE)):
+    for read in (lambda mask: mask.marked(), lambda mask: mask.is_blank, lambda mask: mask.checked(IMAGE, SIZE)):
         with pytest.raises(DataError, match=r"mask\.png: not a PNG"):
             read(Mask((tmp_path / "mask.png",)))
 

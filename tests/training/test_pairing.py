@@ -54,7 +54,7 @@ def test_a_mask_without_an_image_is_named(make_folder: MakeFolder) -> None:
 
 
 def test_masks_of_a_misspelt_kind_are_named_with_the_kinds(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1 masks belong to no image, as .*dents/000\.png.* kinds of defect are dent$"):
+    with pytest.raises(DataError, match=r"1 masks belong to no image, as .*dents/000\.png.* Kinds of defect are dent$"):
         read(tmp_path, ["dent/000.png"], ["ground_truth/dents/000.png"])
 
 
