@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from model.errors import DataError, ImageError
-from model.image import decode, sniff
+from model.image import decode, full_scale_for, sniff
 from training.inventory import shown
 
 if TYPE_CHECKING:
@@ -122,14 +122,17 @@ def _gray(picture: Image.Image) -> Levels:
 
 
 def _histogram(picture: Image.Image) -> NDArray[np.int64]:
-    """How many pixels are of each level, 0 to 255 or 65535."""
+    """How many pixels are of each level, from 0 to full scale."""
     if picture.mode == "I;16":
-        return np.bincount(np.asarray(picture).ravel(), minlength=65536)
+        levels = _gray(picture)
+        return np.bincount(levels.ravel(), minlength=_full_scale(levels) + 1)
     return np.array(picture.convert("L").histogram())
 
 
 def _full_scale(levels: Levels) -> int:
-    return int(np.iinfo(levels.dtype).max)
+    """The smallest usual one: masks of 8, 10 or 12 bits are stored in 16 as well."""
+    brightest = int(levels.max())
+    return 255 if brightest <= 255 else full_scale_for(brightest)
 
 
 def _marked(levels: Levels, class_numbers: bool) -> NDArray[np.bool_]:

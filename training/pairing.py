@@ -110,8 +110,8 @@ def _refuse_lonely(masks: list[PurePosixPath], images: Iterable[Place]) -> None:
         folders = ", ".join(sorted({shown(image.kind_folder) for image in images if image.kind not in (None, GOOD)}))
         raise DataError(
             f"{len(masks)} masks belong to no image, as {shown(masks[0])}; a mask lies in ground_truth/KIND under its "
-            f"image's name, with or without _mask; rename {shown(masks[0].parent)} if it holds no masks. Kinds of defect "
-            f"are {folders or 'none'}"
+            f"image's name, with or without _mask; rename {shown(masks[0].parent)} if it holds no masks. "
+            f"Kinds of defect are {folders or 'none'}"
         )
 
 

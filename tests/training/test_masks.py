@@ -45,10 +45,21 @@ def layers(colour: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Image.Image:
         Image.fromarray(SPOT).convert("1"),
         Image.fromarray(SPOT).convert("RGB"),
         Image.fromarray(SPOT.astype(np.uint16) * 257),
+        Image.fromarray(SPOT.astype(np.uint16) * 16),
+        Image.fromarray(SPOT.astype(np.uint16)),
         layers(SPOT, np.full_like(SPOT, 255)),
         layers(SPOT, SPOT),
     ],
-    ids=["gray", "bits", "colour", "16 bits", "opaque", "transparent where it is black"],
+    ids=[
+        "gray",
+        "bits",
+        "colour",
+        "16 bits",
+        "12 in 16 bits",
+        "8 in 16 bits",
+        "opaque",
+        "transparent where it is black",
+    ],
 )
 def test_black_and_white_is_understood(tmp_path: Path, mask: Image.Image) -> None:
     assert np.array_equal(check(tmp_path, mask), SPOT > 0)
