@@ -1,19 +1,24 @@
-"""Which images there are, of which kind, and where their masks lie. Only names are looked at here."""
+"""Which images a data folder holds, of which kind, and where their masks lie."""
 
-import csv
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from model.errors import DataError
+from training.elpv import labels_of, read_labels
+from training.inventory import Inventory, shown, take_inventory
+from training.kind_folders import check_empty, check_kinds
+from training.layout import GOOD, GOOD_NAMES, Place, normal, place_of, wrapping
+from training.masks import Mask
+from training.pairing import pair
 
-GOOD: Final = "good"
-_NO_KIND: Final = {"mask", "masks", "__macosx"}
-_SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+__all__ = ["GOOD", "Sample", "find_samples", "kinds_of"]
+
+_DEFECT: Final = "defect"
+"""The kind where masks alone say that there is a defect."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class Sample:
     """Its path within the data folder, with forward slashes: how it is called in results."""
     kind: str
     """"good", or the kind of defect."""
-    mask: Path | None = None
-    """Where it is defective: a picture of the same size, brighter than half there. None: not known."""
+    mask: Mask | None = None
+    """Where it is defective. None: not known."""
     group: str = ""
     """Samples of one group (a part, a lot) stay together in a split; by default each is its own."""
 
@@ -35,32 +40,30 @@ class Sample:
         return self.kind != GOOD
 
 
-def find_samples(folder: Path, *, group: str | None = None) -> list[Sample]:
-    """All labelled images of `folder`, sorted by name, in whichever of the three layouts it has:
+def find_samples(
+    folder: Path, *, group: str | None = None, say: Callable[[str], None] = lambda _: None
+) -> list[Sample]:
+    """All labelled images of `folder`, sorted by name; docs/training.md shows the layouts that are read.
 
-    MVTec AD (train/good, test/good, test/KIND, ground_truth/KIND), ELPV (labels.csv), or good/ beside one folder per
-    kind of defect (and ground_truth/KIND, where there are masks). `group`: a regular expression searched in each name;
-    what it matches (its first group, where it has one) names the sample's group.
-    Raises DataError, saying what is missing and what to do.
+    `group`: a regular expression searched in each name; what it matches (its first group, where it has one) names the
+    sample's group. `say` is told what is left out, and what should be looked at.
+    Raises DataError, saying what is missing or ambiguous and what to do.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; --data must name the folder that holds the images")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise DataError(f"{folder} can't be read: permission denied")
-    if (folder / "train" / GOOD).is_dir():
-        samples = [*_of_folders(folder, folder / "train"), *_of_folders(folder, folder / "test")]
-    elif (labels := _elpv_labels(folder)) is not None:
-        samples = _of_elpv(labels)
-    elif (folder / GOOD).is_dir():
-        samples = _of_folders(folder, folder)
+    inventory = take_inventory(folder)
+    depth = wrapping(inventory.pictures, inventory.folders)
+    places = [place_of(path, depth) for path in inventory.pictures]
+    labels = labels_of(folder)
+    if labels is None:
+        samples = _of_folders(folder, inventory, places, depth, say)
     else:
-        raise DataError(
-            f"{folder} has none of the layouts that can be read: train/good and test/KIND (MVTec AD), good/ beside one "
-            f"folder per kind of defect, or labels.csv (ELPV); it holds: {_listing(folder)}"
-        )
+        samples = _of_elpv(folder, labels, places, say)
     for sample in samples:
         if not sample.name.isprintable():
             raise DataError(f"{sample.name!r}: rename this file; results couldn't be written with a name like that")
+    for reason, paths in inventory.left_out.items():
+        _leave_out([path for path in paths if folder / path != labels], reason, say)
     return sorted(_grouped(samples, group), key=lambda sample: sample.name)
 
 
@@ -70,73 +73,73 @@ def kinds_of(samples: Iterable[Sample]) -> dict[str, int]:
     return {kind: counts[kind] for kind in sorted(counts, key=lambda kind: (kind != GOOD, kind))}
 
 
-def _of_folders(root: Path, parent: Path) -> list[Sample]:
-    samples = []
-    for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
-        if not folder.is_dir() or folder.name.startswith(".") or folder.name == "ground_truth":
-            continue
-        if folder.name.lower() in _NO_KIND:
-            raise DataError(f"{folder} doesn't look like a kind of defect; masks belong in {root}/ground_truth/KIND")
-        pictures = _pictures(folder)
-        if not pictures:
-            raise DataError(f"{folder} holds no PNG, JPEG, BMP, TIFF or WebP image; fill it or remove it")
-        masks = {} if folder.name == GOOD else _masks(root / "ground_truth" / folder.name)
-        for path in pictures:
-            mask = masks.pop(path.relative_to(folder).with_suffix("").as_posix(), None)
-            samples.append(Sample(path, path.relative_to(root).as_posix(), folder.name, mask))
-        if masks:
-            raise DataError(f"{len(masks)} masks belong to no image in {folder}, as {next(iter(masks.values()))}")
-    return samples
+def _of_folders(
+    root: Path, inventory: Inventory, places: Sequence[Place], depth: int, say: Callable[[str], None]
+) -> list[Sample]:
+    pairs = pair(places)
+    masks = {image: _mask(root, paths) for image, paths in pairs.masks.items()}
+    check_empty(root, inventory.folders, pairs.images, depth)
+    if not any(image.kind == GOOD for image in pairs.images):
+        return _labelled_by_masks(root, pairs.images, masks, say)
+    labelled = [image for image in pairs.images if image.kind is not None]
+    _leave_out([image.path for image in pairs.images if image.kind is None], "images in no folder of a kind", say)
+    check_kinds(labelled, say)
+    for remark in pairs.remarks:
+        say(remark)
+    return [_sample(root, image, image.kind or "", masks.get(image.path)) for image in labelled]
 
 
-def _masks(folder: Path) -> dict[str, Path]:
-    """Masks by the path, below their kind's folder and without suffix, of the image that they belong to."""
-    found = {}
-    for path in _pictures(folder) if folder.is_dir() else []:
-        place = path.relative_to(folder).with_suffix("")
-        found[place.with_name(place.name.removesuffix("_mask")).as_posix()] = path
-    return found
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """Every picture below a folder, by its name's suffix. Raises DataError where a folder can't be read."""
-
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename} can't be read: {error.strerror}") from error
-
-    names = [
-        Path(parent) / name for parent, _, names in os.walk(folder, onerror=fail, followlinks=True) for name in names
+def _labelled_by_masks(
+    root: Path, images: Sequence[Place], masks: dict[PurePosixPath, Mask], say: Callable[[str], None]
+) -> list[Sample]:
+    """Every image has a mask, and is good where that is blank (KolektorSDD and KolektorSDD2)."""
+    without = [image for image in images if image.path not in masks]
+    if not images or without:
+        raise DataError(_no_layout(root, images, without if masks else []))
+    say("no folder says good: an image is good where its mask is black, and defective elsewhere")
+    labels = [GOOD if masks[image.path].is_blank else _DEFECT for image in images]
+    return [
+        _sample(root, image, kind, replace(masks[image.path], class_numbers=True) if kind != GOOD else None)
+        for image, kind in zip(images, labels, strict=True)
     ]
-    return sorted(path for path in names if path.suffix.lower() in _SUFFIXES)
 
 
-def _elpv_labels(folder: Path) -> Path | None:
-    """labels.csv of Deitsch et al. 2019, in the package's folder or its data/."""
-    return next((path for path in (folder / "labels.csv", folder / "data" / "labels.csv") if path.is_file()), None)
+def _no_layout(root: Path, images: Sequence[Place], without_mask: Sequence[Place]) -> str:
+    text = (
+        f"{root} has none of the layouts that can be read: folders of good images (called {', '.join(GOOD_NAMES)}) "
+        "beside one folder per kind of defect, alone or within train and test (MVTec AD), a mask beside every image "
+        f"(KolektorSDD), or labels.csv (ELPV); it holds: {_listing(root)}"
+    )
+    if products := sorted({image.path.parts[0] for image in images if GOOD in image.folder[1:]}):
+        return f"{text}. Name the folder of one product, as {shown(root / products[0])}"
+    if without_mask:
+        return f"{text}; {len(without_mask)} images have no mask, as {shown(without_mask[0].path)}"
+    return text
 
 
-def _of_elpv(labels: Path) -> list[Sample]:
-    """Rows of path, probability of a defect (0, 1/3, 2/3, 1) and mono or poly; above 0.5 it is an anomaly."""
+def _sample(root: Path, image: Place, kind: str, mask: Mask | None) -> Sample:
+    return Sample(root / image.path, image.path.as_posix(), kind, mask)
+
+
+def _mask(root: Path, paths: Sequence[PurePosixPath]) -> Mask:
+    """VisA's masks, in Data/Masks beside Data/Images, hold the numbers of classes of defects."""
+    return Mask(tuple(root / path for path in paths), class_numbers="Masks" in paths[0].parts)
+
+
+def _of_elpv(root: Path, labels: Path, places: Sequence[Place], say: Callable[[str], None]) -> list[Sample]:
+    if kinds := sorted({place.kind_folder for place in places if place.kind == GOOD}):
+        raise DataError(
+            f"{labels} and {shown(root / kinds[0])} both say which images are good; move one of them out of the folder"
+        )
+    home = PurePosixPath(labels.parent.relative_to(root))
+    actual = {normal(place.path.as_posix()): place.path for place in places}
     samples = []
-    try:
-        rows = csv.reader(labels.read_text("utf-8").splitlines(), delimiter=" ", skipinitialspace=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{labels} can't be read: {error}") from error
-    for number, row in enumerate(rows, 1):
-        try:
-            name, text, module = (cell for cell in row if cell)
-            probability = float(text)
-            if not 0 <= probability <= 1:
-                raise ValueError
-        except ValueError:
-            raise DataError(f"{labels}, line {number}: not a path, a probability and a module type: {row}") from None
-        kind = f"defect-{module}" if probability > 0.5 else GOOD
-        path = labels.parent / name
-        if not path.is_file():
-            raise DataError(f"{labels}, line {number}: {path} is missing")
-        samples.append(Sample(path, name, kind))
-    if not samples:
-        raise DataError(f"{labels} is empty")
+    for number, cell in enumerate(read_labels(labels), 1):
+        path = actual.pop(normal((home / cell.name).as_posix()), None)
+        if path is None:
+            raise DataError(f"{labels}, line {number}: {labels.parent / cell.name} is missing")
+        samples.append(Sample(root / path, cell.name, f"defect-{cell.module}" if cell.is_anomaly else GOOD))
+    _leave_out(sorted(actual.values()), f"images that {labels.name} doesn't name", say)
     return samples
 
 
@@ -156,6 +159,11 @@ def _grouped(samples: Sequence[Sample], group: str | None) -> list[Sample]:
     return grouped
 
 
+def _leave_out(paths: Sequence[PurePosixPath], reason: str, say: Callable[[str], None]) -> None:
+    if paths:
+        say(f"left out: {len(paths)} {reason}, as {shown(paths[0])}")
+
+
 def _listing(folder: Path) -> str:
-    names = sorted(entry.name for entry in folder.iterdir())
+    names = sorted(shown(PurePosixPath(entry.name)) for entry in folder.iterdir())
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "nothing"

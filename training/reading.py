@@ -16,14 +16,18 @@ def read_data(folder: Path, *, group: str | None, sample: int | None, seed: int,
 
     Raises DataError.
     """
-    samples = find_samples(folder, group=group)
+    samples = find_samples(folder, group=group, say=reporter.line)
     if sample is not None and sample < len(samples):
         samples = _drawn(samples, sample, seed)
     with reporter.task("reading images", len(samples)) as advance:
         found = survey(samples, advance)
+    for warning in found.warnings:
+        reporter.line(f"warning: {warning}")
     kinds = ", ".join(f"{kind} {count}" for kind, count in kinds_of(samples).items())
     copies = f"; {found.duplicates} are copies of others and stay with them" if found.duplicates else ""
-    reporter.line(f"{len(samples)} images: {kinds}{copies}")
+    masked = sum(sample.mask is not None for sample in found.samples)
+    masks = f"; {masked} have a mask" if masked else ""
+    reporter.line(f"{len(samples)} images: {kinds}{masks}{copies}")
     return found
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from model.evidence import PictureScale
 from model.verdict import Thresholds, logit
 from training.dataset import Sample
+from training.masks import Mask
 from training.prediction import Prediction
 
 FLAT = np.zeros((7, 7), np.float32)
@@ -25,7 +26,7 @@ def prediction(
     """What a model might have said of an image of `kind`, by levels of 0 (dark) and 1 (region)."""
     name = name or f"{kind}.png"
     return Prediction(
-        Sample(Path(name), name, kind, mask),
+        Sample(Path(name), name, kind, Mask((mask,)) if mask else None),
         logit(probability),
         Thresholds(threshold, threshold, threshold),
         evidence,

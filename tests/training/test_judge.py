@@ -16,6 +16,7 @@ from training.context import choose_weight
 from training.dataset import Sample
 from training.judge import HeldOut, Judge, Method, choose_judge, cross_judged, halves
 from training.levels import choose_levels
+from training.masks import Mask
 from training.prediction import Prediction
 from training.thresholds import BestBalancedAccuracy, Fixed, LeastCost, Limits, choose
 
@@ -29,7 +30,7 @@ def drawn(good: int = 30, bad: int = 15, parts: int = 3, seed: int = 0, mask: Pa
     maps = rng.normal(-3, 1, (good + bad, 6, 6)).astype(np.float32)
     maps[good:, :2, :2] += rng.normal(3, 1.5, (bad, 1, 1)).astype(np.float32)
     samples = [Sample(Path(f"{i}.png"), f"{i}.png", "good") for i in range(good)]
-    samples += [Sample(Path(f"bad{i}.png"), f"bad{i}.png", "dent", mask) for i in range(bad)]
+    samples += [Sample(Path(f"bad{i}.png"), f"bad{i}.png", "dent", Mask((mask,)) if mask else None) for i in range(bad)]
     return HeldOut(samples, maps, np.arange(good + bad) % parts)
 
 

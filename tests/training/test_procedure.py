@@ -18,6 +18,7 @@ from training.figures import measure
 from training.imagenet import Trunk
 from training.judge import Maps, Method
 from training.learner import Learner, Model, prepare
+from training.masks import Mask
 from training.material import Material
 from training.places import PlacesLearner
 from training.prediction import Prediction
@@ -274,7 +275,7 @@ def test_masks_that_may_not_be_used_have_no_influence(
 ) -> None:
     """Their files aren't even there."""
     mode = Mode(tiny_places(), {"use_masks": False, "anomalies": anomalies})
-    nowhere = [replace(s, mask=Path("nowhere.png") if s.is_anomaly else None) for s in found.samples]
+    nowhere = [replace(s, mask=Mask((Path("nowhere.png"),)) if s.is_anomaly else None) for s in found.samples]
     without = [replace(s, mask=None) for s in found.samples]
     learners = [mode.prepared(replace(found, samples=samples), trunk) for samples in (nowhere, without)]
     first, second = (said(mode.judged(learner, split), mode) for learner in learners)

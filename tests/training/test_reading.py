@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from PIL import Image
 from model.errors import DataError
 from tests.training.conftest import MakeFolder, quiet, save
 from training.dataset import kinds_of
+from training.progress import Reporter
 from training.reading import read_data
 from training.survey import Survey
 
@@ -62,3 +64,23 @@ def test_the_order_in_which_files_were_written_does_not_show(make_folder: MakeFo
     first, second = read(root), read(tmp_path / "copy")
     assert [(s.name, s.kind, s.group) for s in first.samples] == [(s.name, s.kind, s.group) for s in second.samples]
     assert first.digests == second.digests
+
+
+def test_what_is_left_out_and_what_is_doubtful_is_printed(
+    make_folder: MakeFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder()
+    (root / "license.txt").touch()
+    save(root / "ground_truth/spot/000_mask.png", Image.new("L", (48, 48), 255))
+    read_data(root, group=None, sample=None, seed=0, reporter=Reporter())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "left out: 1 files that are no PNG, JPEG, BMP, TIFF or WebP image, as license.txt"
+    assert lines[2].startswith("warning: 1 of 10 masks mark more than half of their image, as")
+    assert lines[3] == "22 images: good 12, scratch 5, spot 5; 10 have a mask"
+
+
+def test_names_that_are_no_text_do_not_stop_it(make_folder: MakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_folder()
+    (root / os.fsdecode(b"caf\xe9.txt")).touch()
+    read_data(root, group=None, sample=None, seed=0, reporter=Reporter())
+    assert r"as caf\udce9.txt" in capsys.readouterr().out

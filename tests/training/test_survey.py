@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 
@@ -116,3 +117,70 @@ def test_gray_stored_as_colour_is_the_same_picture(make_folder: MakeFolder) -> N
     save(root / "test/spot/gray.png", gray)
     save(root / "test/spot/colour.png", gray.convert("RGB"))
     assert survey(find_samples(root)).duplicates == 1
+
+
+def test_masks_that_mark_most_of_their_image_are_warned_of(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    mask = root / "ground_truth/spot/001_mask.png"
+    save(mask, Image.fromarray(255 - np.asarray(Image.open(mask))))
+    (warning,) = survey(find_samples(root)).warnings
+    assert warning.startswith(f"1 of 10 masks mark more than half of their image, as {mask} (97.2%)")
+
+
+@pytest.mark.parametrize(("both", "size", "warned"), [(False, (48, 48), 1), (True, (48, 48), 0), (False, (48, 40), 0)])
+def test_masks_of_turned_images_are_warned_of(
+    make_folder: MakeFolder, both: bool, size: tuple[int, int], warned: int
+) -> None:
+    """Drawn on the turned image, or on what the camera stored? In a square nothing says."""
+    root = make_folder()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(5, defective=True).resize(size).save(root / "test/spot/002.png", exif=exif)
+    mask = Image.open(root / "ground_truth/spot/002_mask.png").resize(size if both else size[::-1])
+    mask.save(root / "ground_truth/spot/002_mask.png", **({"exif": exif} if both else {}))
+    warnings = survey(find_samples(root)).warnings
+    assert len(warnings) == warned
+    assert all(warning.startswith("1 images are turned by their EXIF orientation") for warning in warnings)
+
+
+def test_a_mask_that_marks_a_good_image_is_refused_and_a_blank_one_is_no_mask(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    blank = Image.new("L", (48, 48))
+    save(root / "ground_truth/good/000_mask.png", blank)
+    assert all(sample.mask is None for sample in survey(find_samples(root)).samples if not sample.is_anomaly)
+    blank.putpixel((3, 3), 255)
+    save(root / "ground_truth/good/000_mask.png", blank)
+    with pytest.raises(
+        DataError, match=r"good/000_mask\.png marks a defect, but its image .*test/good/000\.png is under"
+    ):
+        survey(find_samples(root))
+
+
+def test_an_image_under_two_kinds_of_defect_is_warned_of(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    save(root / "test/spot/copy.bmp", Image.open(root / "test/scratch/000.png"))
+    (warning,) = survey(find_samples(root)).warnings
+    assert re.fullmatch(
+        r"1 images lie under two kinds of defect, as .*scratch/000\.png and .*spot/copy\.bmp.*", warning
+    )
+
+
+@pytest.mark.parametrize("place", ["test/Masken/{:03}.png", "test/spot/{:03}_m.png"])
+def test_masks_under_unknown_names_are_not_taken_for_defects(make_folder: MakeFolder, place: str) -> None:
+    root = make_folder()
+    for i in range(5):
+        path = root / place.format(i)
+        path.parent.mkdir(exist_ok=True)
+        shutil.move(root / f"ground_truth/spot/{i:03}_mask.png", path)
+    with pytest.raises(DataError, match="5 of the files look like masks; put masks into ground_truth/KIND"):
+        survey(find_samples(root))
+
+
+def test_silhouettes_are_images(make_folder: MakeFolder) -> None:
+    root = make_folder(good=2, bad=1)
+    shutil.rmtree(root / "ground_truth")
+    for i, path in enumerate(sorted(root.rglob("*.png"))):
+        levels = np.zeros((48, 48), np.uint8)
+        levels[10 : 20 + i, 10:30] = 255
+        save(path, Image.fromarray(levels))
+    assert len(survey(find_samples(root)).samples) == 4

@@ -8,11 +8,12 @@ from typing import Final
 
 from PIL import Image
 
-from model.errors import ImageError
+from model.errors import DataError, ImageError
 from model.evidence import enlarge
 from model.image import FullScale, decode, to_8bit
 from model.regions import find_regions
 from model.render import overlay_png
+from training.masks import Mask
 from training.prediction import Prediction
 
 _SIDE: Final = 320
@@ -51,11 +52,11 @@ def _photo(path: Path, full_scale: FullScale | None) -> Image.Image | None:
     return photo
 
 
-def _mask(path: Path) -> str | None:
+def _mask(given: Mask) -> str | None:
     """White where any pixel under it is: a scratch one pixel wide stays to be seen."""
     try:
-        mask = decode(path.read_bytes()).convert("L").point(lambda level: 255 if level > 127 else 0)
-    except (ImageError, OSError):
+        mask = Image.fromarray(given.marked()).convert("L")
+    except DataError:
         return None
     mask.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=None)
     buffer = io.BytesIO()

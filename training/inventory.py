@@ -1,0 +1,129 @@
+"""Every file of a data folder, once: the pictures among them, and what is left out, by reason."""
+
+import os
+import stat
+import struct
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from model.errors import DataError
+from model.image import sniff
+
+FORMATS: Final = "PNG, JPEG, BMP, TIFF or WebP image"
+_SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+# Cameras' raw files and microscopes' slides begin like a TIFF, and aren't one that can be used.
+_LIKE_TIFF: Final = {".dng", ".nef", ".nrw", ".cr2", ".arw", ".pef", ".srw", ".3fr", ".iiq", ".svs", ".ndpi", ".scn"}
+_BMP_HEADERS: Final = {12, 16, 40, 52, 56, 64, 108, 124}
+
+# What operating systems, file servers and tools leave in folders; beside these, every name that begins with a dot.
+_CLUTTER: Final = {
+    "__macosx", "__pycache__", "lost+found", "thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db",
+    "desktop.ini", "icon\r", "$recycle.bin", "recycler", "recycled", "system volume information", "@eadir", "@recycle",
+    "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "~snapshot", "network trash folder", "temporary items",
+}  # fmt: skip
+_TEMPORARY: Final = ("~", ".bak", ".orig", ".tmp", ".temp", ".swp", ".part", ".partial", ".crdownload", ".download")
+
+_CLUTTERS: Final = "hidden, system or temporary files or folders"
+_NO_PICTURES: Final = f"files that are no {FORMATS}"
+_READ_ALREADY: Final = "links to a folder that is read already"
+_NO_FILES: Final = "pipes, devices or the like"
+_DEAD_LINKS: Final = "links to nothing"
+_UNREADABLE: Final = "unreadable files"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What lies in a folder, as paths below it, sorted."""
+
+    pictures: list[PurePosixPath] = field(default_factory=list)
+    """By their suffix, or by how they begin."""
+    folders: list[PurePosixPath] = field(default_factory=list)
+    left_out: dict[str, list[PurePosixPath]] = field(default_factory=lambda: defaultdict(list))
+    """By reason. A folder stands for all that is in it."""
+
+
+def take_inventory(root: Path) -> Inventory:
+    """Walk `root` and what its links lead to, no folder twice. Raises DataError where a folder can't be read."""
+    found = Inventory()
+    home = root.resolve()
+    seen = {_identity(folder) for folder in home.parents}  # a link up there would lead back here, or through the disk
+    folders, links = [PurePosixPath()], list[PurePosixPath]()
+    while folders or links:  # links last: a folder that is also a link's target is read under its own name
+        folder = folders.pop() if folders else links.pop(0)
+        if (identity := _identity(root / folder)) in seen:
+            found.left_out[_READ_ALREADY].append(folder)
+            continue
+        seen.add(identity)
+        found.folders.append(folder)
+        for entry in _entries(root / folder):
+            path = folder / entry.name
+            if _is_clutter(entry.name):
+                found.left_out[_CLUTTERS].append(path)
+            elif _is_folder(entry):
+                (links if entry.is_symlink() else folders).append(path)
+            elif (reason := _why_no_picture(entry)) is not None:
+                found.left_out[reason].append(path)
+            else:
+                found.pictures.append(path)
+    for paths in (found.pictures, found.folders, *found.left_out.values()):
+        paths.sort()
+    return found
+
+
+def shown(path: PurePosixPath | Path) -> str:
+    """A path as it can be printed anywhere: what is no text in it as escapes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(path))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"{shown(folder)} can't be read: {error.strerror}") from error
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise DataError(f"{shown(folder)} can't be read: {error.strerror}") from error
+    return status.st_dev, status.st_ino
+
+
+def _is_clutter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _CLUTTER or name.lower().endswith(_TEMPORARY)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _why_no_picture(entry: os.DirEntry[str]) -> str | None:
+    """None for a picture. What is called like one and can't be read counts as one, so that it is refused by name."""
+    suffix = PurePosixPath(entry.name).suffix.lower()
+    try:
+        if not stat.S_ISREG(entry.stat().st_mode):
+            return _NO_FILES  # reading a pipe would wait for ever
+    except OSError:
+        return None if suffix in _SUFFIXES else _DEAD_LINKS
+    if suffix in _SUFFIXES:
+        return None
+    try:
+        with open(entry.path, "rb") as file:
+            head = file.read(18)
+    except OSError:
+        return _UNREADABLE
+    return None if suffix not in _LIKE_TIFF and _begins_like_a_picture(head) else _NO_PICTURES
+
+
+def _begins_like_a_picture(head: bytes) -> bool:
+    form = sniff(head)
+    if form == "BMP":  # two letters alone begin many a text
+        return len(head) == 18 and struct.unpack("<I", head[14:])[0] in _BMP_HEADERS
+    return form is not None

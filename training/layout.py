@@ -1,0 +1,97 @@
+"""What a path says of a picture: its split, its kind, and whether it is a mask. Only names are looked at here."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+GOOD: Final = "good"
+"""The kind of good images, however their folder is called."""
+GOOD_NAMES: Final = (
+    "good", "ok", "ok_front", "normal", "pass", "passed", "accept", "accepted", "no_defect", "non_defective",
+    "defect_free",
+)  # fmt: skip
+"""Folders that mean good, in any case, and with -, _, space or nothing between words."""
+
+_GOOD: Final = {name.replace("_", "") for name in GOOD_NAMES}
+_SPLITS: Final = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test", "testpublic": "test", "testprivate": "private", "testprivatemixed": "private",
+}  # fmt: skip
+_CONTAINERS: Final = {"data", "image", "images", "img", "imgs"}
+_MASKS: Final = {
+    "groundtruth", "gt", "mask", "masks", "annotation", "annotations", "label", "labels", "segmentation",
+    "segmentations", "segmentationclass",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture lies, in the words that all layouts share."""
+
+    path: PurePosixPath
+    split: str
+    """train, validation, test, private (a benchmark's, without labels), or nothing."""
+    kind: str | None
+    """"good", or the kind of defect; None: no folder says it."""
+    folder: tuple[str, ...]
+    """The kind and what lies between it and the picture: an image and its mask have the same."""
+    kind_folder: PurePosixPath
+    is_mask: bool
+    """Whether a folder says that masks lie there."""
+
+    @property
+    def stem(self) -> str:
+        return normal(self.path.stem)
+
+
+def place_of(path: PurePosixPath, depth: int = 0) -> Place:
+    """`depth`: how many folders at the beginning only wrap the data."""
+    split, kind, folder, kind_folder = "", None, [], path.parent
+    for index, name in enumerate(path.parts[depth:-1], depth):
+        word = _word(name)
+        if word in _MASKS or word in _CONTAINERS:
+            continue
+        if kind is None and word in _SPLITS:
+            split = _SPLITS[word]
+            continue
+        if kind is None:
+            kind = kind_of(name)
+            kind_folder = PurePosixPath(*path.parts[: index + 1])
+        folder.append(kind_of(name))
+    return Place(path, split, kind, tuple(folder), kind_folder, any(_word(name) in _MASKS for name in path.parts[:-1]))
+
+
+def wrapping(pictures: Iterable[PurePosixPath], folders: Sequence[PurePosixPath]) -> int:
+    """How many folders lie one in the other around all pictures and say nothing, as in casting_data/train/ok_front."""
+    parents = {picture.parent.parts for picture in pictures}
+    depth = 0
+    while parents and all(len(parts) > depth for parts in parents):
+        names = {folder.parts[depth] for folder in folders if len(folder.parts) == depth + 1}
+        if len(names) > 1 or not _says_nothing(names.pop()):
+            break
+        depth += 1
+    return depth
+
+
+def kind_of(name: str) -> str:
+    """What a folder of this name holds: good parts, or the defect that it is called after."""
+    return GOOD if means_good(name) else normal(name)
+
+
+def means_good(name: str) -> bool:
+    return _word(name) in _GOOD
+
+
+def normal(name: str) -> str:
+    """Composed and decomposed letters (ö, and o with ¨) are one name: file systems exchange one for the other."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _says_nothing(name: str) -> bool:
+    return not means_good(name) and _word(name) not in {*_SPLITS, *_CONTAINERS, *_MASKS}
+
+
+def _word(name: str) -> str:
+    return normal(name).casefold().replace("-", "").replace("_", "").replace(" ", "")
