@@ -4,12 +4,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from model import serving as servings
+from model.drafts import PREFIX, writing
 from model.errors import (
     MissingFileError,
     ServingError,
@@ -60,19 +62,18 @@ class Store:
         Whatever happens before the last step (an exception, Ctrl-C, a full disk) leaves the versions as they were.
         Raises StoreError for a name or a folder that can't be, or where writing fails.
         """
-        draft = self._draft(model)
-        try:
-            fill(draft)
-            _settle(draft)
-            return self._number(draft, draft.parent)
-        except OSError as error:
-            raise StoreError(f"writing a version of {model!r} failed: {error}") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        with self._draft(model) as draft:
+            try:
+                fill(draft)
+                _settle(draft)
+                return self._number(draft, draft.parent)
+            except OSError as error:
+                raise StoreError(f"writing a version of {model!r} failed: {error}") from error
 
     def check_writable(self, model: str) -> None:
         """What `publish` would say now of the name and the folder, to be heard before hours of training."""
-        self._draft(model).rmdir()
+        with self._draft(model):
+            pass
 
     def serving(self, model: str) -> Serving:
         """What the model's serving.json says; without one, nothing. Raises ServingError."""
@@ -88,26 +89,33 @@ class Store:
         """Write the model's serving.json in one step. Raises StoreError."""
         home = self.root / model
         try:
-            _write(home / SERVING, servings.encode(serving))
-            _sync(home)
+            with writing(home):
+                _write(home / SERVING, servings.encode(serving))
+                _sync(home)
         except OSError as error:
             raise StoreError(f"{home / SERVING} can't be changed: {error.strerror}") from error
 
-    def _draft(self, model: str) -> Path:
-        """An empty folder beside the model's versions. Raises StoreError for a name or a folder that can't be."""
+    @contextmanager
+    def _draft(self, model: str) -> Iterator[Path]:
+        """An empty folder beside the model's versions, which is gone at the end, whatever happens, unless it was
+        renamed. Raises StoreError for a name or a folder that can't be."""
         if not MODEL_NAME.fullmatch(model):
             raise StoreError(
                 f"{model!r} can't be a model's name: lower-case letters, digits, '.', '_' and '-', 64 at most"
             )
         home = self.root / model
-        try:
-            for folder in (self.root, home):
-                if not folder.exists():
-                    folder.mkdir(parents=True)
-                    folder.chmod(0o755)  # whatever the umask: the service may be another user
-            return Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
-        except OSError as error:
-            raise StoreError(f"the store {self.root} can't be written: {error}") from error
+        with ExitStack() as stack:
+            try:
+                for folder in (self.root, home):
+                    if not folder.exists():
+                        folder.mkdir(parents=True)
+                        folder.chmod(0o755)  # whatever the umask: the service may be another user
+                stack.enter_context(writing(home))
+                draft = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
+            except OSError as error:
+                raise StoreError(f"the store {self.root} can't be written: {error}") from error
+            stack.callback(shutil.rmtree, draft, ignore_errors=True)
+            yield draft
 
     def _number(self, draft: Path, home: Path) -> Path:
         number = max(self._numbers(home.name), default=0) + 1
@@ -143,7 +151,7 @@ class Store:
 
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all, and readable by other users."""
-    descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
+    descriptor, draft = tempfile.mkstemp(prefix=PREFIX, dir=path.parent)
     try:
         with open(descriptor, "wb") as file:
             file.write(content)

@@ -10,6 +10,7 @@ from app.metrics import Metrics
 from app.registry import Registry
 from app.settings import Settings
 from model.verdict import Thresholds
+from tests.artifacts import resum
 
 LoadedVersions = dict[str, list[int]]
 
@@ -38,6 +39,7 @@ def breaking(version: Path) -> Path:
     manifest = json.loads((version / "manifest.json").read_text())
     manifest["variants"][0]["golden"]["log_odds"]["golden/0.png"] += 1
     (version / "manifest.json").write_text(json.dumps(manifest))
+    resum(version)
     return version
 
 
@@ -122,6 +124,7 @@ def test_refused_version_is_tried_again_when_its_files_change(store: Path, shelf
     held.look("cpu")
     assert loaded(held) == {"widget": [1]}
     shutil.copy(store / "widget" / "1" / "manifest.json", broken)
+    resum(broken)
     held.look("cpu")
     assert loaded(held) == {"widget": [1, 2]}
     assert held.catalogue.models["widget"].refused == {}
