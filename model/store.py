@@ -4,8 +4,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Set
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,8 @@ from model.serving import SERVING, Serving
 
 MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
+_NAMED: Final = 8
+"""So many names are said of many."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,20 @@ class Store:
                 f"no model {model!r} in {self.root}; there are: {', '.join(self.models()) or 'none'}"
             )
         return numbers
+
+    def strays(self) -> list[str]:
+        """What lies in the store and is neither a model nor a version of one, a sentence for each folder.
+
+        Beside versions, names that begin with a dot are meant to be left alone: so a version comes in whole.
+        """
+        found = []
+        with suppress(StoreError):  # the store can't be read
+            found += _left_alone(self.root, set(models := self.models()), "models")
+            for model in models:
+                with suppress(StoreError):
+                    known = {SERVING, *map(str, self._numbers(model))}
+                    found += _left_alone(self.root / model, known, "versions")
+        return found
 
     def path(self, model: str, version: int | None = None) -> Path:
         """A version's folder, the newest where none is named. Raises UnknownModelError or UnknownVersionError."""
@@ -147,6 +163,25 @@ class Store:
             return []
         except OSError as error:
             raise StoreError(f"{parent} can't be read: {error}") from error
+
+
+def _left_alone(folder: Path, known: Set[str], what: str) -> list[str]:
+    """At most one sentence, on whatever else is in a folder; among versions, names with a dot are left out."""
+    try:
+        names = sorted({_readable(entry.name) for entry in os.scandir(folder)} - known)
+    except OSError:
+        return []
+    if what == "versions":
+        names = [name for name in names if not name.startswith(".")]
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"in {folder} these are no {what} and are left alone: {', '.join(names[:_NAMED])}{more}"]
+
+
+def _readable(name: str) -> str:
+    """For one line of a log."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -84,6 +84,23 @@ def test_missing_store_is_waited_for(store: Path, tmp_path: Path, caplog: pytest
     assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
 
 
+def test_what_is_no_model_is_named_once(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = registry(shelf)
+    (shelf / "lost+found").mkdir()
+    (shelf / "widget" / "v3").mkdir()
+    held.look("cpu")
+    held.look("cpu")
+    (shelf / "widget" / "v3").rmdir()
+    held.look("cpu")
+    root, home = (f"in {folder} these are no" for folder in (shelf, shelf / "widget"))
+    assert [line for line in said(caplog) if "left alone" in line] == [
+        f"{root} models and are left alone: lost+found",
+        f"{home} versions and are left alone: v3",
+        f"no longer so: {home} versions and are left alone: v3",
+    ]
+    assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
+
+
 def test_newest_versions_stay_loaded(store: Path, shelf: Path) -> None:
     held = registry(shelf, versions_kept=2)
     held.look("cpu")

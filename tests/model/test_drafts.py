@@ -147,5 +147,5 @@ def test_a_folder_that_can_not_be_written_is_named(store: Store, monkeypatch: py
     monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(StoreError, match=r"serving\.json can't be changed: Read-only file system"):
         store.set_serving("bolt", Serving())
-    with pytest.raises(StoreError, match="can't be written: .*Read-only"):
+    with pytest.raises(StoreError, match=r"can't be written: .*Read-only"):
         store.check_writable("bolt")
