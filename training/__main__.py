@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.engines.devices import choose_device
@@ -46,7 +47,7 @@ def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
     curve = read_curve(chosen.curve) if chosen.curve else None
     task = _task(chosen, reporter)
     store.check_writable(chosen.model)
-    trunk, learner, method = _prepared(chosen, task, reporter)
+    trunk, learner, method = _prepared(chosen, task, reporter, store.root / chosen.model)
     fitted = fit(learner, task.found, trunk, task.recipe, method, store, chosen.model, reporter, curve)
     if chosen.json:
         write_results(chosen.json, {**summary(fitted), "seconds": reporter.seconds}, fitted.predictions)
@@ -103,6 +104,7 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.reporting import copy_report, report_of_evaluation
     from training.results import check_places, write_results
     from training.rethreshold import plan, rethreshold
+    from training.room import check_room_for_copy
 
     check_evaluation(chosen)
     check_places(chosen.json, chosen.report)
@@ -112,6 +114,7 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     if chosen.rethreshold:
         method = plan(read_artifact(path).manifest, found, rule_of(chosen), chosen.defect_rate)
         store.check_writable(chosen.model)
+        check_room_for_copy(path)
     evaluation = evaluate(path, found, choose_device(chosen.device), reporter, chosen.defect_rate)
     reporter.line(table(evaluation.figures))
     if chosen.rethreshold:
@@ -215,11 +218,16 @@ def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey") -> "l
     return make_folds(found.samples, recipe.inner_folds, recipe.seed)
 
 
-def _prepared(chosen: argparse.Namespace, task: _Task, reporter: Reporter) -> "tuple[Trunk, Learner, Method]":
+def _prepared(
+    chosen: argparse.Namespace, task: _Task, reporter: Reporter, home: Path | None = None
+) -> "tuple[Trunk, Learner, Method]":
+    """`home`: where a version will be written."""
     from training.imagenet import imagenet_trunk
     from training.learner import prepare
     from training.procedure import method_of
+    from training.room import check_room
 
+    check_room(task.recipe, task.found.samples, chosen.anomalies, home)
     use_masks = chosen.masks == "auto"
     trunk = imagenet_trunk(chosen.weights, say=reporter.line)
     device = choose_device(chosen.device)

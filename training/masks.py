@@ -8,6 +8,7 @@ from PIL import Image
 
 from model.image import decode
 from training.dataset import Sample
+from training.files import naming
 
 
 def marked(mask: Image.Image) -> NDArray[np.bool_]:
@@ -20,7 +21,8 @@ def coverage(samples: Sequence[Sample], height: int, width: int) -> NDArray[np.f
     grids = np.zeros((len(samples), height, width), np.float32)
     for grid, sample in zip(grids, samples, strict=True):
         assert sample.mask is not None
-        mask = marked(decode(sample.mask.read_bytes()))
+        with naming(sample.mask):
+            mask = marked(decode(sample.mask.read_bytes()))
         reduced = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
         grid[:] = np.asarray(reduced)
     return grids
