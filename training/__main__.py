@@ -83,12 +83,13 @@ def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 def _curve(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.choice import check_promise
-    from training.curve import MEMBER, learning_curve
+    from training.curve import MEMBER, choose_draws, learning_curve
     from training.recipe import as_dict
     from training.results import write_results
 
     task = _task(chosen, reporter)
     check_promise(task.rule, min(chosen.defects), len(task.found.samples))
+    choose_draws(task.found.samples, task.recipe, chosen.defects, chosen.draws)
     _, learner, method = _prepared(chosen, task, reporter)
     points = learning_curve(learner, task.recipe, method, chosen.defects, chosen.draws, reporter)
     if chosen.json:
@@ -110,7 +111,7 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     check_places(chosen.json, chosen.report)
     store = Store(chosen.store)
     path = store.path(chosen.model, chosen.version)
-    found = read_data(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
+    found = read_data(chosen.data, group=chosen.group, sample=None, seed=0, reporter=reporter)
     if chosen.rethreshold:
         method = plan(read_artifact(path).manifest, found, rule_of(chosen), chosen.defect_rate)
         store.check_writable(chosen.model)
@@ -201,18 +202,20 @@ def _task(chosen: argparse.Namespace, reporter: Reporter) -> _Task:
 
 def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey") -> "list[Split]":
     from training.material import available
+    from training.procedure import check_split
     from training.recipe import Published
     from training.split import hold_out, make_folds
 
     if chosen.command != "fit":
         folds = chosen.folds if chosen.command == "crossval" else chosen.draws
         splits = make_folds(found.samples, folds, recipe.seed)
-        if not isinstance(recipe, Published) and chosen.anomalies != "synthetic":
-            for split in splits:  # nested: each training part must have folds of its own
-                make_folds([found.samples[i] for i in split.train], recipe.inner_folds, recipe.seed)
+        if chosen.anomalies != "synthetic":
+            for split in splits:
+                check_split(found.samples, split, recipe)
         return splits
     if isinstance(recipe, Published):
-        return [hold_out(found.samples, recipe.held_out, recipe.seed)]
+        check_split(found.samples, split := hold_out(found.samples, recipe.held_out, recipe.seed), recipe)
+        return [split]
     if available(chosen.anomalies, found.samples) == "synthetic":
         return []  # its anomalies are made from good images
     return make_folds(found.samples, recipe.inner_folds, recipe.seed)
