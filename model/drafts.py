@@ -59,6 +59,8 @@ def _open(lock: Path) -> int:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     except PermissionError:
+        if not lock.exists():
+            raise
         return os.open(lock, os.O_RDONLY)
     with suppress(PermissionError):
         os.fchmod(descriptor, 0o644)  # whatever the umask

@@ -1,5 +1,6 @@
 """What writers leave that are killed."""
 
+import errno
 import os
 import signal
 import stat
@@ -140,12 +141,15 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 400
 
 
-def test_a_folder_that_can_not_be_written_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_only(*_: object, **__: object) -> int:
-        raise OSError(30, "Read-only file system")
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT])
+def test_a_folder_that_can_not_be_written_is_named(store: Store, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    reason = os.strerror(code)
 
-    monkeypatch.setattr(os, "open", read_only)
-    with pytest.raises(StoreError, match=r"serving\.json can't be changed: Read-only file system"):
+    def fail(path: object, *_: object, **__: object) -> int:
+        raise OSError(code, reason, str(path))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(StoreError, match=rf"serving\.json can't be changed: {reason}"):
         store.set_serving("bolt", Serving())
-    with pytest.raises(StoreError, match=r"can't be written: .*Read-only"):
+    with pytest.raises(StoreError, match=rf"can't be written: .*{reason}"):
         store.check_writable("bolt")
