@@ -92,6 +92,7 @@ async def test_it_is_told_once_and_stops_nothing_else(
         assert told()[1].startswith("no longer so: ")
         assert age((await client.get("/metrics")).text) < before
         assert (await client.post("/v1/admin/reload")).status_code == 200
+        assert not (tmp_path / "shelf/widget/serving.json").exists()  # what was answered 504 is not done later
 
 
 def test_the_process_stops_all_the_same(store: Path, tmp_path: Path) -> None:
