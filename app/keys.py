@@ -5,12 +5,14 @@ import hmac
 import logging
 import re
 import secrets
+import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from app.complaints import Complaints
+from app.overdue import Overdue
 from model.errors import CamspectorError
 from model.files import utf8
 
@@ -19,7 +21,7 @@ log = logging.getLogger(__name__)
 Role = Literal["predict", "admin"]
 ROLES: Final = get_args(Role)
 LOOK_SECONDS: Final = 1.0
-"""How often the file is looked at: a key is withdrawn within that time."""
+"""How often the file is looked at; a change holds when it has stayed as it is from one look to the next."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -82,9 +84,11 @@ class Keyring:
     def __init__(self, path: Path | None) -> None:
         """Raises KeysError."""
         self._path = path
-        self._signature = _signature(path) if path else None  # first: what is changed meanwhile is read again
+        self._signature = self._seen = _signature(path) if path else None  # first: a change meanwhile is read again
         self._keys = read_keys(path) if path else ()
         self._complaints = Complaints(log)
+        self._complaints.are(_doubts(path) if path else set())
+        self._overdue = Overdue(f"the look at the keys file {path}", log)
         self._stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name="keys", daemon=True)
 
@@ -107,20 +111,32 @@ class Keyring:
 
     def _run(self) -> None:
         while not self._stopped.wait(LOOK_SECONDS):
-            self.look()
+            with self._overdue.watching():
+                self.look()
 
     def look(self) -> None:
-        """Read the file again where it has changed; while it is broken, the keys that were read last hold."""
-        if self._path is None or (signature := _signature(self._path)) == self._signature:
+        """Read the file again where it has changed since, and not any more since the last look.
+
+        So a file that is being written, of which a part may look whole, withdraws no key. While it is broken, the keys
+        that were read last hold.
+        """
+        if self._path is None:
             return
-        self._signature = signature
+        before, self._seen = self._seen, _signature(self._path)
+        if self._seen == self._signature or self._seen != before:
+            return
+        keys, wrong = self._keys, _doubts(self._path)
         try:
-            self._keys = read_keys(self._path)
+            keys = read_keys(self._path)
         except KeysError as error:
-            self._complaints.are({f"{error}; the keys that were read last stay valid"})
-        else:
-            self._complaints.are(set())
-            log.info("keys are read again; there are: %s", ", ".join(f"{key.name} ({key.role})" for key in self._keys))
+            wrong.add(f"{error}; the keys that were read last stay valid")
+        if _signature(self._path) != self._seen:
+            return  # it was changed while it was read
+        self._signature = self._seen
+        self._complaints.are(wrong)
+        if keys != self._keys:
+            self._keys = keys
+            log.info("keys are read again; there are: %s", ", ".join(f"{key.name} ({key.role})" for key in keys))
 
 
 def _read_line(line: str) -> Key:
@@ -142,9 +158,19 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def _doubts(path: Path) -> set[str]:
+    """Who may read the file finds no key in it; who may write it needs none."""
+    try:
+        open_to_all = path.stat().st_mode & stat.S_IWOTH
+    except OSError:
+        return set()
+    doubt = f"anyone on this machine can write the keys file {path}, and give themselves a key: chmod o-w"
+    return {doubt} if open_to_all else set()
+
+
 def _signature(path: Path) -> object:
     try:
-        stat = path.stat()
+        found = path.stat()
     except OSError as error:
         return error.errno
-    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

@@ -16,30 +16,32 @@ class Loader:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         self._store = store
+        self._opened: dict[tuple[str, int], object] = {}
+        """Signatures of the files that what was loaded last came from."""
         self._refused: dict[tuple[str, int], tuple[object, CamspectorError]] = {}
 
     def load(self, model: str, version: int, device: Device) -> Loaded:
         """Raises ArtifactError, EngineError, or what Store.path raises."""
-        signature = self._signature(model, version)
-        seen, refusal = self._refused.pop((model, version), (None, None))
+        key, signature = (model, version), self._signature(model, version)
+        seen, refusal = self._refused.get(key, (None, None))
+        if refusal is not None and seen == signature:
+            raise _without_frames(refusal)
+        self._refused.pop(key, None)
         try:
-            if refusal is not None and seen == signature:
-                raise refusal
             engine, variant = self._settings.engine, self._settings.variant
             detector = load_detector(self._store.path(model, version), device, engine=engine, variant=variant)
             self._warm(detector)
         except CamspectorError as error:
             if not isinstance(error, EngineError):  # the device's fault, and it may recover: try at every look
-                self._refused[model, version] = signature, _without_frames(error)
+                self._refused[key] = signature, _without_frames(error)
             raise
+        self._opened[key] = signature
         return Loaded(model, version, detector)
 
     def refuse(self, model: str, version: int, error: CamspectorError) -> None:
-        """Let `load` raise it until the version's files change."""
-        try:
-            self._refused[model, version] = self._signature(model, version), _without_frames(error)
-        except CamspectorError:  # the store is gone: when it is back, the version is tried again
-            self._refused.pop((model, version), None)
+        """Let `load` raise it while the version's files are those that were loaded."""
+        key = model, version
+        self._refused[key] = self._opened[key], error
 
     def _warm(self, detector: Detector) -> None:
         """Kernels are chosen and memory is taken at an engine's first batches: not at the expense of a request.

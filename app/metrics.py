@@ -82,6 +82,9 @@ class Metrics:
         self._serving_file_refused = Gauge(
             "model_serving_file_refused", "1 where what serving.json says isn't in force.", ["model"], registry=registry
         )
+        self.store_look_age = Gauge(
+            "store_look_age_seconds", "Since a look at the store was last completed.", registry=registry
+        )
 
         self._serving_engine = Info(
             "model_engine", "Engine, variant and device of the version that serves.", ["model"], registry=registry

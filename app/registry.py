@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 
@@ -10,6 +11,7 @@ from app.catalogue import Catalogue
 from app.complaints import Complaints
 from app.errand import Errands
 from app.metrics import Metrics
+from app.overdue import Overdue
 from app.settings import Settings
 from app.shelf import Shelf
 from model.detector import Detector
@@ -33,6 +35,9 @@ class Registry:
         self._shelf = Shelf(settings, self._store, metrics, self._stopped)
         self._errands = Errands()
         self._complaints = Complaints(log)
+        self._overdue = Overdue(f"the look at the store {settings.store}, or the loading of a version of it,", log)
+        self._looked_at = time.monotonic()
+        metrics.store_look_age.set_function(lambda: time.monotonic() - self._looked_at)
         self.thread = threading.Thread(target=self._run, name="registry", daemon=True)
         self._failed: deque[Detector] = deque()
 
@@ -66,12 +71,14 @@ class Registry:
 
     def _run(self) -> None:
         device = choose_device(self._settings.device)
-        self.look(device)
+        errand = None
         while not self._stopped.is_set():
-            if errand := self._errands.next(self._settings.store_poll_seconds):
-                errand.run(device)
-            else:
-                self.look(device)
+            with self._overdue.watching():
+                if errand:
+                    errand.run(device)
+                else:
+                    self.look(device)
+            errand = self._errands.next(self._settings.store_poll_seconds)
 
     def look(self, device: Device) -> None:
         """Load what is new in the store. What serves goes on serving where the store can't be read or lost a model."""
@@ -86,7 +93,8 @@ class Registry:
             self.required = {*stored, *configured}
         for name, versions in stored.items():
             self._shelf.bring_in(name, versions, device)
-        self._complaints.are(complaints | self._doubts())
+        self._complaints.are(complaints | self._doubts() | set(self._store.strays()))
+        self._looked_at = time.monotonic()
 
     def rebuild(self, device: Device) -> None:
         """See to the engines that failed."""

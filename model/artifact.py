@@ -1,7 +1,12 @@
-"""One version on disk: written whole, read with every digest checked."""
+"""One version on disk: written whole, read with every digest checked.
+
+The manifest has the digest of every file that serves; its own, and all of those again, stand in SHA256SUMS, so that
+`sha256sum -c SHA256SUMS` checks a version by hand.
+"""
 
 import hashlib
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -12,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model import manifest as manifests
-from model.errors import DigestError, ImageError, ManifestError
+from model.errors import DigestError, ImageError, ManifestError, MissingFileError, SumsError
 from model.files import read_file, sha256_of
 from model.image import decode
 from model.manifest import Manifest
 
 MANIFEST: Final = "manifest.json"
+SUMS: Final = "SHA256SUMS"
 WEIGHTS: Final = "weights.safetensors"
 ONNX: Final = "model.onnx"
 ONNX_INT8: Final = "model.int8.onnx"
@@ -53,8 +59,11 @@ def write_artifact(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -
     for name, content in files.items():
         (path / name).parent.mkdir(exist_ok=True)
         (path / name).write_bytes(content)
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    (path / MANIFEST).write_bytes(manifests.encode(replace(manifest, files=digests)))
+    digests = {name: _sha256(content) for name, content in files.items()}
+    written = manifests.encode(replace(manifest, files=digests))
+    (path / MANIFEST).write_bytes(written)
+    lines = [f"{digest}  {name}\n" for name, digest in sorted({MANIFEST: _sha256(written), **digests}.items())]
+    (path / SUMS).write_text("".join(lines), "utf-8")
 
 
 def golden_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -65,20 +74,48 @@ def golden_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read a version. Raises MissingFileError, UnreadableFileError, ManifestError, SchemaError or DigestError."""
+    """Read a version. Raises MissingFileError, UnreadableFileError, ManifestError, SchemaError, SumsError or
+    DigestError."""
     source = path / MANIFEST
-    manifest = manifests.decode(read_file(source), str(source))
+    content = read_file(source)
+    manifest = manifests.decode(content, str(source))
     used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
     if unlisted := used - manifest.files.keys():
         raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
-    for name, expected in manifest.files.items():
+    for name in manifest.files:
         if not _is_inside(name):
             raise ManifestError(f"{source} names {name!r}, which is no file within the version")
-        if sha256_of(path / name) != expected:
-            raise DigestError(
-                f"{path / name} is not the file that was exported: its SHA-256 differs from the manifest's"
-            )
+    sums = _read_sums(path / SUMS)
+    for name in (MANIFEST, *manifest.files):
+        if name not in sums:
+            raise SumsError(f"{path / SUMS} gives no SHA-256 of {name}")
+        found = _sha256(content) if name == MANIFEST else sha256_of(path / name)
+        for record, expected in ((SUMS, sums[name]), (MANIFEST, manifest.files.get(name, found))):
+            if found != expected:
+                raise DigestError(
+                    f"{path / name} is not the file that was exported: its SHA-256 differs from that in {record}"
+                )
     return Artifact(path, manifest)
+
+
+def _read_sums(path: Path) -> dict[str, str]:
+    """SHA-256 by name. Raises MissingFileError, UnreadableFileError or SumsError."""
+    try:
+        text = read_file(path).decode()
+    except MissingFileError as error:
+        raise MissingFileError(f"{error}; docs/operations.md says how to make it for an older version") from None
+    except UnicodeDecodeError:
+        raise SumsError(f"{path} can't be read: not UTF-8") from None
+    sums = {}
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        if not (parts := re.fullmatch("([0-9a-f]{64}) [ *](.+)", line)):
+            raise SumsError(f"{path}, line {number} is no SHA-256 and name, as sha256sum writes them")
+        sums[parts[2]] = parts[1]
+    return sums
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _is_inside(name: str) -> bool:

@@ -2,23 +2,83 @@
 
 import math
 import os
-from pathlib import Path
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 
-def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """The smaller of the CPUs that the scheduler allows and the cgroup's quota (v2, else v1), rounded up; ≥ 1."""
+def available_cpus(root: Path = Path("/")) -> int:
+    """The smaller of the CPUs that the scheduler allows and the control groups' quota, rounded up; ≥ 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota(cgroup)
-    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+    limit = quota(root)
+    return allowed if limit is None else max(1, min(allowed, math.ceil(limit)))
 
 
-def _quota(cgroup: Path) -> float | None:
-    """In CPUs; None: unlimited, or no cgroup that can be read."""
+def quota(root: Path = Path("/")) -> float | None:
+    """The least CPUs that the process's own control group, or one around it, may use (v1 and v2; cgroups(7)).
+
+    `root`: of the file system, for tests. None: unlimited, or no group can be read.
+    """
+    own = _own_groups(_read(root / "proc/self/cgroup"))
+    limits = [
+        limit
+        for mount in _mounts(_read(root / "proc/self/mountinfo"))
+        if mount.controller in own
+        for group in mount.visible(own[mount.controller])
+        if (limit := _limit(root / group.relative_to("/"))) is not None
+    ]
+    return min(limits, default=None)
+
+
+@dataclass(frozen=True)
+class _Mount:
+    """A hierarchy of groups, or the part of one that the process sees."""
+
+    controller: str
+    """cpu; empty: version 2, where one hierarchy has all controllers."""
+    root: PurePosixPath
+    """The group that is mounted."""
+    place: PurePosixPath
+
+    def visible(self, group: PurePosixPath) -> list[PurePosixPath]:
+        """The folders of this group and of all around it. One outside the mount, which a container may be told of,
+        leaves the mount itself."""
+        inside = group.is_relative_to(self.root) and ".." not in group.parts
+        folder = self.place / group.relative_to(self.root) if inside else self.place
+        return [each for each in (folder, *folder.parents) if each.is_relative_to(self.place)]
+
+
+def _own_groups(text: str) -> dict[str, PurePosixPath]:
+    """By controller, from lines as `4:cpu,cpuacct:/docker/0123`, or `0::/user.slice` of version 2."""
+    lines = re.findall(r"^\d+:([^:]*):(/.*)$", text, re.MULTILINE)
+    return {controller: PurePosixPath(path) for names, path in lines for controller in names.split(",")}
+
+
+def _mounts(text: str) -> Iterator[_Mount]:
+    """From lines as `32 31 0:29 / /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu` (proc_pid_mountinfo(5))."""
+    for line in text.splitlines():
+        mount, _, system = line.partition(" - ")
+        match mount.split(), system.split():
+            case [_, _, _, root, place, *_], ["cgroup2", *_]:
+                yield _Mount("", PurePosixPath(root), PurePosixPath(place))
+            case [_, _, _, root, place, *_], ["cgroup", _, options] if "cpu" in options.split(","):
+                yield _Mount("cpu", PurePosixPath(root), PurePosixPath(place))
+
+
+def _limit(group: Path) -> float | None:
+    """Of one group alone, in CPUs."""
+    text = _read(group / "cpu.max") or " ".join(_read(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    match text.split():
+        case [limit, period] if limit.isdecimal() and period.isdecimal() and int(limit) and int(period):
+            return int(limit) / int(period)
+        case _:  # "max", or -1: unlimited
+            return None
+
+
+def _read(path: Path) -> str:
+    """Empty where it can't be: no Linux, or no such controller."""
     try:
-        if (unified := cgroup / "cpu.max").exists():
-            limit, period = unified.read_text().split()
-        else:
-            limit, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        return int(limit) / int(period) if int(limit) > 0 else None
-    except (OSError, ValueError):  # "max" is no number: unlimited
-        return None
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -52,7 +52,11 @@ class UnreadableFileError(ArtifactError):
 
 
 class DigestError(ArtifactError):
-    """A file's SHA-256 isn't the one in the manifest."""
+    """A file's SHA-256 isn't the one in the manifest, or in SHA256SUMS."""
+
+
+class SumsError(ArtifactError):
+    """SHA256SUMS isn't of the form that sha256sum writes, or lacks a file."""
 
 
 class ManifestError(ArtifactError):

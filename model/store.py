@@ -3,11 +3,14 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from model import serving as servings
+from model.drafts import PREFIX, writing
 from model.errors import (
     MissingFileError,
     ServingError,
@@ -19,6 +22,9 @@ from model.errors import (
 from model.files import read_file
 from model.serving import SERVING, Serving
 from model.shape import MODEL_NAME, VERSION, folders, single
+
+_NAMED: Final = 8
+"""So many names are said of many."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,22 @@ class Store:
             )
         return numbers
 
+    def strays(self) -> list[str]:
+        """What lies in the store and is neither a model nor a version of one, a sentence for each folder.
+
+        Beside versions, names that begin with a dot are meant to be left alone: so a version comes in whole.
+        """
+        found = []
+        with suppress(StoreError):  # the store can't be read
+            if single(self.root, self.only):
+                return []
+            found += _left_alone(self.root, set(models := self.models()), "models")
+            for model in models:
+                with suppress(StoreError):
+                    known = {SERVING, *map(str, self._numbers(model))}
+                    found += _left_alone(self.root / model, known, "versions")
+        return found
+
     def path(self, model: str, version: int | None = None) -> Path:
         """A version's folder, the newest where none is named. Raises UnknownModelError or UnknownVersionError."""
         numbers = self.versions(model)
@@ -65,19 +87,18 @@ class Store:
         Whatever happens before the last step (an exception, Ctrl-C, a full disk) leaves the versions as they were.
         Raises StoreError for a name or a folder that can't be, or where writing fails.
         """
-        draft = self._draft(model)
-        try:
-            fill(draft)
-            _settle(draft)
-            return self._number(draft, draft.parent)
-        except OSError as error:
-            raise StoreError(f"writing a version of {model!r} failed: {error}") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        with self._draft(model) as draft:
+            try:
+                fill(draft)
+                _settle(draft)
+                return self._number(draft, draft.parent)
+            except OSError as error:
+                raise StoreError(f"writing a version of {model!r} failed: {error}") from error
 
     def check_writable(self, model: str) -> None:
         """What `publish` would say now of the name and the folder, to be heard before hours of training."""
-        self._draft(model).rmdir()
+        with self._draft(model):
+            pass
 
     def serving(self, model: str) -> Serving:
         """What the model's serving.json says; without one, nothing. Raises ServingError."""
@@ -93,13 +114,16 @@ class Store:
         """Write the model's serving.json in one step. Raises StoreError."""
         home = self._home(model)
         try:
-            _write(home / SERVING, servings.encode(serving))
-            _sync(home)
+            with writing(home):
+                _write(home / SERVING, servings.encode(serving))
+                _sync(home)
         except OSError as error:
             raise StoreError(f"{home / SERVING} can't be changed: {error.strerror}") from error
 
-    def _draft(self, model: str) -> Path:
-        """An empty folder beside the model's versions. Raises StoreError for a name or a folder that can't be."""
+    @contextmanager
+    def _draft(self, model: str) -> Iterator[Path]:
+        """An empty folder beside the model's versions, which is gone at the end, whatever happens, unless it was
+        renamed. Raises StoreError for a name or a folder that can't be."""
         if not MODEL_NAME.fullmatch(model):
             raise StoreError(
                 f"{model!r} can't be a model's name: lower-case letters, digits, '.', '_' and '-', 64 at most"
@@ -109,14 +133,18 @@ class Store:
                 f"{self.root} is the model {alone.name}'s own folder, or a version's: name the store above it"
             )
         home = self.root / model
-        try:
-            for folder in (self.root, home):
-                if not folder.exists():
-                    folder.mkdir(parents=True)
-                    folder.chmod(0o755)  # whatever the umask: the service may be another user
-            return Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
-        except OSError as error:
-            raise StoreError(f"the store {self.root} can't be written: {error}") from error
+        with ExitStack() as stack:
+            try:
+                for folder in (self.root, home):
+                    if not folder.exists():
+                        folder.mkdir(parents=True)
+                        folder.chmod(0o755)  # whatever the umask: the service may be another user
+                stack.enter_context(writing(home))
+                draft = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
+            except OSError as error:
+                raise StoreError(f"the store {self.root} can't be written: {error}") from error
+            stack.callback(shutil.rmtree, draft, ignore_errors=True)
+            yield draft
 
     def _number(self, draft: Path, home: Path) -> Path:
         number = max(self._numbers(home.name), default=0) + 1
@@ -148,9 +176,28 @@ class Store:
         return sorted(int(name) for name in folders(self.root / model, VERSION))
 
 
+def _left_alone(folder: Path, known: Set[str], what: str) -> list[str]:
+    """At most one sentence, on whatever else is in a folder; among versions, names with a dot are left out."""
+    try:
+        names = sorted({_readable(entry.name) for entry in os.scandir(folder)} - known)
+    except OSError:
+        return []
+    if what == "versions":
+        names = [name for name in names if not name.startswith(".")]
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"in {folder} these are no {what} and are left alone: {', '.join(names[:_NAMED])}{more}"]
+
+
+def _readable(name: str) -> str:
+    """For one line of a log."""
+    return name if name.isprintable() else ascii(name)
+
+
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all, and readable by other users."""
-    descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
+    descriptor, draft = tempfile.mkstemp(prefix=PREFIX, dir=path.parent)
     try:
         with open(descriptor, "wb") as file:
             file.write(content)

@@ -1,6 +1,7 @@
 """A real artifact without training: VGG-16 with seeded random weights, a small input and true golden outputs."""
 
 import hashlib
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.artifact import ONNX, WEIGHTS, golden_png, write_artifact
+from model.artifact import ONNX, SUMS, WEIGHTS, golden_png, write_artifact
 from model.evidence import PictureScale, Pooling
 from model.hypercolumn import Hypercolumn
 from model.manifest import (
@@ -69,6 +70,15 @@ def publish(
         write_artifact(path, manifest, files)
 
     return Store(root).publish(model, fill)
+
+
+def resum(version: Path) -> None:
+    """Let SHA256SUMS be true to the files that the manifest names, and to the manifest."""
+    names = ["manifest.json", *json.loads((version / "manifest.json").read_text()).get("files", [])]
+    there = {name: version / name for name in names if "\0" not in name and (version / name).is_file()}
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {name}\n" for name, file in there.items()]
+    (version / SUMS).unlink(missing_ok=True)  # it may be a link to another version's
+    (version / SUMS).write_text("".join(lines))
 
 
 def picture(seed: int, size: int = INPUT_SIZE) -> NDArray[np.uint8]:

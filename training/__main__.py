@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.engines.devices import choose_device
@@ -46,7 +47,7 @@ def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
     curve = read_curve(chosen.curve) if chosen.curve else None
     task = _task(chosen, reporter)
     store.check_writable(chosen.model)
-    trunk, learner, method = _prepared(chosen, task, reporter)
+    trunk, learner, method = _prepared(chosen, task, reporter, store.root / chosen.model)
     fitted = fit(learner, task.found, trunk, task.recipe, method, store, chosen.model, reporter, curve)
     if chosen.json:
         write_results(chosen.json, {**summary(fitted), "seconds": reporter.seconds}, fitted.predictions)
@@ -82,12 +83,13 @@ def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 def _curve(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.choice import check_promise
-    from training.curve import MEMBER, learning_curve
+    from training.curve import MEMBER, choose_draws, learning_curve
     from training.recipe import as_dict
     from training.results import write_results
 
     task = _task(chosen, reporter)
     check_promise(task.rule, min(chosen.defects), len(task.found.samples))
+    choose_draws(task.found.samples, task.recipe, chosen.defects, chosen.draws)
     _, learner, method = _prepared(chosen, task, reporter)
     points = learning_curve(learner, task.recipe, method, chosen.defects, chosen.draws, reporter)
     if chosen.json:
@@ -103,15 +105,17 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from training.reporting import copy_report, report_of_evaluation
     from training.results import check_places, write_results
     from training.rethreshold import plan, rethreshold
+    from training.room import check_room_for_copy
 
     check_evaluation(chosen)
     check_places(chosen.json, chosen.report)
     store = Store(chosen.store)
     path = store.path(chosen.model, chosen.version)
-    found = read_data(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
+    found = read_data(chosen.data, group=chosen.group, sample=None, seed=0, reporter=reporter)
     if chosen.rethreshold:
         method = plan(read_artifact(path).manifest, found, rule_of(chosen), chosen.defect_rate)
         store.check_writable(chosen.model)
+        check_room_for_copy(path)
     evaluation = evaluate(path, found, choose_device(chosen.device), reporter, chosen.defect_rate)
     reporter.line(table(evaluation.figures))
     if chosen.rethreshold:
@@ -198,28 +202,35 @@ def _task(chosen: argparse.Namespace, reporter: Reporter) -> _Task:
 
 def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey") -> "list[Split]":
     from training.material import available
+    from training.procedure import check_split
     from training.recipe import Published
     from training.split import hold_out, make_folds
 
     if chosen.command != "fit":
         folds = chosen.folds if chosen.command == "crossval" else chosen.draws
         splits = make_folds(found.samples, folds, recipe.seed)
-        if not isinstance(recipe, Published) and chosen.anomalies != "synthetic":
-            for split in splits:  # nested: each training part must have folds of its own
-                make_folds([found.samples[i] for i in split.train], recipe.inner_folds, recipe.seed)
+        if chosen.anomalies != "synthetic":
+            for split in splits:
+                check_split(found.samples, split, recipe)
         return splits
     if isinstance(recipe, Published):
-        return [hold_out(found.samples, recipe.held_out, recipe.seed)]
+        check_split(found.samples, split := hold_out(found.samples, recipe.held_out, recipe.seed), recipe)
+        return [split]
     if available(chosen.anomalies, found.samples) == "synthetic":
         return []  # its anomalies are made from good images
     return make_folds(found.samples, recipe.inner_folds, recipe.seed)
 
 
-def _prepared(chosen: argparse.Namespace, task: _Task, reporter: Reporter) -> "tuple[Trunk, Learner, Method]":
+def _prepared(
+    chosen: argparse.Namespace, task: _Task, reporter: Reporter, home: Path | None = None
+) -> "tuple[Trunk, Learner, Method]":
+    """`home`: where a version will be written."""
     from training.imagenet import imagenet_trunk
     from training.learner import prepare
     from training.procedure import method_of
+    from training.room import check_room
 
+    check_room(task.recipe, task.found.samples, chosen.anomalies, home)
     use_masks = chosen.masks == "auto"
     trunk = imagenet_trunk(chosen.weights, say=reporter.line)
     device = choose_device(chosen.device)

@@ -103,6 +103,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     )
     rules = parser.add_argument_group("thresholds, with --rethreshold (default: by the version's own rule)")
     _rule(rules)
+    _group(rules)
     _defect_rate(parser, "the version's own, if it has one")
     _device(parser)
     _report(parser)
@@ -152,7 +153,7 @@ def _training(parser: argparse.ArgumentParser) -> None:
     )
     _rule(rules)
     _defect_rate(rules, "the data's")
-    parser.add_argument("--group", metavar="REGEX", help=_GROUP_HELP)
+    _group(parser)
     parser.add_argument("--sample", type=_at_least(10), metavar="N", help="use N images only, drawn by the seed")
     parser.add_argument(
         "--seed", type=int, help="of the split, the first weights and the order (default: the preset's)"
@@ -176,6 +177,10 @@ def _rule(rules: argparse._ActionsContainer) -> None:
     rules.add_argument(
         "--best-balanced-accuracy", action="store_true", help="the best mean of the two classes' accuracies"
     )
+
+
+def _group(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--group", metavar="REGEX", help=_GROUP_HELP)
 
 
 def _defect_rate(parser: argparse._ActionsContainer, default: str) -> None:

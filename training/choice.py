@@ -80,10 +80,12 @@ def check_training(chosen: argparse.Namespace, recipe: Recipe) -> None:
 
 
 def check_evaluation(chosen: argparse.Namespace) -> None:
-    """Raise RecipeError for a rule that nothing is chosen by."""
+    """Raise RecipeError for a rule that nothing is chosen by, or groups that nothing is divided by."""
     rule_of(chosen)
     if (rule := named_rule(chosen)) and not chosen.rethreshold:
         raise RecipeError(f"{rule} chooses new thresholds: it needs --rethreshold")
+    if chosen.group is not None and not chosen.rethreshold:
+        raise RecipeError("--group keeps parts together where thresholds are chosen: it needs --rethreshold")
 
 
 def check_promise(rule: Rule, defects: int, goods: int) -> None:

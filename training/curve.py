@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 
 from model.errors import DataError
+from training.dataset import Sample
 from training.figures import measure
 from training.judge import Method
 from training.learner import Learner
-from training.procedure import judge_once, steps
+from training.procedure import check_split, judge_once, steps
 from training.progress import Reporter
 from training.recipe import Recipe
 from training.report import CurvePoint as ReportedPoint
@@ -38,15 +39,12 @@ def learning_curve(
     """Each draw judges another part of the images, by networks that learnt from some of the other parts' defects, and
     from all of them. Raises DataError where a part would lack a class."""
     material = learner.material
-    splits = make_folds([material.samples[i] for i in material.real], draws, recipe.seed)
-    most = min(int(material.is_anomaly[split.train].sum()) for split in splits)
     points = []
-    for count in [*sorted(number for number in set(defects) if number < most), most]:
+    for count, splits in choose_draws([material.samples[i] for i in material.real], recipe, defects, draws).items():
         aurocs, accuracies = [], []
         with reporter.task(f"{count} defects", steps(learner, recipe) * draws) as advance:
             for number, split in enumerate(splits):
-                few = Split(_with_few(split.train, material.is_anomaly[split.train], count, number), split.test)
-                figures = measure(judge_once(learner, few, recipe, method, advance, number), f"draw {number}")
+                figures = measure(judge_once(learner, split, recipe, method, advance, number), f"draw {number}")
                 aurocs.append(figures.auroc.value)
                 accuracies.append(figures.balanced_accuracy.value)
         points.append(CurvePoint(count, aurocs, accuracies))
@@ -55,6 +53,28 @@ def learning_curve(
             f"balanced accuracy {np.mean(accuracies):.1%} ({min(accuracies):.1%} to {max(accuracies):.1%})"
         )
     return points
+
+
+def choose_draws(
+    samples: Sequence[Sample], recipe: Recipe, defects: Sequence[int], draws: int
+) -> dict[int, list[Split]]:
+    """By the number of defects, the parts of the images that each draw learns from and judges.
+
+    Raises DataError where one has too few images, or groups of them, for what `judge_once` does.
+    """
+    is_anomaly = np.array([sample.is_anomaly for sample in samples])
+    splits = make_folds(samples, draws, recipe.seed)
+    most = min(int(is_anomaly[split.train].sum()) for split in splits)
+    chosen = {
+        count: [
+            Split(_with_few(split.train, is_anomaly[split.train], count, number), split.test)
+            for number, split in enumerate(splits)
+        ]
+        for count in [*sorted(number for number in set(defects) if number < most), most]
+    }
+    for split in (split for splits in chosen.values() for split in splits):
+        check_split(samples, split, recipe)
+    return chosen
 
 
 def _with_few(train: Indices, is_anomaly: np.ndarray, count: int, seed: int) -> Indices:

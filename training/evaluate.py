@@ -10,12 +10,13 @@ import numpy as np
 
 from model.detector import Detector, load_detector
 from model.engines.devices import Device
-from model.errors import DataError, ImageError, ManifestError
+from model.errors import DataError, ManifestError
 from model.image import decode
 from model.manifest import Figures, Manifest
 from model.verdict import prior_shift
 from training.dataset import Sample
 from training.figures import measure
+from training.files import naming
 from training.prediction import Prediction
 from training.progress import Reporter
 from training.survey import Survey
@@ -73,10 +74,8 @@ def _known(manifest: Manifest, data: Survey) -> list[str]:
 
 def judge(detector: Detector, sample: Sample) -> Prediction:
     """One image alone, from its file to what is said of it. Raises DataError that names one that can't be judged."""
-    try:
+    with naming(sample.path):
         pixels = detector.squash(decode(sample.path.read_bytes()))
-    except ImageError as error:
-        raise DataError(f"{sample.path}: {error}") from error
     evidence = detector.engine.evidence(pixels[np.newaxis])[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     return Prediction(sample, log_odds, detector.thresholds, evidence, detector.variant.scale, detector.shift)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from model.artifact import write_artifact
 from model.detector import load_detector
+from model.errors import StoreError
 from model.manifest import Data, Figures, Manifest, Operation, Preprocessing
 from model.store import Store
 from model.weights import trunk_digest
@@ -56,17 +57,12 @@ def export(
     network = trained.model.network(weight)
     golden = _golden_pixels(found, recipe)
     pictures = [picture_of(sample, recipe.input_size, found.full_scale) for sample in found.samples]
-    built = build_variants(
-        network,
-        recipe,
-        trained.judge,
-        figures,
-        golden,
-        pictures,
-        with_context(trained.model.maps(material.real), trained.model.context(material.real), weight),
-        material.is_anomaly[material.real],
-        advance,
-    )
+    maps = with_context(trained.model.maps(material.real), trained.model.context(material.real), weight)
+    is_anomaly = material.is_anomaly[material.real]
+    try:
+        built = build_variants(network, recipe, trained.judge, figures, golden, pictures, maps, is_anomaly, advance)
+    except OSError as error:  # in a folder for temporary files
+        raise StoreError(f"a version of {model!r} can't be put together: {error}") from error
     manifest = Manifest(
         schema=2,
         classes=("good", "anomaly"),

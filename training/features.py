@@ -1,7 +1,5 @@
 """Features of every image, computed once and kept on disk: what all folds train on."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -12,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.cpus import available_cpus
-from model.errors import StoreError
 from model.image import decode
 from model.preprocessing import squash
-from training.cache import cache_folder
+from training.cache import CACHE, cache_folder, claimed
 from training.dataset import Sample
+from training.files import naming
 from training.progress import Advance, no_progress
 
 Features = NDArray[np.float32]
@@ -47,8 +45,13 @@ def compute_features(
 
 
 def picture_of(sample: Sample, input_size: int, full_scale: int | None) -> Picture:
-    """The sample as the network sees it."""
-    return lambda: squash(decode(sample.path.read_bytes()), input_size, full_scale)
+    """The sample as the network sees it; raises DataError where it isn't what it was at the start."""
+
+    def read() -> NDArray[np.uint8]:
+        with naming(sample.path):
+            return squash(decode(sample.path.read_bytes()), input_size, full_scale)
+
+    return read
 
 
 def squashed(samples: Sequence[Sample], input_size: int, full_scale: int | None) -> NDArray[np.uint8]:
@@ -75,18 +78,6 @@ def _batches(pictures: Sequence[Picture]) -> Iterator[tuple[int, NDArray[np.uint
 
 
 def _mapped(shape: tuple[int, ...]) -> Features:
-    folder = cache_folder()
     size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            if hasattr(os, "posix_fallocate"):  # not on macOS
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
-            return np.memmap(file, np.float32, "r+", shape=shape)
-    except OSError as error:
-        raise StoreError(
-            f"{size / 1e9:.2f} GB of intermediate results can't be kept in {folder} ({error}); "
-            f"make room, or point CAMSPECTOR_CACHE to another disk"
-        ) from error
+    with claimed(cache_folder(), size, "intermediate results", CACHE) as file:
+        return np.memmap(file, np.float32, "r+", shape=shape)

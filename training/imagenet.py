@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
+from model.drafts import PREFIX, writing
 from model.errors import ArtifactError, WeightsSourceError
 from model.weights import check_weights, trunk_digest, trunk_shapes
 from training.cache import cache_folder
@@ -73,7 +74,7 @@ def _fetch(name: str) -> Path:
     target = cache_folder() / f"vgg16-{name}.safetensors"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as draft:
+        with writing(target.parent), tempfile.TemporaryDirectory(prefix=PREFIX, dir=target.parent) as draft:
             trunk = _FETCHERS[name](Path(draft))
             digest = trunk_digest(trunk)
             if digest != _TRUNK_SHA256.get(name, digest):

@@ -1,10 +1,13 @@
 """From material to a network and the judge that reads its maps, with held-out predictions to measure both by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from model.errors import DataError
 from model.verdict import Calibration
+from training.dataset import Sample
 from training.judge import HeldOut, Judge, Method, choose_judge, cross_judged, halves
 from training.learner import Learner, Model
 from training.material import Material
@@ -67,6 +70,17 @@ def train(learner: Learner, real: Indices, recipe: Recipe, method: Method, advan
             f"procedure (seed {recipe.seed}); the exported network was trained on all of them"
         )
     return Trained(model, choose_judge(held, method), cross_judged(held, method), how)
+
+
+def check_split(samples: Sequence[Sample], split: Split, recipe: Recipe) -> None:
+    """Raise DataError now, not after hours, where `train` or `judge_once` would for want of images, or of groups."""
+    if not isinstance(recipe, Published):
+        make_folds([samples[i] for i in split.train], recipe.inner_folds, recipe.seed)
+    elif sum(not samples[i].is_anomaly for i in split.test) < 2:
+        raise DataError(
+            f"of {len(split.test)} images that are held out only one is good, and the levels of pictures need two: add "
+            "good images, use fewer folds or finer groups"
+        )
 
 
 def judge_once(

@@ -24,7 +24,7 @@ from training.judge import HeldOut, Judge, Method, choose_judge, cross_judged
 from training.progress import Reporter
 from training.promises import outcome_of, sentence
 from training.reporting import report_of_version
-from training.split import Split, make_folds
+from training.split import Split, groups_by_class, make_folds
 from training.survey import Survey
 from training.thresholds import Fixed, LeastCost, Rule
 
@@ -125,6 +125,5 @@ def _rejudged(variant: Variant, float32: Variant, judge: Judge, figures: Figures
 
 
 def _splits(samples: list[Sample]) -> list[Split]:
-    """Five, or fewer where a class is small. Raises DataError where it is too small for two."""
-    defects = sum(sample.is_anomaly for sample in samples)
-    return make_folds(samples, max(2, min(_PARTS, defects, len(samples) - defects)), seed=0)
+    """Five, or fewer where a class has few groups. Raises DataError where it has too few for two."""
+    return make_folds(samples, max(2, min(_PARTS, *groups_by_class(samples).values())), seed=0)

@@ -32,7 +32,7 @@ def make_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[Split]:
             "no image is of a defective part, so nothing can be measured on these; `fit --anomalies synthetic` learns "
             "from good images alone, and measures on defects that it makes"
         )
-    for name, groups in _groups_by_class(samples).items():
+    for name, groups in groups_by_class(samples).items():
         if groups < folds:
             raise DataError(
                 f"class {name} has {groups} image(s), or groups of images, but {folds} parts need {folds} of each "
@@ -55,7 +55,8 @@ def hold_out(samples: Sequence[Sample], share: float, seed: int) -> Split:
     return make_folds(samples, max(2, round(1 / share)), seed)[0]
 
 
-def _groups_by_class(samples: Sequence[Sample]) -> dict[str, int]:
+def groups_by_class(samples: Sequence[Sample]) -> dict[str, int]:
+    """How many groups have an image of each class."""
     return {
         "good": len({sample.group for sample in samples if not sample.is_anomaly}),
         "anomaly": len({sample.group for sample in samples if sample.is_anomaly}),

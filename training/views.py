@@ -15,8 +15,13 @@ _AXES: Final = (None, 1, 0)
 def views_of(pictures: Sequence[Picture], most: int, most_pictures: int) -> list[list[Picture]]:
     """Up to `most` views of all pictures, the pictures themselves first; fewer where they would be more than
     `most_pictures` together."""
-    count = max(1, min(most, most_pictures // len(pictures)))
-    return [[_mirrored(picture, axis) for picture in pictures] for axis in _AXES[:count]]
+    axes = _AXES[: count_of_views(len(pictures), most, most_pictures)]
+    return [[_mirrored(picture, axis) for picture in pictures] for axis in axes]
+
+
+def count_of_views(pictures: int, most: int, most_pictures: int) -> int:
+    """How many views `views_of` gives."""
+    return max(1, min(most, most_pictures // pictures))
 
 
 def mirrored_coverage(shares: NDArray[np.float32], views: int) -> NDArray[np.float32]:

@@ -107,6 +107,12 @@ def replaced(path: Path, text: str) -> None:
     os.replace(path.with_name("draft"), path)
 
 
+def look_twice(keyring: Keyring) -> None:
+    """A file that has just changed may be half-written: it is read when it has stayed as it is."""
+    keyring.look()
+    keyring.look()
+
+
 def test_keys_are_exchanged_without_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (first, kept), (second, next_) = new_key("predict", "old"), new_key("admin", "new")
     path = tmp_path / "keys"
@@ -115,10 +121,10 @@ def test_keys_are_exchanged_without_a_restart(tmp_path: Path, caplog: pytest.Log
     keyring.look()
     assert caplog.messages == []
     replaced(path, f"{kept.line}\n{next_.line}\n")
-    keyring.look()
+    look_twice(keyring)
     assert (keyring.find(first), keyring.find(second)) == (kept, next_)
     replaced(path, next_.line)
-    keyring.look()
+    look_twice(keyring)
     assert (keyring.find(first), keyring.find(second)) == (None, next_)
     assert caplog.messages == [
         "keys are read again; there are: old (predict), new (admin)",
@@ -137,15 +143,77 @@ def test_while_the_file_is_broken_the_last_keys_stay_valid(
     path.unlink()
     if text is not None:
         path.write_text(text)
-    keyring.look()
-    keyring.look()
+    look_twice(keyring)
+    look_twice(keyring)
     assert keyring.find(secret) == key
     (message,) = caplog.messages
     assert f"the keys file {path}" in message
     assert "the keys that were read last stay valid" in message
     replaced(path, key.line)
-    keyring.look()
+    look_twice(keyring)
     assert caplog.messages[1].startswith("no longer so: ")
+
+
+@pytest.mark.parametrize("size", [0, 10, 75, 77, 78, 150])
+def test_a_file_that_is_being_written_withdraws_no_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    """As an editor or scp writes it in place: cut to nothing, then in pieces, which may end where a line does."""
+    (first, one), (second, two), (third, three) = (new_key("predict", "line-3") for _ in range(3))
+    before = f"{one.line}\n{two.line}\n"
+    path = tmp_path / "keys"
+    path.write_text(before)
+    keyring = Keyring(path)
+    after = f"{one.line}\n{two.line}\n{three.line}\n"
+    for end in (size, size + 1, len(after)):
+        with path.open("r+") as file:
+            file.truncate(0)
+            file.write(after[:end])
+        keyring.look()
+        assert (keyring.find(first), keyring.find(second)) == (one, two)
+    keyring.look()
+    assert keyring.find(third) == three
+    assert len(caplog.messages) == 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first, one), (second, two) = new_key("predict", "a"), new_key("predict", "b")
+    path = tmp_path / "keys"
+    path.write_text(f"{one.line}\n{two.line}\n")
+    keyring = Keyring(path)
+    replaced(path, f"{one.line}\n")
+    keyring.look()
+
+    def slow(read: Path) -> tuple[Key, ...]:
+        found = read_keys(read)
+        replaced(path, f"# both\n{one.line}\n{two.line}\n")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.keys.read_keys", slow)
+        keyring.look()
+    look_twice(keyring)
+    assert (keyring.find(first), keyring.find(second)) == (one, two)
+
+
+@pytest.mark.parametrize(
+    ("mode", "warned"), [(0o600, False), (0o644, False), (0o664, False), (0o646, True), (0o602, True)]
+)
+def test_a_file_that_anyone_may_write_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: bool
+) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"predict a {DIGEST}\n")
+    path.chmod(mode)
+    keyring = Keyring(path)
+    look_twice(keyring)
+    line = f"anyone on this machine can write the keys file {path}, and give themselves a key: chmod o-w"
+    assert caplog.messages == [line] * warned
+    path.chmod(0o600)
+    look_twice(keyring)
+    assert [message for message in caplog.messages if "chmod" in message] == [line, f"no longer so: {line}"][
+        : 2 * warned
+    ]
 
 
 def test_without_a_file_no_key_is_needed() -> None:

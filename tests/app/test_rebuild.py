@@ -9,6 +9,8 @@ from model.detector import Detector
 from model.errors import EngineError
 from tests.app.test_registry import loaded, put, registry, said, unready
 
+AGAIN = "its engine failed again after it was opened anew"
+
 
 @pytest.fixture
 def shelf(store: Path, tmp_path: Path) -> Path:
@@ -42,10 +44,33 @@ def test_a_failed_engine_is_opened_anew_once(shelf: Path, caplog: pytest.LogCapt
     assert serving(registry_) is second
     registry_.report(second)
     registry_.rebuild("cpu")
+    for _ in range(4):
+        registry_.look("cpu")
+        assert registry_.catalogue.models["widget"].refused == {1: AGAIN}
+        assert unready(registry_) == [f"model 'widget' has no version that serves: {AGAIN}"]
+    (shelf / "widget" / "1" / "manifest.json").chmod(0o600)
     registry_.look("cpu")
-    reason = "its engine failed again after it was opened anew"
-    assert registry_.catalogue.models["widget"].refused == {1: reason}
-    assert unready(registry_) == [f"model 'widget' has no version that serves: {reason}"]
+    assert unready(registry_) == []
+
+
+def failed_twice(shelf: Path) -> Registry:
+    registry_ = registry(shelf)
+    registry_.look("cpu")
+    registry_.report(serving(registry_))
+    registry_.rebuild("cpu")
+    registry_.report(serving(registry_))
+    return registry_
+
+
+def test_a_store_that_is_away_meanwhile_does_not_undo_the_refusal(shelf: Path, tmp_path: Path) -> None:
+    registry_ = failed_twice(shelf)
+    shelf.rename(tmp_path / "away")
+    registry_.rebuild("cpu")
+    registry_.look("cpu")
+    (tmp_path / "away").rename(shelf)
+    for _ in range(3):
+        registry_.look("cpu")
+        assert registry_.catalogue.models["widget"].refused == {1: AGAIN}
 
 
 def test_a_failed_engine_is_opened_anew_again_after_a_while(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from app.metrics import Metrics
 from app.registry import Registry
 from app.settings import Settings
 from model.verdict import Thresholds
+from tests.artifacts import resum
 
 LoadedVersions = dict[str, list[int]]
 
@@ -38,6 +39,7 @@ def breaking(version: Path) -> Path:
     manifest = json.loads((version / "manifest.json").read_text())
     manifest["variants"][0]["golden"]["log_odds"]["golden/0.png"] += 1
     (version / "manifest.json").write_text(json.dumps(manifest))
+    resum(version)
     return version
 
 
@@ -82,6 +84,23 @@ def test_missing_store_is_waited_for(store: Path, tmp_path: Path, caplog: pytest
     assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
 
 
+def test_what_is_no_model_is_named_once(store: Path, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = registry(shelf)
+    (shelf / "lost+found").mkdir()
+    (shelf / "widget" / "v3").mkdir()
+    held.look("cpu")
+    held.look("cpu")
+    (shelf / "widget" / "v3").rmdir()
+    held.look("cpu")
+    root, home = (f"in {folder} these are no" for folder in (shelf, shelf / "widget"))
+    assert [line for line in said(caplog) if "left alone" in line] == [
+        f"{root} models and are left alone: lost+found",
+        f"{home} versions and are left alone: v3",
+        f"no longer so: {home} versions and are left alone: v3",
+    ]
+    assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
+
+
 def test_newest_versions_stay_loaded(store: Path, shelf: Path) -> None:
     held = registry(shelf, versions_kept=2)
     held.look("cpu")
@@ -122,6 +141,7 @@ def test_refused_version_is_tried_again_when_its_files_change(store: Path, shelf
     held.look("cpu")
     assert loaded(held) == {"widget": [1]}
     shutil.copy(store / "widget" / "1" / "manifest.json", broken)
+    resum(broken)
     held.look("cpu")
     assert loaded(held) == {"widget": [1, 2]}
     assert held.catalogue.models["widget"].refused == {}

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from model import errors
+from model.artifact import SUMS, read_artifact
 from model.detector import load_detector
-from tests.artifacts import INPUT_SIZE, publish
+from tests.artifacts import INPUT_SIZE, publish, resum
 
 WEIGHTS = "weights.safetensors"
 
@@ -38,6 +41,7 @@ def edit(version: Path, change: Callable[[dict[str, Any]], object]) -> None:
             manifest["files"][name] = hashlib.sha256((version / name).read_bytes()).hexdigest()
     change(manifest)
     path.write_text(json.dumps(manifest))
+    resum(version)
 
 
 def unchanged(_: dict[str, Any]) -> None:
@@ -57,7 +61,7 @@ def test_a_sound_version_loads(version: Path) -> None:
     assert (detector.input_size, detector.variant.name, detector.engine.device) == (INPUT_SIZE, "float32", "cpu")
 
 
-@pytest.mark.parametrize("name", ["manifest.json", WEIGHTS, "golden/0.png"])
+@pytest.mark.parametrize("name", ["manifest.json", WEIGHTS, "golden/0.png", SUMS])
 def test_a_missing_file_is_named(version: Path, name: str) -> None:
     (version / name).unlink()
     with pytest.raises(errors.MissingFileError, match=f"7/{name} is missing"):
@@ -70,6 +74,73 @@ def test_a_changed_file_is_named(version: Path, name: str) -> None:
     data[-1] ^= 1
     (version / name).write_bytes(data)
     with pytest.raises(errors.DigestError, match=f"7/{name} is not the file that was exported"):
+        load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize("place", range(0, 6000, 307))
+def test_one_changed_character_is_found_wherever_it_is(sound: Path, tmp_path: Path, place: int) -> None:
+    """In the manifest, of which much decides and little can be checked by itself, or in the sums."""
+    for name in ("manifest.json", SUMS):
+        version = tmp_path / name / "7"
+        shutil.copytree(sound, version, copy_function=lambda source, copy: Path(copy).hardlink_to(source))
+        data = bytearray((version / name).read_bytes())
+        data[place % len(data)] ^= 1
+        (version / name).unlink()
+        (version / name).write_bytes(data)
+        with pytest.raises(errors.ArtifactError, match=f"{SUMS}|manifest.json"):
+            read_artifact(version)
+
+
+def test_a_changed_calibration_does_not_serve(version: Path) -> None:
+    path = version / "manifest.json"
+    path.write_text(path.read_text().replace('"slope": 10.0', '"slope": 10.1'))
+    with pytest.raises(errors.DigestError, match=r"7/manifest\.json is not the file that was exported: its SHA-256"):
+        load_detector(version, "cpu")
+
+
+def test_sha256sum_checks_a_version(version: Path) -> None:
+    def said() -> tuple[int, str]:
+        done = subprocess.run(["sha256sum", "-c", SUMS], cwd=version, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    names = ["golden/0.png", "golden/1.png", "golden/2.png", "manifest.json", WEIGHTS]
+    assert said() == (0, "".join(f"{name}: OK\n" for name in names))
+    (version / WEIGHTS).write_bytes(b"")
+    status, lines = said()
+    assert (status, f"{WEIGHTS}: FAILED\n" in lines) == (1, True)
+
+
+def test_sums_that_sha256sum_wrote_are_read(version: Path) -> None:
+    """As an administrator makes them for a version that has none; `*` marks files that were read as binary."""
+    command = "sha256sum manifest.json *.safetensors golden/* > SHA256SUMS"
+    subprocess.run(command, cwd=version, shell=True, check=True)
+    load_detector(version, "cpu")
+    (version / SUMS).write_text((version / SUMS).read_text().replace("  ", " *"))
+    load_detector(version, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "line 1 is no SHA-256"),
+        (b"\xff\xfe", "can't be read: not UTF-8"),
+        (b"# sums\n", "line 1 is no SHA-256 and name, as sha256sum writes them"),
+        (b"0" * 63 + b"  manifest.json\n", "line 1 is no SHA-256"),
+        (b"0" * 64 + b"\n", "line 1 is no SHA-256"),
+        (b"0" * 64 + b"  golden/0.png\n", "gives no SHA-256 of manifest.json"),
+    ],
+)
+def test_sums_that_are_none(version: Path, content: bytes, message: str) -> None:
+    (version / SUMS).write_bytes(content)
+    with pytest.raises(errors.SumsError, match=f"7/{SUMS}.*{re.escape(message)}"):
+        load_detector(version, "cpu")
+
+
+def test_a_file_that_sums_and_manifest_know_differently(version: Path) -> None:
+    """And `sha256sum -c` finds nothing: the sums alone were made anew over a file that isn't the exported one."""
+    (version / WEIGHTS).write_bytes(b"other")
+    resum(version)
+    with pytest.raises(errors.DigestError, match=f"7/{WEIGHTS} is not the file that was exported"):
         load_detector(version, "cpu")
 
 
@@ -201,7 +272,7 @@ def test_weights_of_a_number_type_that_numpy_lacks(version: Path) -> None:
         load_detector(version, "cpu")
 
 
-@pytest.mark.parametrize("name", ["manifest.json", WEIGHTS, "golden/0.png"])
+@pytest.mark.parametrize("name", ["manifest.json", WEIGHTS, "golden/0.png", SUMS])
 def test_a_folder_in_place_of_a_file(version: Path, name: str) -> None:
     (version / name).unlink()
     (version / name).mkdir()

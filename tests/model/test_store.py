@@ -39,6 +39,39 @@ def test_what_is_no_version_is_left_alone(store: Store) -> None:
     assert store.versions("bolt") == [1, 2]
 
 
+def test_what_is_left_alone_is_named(store: Store) -> None:
+    for name in ("lost+found", ".Trash-0/files", "Bolts/1", "capsule.bak", "bolt/v3", "bolt/03", "bolt/1.5"):
+        (store.root / name).mkdir(parents=True)
+    for name in ("notes.txt", "bolt/9", "bolt/serving.json", "nut/serving.json"):
+        (store.root / name).write_text("a file")
+    for name in (".incoming", ".draft-x"):
+        (store.root / "nut" / name).mkdir()
+    assert store.strays() == [
+        f"in {store.root} these are no models and are left alone: .Trash-0, Bolts, capsule.bak, lost+found, notes.txt",
+        f"in {store.root / 'bolt'} these are no versions and are left alone: 03, 1.5, 9, v3",
+    ]
+
+
+def test_many_of_them_are_counted(store: Store) -> None:
+    for number in range(30):
+        (store.root / f"{number:02}.log").touch()
+    (line,) = store.strays()
+    assert line.endswith("left alone: 00.log, 01.log, 02.log, 03.log, 04.log, 05.log, 06.log, 07.log and 22 more")
+
+
+def test_they_write_no_lines_of_their_own(store: Store) -> None:
+    (store.root / "a\nb").touch()
+    (line,) = store.strays()
+    assert line.endswith(r"left alone: 'a\nb'")
+
+
+def test_what_can_not_be_read_has_no_strays(store: Store, make_unreadable: Callable[[str], None]) -> None:
+    (store.root / "nut/v3").mkdir()
+    make_unreadable("bolt")
+    assert [line.rpartition(": ")[2] for line in store.strays()] == ["v3"]
+    assert Store(store.root / "later").strays() == []
+
+
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert Store(tmp_path / "later").models() == []
 

@@ -12,7 +12,7 @@ from model.artifact import MANIFEST
 from model.detector import load_detector
 from model.errors import EngineError, GoldenOutputError
 from model.manifest import Agreement, Golden, Variant
-from tests.artifacts import publish
+from tests.artifacts import publish, resum
 
 AGREES = Agreement(images=400, median_change=0.1, flips=2, auroc_change=-0.002)
 
@@ -29,6 +29,7 @@ def add_int8(version: Path, change: Callable[[Variant], Variant]) -> None:
     files = {"onnxruntime": float32.files["onnxruntime"]}
     int8 = change(replace(float32, name="int8", files=files, agreement=AGREES))
     (version / MANIFEST).write_bytes(manifests.encode(replace(read, variants=[float32, int8])))
+    resum(version)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 
 from model.errors import RecipeError
 from model.weights import trunk_digest
-from tests.training.conftest import OWN_PLACES, OWN_PRESET, MakeFolder, save
+from tests.artifacts import publish
+from tests.training.conftest import OWN_PLACES, OWN_PRESET, MakeFolder, picture, save
 from tests.training.report.reader import Reader
 from training import learner
 from training.__main__ import main
@@ -74,6 +75,35 @@ def test_inner_folds_that_the_data_can_not_fill_are_refused(
     """Of eight defects a fold learns from four, and holds out five parts of them in turn."""
     assert main([*command, "--data", str(make_folder(good=12, bad=4))]) == 1
     assert "class anomaly has 4 image(s)" in capsys.readouterr().err
+
+
+def untrained(*_: object, **__: object) -> None:
+    raise AssertionError("training has begun")
+
+
+def test_draws_of_too_few_groups_are_refused_before_training(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of three defects to learn from may be of one lot."""
+    shutil.rmtree(workplace / "parts/dent")
+    for i in range(24):
+        save(workplace / f"parts/dent/lot{i // 4}-{i}.png", picture(i, defective=True))
+    monkeypatch.setattr(learner, "prepare", untrained)
+    group = ["--group", r"good/\d+|lot\d+"]
+    assert main(["curve", *PLACES, *group, "--draws", "2", "--defects", "3"]) == 1
+    assert re.search(r"class anomaly has [12] image\(s\), or groups of images, but 3", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("command", [["crossval", "--folds", "6"], ["fit", "--model", "part", "--store", "store"]])
+def test_too_few_good_images_to_hold_out_are_refused_before_training(
+    workplace: Path, command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace / "parts/good/6.png").unlink()
+    text = OWN_PRESET.replace("held_out = 0.25", "held_out = 0.1667")
+    (workplace / "own.toml").write_text(text)
+    monkeypatch.setattr(learner, "prepare", untrained)
+    assert main([command[0], *PUBLISHED, *command[1:]]) == 1
+    assert "of 2 images that are held out only one is good" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", ["1", "0", "two"])
@@ -171,6 +201,23 @@ def test_fit_then_curve_report_and_new_thresholds(workplace: Path, capsys: pytes
     assert "warning: these are the very images that its thresholds were chosen on" in capsys.readouterr().out
 
 
+def test_new_thresholds_keep_groups_whole(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three pictures of each part, so two to three parts of either class: fewer folds than of single pictures."""
+    publish(workplace / "store", "part")
+    for kind, count in (("good", 9), ("dent", 6)):
+        for i in range(count):
+            save(
+                workplace / f"lots/{kind}/part{i // 3}{kind}-{i}.png",
+                picture(i + 50 * (kind == "dent"), defective=kind == "dent"),
+            )
+    arguments = ["evaluate", "--data", "lots", *PART, "--rethreshold", "--json", "r.json"]
+    assert main([*arguments, "--group", r"(part\d+\w+)-"]) == 0
+    how = json.loads((workplace / "r.json").read_text())["figures"]["how"]
+    assert how.startswith("15 newly labelled images in 2 parts")
+    assert main([*arguments, "--group", "part"]) == 1
+    assert "class good has 1 image(s), or groups of images" in capsys.readouterr().err
+
+
 def test_good_images_alone_are_enough_with_synthetic_anomalies(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,6 +263,7 @@ SEED = ["fit", "--data", "parts", "--preset", "seed", *PART]
         (["curve", *PLACES, "--anomalies", "synthetic"], "--anomalies synthetic learns from no real defect"),
         (["crossval", *PLACES, "--report", "own.toml/page"], "the report can't be written to own.toml/page"),
         (["evaluate", "--data", "parts", *PART, "--max-miss", "0.3"], "--max-miss chooses new thresholds: it needs"),
+        (["evaluate", "--data", "parts", *PART, "--group", "x"], "--group keeps parts together where thresholds"),
         (["evaluate", "--data", "parts", *PART, "--report", "own.toml"], "the report can't be written to own.toml"),
         (["evaluate", "--data", "parts", *PART, "--json", "nowhere/r.json"], "--json nowhere/r.json can't be written"),
         (["report", "--data", "parts", *PART, "--out", "own.toml"], "the report can't be written to own.toml"),

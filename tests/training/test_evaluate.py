@@ -13,7 +13,7 @@ from model.detector import load_detector
 from model.errors import DataError, ManifestError
 from model.image import decode
 from model.verdict import Thresholds, logit, sigmoid
-from tests.artifacts import publish
+from tests.artifacts import publish, resum
 from tests.training.conftest import quiet
 from training.evaluate import evaluate, stored_rule, summary
 from training.survey import Survey
@@ -34,6 +34,7 @@ def say(version: Path, *place: str, value: object) -> None:
         table = table[name]
     table[place[-1]] = value
     (version / MANIFEST).write_text(json.dumps(manifest))
+    resum(version)
 
 
 @pytest.mark.parametrize("rate", [None, 0.02])

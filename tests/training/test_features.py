@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from model.errors import BrightnessError, StoreError
+from model.errors import DataError, StoreError
 from model.image import decode
 from model.preprocessing import squash
 from tests.training.conftest import MakeFolder, save
@@ -103,5 +103,5 @@ def test_16_bit_pictures_take_the_full_scale(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(np.full((20, 20), 2048, np.uint16)))
     sample = Sample(path, "a.png", "good")
     assert picture_of(sample, 16, 4095)().mean() == pytest.approx(127.5, abs=1)
-    with pytest.raises(BrightnessError, match="2048"):
+    with pytest.raises(DataError, match=r"a\.png: .*2048"):
         picture_of(sample, 16, 1023)()
