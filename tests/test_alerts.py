@@ -40,6 +40,12 @@ WELL: Series = {
     f'http_request_duration_seconds_bucket{{{PREDICT},le="2.5"}}': f"0+60x{2 * PAST}",
     f'http_request_duration_seconds_bucket{{{PREDICT},le="5.0"}}': f"0+60x{2 * PAST}",
     f'http_request_duration_seconds_bucket{{{PREDICT},le="+Inf"}}': f"0+60x{2 * PAST}",
+    'requests_rejected_total{reason="codecs-unavailable"}': f"0x{2 * PAST}",
+    'codec_processes_killed_total{reason="crash"}': f"0x{2 * PAST}",
+    'codec_processes_killed_total{reason="deadline"}': f"0+1x{2 * PAST}",
+    "store_look_age_seconds{}": f"3x{2 * PAST}",
+    "log_lines_waiting{}": f"1x{2 * PAST}",
+    "log_lines_dropped_total{}": f"7x{2 * PAST}",
     ACCEPTS: f"0+57x{2 * PAST}",
     REJECTS: f"0+3x{2 * PAST}",
 }
@@ -72,6 +78,11 @@ ILL: list[tuple[str, Series]] = [
     ("CamspectorRejectsMany", {REJECTS: f"0+3x{PAST} 540+60x{PAST}", ACCEPTS: f"0+57x{PAST} 10260x{PAST}"}),
     ("CamspectorOutOfFiles", {"process_open_fds{}": f"100x{PAST} 900x{PAST}"}),
     ("CamspectorMemory", {"process_resident_memory_bytes{}": f"1000000000x{PAST} 5000000000x{PAST}"}),
+    ("CamspectorStoreHangs", {"store_look_age_seconds{}": f"5x{PAST} 300x{PAST}"}),
+    ("CamspectorLogStalls", {"log_lines_waiting{}": f"0x{PAST} 2000x{PAST}"}),
+    ("CamspectorLogStalls", {"log_lines_dropped_total{}": f"0x{PAST} 0+5x{PAST}"}),
+    ("CamspectorCodecsFail", {'codec_processes_killed_total{reason="crash"}': f"0x{PAST + 55} 20x{PAST}"}),
+    ("CamspectorCodecsFail", rejected("codecs-unavailable", f"0x{PAST + 55} 1x{PAST}")),
 ]
 """Which alert fires an hour after three, when a service that is well has these series instead."""
 
