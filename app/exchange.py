@@ -9,11 +9,13 @@ from contextlib import suppress
 from typing import Final
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import NotReadyError, SlowBodyError, refusal
 from app.logs import log_request
+from app.part_id import HEADER, check_part_id
 from app.protocol import ARRIVES_BY
 from app.record import Record, current
 from app.service import Service
@@ -45,7 +47,10 @@ class Exchange:
         if tracing:
             tracing.begin(record)
         try:
+            exchange.take_part_id()
             await self._app(scope, exchange.receive, exchange.send)
+        except RequestValidationError as unsound:  # the part's id; the application answers its own
+            await refusal(Request(scope), unsound)(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:  # the process stops, and the time to finish is over
             if not record.status:
                 error = NotReadyError("the service is shutting down")
@@ -80,21 +85,27 @@ class _OneExchange:
         self.record = Record(
             request_id=_valid(_ID, headers.get("x-request-id")) or uuid.uuid4().hex,
             method=scope["method"] if scope["method"] in _METHODS else "other",
-            part_id=_valid(_ID, headers.get("x-part-id")),
             traceparent=_valid(_TRACEPARENT, headers.get("traceparent")),
         )
         scope.setdefault("state", {})["request_id"] = self.record.request_id
         self._arrives_by: float | None = scope["state"].get(ARRIVES_BY)
         self._unfinished = False
+        self._part_ids = headers.getlist(HEADER)
         self._receive = receive
         self._send = send
         self._service = service
         self._echoed = {
             "X-Request-ID": self.record.request_id,
-            "X-Part-ID": self.record.part_id,
             "traceparent": self.record.traceparent,
         }
         self._body_left = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+    def take_part_id(self) -> None:
+        """A part that can't be told from another is not judged. Raises RequestValidationError."""
+        try:
+            self.record.part_id = self._echoed[HEADER] = check_part_id(self._part_ids)
+        except ValueError as error:
+            raise RequestValidationError([{"loc": ("header", HEADER), "msg": str(error)}]) from None
 
     async def receive(self) -> Message:
         """Raises SlowBodyError."""

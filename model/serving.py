@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 
 from model.errors import ServingError
+from model.json_text import without_mark
 from model.verdict import Thresholds
 
 SERVING: Final = "serving.json"
@@ -55,6 +56,6 @@ def encode(serving: Serving) -> bytes:
 def decode(data: bytes, source: str = SERVING) -> Serving:
     """Raises ServingError, naming `source` and the member that is wrong."""
     try:
-        return msgspec.json.decode(data, type=Serving)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.json.decode(without_mark(data), type=Serving)
+    except (ValueError, RecursionError) as error:  # of msgspec too
         raise ServingError(f"{source} can't be read: {error}") from error

@@ -27,6 +27,7 @@ from model.verdict import Thresholds
 )
 def test_what_it_may_say(text: str, serving: Serving, thresholds: Thresholds | None) -> None:
     assert decode(text.encode()) == serving
+    assert decode(b"\xef\xbb\xbf" + text.encode()) == serving  # as Windows's editors write it
     assert serving.line_thresholds() == thresholds
     assert decode(encode(serving)) == serving
 
@@ -53,6 +54,12 @@ def test_what_it_may_say(text: str, serving: Serving, thresholds: Thresholds | N
 def test_what_it_may_not_say(text: str, reason: str) -> None:
     with pytest.raises(ServingError, match=reason):
         decode(text.encode("latin-1") if text == "\xff" else text.encode())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_other_encodings_are_named(encoding: str) -> None:
+    with pytest.raises(ServingError, match=f"it is {encoding.upper()[:6]}"):
+        decode('{"version": 1}'.encode(encoding))
 
 
 @pytest.fixture
