@@ -26,8 +26,9 @@ _ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 LINGER_SECONDS: Final = 10.0
-"""How long the rest of a refused body is read and thrown away. A connection closed with unread bytes in it is reset,
-and the client may never see the answer (nginx: lingering_close)."""
+LINGER_BYTES: Final = 100_000_000
+"""How long, and how much of, the rest of a refused body is read and thrown away. A connection closed with unread bytes
+in it is reset, and the client may never see the answer (nginx: lingering_close)."""
 
 
 class Exchange:
@@ -136,10 +137,11 @@ class _OneExchange:
         """Where an answer was given before the body was read: throw the rest away, then close."""
         if not self._unfinished:
             return
+        left = LINGER_BYTES
         with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(LINGER_SECONDS):
-                while self._body_left:
-                    await self.receive()
+                while self._body_left and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
