@@ -113,7 +113,7 @@ class _Chunked:
         at = 0
         while not self._trailers:
             if self._left:
-                pieces.append(bytes(buffer[at : at + self._left]))
+                pieces.append(_copy(buffer, at, self._left))
                 at += len(pieces[-1])
                 self._left -= len(pieces[-1])
                 self._break_left = not self._left
@@ -166,9 +166,15 @@ class _Chunked:
 
 
 def _cut(buffer: bytearray, count: int) -> bytes:
-    piece = bytes(buffer[:count])
+    piece = _copy(buffer, 0, count)
     del buffer[:count]
     return piece
+
+
+def _copy(buffer: bytearray, start: int, count: int) -> bytes:
+    """Once, where a slice would copy twice."""
+    with memoryview(buffer) as view:
+        return bytes(view[start : start + count])
 
 
 def _plain_head(head: bytes) -> bytes:

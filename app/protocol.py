@@ -82,10 +82,13 @@ class Protocol(H11Protocol):
         self._go_on()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """True: the client sends no more, but waits for the answer to what it has sent. It may also be gone: without
-        data that it doesn't take, TCP doesn't tell. With TLS there is no half of a connection."""
+        """True: the client sends no more, but may wait for the answer to what it has sent. Where it doesn't, because it
+        is gone, TCP tells once there is something to take: so it gets the answer's first bytes, which are always the
+        same. With TLS there is no half of a connection."""
         self._half_closed = self.scheme == "http" and self._is_answering()
         if self._half_closed:
+            if not (self._resting or self.cycle.response_started):
+                self.cycle.transport = _Begun(self.transport)  # type: ignore[assignment]  # it needs no more
             self._look_for_reset()
         return self._half_closed
 
@@ -230,3 +233,22 @@ class Protocol(H11Protocol):
         if self._too_late is not None:
             self._too_late.cancel()
             self._too_late = None
+
+
+class _Begun:
+    """A transport to which the first bytes of an answer have been written already."""
+
+    first: Final = b"HTTP/1.1 "
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._left = self.first
+        transport.write(self.first)
+
+    def write(self, data: bytes) -> None:
+        assert data.startswith(self._left)
+        self._transport.write(data[len(self._left) :])
+        self._left = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

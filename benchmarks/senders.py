@@ -9,6 +9,7 @@ bytes a second a connection; a connection that is closed is made again a moment 
 import argparse
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,12 @@ async def ask(client: Client, request: bytes, until: float, pause: float) -> lis
     return times
 
 
+def cpu_seconds(pid: int) -> float:
+    """That a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(service: Service, key: str, options: argparse.Namespace) -> None:
     client = Client(service.port)
     await service.wait_until_ready(client)
@@ -103,7 +110,8 @@ async def measure(service: Service, key: str, options: argparse.Namespace) -> No
     health = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
     await ask(client, good, time.monotonic() + 3, 0.0)
     print(
-        f"{options.senders} senders, {options.rate:,.0f} bytes/s each; ms:  /livez p99   max      good p50   p99   max"
+        f"{options.senders} senders, {options.rate:,.0f} bytes/s each; ms:  /livez p99   max      good p50   p99   max "
+        "  answered  CPUs used"
     )
     for name in options.kinds:
         kind = KINDS[name]
@@ -112,15 +120,16 @@ async def measure(service: Service, key: str, options: argparse.Namespace) -> No
         sending = subprocess.Popen([*command, *flags], cwd=ROOT) if kind else None
         try:
             await asyncio.sleep(2)
-            until = time.monotonic() + options.seconds
+            until, used = time.monotonic() + options.seconds, cpu_seconds(service.process.pid)
             alive, judged = await asyncio.gather(ask(client, health, until, 0.05), ask(client, good, until, 0.0))
+            used = (cpu_seconds(service.process.pid) - used) / options.seconds
         finally:
             if sending:
                 sending.kill()
                 sending.wait()
         print(
             f"{name:34} {percentile(alive, 99):18.0f} {max(alive):7.0f}   {percentile(judged, 50):9.0f} "
-            f"{percentile(judged, 99):6.0f} {max(judged):6.0f}   {len(judged)}",
+            f"{percentile(judged, 99):6.0f} {max(judged):6.0f} {len(judged):10} {used:10.2f}",
             flush=True,
         )
         await asyncio.sleep(1)

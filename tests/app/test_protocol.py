@@ -123,6 +123,23 @@ def test_refused_body_of_tiny_chunks_ends_the_connection(server: Server) -> None
     assert time.monotonic() - began < 8
 
 
+def test_client_that_closes_at_once_ends_the_work() -> None:
+    outcomes: list[str] = []
+
+    async def application(_: Any, receive: Any, __: Any) -> None:
+        outcomes.extend([(await receive())["type"] for _ in range(2)])
+
+    async def test() -> None:
+        async with serving(application) as address:
+            with socket.create_connection(address) as connection:
+                connection.sendall(post())
+            while not outcomes:
+                await asyncio.sleep(0.05)
+
+    run(test())
+    assert outcomes == ["http.request", "http.disconnect"]
+
+
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -151,8 +168,9 @@ def run(test: Awaitable[None]) -> None:
         runner.run(asyncio.wait_for(test, 30))  # type: ignore[arg-type]
 
 
-def test_client_that_resets_ends_the_work() -> None:
-    """Also after it closed its sending side."""
+@pytest.mark.parametrize("reset", [True, False])
+def test_client_that_goes_away_ends_the_work(reset: bool) -> None:
+    """Closing its sending side alone doesn't; afterwards it resets the connection, or just closes it."""
     outcomes: list[str] = []
 
     async def application(_: Any, receive: Any, __: Any) -> None:
@@ -166,7 +184,8 @@ def test_client_that_resets_ends_the_work() -> None:
             connection.shutdown(socket.SHUT_WR)
             await asyncio.sleep(0.3)
             assert outcomes == []
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
             while not outcomes:
                 await asyncio.sleep(0.05)
