@@ -118,6 +118,8 @@ def _entry(rows: list[Problem]) -> dict[str, Any]:
     }
     if rows[0].status == 401:
         entry["headers"] = {"WWW-Authenticate": _header("Bearer.", {"type": "string"}, required=True)}
+    if "unsupported-encoding" in [row.error for row in rows]:
+        entry["headers"] = {"Accept-Encoding": _header("Those that are taken.", {"type": "string"})}
     if rows[0].retry_after is not None:
         entry["headers"] = {"Retry-After": _header("Seconds.", {"type": "integer"}, required=True)}
     return entry
