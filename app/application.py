@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import documentation, openapi
@@ -11,6 +11,7 @@ from app.errors import install_handlers
 from app.exchange import Exchange
 from app.gate import Gate
 from app.routes import admin, docs, health, models, predict, v2
+from app.routes.parameters import check_parameters
 from app.service import Service
 from app.settings import Settings
 
@@ -37,6 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
         telemetry={"auto_configure": False},  # nobody is called but whom --trace-endpoint names
+        dependencies=[Depends(check_parameters)],
     )
     app.state.service = service
     app.add_middleware(Gate, service=service)

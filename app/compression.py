@@ -1,18 +1,30 @@
 """A compressed request body taken apart, no further than the limit."""
 
 import zlib
-from typing import Final, Literal
+from typing import Final
 
-from app.errors import BodyTooLargeError, MalformedBodyError
+from app.errors import BodyTooLargeError, MalformedBodyError, UnsupportedEncodingError
 
-Encoding = Literal["identity", "gzip", "deflate"]
-_WINDOW: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+ENCODINGS: Final = ("gzip", "deflate", "identity")
+"""Those that are taken; x-gzip is gzip (RFC 9110, section 8.4.1.3)."""
+_WINDOW: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """RFC 9110's deflate is zlib's format."""
 
 
-def expand(body: bytes, encoding: Encoding, max_bytes: int) -> bytes:
+def encoding_of(header: str) -> str:
+    """What Content-Encoding names beside identity; empty: nothing. Raises UnsupportedEncodingError."""
+    named = [name.strip().lower() for name in header.split(",")]
+    others = [name for name in named if name not in ("", "identity")]
+    if len(others) > 1 or any(name not in _WINDOW for name in others):
+        raise UnsupportedEncodingError(
+            f"the body's Content-Encoding is {header[:40]!r}; one of {', '.join(ENCODINGS)} is taken"
+        )
+    return others[0] if others else ""
+
+
+def expand(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """`body` as it was before Content-Encoding. Raises MalformedBodyError, or BodyTooLargeError beyond `max_bytes`."""
-    if encoding == "identity":
+    if not encoding:
         return body
     stream = zlib.decompressobj(_WINDOW[encoding])
     try:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 
+from app.compression import ENCODINGS
 from app.errors import (
     TABLE,
     AdminNeedsKeysError,
@@ -38,7 +39,15 @@ PICTURE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNsYG
 
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 
+ENCODING: Final[dict[str, Any]] = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "description": "Of the body, in any case.",
+    "schema": {"type": "string", "enum": [*ENCODINGS, "x-gzip"]},
+}
+
 UPLOAD: Final[dict[str, Any]] = {
+    "parameters": [ENCODING],
     "requestBody": {
         "required": True,
         "description": "One PNG, JPEG, BMP, TIFF or WebP picture in any of three forms, told by its first bytes.",
@@ -50,10 +59,12 @@ UPLOAD: Final[dict[str, Any]] = {
                 "schema": {
                     "type": "object",
                     "required": ["image"],
+                    "additionalProperties": False,
                     "properties": {
                         "image": {
                             "type": "object",
                             "required": ["b64"],
+                            "additionalProperties": False,
                             "properties": {"b64": {"type": "string", "format": "byte"}},
                         }
                     },
@@ -63,15 +74,16 @@ UPLOAD: Final[dict[str, Any]] = {
             "application/octet-stream": BINARY,
             **{f"image/{form}": BINARY for form in ("png", "jpeg", "bmp", "tiff", "webp")},
         },
-    }
+    },
 }
 
 
 SERVING_BODY: Final[dict[str, Any]] = {
+    "parameters": [ENCODING],
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Serving"}}},
-    }
+    },
 }
 
 
@@ -106,6 +118,8 @@ def _entry(rows: list[Problem]) -> dict[str, Any]:
     }
     if rows[0].status == 401:
         entry["headers"] = {"WWW-Authenticate": _header("Bearer.", {"type": "string"}, required=True)}
+    if "unsupported-encoding" in [row.error for row in rows]:
+        entry["headers"] = {"Accept-Encoding": _header("Those that are taken.", {"type": "string"})}
     if rows[0].retry_after is not None:
         entry["headers"] = {"Retry-After": _header("Seconds.", {"type": "integer"}, required=True)}
     return entry

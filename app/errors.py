@@ -36,6 +36,12 @@ class BodyTooLargeError(RequestError):
     """More bytes than the limit."""
 
 
+class UnsupportedEncodingError(RequestError):
+    """The body has a Content-Encoding that isn't taken."""
+
+    headers: ClassVar = {"Accept-Encoding": "gzip, deflate"}
+
+
 class TensorError(RequestError):
     """Under /v2: a tensor isn't one that the model takes or gives, or its data doesn't fit its shape."""
 
@@ -135,6 +141,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     BodyTooLargeError: Problem(413, "body-too-large"),
     model_errors.ImageTooLargeError: Problem(413, "image-too-large"),
     model_errors.UnsupportedFormatError: Problem(415, "unsupported-format"),
+    UnsupportedEncodingError: Problem(415, "unsupported-encoding"),
     model_errors.UndecodableImageError: Problem(422, "undecodable-image"),
     model_errors.MultipleFramesError: Problem(422, "multiple-frames"),
     model_errors.ImageTooCostlyError: Problem(422, "image-too-costly"),

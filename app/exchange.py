@@ -9,11 +9,13 @@ from contextlib import suppress
 from typing import Final
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import NotReadyError, SlowBodyError, refusal
 from app.logs import log_request
+from app.part_id import HEADER, check_part_id
 from app.protocol import ARRIVES_BY
 from app.record import Record, current
 from app.service import Service
@@ -24,8 +26,9 @@ _ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 LINGER_SECONDS: Final = 10.0
-"""How long the rest of a refused body is read and thrown away. A connection closed with unread bytes in it is reset,
-and the client may never see the answer (nginx: lingering_close)."""
+LINGER_BYTES: Final = 100_000_000
+"""How long, and how much of, the rest of a refused body is read and thrown away. A connection closed with unread bytes
+in it is reset, and the client may never see the answer (nginx: lingering_close)."""
 
 
 class Exchange:
@@ -45,7 +48,10 @@ class Exchange:
         if tracing:
             tracing.begin(record)
         try:
+            exchange.take_part_id()
             await self._app(scope, exchange.receive, exchange.send)
+        except RequestValidationError as unsound:  # the part's id; the application answers its own
+            await refusal(Request(scope), unsound)(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:  # the process stops, and the time to finish is over
             if not record.status:
                 error = NotReadyError("the service is shutting down")
@@ -80,21 +86,27 @@ class _OneExchange:
         self.record = Record(
             request_id=_valid(_ID, headers.get("x-request-id")) or uuid.uuid4().hex,
             method=scope["method"] if scope["method"] in _METHODS else "other",
-            part_id=_valid(_ID, headers.get("x-part-id")),
             traceparent=_valid(_TRACEPARENT, headers.get("traceparent")),
         )
         scope.setdefault("state", {})["request_id"] = self.record.request_id
         self._arrives_by: float | None = scope["state"].get(ARRIVES_BY)
         self._unfinished = False
+        self._part_ids = headers.getlist(HEADER)
         self._receive = receive
         self._send = send
         self._service = service
         self._echoed = {
             "X-Request-ID": self.record.request_id,
-            "X-Part-ID": self.record.part_id,
             "traceparent": self.record.traceparent,
         }
         self._body_left = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+    def take_part_id(self) -> None:
+        """A part that can't be told from another is not judged. Raises RequestValidationError."""
+        try:
+            self.record.part_id = self._echoed[HEADER] = check_part_id(self._part_ids)
+        except ValueError as error:
+            raise RequestValidationError([{"loc": ("header", HEADER), "msg": str(error)}]) from None
 
     async def receive(self) -> Message:
         """Raises SlowBodyError."""
@@ -125,10 +137,11 @@ class _OneExchange:
         """Where an answer was given before the body was read: throw the rest away, then close."""
         if not self._unfinished:
             return
+        left = LINGER_BYTES
         with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(LINGER_SECONDS):
-                while self._body_left:
-                    await self.receive()
+                while self._body_left and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

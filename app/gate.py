@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import KeyMissingError, KeyUnknownError, UnknownHostError, refusal
@@ -15,6 +15,8 @@ from model.errors import CamspectorError
 
 OPEN: Final = {*PROBES, *PAGE, "/", "/openapi.json"}
 """What the interface is stands in public documentation. Everything else needs a key, also routes added later."""
+METHODS: Final = "GET, HEAD, POST, PUT, OPTIONS"
+"""That some address or other has."""
 
 
 class Gate:
@@ -29,6 +31,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        if scope["method"] == "OPTIONS" and _path(scope) == "*":  # of the service as a whole (RFC 9110, section 9.3.7)
+            await Response(status_code=204, headers={"Allow": METHODS})(scope, receive, send)
+            return
         try:
             key = self._check(request)
         except CamspectorError as error:
@@ -41,7 +46,7 @@ class Gate:
 
     def _check(self, request: Request) -> Key | None:
         """The key that was shown; None: none is needed."""
-        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        path = _path(request.scope)
         hosts = self._service.settings.allowed_hosts
         if hosts and path not in PROBES and not _is_allowed(request.headers.get("host", ""), hosts):
             raise UnknownHostError("the Host header names no host of this service")
@@ -54,6 +59,12 @@ class Gate:
         if key is None:
             raise KeyUnknownError("the API key is unknown, or was withdrawn")
         return key
+
+
+def _path(scope: Scope) -> str:
+    """Without what a gateway puts before it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _shown(request: Request) -> str:

@@ -1,78 +1,94 @@
-"""A multipart/form-data body taken apart in memory: nothing is ever spooled to disk."""
+"""A multipart/form-data body taken apart in memory (RFC 7578, RFC 2046): nothing is ever spooled to disk."""
 
-from typing import TYPE_CHECKING, Final
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
+from app.base64_text import decode_base64
 from app.errors import MalformedBodyError
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
 _MAX_PARTS: Final = 100
+_MAX_DELIMITERS: Final = 1000
+"""Also of those that turn out to be none."""
+_MAX_HEADERS: Final = 16_384
+_PLAIN: Final = ("", "7bit", "8bit", "binary")
 
 
-def read_parts(body: bytes, boundary: bytes) -> list[tuple[str, bytes]]:
-    """Each part's name and content, in order. Raises MalformedBodyError."""
+@dataclass(frozen=True)
+class Part:
+    """One field."""
+
+    name: str
+    content: bytes
+
+
+def read_parts(body: bytes, boundary: bytes) -> list[Part]:
+    """In order; what stands before the first boundary and behind the last is no part. Raises MalformedBodyError."""
     if not boundary:
         raise MalformedBodyError("the Content-Type multipart/form-data names no boundary; let the client write it")
-    parts = _Parts()
-    try:
-        parser = MultipartParser(boundary, parts.callbacks())
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as error:
-        raise MalformedBodyError(f"the multipart body can't be read: {error}") from None
-    if not parts.ended:
-        raise MalformedBodyError("the multipart body is cut short: its closing boundary is missing")
-    return parts.found
-
-
-class _Parts:
-    """What the parser's callbacks have seen so far."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[str, bytes]] = []
-        self.ended = False
-        self._header = b""
-        self._value = b""
-        self._name = ""
-        self._chunks: list[bytes] = []
-
-    def callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._part_begin,
-            "on_header_field": self._header_field,
-            "on_header_value": self._header_value,
-            "on_header_end": self._header_end,
-            "on_part_data": self._part_data,
-            "on_part_end": self._part_end,
-            "on_end": self._end,
-        }
-
-    def _part_begin(self) -> None:
-        if len(self.found) == _MAX_PARTS:
+    parts = []
+    begin: int | None = None
+    for start, end, closing in _delimiters(body, b"--" + boundary):
+        if begin is not None:
+            parts.append(_part(body[begin:start]))
+        if closing:
+            return parts
+        if len(parts) == _MAX_PARTS:
             raise MalformedBodyError(f"the multipart body has more than {_MAX_PARTS} parts")
-        self._name, self._chunks = "", []
+        begin = end
+    if begin is None:
+        raise MalformedBodyError("the multipart body can't be read: the Content-Type's boundary is nowhere in it")
+    raise MalformedBodyError("the multipart body is cut short: its closing boundary is missing")
 
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
 
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
+def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Where each line begins (with the line break before it, which belongs to it) and ends, and whether it closes."""
+    at = -1
+    for _ in range(_MAX_DELIMITERS):
+        at = body.find(dashed, at + 1)
+        if at < 0:
+            return
+        line = _REST.match(body, at + len(dashed))
+        if line and (at == 0 or body[at - 2 : at] == b"\r\n"):
+            yield max(0, at - 2), line.end(), line[1] is not None
+    raise MalformedBodyError(f"the multipart body has its boundary more than {_MAX_DELIMITERS:,} times")
 
-    def _header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            _, options = parse_options_header(self._value)
-            self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        self._header = self._value = b""
 
-    def _part_data(self, data: bytes, start: int, end: int) -> None:
-        self._chunks.append(data[start:end])
+_REST: Final = re.compile(rb"(--)|[ \t]*(?:\r\n|\Z)")
+"""Of a delimiter's line; behind the closing one comes what is no part."""
 
-    def _part_end(self) -> None:
-        self.found.append((self._name, b"".join(self._chunks)))
 
-    def _end(self) -> None:
-        self.ended = True
+def _part(data: bytes) -> Part:
+    head, blank, content = data.partition(b"\r\n\r\n")
+    if data.startswith(b"\r\n"):  # no header at all
+        head, blank, content = b"", b"\r\n", data[2:]
+    if not blank or len(head) > _MAX_HEADERS:
+        raise MalformedBodyError("the multipart body can't be read: a part's headers have no end, or are too long")
+    headers = _headers(head)
+    _, options = parse_options_header(headers.get("content-disposition", ""))
+    encoding = headers.get("content-transfer-encoding", "").lower()
+    return Part(options.get(b"name", b"").decode("utf-8", "replace"), _decoded(content, encoding))
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    """By lower-case name. A line that begins with a space goes on with the one before it (RFC 5322, 2.2.3)."""
+    lines = re.sub(rb"\r\n[ \t]+", b" ", head).decode("latin-1").split("\r\n")
+    pairs = [line.partition(":") for line in lines if line]
+    if bad := next((name for name, colon, _ in pairs if not colon or not name.strip()), None):
+        raise MalformedBodyError(f"the multipart body can't be read: {bad[:40]!r} is no header of a part")
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _decoded(content: bytes, encoding: str) -> bytes:
+    """RFC 7578 has done away with Content-Transfer-Encoding; some clients still write it."""
+    if encoding in _PLAIN:
+        return content
+    if encoding != "base64":
+        raise MalformedBodyError(f"a part's Content-Transfer-Encoding is {encoding[:40]!r}; send binary or base64")
+    try:
+        return decode_base64(content.decode("ascii", "replace"))
+    except ValueError as error:
+        raise MalformedBodyError(f"a part's base64 can't be read: {error}") from None

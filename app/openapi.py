@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 
 from app.documentation import Replies, problems
 from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
@@ -13,9 +14,10 @@ from model.serving import Serving
 
 _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
 _TRACEPARENT: Final = {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
+_TEXT: Final = {"type": "string"}
 _ECHOED: Final = {
     "X-Request-ID": (_ID, "The request's own; one without, or with an unsound one, is given one."),
-    "X-Part-ID": (_ID, "The request's, where it is sound."),
+    "X-Part-ID": (_ID, "The request's, as it was sent."),
     "traceparent": (_TRACEPARENT, "The request's, where it is sound (W3C Trace Context)."),
 }
 _SAID: Final = {
@@ -28,11 +30,12 @@ _SAID: Final = {
     }
 }
 _ASKED: Final = [
-    {"name": name, "in": "header", "description": "Comes back.", "schema": {"type": "string"}} for name in _ECHOED
+    {"name": name, "in": "header", "description": "Comes back.", "schema": _ID if name == "X-Part-ID" else _TEXT}
+    for name in _ECHOED
 ]
-_EVERYWHERE: Final = problems(Exception, NotReadyError)
-_BY_HOST: Final = problems(UnknownHostError)
-_BY_KEY: Final = problems(KeyMissingError, KeyUnknownError)
+_EVERYWHERE: Final = (Exception, NotReadyError, RequestValidationError)
+_BY_HOST: Final = (UnknownHostError,)
+_BY_KEY: Final = (KeyMissingError, KeyUnknownError)
 _KEYS: Final = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -62,14 +65,14 @@ def _complete(document: dict[str, Any]) -> None:
         schemas.pop(name, None)
     for address, path in document["paths"].items():
         for operation in path.values():
-            _complete_operation(operation, _EVERYWHERE | _at_the_gate(address))
+            _complete_operation(operation, problems(*_EVERYWHERE, *_at_the_gate(address)))
             if address not in OPEN:
                 operation["security"] = _SECURITY
 
 
-def _at_the_gate(address: str) -> Replies:
-    by_host = {} if address in PROBES else _BY_HOST
-    return by_host if address in OPEN else by_host | _BY_KEY
+def _at_the_gate(address: str) -> tuple[type[Exception], ...]:
+    by_host = () if address in PROBES else _BY_HOST
+    return by_host if address in OPEN else by_host + _BY_KEY
 
 
 def _complete_operation(operation: dict[str, Any], everywhere: Replies) -> None:

@@ -35,6 +35,7 @@ class Record:
     request_id: str
     method: str
     part_id: str | None = None
+    """As it was sent: in ASCII, without spaces, and so in the log as well. What it means: app.part_id."""
     traceparent: str | None = None
     key: str | None = None
     """The name of the API key that was shown."""

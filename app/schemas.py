@@ -46,6 +46,7 @@ class Prediction(BaseModel):
                     "model": "capsule",
                     "model_version": 3,
                     "inference_id": "0f9c4c5e6b5d4f0c8d5a7a6f0b1e2d3c",
+                    "part_id": "part 4711",
                     "image": {"width": 1000, "height": 1000},
                     "regions": [
                         {
@@ -73,12 +74,13 @@ class Prediction(BaseModel):
     model: str
     model_version: int
     inference_id: str = Field(description="New for every verdict.")
+    part_id: str | None = Field(description="The request's X-Part-ID, percent-decoded; null: it had none.")
     image: ImageSize
     regions: list[Region] = Field(description="One box per defect, in pixels of the image that was sent; best first.")
     timing_ms: Timing
 
     @staticmethod
-    def of(inspection: Inspection, inference_id: str) -> "Prediction":
+    def of(inspection: Inspection, inference_id: str, part_id: str | None) -> "Prediction":
         loaded, verdict = inspection.loaded, inspection.verdict
         return Prediction(
             label=verdict.label,
@@ -90,6 +92,7 @@ class Prediction(BaseModel):
             model=loaded.model,
             model_version=loaded.version,
             inference_id=inference_id,
+            part_id=part_id,
             image=ImageSize(width=inspection.width, height=inspection.height),
             regions=inspection.regions,
             timing_ms=Timing(

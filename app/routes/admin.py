@@ -12,8 +12,10 @@ from app.errors import (
     BodyTooLargeError,
     DeadlineError,
     KeyNotAllowedError,
+    MalformedBodyError,
     QueueFullError,
     SlowBodyError,
+    UnsupportedEncodingError,
 )
 from app.keys import Key
 from app.routes.dependencies import TheService
@@ -57,7 +59,15 @@ async def reload(service: TheService) -> Reloaded:
     "/models/{model}/serving",
     openapi_extra=SERVING_BODY,
     responses=problems(
-        ServingError, UnknownModelError, PinError, StoreError, SlowBodyError, BodyTooLargeError, QueueFullError
+        ServingError,
+        UnsupportedEncodingError,
+        MalformedBodyError,
+        UnknownModelError,
+        PinError,
+        StoreError,
+        SlowBodyError,
+        BodyTooLargeError,
+        QueueFullError,
     ),
 )
 async def put_serving(model: str, request: Request, service: TheService) -> ModelInfo:
@@ -68,7 +78,7 @@ async def put_serving(model: str, request: Request, service: TheService) -> Mode
     """
     with service.admission.body() as body:
         upload = await receive(request, MAX_BYTES, body)
-    await _done(service.registry.set_serving(model, servings.decode(upload.body, "the body")))
+    await _done(service.registry.set_serving(model, servings.decode(upload.content(), "the body")))
     return ModelInfo.of(model, service.registry.catalogue.model(model))
 
 

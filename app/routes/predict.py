@@ -10,9 +10,12 @@ from app.admission import Admitted
 from app.catalogue import Loaded
 from app.documentation import PREDICT_REPLIES, UPLOAD
 from app.inspection import Heatmap, Inspection, Wanted
+from app.part_id import part_id_text
+from app.record import current
 from app.routes.call import Call, TheCall, Version
 from app.schemas import Prediction
 from app.upload import Upload
+from model.errors import UndecodableImageError, UnsupportedFormatError
 
 router = APIRouter(tags=["predict"])
 
@@ -56,12 +59,17 @@ async def predict_by_version(call: TheCall, model: str, version: Version, wanted
 
 
 async def _answer(call: Call, loaded: Loaded, wanted: Wanted) -> Response:
-    service = call.service
-    make = _png_reply if _wants_png(call.request) else _json_reply
+    inspector, record = call.service.inspector, current.get()
+    part_id = part_id_text(record.part_id) if record and record.part_id else None
+    png = _wants_png(call.request)
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
-        inspection = await service.inspector.inspect(upload, loaded, wanted, admitted)
-        return await service.inspector.work(lambda: make(inspection))  # an overlay may be large: not on the event loop
+        try:
+            inspection = await inspector.inspect(upload, loaded, wanted, admitted)
+        except (UnsupportedFormatError, UndecodableImageError) as error:
+            raise type(error)(f"{error}{upload.advice()}") from error
+        # An overlay may be large: not on the event loop.
+        return await inspector.work(lambda: _png_reply(inspection) if png else _json_reply(inspection, part_id))
 
     return await call.answer(loaded, reply, overlay=wanted.heatmap == "overlay")
 
@@ -76,8 +84,9 @@ def _wants_png(request: Request) -> bool:
     return "image/png" in wanted and "application/json" not in wanted
 
 
-def _json_reply(inspection: Inspection) -> Response:
-    return Response(Prediction.of(inspection, uuid4().hex).model_dump_json(), media_type="application/json")
+def _json_reply(inspection: Inspection, part_id: str | None) -> Response:
+    prediction = Prediction.of(inspection, uuid4().hex, part_id)
+    return Response(prediction.model_dump_json(), media_type="application/json")
 
 
 def _png_reply(inspection: Inspection) -> Response:

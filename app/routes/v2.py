@@ -7,7 +7,6 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from app.admission import Admitted
-from app.compression import Encoding, expand
 from app.documentation import INFER_REPLIES, VERSION, problems
 from app.errors import NotReadyError
 from app.latency_estimator import Kind
@@ -27,7 +26,6 @@ UNKNOWN = problems(UnknownModelError, NotReadyError)
 UNKNOWN_VERSION = problems(RequestValidationError, UnknownModelError, UnknownVersionError, NotReadyError)
 JSON_LENGTH = "Inference-Header-Content-Length"
 
-TheEncoding = Annotated[Encoding, Header(alias="Content-Encoding", description="Of the body.")]
 TheJsonLength = Annotated[
     Positive | None, Header(alias=JSON_LENGTH, description="Bytes of JSON, where binary data follows it.")
 ]
@@ -78,11 +76,9 @@ async def version_ready(service: TheService, model: str, version: Version) -> Mo
 
 
 @router.post("/models/{model}/infer", response_model=InferReply, responses=INFER_REPLIES, openapi_extra=INFER_BODY)
-async def infer_by_model(
-    call: TheCall, model: str, json_length: TheJsonLength = None, encoding: TheEncoding = "identity"
-) -> Response:
+async def infer_by_model(call: TheCall, model: str, json_length: TheJsonLength = None) -> Response:
     """Judge a batch of images by the version that serves."""
-    return await _answer(call, model, None, json_length, encoding)
+    return await _answer(call, model, None, json_length)
 
 
 @router.post(
@@ -91,28 +87,17 @@ async def infer_by_model(
     responses=INFER_REPLIES,
     openapi_extra=INFER_BODY,
 )
-async def infer_by_version(
-    call: TheCall,
-    model: str,
-    version: Version,
-    json_length: TheJsonLength = None,
-    encoding: TheEncoding = "identity",
-) -> Response:
+async def infer_by_version(call: TheCall, model: str, version: Version, json_length: TheJsonLength = None) -> Response:
     """Judge a batch of images by one version of a model."""
-    return await _answer(call, model, version, json_length, encoding)
+    return await _answer(call, model, version, json_length)
 
 
-async def _answer(call: Call, model: str, version: int | None, json_length: int | None, encoding: Encoding) -> Response:
+async def _answer(call: Call, model: str, version: int | None, json_length: int | None) -> Response:
     loaded, settings, inspector = call.find(model, version), call.service.settings, call.service.inspector
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
         order = await inspector.work(
-            lambda: read_order(
-                expand(upload.body, encoding, settings.max_bytes),
-                json_length,
-                loaded.detector.input_size,
-                settings.max_batch,
-            )
+            lambda: read_order(upload.content(), json_length, loaded.detector.input_size, settings.max_batch)
         )
         kind = Kind.of(loaded.key, len(upload.body) // order.size)
         admitted.work.end()  # as one image of the whole body's size

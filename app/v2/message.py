@@ -1,12 +1,14 @@
 """A request as it stands in the body: JSON, and behind it the tensors that are sent as binary data."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
-from app.errors import MalformedBodyError, MissingFieldError
+from app.errors import MalformedBodyError
+from app.json_body import read_json
 
-Parameter = bool | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | str
+Parameters = dict[str, Any]
+"""Any JSON: most mean nothing to the service. Null is as if it weren't there."""
 
 
 class InputTensor(msgspec.Struct, frozen=True):
@@ -16,9 +18,15 @@ class InputTensor(msgspec.Struct, frozen=True):
     datatype: str
     shape: list[Annotated[int, msgspec.Meta(ge=0)]]
     data: msgspec.Raw = msgspec.Raw()
-    parameters: dict[str, Parameter] | None = None
+    parameters: Parameters | None = None
 
-    def parameter(self, name: str) -> Parameter | None:
+    @property
+    def text(self) -> bytes:
+        """`data`; empty where it is null, too."""
+        text = bytes(self.data)
+        return b"" if text == b"null" else text
+
+    def parameter(self, name: str) -> Any:
         return (self.parameters or {}).get(name)
 
 
@@ -26,7 +34,7 @@ class RequestedOutput(msgspec.Struct, frozen=True):
     """An output that the client wants."""
 
     name: str
-    parameters: dict[str, Parameter] | None = None
+    parameters: Parameters | None = None
 
 
 class InferRequest(msgspec.Struct, frozen=True):
@@ -35,20 +43,21 @@ class InferRequest(msgspec.Struct, frozen=True):
     inputs: list[InputTensor]
     outputs: list[RequestedOutput] | None = None
     id: str | None = None
-    parameters: dict[str, Parameter] | None = None
+    parameters: Parameters | None = None
 
 
-def take_apart(body: bytes, json_length: int | None) -> tuple[InferRequest, list[bytes | None]]:
+def take_apart(body: bytes, json_length: int | None, numbers: int) -> tuple[InferRequest, list[bytes | None]]:
     """The request, and the binary data of each of its inputs, None for what has its data in the JSON.
 
-    `json_length`: the header Inference-Header-Content-Length; None: the body is JSON alone.
+    `json_length`: the header Inference-Header-Content-Length; None: the body is JSON alone. `numbers`: how many the
+    data of all tensors can have.
     Raises MalformedBodyError or MissingFieldError.
     """
     if json_length is not None and json_length > len(body):
         raise MalformedBodyError(
             f"Inference-Header-Content-Length is {json_length}, but the body has {len(body)} bytes"
         )
-    request = _read_json(body[:json_length])
+    request = read_json(body[:json_length], InferRequest, numbers)
     chunks: list[bytes | None] = []
     start = len(body) if json_length is None else json_length
     for tensor in request.inputs:
@@ -68,18 +77,6 @@ def take_apart(body: bytes, json_length: int | None) -> tuple[InferRequest, list
             f"the JSON and the inputs' binary_data_size make {start} bytes, but the body has {len(body)}"
         )
     return request, chunks
-
-
-def _read_json(data: bytes) -> InferRequest:
-    try:
-        return msgspec.json.decode(data, type=InferRequest)
-    except RecursionError:
-        raise MalformedBodyError("the JSON is nested too deeply") from None
-    except msgspec.ValidationError as error:
-        kind = MissingFieldError if "missing required field" in str(error) else MalformedBodyError
-        raise kind(f"the JSON: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedBodyError(f"the JSON can't be read: {error}") from None
 
 
 def _binary_size(tensor: InputTensor) -> int | None:

@@ -1,5 +1,6 @@
 """What a request asks for, checked against what the service offers; nothing is decoded or computed yet."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import BatchTooLargeError, TensorError
-from app.v2.message import InferRequest, InputTensor, Parameter, RequestedOutput, take_apart
+from app.v2.message import InferRequest, InputTensor, Parameters, RequestedOutput, take_apart
 from app.v2.tensor import read_bytes, read_strings
 
 OUTPUTS: Final = {
@@ -20,6 +21,10 @@ OUTPUTS: Final = {
 """Datatype and shape of each; −1 is a size that varies."""
 DEFAULT_OUTPUTS: Final = ("label", "probability", "decision")
 """Where the request names none: the protocol would have all, but a map or a picture costs more than the verdict."""
+_ALSO: Final = {"image": [[1]]}
+"""Shapes of one element that are taken too: a column of texts, as MLServer's codec and Triton's batches have it."""
+_ROOM: Final = 2
+"""Times the largest batch's numbers: nested, they have brackets too."""
 _NOT_OFFERED: Final = ("shared_memory_region", "classification")
 
 
@@ -45,7 +50,7 @@ class Order:
     """N×S×S×3, as the network sees them; None: `images` are to be decoded."""
     outputs: list[Output]
     id: str | None
-    parameters: dict[str, Parameter]
+    parameters: Parameters
     """Those that go back with the reply."""
 
     @property
@@ -56,15 +61,15 @@ class Order:
 
 def read_order(body: bytes, json_length: int | None, size: int, max_images: int) -> Order:
     """Raises MalformedBodyError, MissingFieldError, TensorError or BatchTooLargeError."""
-    request, chunks = take_apart(body, json_length)
+    request, chunks = take_apart(body, json_length, _ROOM * max_images * math.prod(inputs_of(size)["pixels"][1][1:]))
     if len(request.inputs) != 1:
         raise TensorError(f"send one input, image or pixels; the request has {len(request.inputs)}")
     tensor = request.inputs[0]
     _check(tensor, chunks[0], size, max_images)
     images = read_strings(tensor, chunks[0]) if tensor.name == "image" else []
     pixels = read_bytes(tensor, chunks[0]) if tensor.name == "pixels" else None
-    parameters = {name: value for name, value in (request.parameters or {}).items() if name != "binary_data_output"}
-    return Order(images, pixels, _outputs(request), request.id, parameters)
+    echoed = {name: value for name, value in _given(request.parameters).items() if name != "binary_data_output"}
+    return Order(images, pixels, _outputs(request), request.id, echoed)
 
 
 def _check(tensor: InputTensor, binary: bytes | None, size: int, max_images: int) -> None:
@@ -75,13 +80,13 @@ def _check(tensor: InputTensor, binary: bytes | None, size: int, max_images: int
     datatype, shape = inputs[tensor.name]
     if tensor.datatype != datatype:
         raise TensorError(f"input {tensor.name!r} is {datatype}, not {tensor.datatype[:40]!r}")
-    if len(tensor.shape) != len(shape) or tensor.shape[1:] != shape[1:]:
+    if not tensor.shape or tensor.shape[1:] not in (shape[1:], *_ALSO.get(tensor.name, [])):
         raise TensorError(f"input {tensor.name!r} has the shape {shape}, −1 for the batch, not {tensor.shape[:9]}")
     if tensor.shape[0] == 0:
         raise TensorError(f"input {tensor.name!r} is a batch of no image")
     if tensor.shape[0] > max_images:
         raise BatchTooLargeError(f"a batch of {tensor.shape[0]} images; the limit is {max_images}")
-    if binary is not None and tensor.data:
+    if binary is not None and tensor.text:
         raise TensorError(f"input {tensor.name!r} has both data and binary_data_size")
     _refuse_extensions(tensor.name, tensor.parameters)
 
@@ -100,14 +105,19 @@ def _outputs(request: InferRequest) -> list[Output]:
     return [Output(output.name, _flag(output.parameters, "binary_data", default=binary)) for output in wanted]
 
 
-def _flag(parameters: dict[str, Parameter] | None, name: str, *, default: bool) -> bool:
-    value = (parameters or {}).get(name, default)
+def _given(parameters: Parameters | None) -> Parameters:
+    """Those that aren't null."""
+    return {name: value for name, value in (parameters or {}).items() if value is not None}
+
+
+def _flag(parameters: Parameters | None, name: str, *, default: bool) -> bool:
+    value = _given(parameters).get(name, default)
     if not isinstance(value, bool):
         raise TensorError(f"the parameter {name} must be true or false")
     return value
 
 
-def _refuse_extensions(tensor: str, parameters: dict[str, Parameter] | None) -> None:
+def _refuse_extensions(tensor: str, parameters: Parameters | None) -> None:
     for name in _NOT_OFFERED:
-        if name in (parameters or {}):
+        if name in _given(parameters):
             raise TensorError(f"{tensor!r} asks for {name}, an extension of the protocol that is not offered")

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from app.catalogue import Loaded, Model
-from app.documentation import BINARY, PICTURE
+from app.documentation import BINARY, ENCODING, PICTURE
 from app.v2.order import OUTPUTS, inputs_of
 
 Datatype = Literal["BYTES", "UINT8", "FP32", "FP64"]
@@ -93,14 +93,11 @@ class InferReply(BaseModel):
     model_name: str
     model_version: str
     id: str | None = Field(default=None, description="The request's, where it had one.")
-    parameters: dict[str, bool | int | float | str] | None = Field(default=None, description="The request's own.")
+    parameters: dict[str, Any] | None = Field(default=None, description="The request's own, without nulls.")
     outputs: list[OutputTensor]
 
 
-_PARAMETERS: Final = {
-    "type": ["object", "null"],
-    "additionalProperties": {"type": ["boolean", "number", "string"]},
-}
+_PARAMETERS: Final = {"type": ["object", "null"]}
 
 
 def _input(name: str, datatype: str, shape: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -132,8 +129,8 @@ _REQUEST: Final[dict[str, Any]] = {
                     _input(
                         "image",
                         "BYTES",
-                        {"minItems": 1, "maxItems": 1},
-                        {"type": "array", "minItems": 1, "items": {"type": "string", "format": "byte"}},
+                        {"minItems": 1, "maxItems": 2, "description": "N, or N and 1."},
+                        {"type": ["array", "null"], "minItems": 1, "items": {"type": "string", "format": "byte"}},
                     ),
                     _input(
                         "pixels",
@@ -160,6 +157,7 @@ _REQUEST: Final[dict[str, Any]] = {
 }
 
 INFER_BODY: Final[dict[str, Any]] = {
+    "parameters": [ENCODING],
     "requestBody": {
         "required": True,
         "description": "JSON; with Inference-Header-Content-Length, JSON and behind it the tensors as binary data.",
@@ -173,5 +171,5 @@ INFER_BODY: Final[dict[str, Any]] = {
             },
             "application/octet-stream": BINARY,
         },
-    }
+    },
 }

@@ -2,14 +2,16 @@
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.base64_text import decode_base64
 from app.errors import TensorError
+from app.json_body import SLICE
 from app.v2.message import InputTensor
 
 Values = Sequence[str] | Sequence[bytes] | NDArray[np.float32] | NDArray[np.float64]
@@ -20,7 +22,7 @@ _Level = Annotated[float, msgspec.Meta(ge=0, le=255)]
 
 def read_strings(tensor: InputTensor, binary: bytes | None) -> list[bytes]:
     """The elements of a BYTES tensor; those in JSON are base64. Raises TensorError."""
-    values = _json(tensor, bytes(tensor.data), list[bytes]) if binary is None else _split(tensor, binary)
+    values = _read_base64(tensor) if binary is None else _split(tensor, binary)
     _check_count(tensor, len(values))
     return values
 
@@ -33,11 +35,36 @@ def read_bytes(tensor: InputTensor, binary: bytes | None) -> NDArray[np.uint8]:
     return np.frombuffer(binary, np.uint8).reshape(tensor.shape)
 
 
+def _read_base64(tensor: InputTensor) -> list[bytes]:
+    """From JSON, flat or nested."""
+    values = _json(tensor, tensor.text, list[str | list[str]])
+    texts = [text for value in values for text in ([value] if isinstance(value, str) else value)]
+    _check_count(tensor, len(texts))  # before they take more memory
+    try:
+        return [decode_base64(text) for text in texts]
+    except ValueError as error:
+        raise TensorError(f"input {tensor.name!r}, base64: {error}") from None
+
+
 def _read_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
     """From JSON, flat or nested: as with Triton, only the order counts. 7.0 is a whole number there."""
-    flat = bytes(tensor.data).translate(None, b"[] \t\r\n")
+    flat = tensor.text.translate(None, b"[] \t\r\n")
     if flat:
         _check_count(tensor, flat.count(b",") + 1)  # before they take more memory
+    pieces = [_levels(tensor, piece) for piece in _cut(flat)]
+    return np.concatenate(pieces)
+
+
+def _cut(flat: bytes) -> Iterator[bytes]:
+    """At commas, so that between two pieces other threads can run: the parser lets none meanwhile."""
+    start = 0
+    while (end := flat.find(b",", start + SLICE)) >= 0:
+        yield flat[start:end]
+        start = end + 1
+    yield flat[start:]
+
+
+def _levels(tensor: InputTensor, flat: bytes) -> NDArray[np.uint8]:
     numbers = np.array(_json(tensor, flat and b"[" + flat + b"]", list[_Level]))
     levels = numbers.astype(np.uint8)
     if (levels != numbers).any():

@@ -33,12 +33,13 @@ def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -
         headers["X-Deadline-Ms"] = "60000"  # 1 ms is sound, and 504
     if case.meta.generation.mode.is_negative:
         return
+    if headers is not None:
+        headers.pop("Content-Encoding", None)
     if case.operation.path.endswith("/serving") and isinstance(case.body, dict):
         case.body = followable(case.body)
     if not case.operation.path.endswith("/infer"):
         return
     if headers is not None:
-        headers.pop("Content-Encoding", None)
         headers.pop(LENGTH, None)
     if case.media_type == "application/json" and isinstance(case.body, dict):
         case.body = agreeing(case.body)

@@ -1,7 +1,9 @@
 """Every upload that can't be judged gets its 4xx with its `error`, and the service goes on answering."""
 
 import base64
+import gzip
 import io
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.routes import PROBES
 from tests.pictures import animation, encoded, png_bomb
 
 pytestmark = pytest.mark.anyio
@@ -55,11 +58,23 @@ CASES: list[tuple[str, int, str, dict[str, Any]]] = [
     ("multipart that isn't", 400, "malformed-body", typed(b"hello", MULTIPART)),
     ("multipart cut short", 400, "malformed-body", typed(
         b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + encoded()[:500], MULTIPART)),
+    ("form with the heatmap in it", 400, "malformed-body", {"data": {"heatmap": "none"}, **form("file")}),
+    ("part whose headers have no end", 400, "malformed-body", typed(b"--b\r\nA: b\r\n--b--", MULTIPART)),
+    ("part with a line that is no header", 400, "malformed-body", typed(b"--b\r\nab\r\n\r\n1\r\n--b--", MULTIPART)),
+    ("part with endless headers", 400, "malformed-body", typed(
+        b"--b\r\nA: " + b"b" * 20_000 + b"\r\n\r\n1\r\n--b--", MULTIPART)),
+    ("part in quoted-printable", 400, "malformed-body", typed(
+        b"--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n1\r\n--b--", MULTIPART)),
+    ("a boundary everywhere", 400, "malformed-body", typed(b"--bx" * 10_000, MULTIPART)),
     ("JSON that isn't", 400, "malformed-body", typed(b'{"image": ', "application/json")),
     ("JSON that isn't UTF-8", 400, "malformed-body", typed(b'{"image": "\xff"}', "application/json")),
     ("JSON of another form", 400, "missing-field", {"json": {"picture": 1}}),
     ("JSON without b64", 400, "missing-field", {"json": {"image": {}}}),
     ("JSON list", 400, "malformed-body", {"json": [1]}),
+    ("JSON number as image", 400, "malformed-body", {"json": {"image": 5}}),
+    ("JSON of a million objects", 400, "malformed-body", {"json": {"image": [{}] * 1_000_000}}),
+    ("JSON of a million lists", 400, "malformed-body", {"json": {"image": [[]] * 1_000_000}}),
+    ("JSON nested deeply", 400, "malformed-body", {"content": b'{"image": ' + b"[" * 900}),
     ("JSON number as b64", 400, "malformed-body", {"json": {"image": {"b64": 5}}}),
     ("broken base64", 400, "malformed-body", base64_image("iVBOR!!!")),
     ("base64 cut short", 400, "malformed-body", base64_image("iVBOR")),
@@ -135,10 +150,131 @@ async def test_bad_deadline(client: httpx.AsyncClient, deadline: str) -> None:
     assert "X-Deadline-Ms" in reply.json()["detail"]
 
 
-@pytest.mark.parametrize("text", ["aGVs\nbG8=", "data:image/png;base64,aGVsbG8="])
-async def test_base64_with_more_around_it(client: httpx.AsyncClient, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("iVBORw0KGgo_-w==", "URL-safe base64"),
+        ("data:image/png,iVBOR", "data: URL isn't in base64"),
+        ("YQ==YQ==", "[Pp]adding"),
+        ("A" * 262_142 + "==AAAA", "behind its padding"),
+    ],
+)
+async def test_base64_that_is_none_is_named(client: httpx.AsyncClient, text: str, reason: str) -> None:
     reply = await client.post("/predict", **base64_image(text))
-    assert "without line breaks or a data: prefix" in reply.json()["detail"]
+    assert (reply.status_code, reply.json()["error"]) == (400, "malformed-body")
+    assert re.search(reason, reply.json()["detail"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/widget/infer"])
+async def test_json_in_utf16_is_named(client: httpx.AsyncClient, path: str, encoding: str) -> None:
+    reply = await client.post(path, content='{"image": {"b64": "aGVsbG8="}}'.encode(encoding))
+    assert reply.status_code == 400
+    assert f"it is {encoding.upper()[:6]}" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"image": {"b64": "aGVsbG8="}, "heatmap": "none"}, "'heatmap'"),
+        ({"image": {"b64": "aGVsbG8=", "threshold": 0.5}}, "'threshold'"),
+        ({"image": {"b64": "aGVsbG8="}, "x" * 5000: 1}, "'" + "x" * 40 + "'"),
+    ],
+)
+async def test_member_that_means_nothing_is_named(client: httpx.AsyncClient, body: dict[str, Any], named: str) -> None:
+    reply = await client.post("/predict", json=body)
+    assert (reply.status_code, reply.json()["error"]) == (400, "malformed-body")
+    assert f"has the member {named}" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("form_", ["PNG", "JPEG"])
+async def test_what_curls_d_does_to_a_file_is_said(client: httpx.AsyncClient, form_: str) -> None:
+    body = encoded(form_, size=400).translate(None, b"\r\n\0")
+    reply = await client.post("/predict", **typed(body, "application/x-www-form-urlencoded"))
+    assert reply.status_code in (415, 422)
+    assert "--data-binary" in reply.json()["detail"]
+    assert "--data-binary" not in (await client.post("/predict", content=body)).json()["detail"]
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip", "aws-chunked", "x" * 500])
+async def test_encoding_that_is_not_taken_is_named(client: httpx.AsyncClient, encoding: str) -> None:
+    headers = {"Content-Encoding": encoding}
+    reply = await client.post("/predict", content=encoded(), headers=headers)
+    assert (reply.status_code, reply.json()["error"]) == (415, "unsupported-encoding")
+    assert "Content-Encoding" in reply.json()["detail"]
+    assert "gzip, deflate, identity" in reply.json()["detail"]
+    assert reply.headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (encoded(), "malformed-body"),
+        (gzip.compress(encoded())[:-9], "malformed-body"),
+        (gzip.compress(bytes(10**8)), "body-too-large"),
+    ],
+)
+async def test_gzip_that_is_none(client: httpx.AsyncClient, body: bytes, error: str) -> None:
+    reply = await client.post("/predict", content=body, headers={"Content-Encoding": "gzip"})
+    assert reply.json()["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/predict?heatmaps=none", "query.heatmaps: no such parameter of this address; there are: heatmap, regions"),
+        ("/v1/models/widget/predict?threshold=0.5", "query.threshold: "),
+        ("/v1/models/widget/versions/1/predict?heatmap=none&Regions=false", "query.Regions: "),
+        ("/predict?heatmap=none&heatmap=gray", "query.heatmap: is there more than once"),
+        ("/v2/models/widget/infer?heatmap=none", "query.heatmap: no such parameter of this address; there are none"),
+        ("/v1/admin/reload?force=1", "query.force: "),
+    ],
+)
+async def test_parameter_that_would_be_ignored(client: httpx.AsyncClient, path: str, named: str) -> None:
+    reply = await client.post(path, content=encoded())
+    assert reply.status_code == 400
+    assert reply.json()["type"] == "urn:camspector:error:bad-parameter"
+    assert named in reply.json()["detail"]
+
+
+async def test_no_route_ignores_a_parameter(client: httpx.AsyncClient) -> None:
+    """Also routes that are added later; but a health check may add what it likes."""
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for path, operations in paths.items():
+        for method in operations:
+            reply = await client.request(method, path, params={"heatmaps": "none"})
+            assert (reply.status_code == 400) == (path not in PROBES), path
+
+
+async def test_header_that_is_there_twice(client: httpx.AsyncClient) -> None:
+    headers = [("X-Deadline-Ms", "50000"), ("X-Deadline-Ms", "10")]
+    reply = await client.post("/predict", content=encoded(), headers=headers)
+    assert (reply.status_code, reply.json()["error"]) == (400, "bad-parameter")
+    assert "X-Deadline-Ms: is there more than once" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        ([b"part 4711"], "a space as %20"),
+        (["Prüfling".encode()], "percent-encoded in UTF-8"),
+        (["Prüfling".encode("latin-1")], "percent-encoded in UTF-8"),
+        ([b""], "1 to 128"),
+        ([b"x" * 129], "1 to 128"),
+        ([b"a\tb"], "without spaces"),
+        ([b"%FF"], "not in UTF-8"),
+        ([b"a%0Astatus=200"], "no control characters"),
+        ([b"a", b"b"], "more than once"),
+    ],
+)
+async def test_part_that_cannot_be_told_is_not_judged(
+    client: httpx.AsyncClient, sent: list[bytes], reason: str
+) -> None:
+    reply = await client.post("/predict", content=encoded(), headers=[(b"X-Part-ID", value) for value in sent])
+    assert (reply.status_code, reply.json()["error"]) == (400, "bad-parameter")
+    assert "header.X-Part-ID: " in reply.json()["detail"]
+    assert reason in reply.json()["detail"]
+    assert "x-part-id" not in reply.headers
 
 
 async def test_list_of_fields_is_cut_short(client: httpx.AsyncClient) -> None:

@@ -83,6 +83,20 @@ def test_too_large_bodies(server: Server, tmp_path: Path) -> None:
             assert reply.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("r-1/{}~#", True), ('a","x":"b', False), ("a\\", False), ("two words", False), ("x" * 129, False)],
+)
+def test_no_id_breaks_what_the_gateway_says(server: Server, tmp_path: Path, sent: str, kept: bool) -> None:
+    with gateway(tmp_path, port_of(server)) as url:
+        reply = httpx.post(
+            f"{url}/predict", content=bytes(30_000_000), headers={"X-Request-ID": sent}, timeout=PATIENCE
+        )
+        assert reply.json().keys() == {"type", "title", "status", "detail", "error", "request_id"}
+        assert (reply.json()["request_id"] == sent) == kept
+        assert (httpx.get(f"{url}/livez", headers={"X-Request-ID": sent}).headers["x-request-id"] == sent) == kept
+
+
 def test_floods_are_held_off(server: Server, tmp_path: Path) -> None:
     with gateway(tmp_path, port_of(server)) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
         with ThreadPoolExecutor(20) as pool:

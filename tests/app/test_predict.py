@@ -1,7 +1,10 @@
 """The contract of the three predict routes, over the real application and a real engine."""
 
 import base64
+import gzip
 import io
+import json
+import zlib
 from pathlib import Path
 
 import httpx
@@ -19,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 MEMBERS = {
     "label", "probability", "heatmap", "decision", "log_odds", "thresholds", "model", "model_version", "inference_id",
-    "image", "regions", "timing_ms",
+    "part_id", "image", "regions", "timing_ms",
 }  # fmt: skip
 
 
@@ -61,6 +64,88 @@ async def test_three_forms_of_upload_agree(client: httpx.AsyncClient, form: str)
     replies = [await client.post("/predict", **form) for form in forms]  # type: ignore[arg-type]
     assert {reply.status_code for reply in replies} == {200}
     assert len({reply.json()["probability"] for reply in replies}) == 1
+
+
+TEXT = base64.b64encode(encoded()).decode()
+JSON = json.dumps({"image": {"b64": TEXT}}).encode()
+DISPOSITION = b'Content-Disposition: form-data; name="file"; filename="a.png"'
+FORM = {"Content-Type": "multipart/form-data; boundary=B"}
+
+
+def parted(disposition: bytes = DISPOSITION, *, before: bytes = b"", after: bytes = b"", data: bytes = b"") -> bytes:
+    """A form with one field."""
+    return before + b"--B\r\n" + disposition + b"\r\n\r\n" + (data or encoded()) + b"\r\n--B--\r\n" + after
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"\xef\xbb\xbf" + JSON, {"Content-Type": "application/json"}),
+        (b"\xef\xbb\xbf" + JSON, {}),
+        (json.dumps({"image": {"b64": base64.encodebytes(encoded()).decode()}}).encode(), {}),
+        (json.dumps({"image": {"b64": TEXT.replace("A", "A\r\n")}}).encode(), {}),
+        (json.dumps({"image": {"b64": f"data:image/png;base64,{TEXT}"}}).encode(), {}),
+        (json.dumps({"image": {"b64": f"DATA:image/png;name=a;BASE64,{TEXT}"}}).encode(), {}),
+        (parted(), FORM),
+        (parted(before=b"This is a multi-part message in MIME format.\r\n"), FORM),
+        (parted(before=b"\r\n"), FORM),
+        (parted(before=b"--Bx\r\n no boundary\r\n"), FORM),
+        (parted(after=b"an epilogue\r\n--B\r\n"), FORM),
+        (parted().removesuffix(b"\r\n"), FORM),
+        (parted().replace(b"--B\r", b"--B \t\r"), FORM),
+        (parted(b'Content-Disposition: form-data;\r\n name="file";\r\n\tfilename="a.png"'), FORM),
+        (parted(b"content-disposition:form-data; name=file; filename*=UTF-8''%C3%A4.png"), FORM),
+        (
+            parted(b'Content-Type: image/png\r\nContent-Disposition: form-data; filename="a;b\\".png"; name="file"'),
+            FORM,
+        ),
+        (parted(DISPOSITION + b"\r\nContent-Transfer-Encoding: binary"), FORM),
+        (parted(DISPOSITION + b"\r\nContent-Transfer-Encoding: BASE64", data=base64.encodebytes(encoded())), FORM),
+        (parted(), {"Content-Type": 'Multipart/Form-Data; charset=utf-8; Boundary="B"'}),
+        (parted().replace(b"--B", b"--a b:c"), {"Content-Type": 'multipart/form-data; boundary="a b:c"'}),
+        (parted(before=b"--B\r\n\r\nno headers\r\n"), FORM),
+        (gzip.compress(encoded()), {"Content-Encoding": "gzip"}),
+        (gzip.compress(encoded()), {"Content-Encoding": "X-GZip"}),
+        (zlib.compress(encoded()), {"Content-Encoding": "Deflate"}),
+        (encoded(), {"Content-Encoding": "identity"}),
+        (encoded(), {"Content-Encoding": ""}),
+        (gzip.compress(encoded()), {"Content-Encoding": "identity, GZIP"}),
+        (gzip.compress(JSON), {"Content-Encoding": "gzip", "Content-Type": "application/json"}),
+        (gzip.compress(parted()), {"Content-Encoding": "gzip"} | FORM),
+    ],
+)
+async def test_upload_as_clients_write_it(client: httpx.AsyncClient, body: bytes, headers: dict[str, str]) -> None:
+    expected = (await client.post("/predict", content=encoded())).json()["probability"]
+    reply = await client.post("/predict", content=body, headers=headers)
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["probability"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (None, None),
+        ("part-4711", "part-4711"),
+        ("part%204711", "part 4711"),
+        ("Pr%C3%BCfling%E2%82%AC", "Prüfling€"),
+        ("100%", "100%"),
+        ('a"b\\', 'a"b\\'),
+        ("x" * 128, "x" * 128),
+    ],
+)
+async def test_part_id(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, sent: str | None, text: str | None
+) -> None:
+    """Echoed and logged as it was sent; what it means stands in the reply."""
+    caplog.set_level("INFO")
+    headers = {} if sent is None else {"X-Part-ID": sent}
+    for path in ("/predict", "/predict?heatmap=overlay"):
+        reply = await client.post(path, content=encoded(), headers=headers)
+        assert (reply.headers.get("x-part-id"), reply.json()["part_id"]) == (sent, text)
+    reply = await client.post("/predict", content=encoded(), headers=headers | {"Accept": "image/png"})
+    assert reply.headers.get("x-part-id") == sent
+    (line, *_) = [message for message in caplog.messages if "route=/predict" in message]
+    assert (f" part_id={sent} " in line) == (sent is not None)
 
 
 async def test_json_is_understood_under_curls_own_content_type(client: httpx.AsyncClient) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import io
+import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,54 @@ async def test_compressed_request(client: httpx.AsyncClient, encoding: str, comp
     sent = binary(request(sized(pixels(), SIDE * SIDE * 3)), picture(0).tobytes())
     packed = {"content": compress(sent["content"]), "headers": sent["headers"] | {"Content-Encoding": encoding}}
     assert values(await client.post(INFER, **packed)) == values(await client.post(INFER, **sent))
+
+
+@pytest.mark.parametrize("encoding", ["GZIP", "x-gzip", "Gzip, identity"])
+async def test_encoding_in_any_case(client: httpx.AsyncClient, encoding: str) -> None:
+    content = gzip.compress(json.dumps(request(image(SOUND))).encode())
+    assert values(await client.post(INFER, content=content, headers={"Content-Encoding": encoding}))
+
+
+TEXT = base64.b64encode(SOUND).decode()
+COLUMN = image(SOUND, SOUND, shape=[2, 1])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        request(COLUMN),
+        request(COLUMN | {"data": [[TEXT], [TEXT]]}),
+        request(COLUMN | {"parameters": {"content_type": "base64"}}),
+        request(image(SOUND, SOUND, parameters={"content_type": "base64", "headers": None})),
+        request(image(SOUND, SOUND, parameters={"binary_data_size": None, "shared_memory_region": None})),
+        request(image(SOUND, SOUND, parameters={"headers": {"a": {"b": [1, None]}}, "tags": ["a"]})),
+        request(image(SOUND, SOUND), parameters=None, outputs=[{"name": "probability", "parameters": None}]),
+        request(
+            image(SOUND, SOUND),
+            outputs=[{"name": "probability", "parameters": {"binary_data": None, "classification": None}}],
+        ),
+        request(image(SOUND, SOUND), parameters={"binary_data_output": None, "headers": {"a": "b"}}),
+        request(image(SOUND, SOUND, data=[base64.encodebytes(SOUND).decode(), f"data:image/png;base64,{TEXT}"])),
+    ],
+)
+async def test_request_as_clients_write_it(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    (expected,) = values(await client.post(INFER, json=request(image(SOUND), outputs=["probability"])))["probability"]
+    for text in (json.dumps(body).encode(), b"\xef\xbb\xbf" + json.dumps(body).encode()):
+        reply = values(await client.post(INFER, content=text))
+        assert reply["probability"] == pytest.approx([expected] * 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [[1], [1, 1]])
+async def test_binary_data_beside_null(client: httpx.AsyncClient, shape: list[int]) -> None:
+    data = strings(SOUND)
+    tensor = image(SOUND, shape=shape, data=None, parameters={"binary_data_size": len(data), "headers": None})
+    assert values(await client.post(INFER, **binary(request(tensor), data)))
+
+
+async def test_parameters_come_back_without_nulls(client: httpx.AsyncClient) -> None:
+    parameters = {"headers": {"a": [1, None, "ü"]}, "big": 2**70, "none": None, "binary_data_output": None}
+    reply = await client.post(INFER, json=request(image(SOUND), parameters=parameters))
+    assert reply.json()["parameters"] == {"headers": {"a": [1, None, "ü"]}, "big": 2**70}
 
 
 async def test_bad_image_fails_no_other_request(bench: Bench) -> None:

@@ -28,6 +28,7 @@ from model.verdict import Thresholds
 )
 def test_what_it_may_say(text: str, serving: Serving, thresholds: Thresholds | None) -> None:
     assert decode(text.encode()) == serving
+    assert decode(b"\xef\xbb\xbf" + text.encode()) == serving  # as Windows's editors write it
     assert serving.line_thresholds() == thresholds
     assert decode(encode(serving)) == serving
 
