@@ -45,7 +45,7 @@ def png(
 def png_rows(pixels: NDArray[Any], filtering: int = 0) -> bytes:
     """Rows of 8- or 16-bit samples, unfiltered, or each as its difference to the row above (2)."""
     samples = np.ascontiguousarray(pixels.astype(">u2" if pixels.dtype.itemsize == 2 else "u1")).view(np.uint8)
-    rows = samples.reshape(len(pixels), -1)
+    rows = samples.reshape(len(pixels), samples[:1].size)
     if filtering == 2:
         rows = np.diff(rows, axis=0, prepend=np.zeros((1, rows.shape[1]), np.uint8))
     return b"".join(bytes((filtering,)) + row.tobytes() for row in rows)
@@ -99,14 +99,14 @@ def packed_bits(samples: NDArray[Any], bits: int) -> bytes:
 
 def pack_bits(data: bytes) -> bytes:
     """PackBits: runs of three and more, the rest as it is."""
-    out = b""
+    out = bytearray()
     for value, same in itertools.groupby(data):
         left = len(list(same))
         while left:
             run = min(left, 128)
             out += bytes((0, value)) if run == 1 else bytes((257 - run, value))
             left -= run
-    return out
+    return bytes(out)
 
 
 def tiff(
@@ -161,7 +161,7 @@ def tiff(
     }
     start = 16 if big else 8
     data_at = start + len(tiff_directory(entries, start, order=order, big=big))
-    places = [data_at + sum(len(part) for part in parts[:number]) for number in range(len(parts))]
+    places = list(itertools.accumulate((len(part) for part in parts[:-1]), initial=data_at))
     where = 324 if tile else 273
     if entries[where][1] and not any(entries[where][1]):
         entries[where] = (entries[where][0], [place if part else 0 for place, part in zip(places, parts, strict=True)])
@@ -231,7 +231,7 @@ def bmp_of_runs(width: int, height: int, runs: bytes, palette: bytes, bits: int 
 
 def runs_of(indices: NDArray[np.uint8], *, absolute: bool = False) -> bytes:
     """RLE8, from the lowest row on."""
-    out = b""
+    out = bytearray()
     for row in indices[::-1]:
         if absolute and len(row) > 3:
             for start in range(0, len(row), 254):
@@ -247,4 +247,4 @@ def runs_of(indices: NDArray[np.uint8], *, absolute: bool = False) -> bytes:
                     out += bytes((min(left, 255), value))
                     left -= min(left, 255)
         out += b"\0\0"
-    return out + b"\0\1"
+    return bytes(out) + b"\0\1"

@@ -68,6 +68,10 @@ class Directory:
     """"<" or ">"."""
     entries: Mapping[int, Entry]
     next: int
+    is_cut: bool
+    """Whether it breaks off before its end."""
+    lost: frozenset[int]
+    """Tags whose values lie beyond the data."""
 
     def __contains__(self, tag: int) -> bool:
         return tag in self.entries
@@ -115,6 +119,7 @@ def read_directory(data: bytes, at: int | None = None) -> Directory:
     inline = struct.calcsize(order + wide)
     start, step = at + struct.calcsize(order + head), entry.size + inline
     entries: dict[int, Entry] = {}
+    lost = set()
     for place in range(start, min(start + count * step, len(data) - step + 1), step):
         tag, kind, values = entry.unpack_from(data, place)
         value_at = place + entry.size
@@ -124,6 +129,8 @@ def read_directory(data: bytes, at: int | None = None) -> Directory:
             value_at = struct.unpack_from(order + wide, data, value_at)[0]
         if value_at + values * _SIZES[kind] <= len(data):
             entries[tag] = Entry(kind, values, value_at)
+        else:
+            lost.add(tag)
     end = start + count * step
     following = struct.unpack_from(order + wide, data, end)[0] if end + inline <= len(data) else 0
-    return Directory(data, at, order, entries, following)
+    return Directory(data, at, order, entries, following, end > len(data), frozenset(lost))

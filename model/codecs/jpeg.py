@@ -191,13 +191,19 @@ def _add_scan(frame: Frame, body: bytes, coded: memoryview) -> None:
     if frame.process in _PLAIN:
         header[-3:] = (0, 63, 0)  # some encoders leave these bytes to chance; they mean nothing here
         tables = {table & 15 for table in header[2:-3:2]}
-        if frame.process != 0xC9 and any(map(frame.first_symbols.get, tables)) and _ZEROS.search(coded):
+        if frame.process != 0xC9 and any(map(frame.first_symbols.get, tables)) and _has_lost_packet(coded):
             raise ValueError("a stretch of zeros stands where its pixels should be")
     first, last, low = header[-3], header[-2], header[-1] & 15
     for component in header[1:-3:2]:
         if component in frame.missing and last < 64:
             frame.missing[component][first : last + 1] = [low] * (last + 1 - first)
     frame.kept += [_segment(_SOS, header), coded]
+
+
+def _has_lost_packet(coded: memoryview) -> bool:
+    """Whether zeros stand between coded pixels; those at the end are a filling."""
+    zeros = _ZEROS.search(coded)
+    return zeros is not None and bool(bytes(coded[zeros.end() :]).strip(b"\0"))
 
 
 def _is_complete(frame: Frame) -> bool:

@@ -7,7 +7,9 @@ from PIL import Image
 from model.errors import ImageTooLargeError, MultipleFramesError
 
 MAX_SEGMENTS: Final = 200_000
-"""Chunks, segments, strips or tiles. Real pictures have some thousands, a line-scan camera's 110,000 one-row strips."""
+"""Chunks, segments or strips. Real pictures have some thousands, a line-scan camera's 110,000 one-row strips."""
+MAX_TILES: Final = 50_000
+"""50 megapixels in tiles of 32×32."""
 
 
 class Stored(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.codecs.directory import Directory, Tag
-from model.codecs.stored import MAX_SEGMENTS, check_size, more_than_limit
+from model.codecs.stored import MAX_SEGMENTS, MAX_TILES, check_size, more_than_limit
 from model.errors import ImageTooLargeError, UnsupportedFormatError
 
 
@@ -93,7 +93,7 @@ class Parts:
     def each(self) -> list[memoryview]:
         """Raises ValueError where there are more than the limit."""
         if len(self) > MAX_SEGMENTS:
-            raise more_than_limit("strips or tiles")
+            raise more_than_limit("strips")
         view = memoryview(self.data)
         ends = self.offsets + self.sizes
         return [view[start:end] for start, end in zip(self.offsets.tolist(), ends.tolist(), strict=True)]
@@ -109,7 +109,10 @@ class Parts:
 def parts_of(page: Directory, layout: Layout, *, packed: bool) -> Parts:
     """Raises ValueError where one is missing, empty, or goes beyond the end."""
     kind = "tiles" if layout.tiled else "strips"
-    wanted, whole = layout.parts, layout.part_bytes
+    wanted = layout.parts
+    if layout.tiled and wanted > MAX_TILES:
+        raise more_than_limit("tiles", MAX_TILES)
+    whole = layout.part_bytes
     offsets = page.integers(Tag.TILE_OFFSETS if Tag.TILE_OFFSETS in page else Tag.STRIP_OFFSETS)[:wanted]
     sizes = page.integers(Tag.TILE_BYTES if Tag.TILE_BYTES in page else Tag.STRIP_BYTES)[:wanted]
     if not len(sizes) and (len(offsets) == 1 or not packed):  # old writers left them out

@@ -35,6 +35,8 @@ _KEPT: Final = (
 def read(data: bytes, max_pixels: int) -> Stored:
     """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError and OSError."""
     page = read_directory(data)
+    if page.is_cut or page.lost & set(Tag) - {Tag.XMP}:
+        raise ValueError("its directory is cut short")
     layout = layout_of(page, max_pixels)
     refuse_unsupported(page, layout)
     if _has_next_page(page):
@@ -116,13 +118,13 @@ def _by_pillow(page: Directory, layout: Layout, parts: Parts, tags: dict[int, li
 def _inflated(parts: Parts, layout: Layout) -> list[bytes]:
     """Deflated strips or tiles as such, but stored, and their checksums seen: libtiff doesn't look at them."""
     stored = []
+    most = layout.part_height * layout.row_bytes  # some writers fill up the last strip
     for packed, size in zip(parts.each(), layout.part_bytes.tolist(), strict=True):
         unpacking = zlib.decompressobj()
-        unpacked = unpacking.decompress(packed, size)
-        if len(unpacked) < size:
-            raise ValueError("a strip or tile is cut short")
-        unpacking.decompress(unpacking.unconsumed_tail, 1)  # on to the checksum
-        stored.append(zlib.compress(unpacked, 0))
+        unpacked = unpacking.decompress(packed, most)
+        if len(unpacked) < size or unpacking.decompress(unpacking.unconsumed_tail, 1):  # on to the checksum
+            raise ValueError("a strip or tile has another size than the picture's")
+        stored.append(zlib.compress(unpacked[:size], 0))
     return stored
 
 
