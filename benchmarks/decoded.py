@@ -115,7 +115,7 @@ def _bmp(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes
 
 
 def _bmp_of_runs(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
-    indices = scene[..., 0] >> 2
+    indices = (scene[..., 0] >> 2).astype(np.uint8)
     colours = rng.integers(0, 256, (64, 4), dtype=np.uint8).tobytes()
     runs = encoders.runs_of(indices, absolute=bool(rng.random() < 0.5))
     return "BMP of runs", encoders.bmp_of_runs(indices.shape[1], indices.shape[0], runs, colours)

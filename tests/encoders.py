@@ -174,7 +174,7 @@ def _samples(part: NDArray[Any], bits: int, order: str, predictor: int) -> bytes
         return b"".join(packed_bits(row, bits) for row in part)
     if predictor == 2:
         part = np.diff(part, axis=1, prepend=np.zeros_like(part[:, :1]))
-    return part.astype(part.dtype.newbyteorder(order)).tobytes()
+    return part.astype(order + part.dtype.str[1:]).tobytes()
 
 
 def exif(orientation: int = 1, tags: Mapping[int, Tag] | None = None, order: str = "<") -> bytes:
