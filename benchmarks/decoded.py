@@ -18,9 +18,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from tests import encoders
+
+ImageFile.MAXBLOCK = 1 << 20  # libjpeg's buffer where it can't write piece by piece
 
 _DIGESTS: Final = """
 import hashlib, json, pathlib, sys

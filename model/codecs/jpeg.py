@@ -3,6 +3,7 @@
 Pillow calls the same library, but drops its warnings: what can't be decoded would be gray. Pixels are equal to the bit.
 """
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,15 +22,18 @@ from model.errors import UnsupportedFormatError
 MAX_SCANS: Final = 100
 """Each is a pass over all pixels; encoders make a dozen at most."""
 
-_SOF, _DHT, _DAC, _SOI, _EOI, _SOS, _DQT, _DNL, _DRI, _APP0, _APP1, _APP2, _APP14 = (
-    0xC0, 0xC4, 0xCC, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xE0, 0xE1, 0xE2, 0xEE,
+_DHT, _SOI, _EOI, _SOS, _DQT, _DRI, _APP0, _APP1, _APP2, _APP14 = (
+    0xC4, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0, 0xE1, 0xE2, 0xEE,
 )  # fmt: skip
-_TABLES: Final = (_DHT, _DAC, _DQT, _DRI)
-_PLAIN: Final = {0xC0, 0xC1, 0xC9}  # sequential, Huffman or arithmetic
-_PROGRESSIVE: Final = {0xC2, 0xCA}
+_TABLES: Final = (_DHT, _DQT, _DRI)
+_SEQUENTIAL: Final = {0xC0, 0xC1}
+_PROGRESSIVE: Final = {0xC2}
+_ARITHMETIC: Final = {0xC9, 0xCA}
 _NAMES: Final = {0xC3: "lossless JPEG", 0xCB: "lossless JPEG", 0xF7: "JPEG-LS"}
 _HIERARCHICAL: Final = {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE, 0xDF}
 _ALONE: Final = {0x01, _SOI, *range(0xD0, 0xD8)}  # no length follows
+_END: Final = b"\xff\xd9"
+_NOISE: Final = np.random.default_rng(0).integers(1, 255, 256, dtype=np.uint8).tobytes()
 _MARKER: Final = re.compile(rb"\xff[^\x00\xff]")
 _END_OF_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
@@ -78,16 +82,33 @@ def read(data: bytes, max_pixels: int) -> Stored:
 def decode(frame: Frame) -> NDArray[np.uint8]:
     """H×W for gray, H×W×3 for RGB, H×W×4 for CMYK. Raises ValueError."""
     colour = _COLOURS[len(frame.components)]
+    stream = b"".join(frame.kept)
     pixels: NDArray[np.uint8]
     try:
-        pixels = simplejpeg.decode_jpeg(b"".join([*frame.kept, b"\xff\xd9"]), colour)
+        pixels = simplejpeg.decode_jpeg(stream + _END, colour)
     except ValueError as error:
+        if "Could not determine subsampling" in str(error):
+            return _unusually_sampled(stream)
         if "extraneous bytes before marker 0xd9" not in str(error):
             raise
         # Some cameras fill up with zeros after the picture. If it is whole without them, it is whole.
-        unfilled = bytes(frame.kept[-1]).rstrip(b"\0")
-        pixels = simplejpeg.decode_jpeg(b"".join([*frame.kept[:-1], unfilled, b"\xff\xd9"]), colour)
+        pixels = simplejpeg.decode_jpeg(stream.rstrip(b"\0") + _END, colour)
     return pixels[..., 0] if colour == "GRAY" else pixels
+
+
+def _unusually_sampled(stream: bytes) -> NDArray[np.uint8]:
+    """By Pillow where simplejpeg doesn't take the channels' sampling factors, 3×1 for example.
+
+    If the coded pixels suffice, none depends on what follows them.
+    """
+    found = []
+    for following in (b"", _NOISE):
+        with io.BytesIO(stream + following + _END) as file:
+            photo = Image.open(file, formats=["JPEG"])
+            found.append(np.asarray(photo))
+    if not np.array_equal(found[0], found[1]):
+        raise ValueError("premature end of its pixels")
+    return 255 - found[0] if photo.mode == "CMYK" else found[0]  # which Pillow inverts
 
 
 def parse(data: bytes, max_pixels: int, transform: int | None = None) -> Frame:
@@ -120,7 +141,7 @@ def parse(data: bytes, max_pixels: int, transform: int | None = None) -> Frame:
             end = following.start() if following else len(data)
             _add_scan(frame, body, memoryview(data)[at:end])
             at = end
-            if frame.process in _PLAIN and _is_complete(frame):
+            if frame.process in _SEQUENTIAL and _is_complete(frame):
                 break
         else:
             if transform is None or code not in (_APP0, _APP14):
@@ -139,7 +160,9 @@ def _add_segment(frame: Frame, code: int, body: bytes, at: int, max_pixels: int)
         raise UnsupportedFormatError(f"a {_NAMES[code]}; send a baseline or progressive JPEG")
     if code in _HIERARCHICAL:
         raise UnsupportedFormatError("a hierarchical JPEG; send a baseline or progressive JPEG")
-    if code in _PLAIN | _PROGRESSIVE:
+    if code in _ARITHMETIC:  # where its data break off, zeros are to be read, so a cut can't be told from an end
+        raise UnsupportedFormatError("an arithmetic-coded JPEG; send a baseline or progressive JPEG")
+    if code in _SEQUENTIAL | _PROGRESSIVE:
         _add_frame(frame, code, body, max_pixels)
     elif code == _APP1 and body.startswith(b"Exif\0\0"):
         frame.exif += body[6:]
@@ -188,10 +211,10 @@ def _add_scan(frame: Frame, body: bytes, coded: memoryview) -> None:
             frame.adobe[11] = 2 if len(frame.components) == 4 else 1
         frame.kept.append(_segment(_APP14, frame.adobe))
     header = bytearray(body)
-    if frame.process in _PLAIN:
+    if frame.process in _SEQUENTIAL:
         header[-3:] = (0, 63, 0)  # some encoders leave these bytes to chance; they mean nothing here
         tables = {table & 15 for table in header[2:-3:2]}
-        if frame.process != 0xC9 and any(map(frame.first_symbols.get, tables)) and _has_lost_packet(coded):
+        if any(map(frame.first_symbols.get, tables)) and _has_lost_packet(coded):
             raise ValueError("a stretch of zeros stands where its pixels should be")
     first, last, low = header[-3], header[-2], header[-1] & 15
     for component in header[1:-3:2]:

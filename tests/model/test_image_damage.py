@@ -1,5 +1,6 @@
 """Whatever a decoder would make up a part of is refused; each kind beside the same file, whole."""
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -92,6 +93,28 @@ def test_zeros_between_pixels_and_end_are_a_camera_s_filling(size: int) -> None:
 
 def test_other_bytes_between_pixels_and_end_are_what_a_lost_packet_leaves() -> None:
     refused(jpeg()[:-2] + b"\x12" * 100 + EOI, "extraneous bytes")
+
+
+def sampled(*factors: int) -> bytes:
+    """Channels that are stored in full and named otherwise: chroma of three pixels to one, for example, or upright."""
+    data = encoded(np.repeat(np.repeat(NOISY, 2, axis=0), 2, axis=1), "JPEG", quality=90, subsampling=0)
+    at = data.index(b"\xff\xc0") + 10
+    changed = bytearray(data)
+    for channel, factor in enumerate(factors):
+        changed[at + 1 + 3 * channel] = factor
+    height, width = NOISY.shape[0] // 2, NOISY.shape[1] // 2  # so that there are blocks enough
+    changed[at - 5 : at - 1] = struct.pack(">HH", height, width)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("factors", [(0x31, 0x11, 0x11), (0x11, 0x22, 0x11), (0x22, 0x12, 0x11)])
+def test_unusual_sampling_factors_are_taken_whole_and_not_cut(factors: tuple[int, ...]) -> None:
+    """TurboJPEG has no name for them."""
+    data = sampled(*factors)
+    with Image.open(io.BytesIO(data)) as photo:
+        assert np.array_equal(np.asarray(decode(data)), np.asarray(photo))
+    start = scan_start(data)
+    refused(data[: start + 500] + EOI, "premature end")
 
 
 # PNG

@@ -121,6 +121,7 @@ def frame(code: int, precision: int = 8, channels: int = 1, height: int = 8) -> 
         ("12-bit JPEG", frame(0xC1, 12)),
         ("lossless JPEG", frame(0xC3, 16)),
         ("JPEG-LS", frame(0xF7)),
+        ("arithmetic-coded JPEG", frame(0xC9)),
         ("hierarchical JPEG", frame(0xC5)),
         ("JPEG of 2 channels", frame(0xC0, channels=2)),
         ("height stands after", frame(0xC0, height=0)),
