@@ -80,7 +80,10 @@ def _deep_gray(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
         tags[Tag.PREDICTOR] = [predictor]
         parts = parts.first(layout.parts // layout.planes)
         layout = replace(layout, planes=1)
-    values = np.asarray(_by_pillow(page, layout, parts, tags))
+    if layout.bits == 16 and page.integer(Tag.COMPRESSION, _RAW) == _RAW and page.integer(Tag.FILL_ORDER, 1) == 1:
+        values = np.frombuffer(as_strip(parts, layout), page.order + "u2").reshape(layout.height, layout.width)
+    else:
+        values = np.asarray(_by_pillow(page, layout, parts, tags))
     if paired:
         values = values[:, ::2]
         if predictor == _HORIZONTAL:
