@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.codecs.stored import more_than_limit
+from model.codecs.stored import MAX_SEGMENTS, more_than_limit
 
 _HEADS: Final = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 # Types of whole numbers (TIFF 6.0, page 15; BigTIFF's 16 and 18), and the sizes of all.
@@ -77,11 +77,11 @@ class Directory:
         return tag in self.entries
 
     def integers(self, tag: int) -> NDArray[np.int64]:
-        """All values of a tag; empty where it is missing, or doesn't hold whole numbers."""
+        """A tag's values, as many as there may be strips; none where it is missing, or doesn't hold whole numbers."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in INTEGERS:
             return np.zeros(0, np.int64)
-        values = np.frombuffer(self.data, self.order + INTEGERS[entry.kind], entry.count, entry.at)
+        values = np.frombuffer(self.data, self.order + INTEGERS[entry.kind], min(entry.count, MAX_SEGMENTS), entry.at)
         if INTEGERS[entry.kind] == "u8":  # offsets beyond 2^61 stay beyond every file
             values = np.minimum(values, np.uint64(2**61))
         return values.astype(np.int64)

@@ -84,16 +84,10 @@ class Parts:
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.offsets)
-
     def first(self, count: int) -> "Parts":
         return Parts(self.data, self.offsets[:count], self.sizes[:count])
 
     def each(self) -> list[memoryview]:
-        """Raises ValueError where there are more than the limit."""
-        if len(self) > MAX_SEGMENTS:
-            raise more_than_limit("strips")
         view = memoryview(self.data)
         ends = self.offsets + self.sizes
         return [view[start:end] for start, end in zip(self.offsets.tolist(), ends.tolist(), strict=True)]
@@ -109,9 +103,9 @@ class Parts:
 def parts_of(page: Directory, layout: Layout, *, packed: bool) -> Parts:
     """Raises ValueError where one is missing, empty, or goes beyond the end."""
     kind = "tiles" if layout.tiled else "strips"
-    wanted = layout.parts
-    if layout.tiled and wanted > MAX_TILES:
-        raise more_than_limit("tiles", MAX_TILES)
+    wanted, most = layout.parts, MAX_TILES if layout.tiled else MAX_SEGMENTS
+    if wanted > most:
+        raise more_than_limit(kind, most)
     whole = layout.part_bytes
     offsets = page.integers(Tag.TILE_OFFSETS if Tag.TILE_OFFSETS in page else Tag.STRIP_OFFSETS)[:wanted]
     sizes = page.integers(Tag.TILE_BYTES if Tag.TILE_BYTES in page else Tag.STRIP_BYTES)[:wanted]

@@ -26,6 +26,8 @@ _RAW, _JPEG, _DEFLATE = 1, 7, (8, 32946)
 _HORIZONTAL: Final = 2
 """The predictor by differences."""
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR = 0, 1, 2, 5, 6
+_MOST_TABLES: Final = 1 << 14
+"""Bytes; they are read again with each strip or tile. Four of each kind come to 4 kB."""
 _KEPT: Final = (
     Tag.BITS, Tag.COMPRESSION, Tag.PHOTOMETRIC, Tag.FILL_ORDER, Tag.SAMPLES, Tag.PLANAR, Tag.PREDICTOR, Tag.COLOR_MAP,
     Tag.EXTRA_SAMPLES, Tag.SAMPLE_FORMAT, Tag.SUBSAMPLING,
@@ -173,6 +175,8 @@ def _from_jpeg(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
     if channels != layout.samples * layout.planes or (layout.planes > 1 and photometric == _YCBCR):
         raise UnsupportedFormatError("a TIFF of JPEG streams whose channels are neither gray, RGB, YCbCr nor CMYK")
     tables = page.raw(Tag.JPEG_TABLES).removeprefix(b"\xff\xd8").removesuffix(b"\xff\xd9")
+    if len(tables) > _MOST_TABLES:
+        raise ValueError("its JPEG tables are too long")
     transform = 1 if photometric == _YCBCR else 0
     pixels = np.empty((layout.planes, layout.height, layout.width, layout.samples), np.uint8)
     for number, part in enumerate(parts.each()):

@@ -64,6 +64,17 @@ def test_a_tile_larger_than_the_limit() -> None:
         decode(encoders.tiff(np.zeros((16, 16), np.uint8), tile=(8192, 8192), spoil=lambda parts: [b"x"]))
 
 
+def test_a_small_file_of_many_strips_takes_no_memory() -> None:
+    with pytest.raises(UndecodableImageError, match="more strips than the limit of 200,000"):
+        decode(tiff_of({256: (4, [1]), 257: (4, [50_000_000]), 278: (4, [1]), 273: (4, [8]), 279: (4, [1])}))
+
+
+def test_tables_that_every_tile_would_read_again() -> None:
+    tags: dict[int, encoders.Tag] = {347: (7, b"\xff\xd8" + encoders.segment(0xFE, bytes(60_000)) + b"\xff\xd9")}
+    with pytest.raises(UndecodableImageError, match="tables are too long"):
+        decode(encoders.tiff(np.zeros((64, 64), np.uint8), compression=7, tags=tags))
+
+
 def test_strips_that_all_lie_in_the_same_place() -> None:
     strip = zlib.compress(np.random.default_rng(0).integers(0, 256, 1 << 20, dtype=np.uint8).tobytes())
     tags = {256: (4, [16]), 257: (4, [1000]), 259: (3, [8]), 278: (4, [1]), 279: (4, [len(strip)] * 1000)}
