@@ -35,12 +35,11 @@ _ALONE: Final = {0x01, _SOI, *range(0xD0, 0xD8)}  # no length follows
 _END: Final = b"\xff\xd9"
 _NOISE: Final = np.random.default_rng(0).integers(1, 255, 256, dtype=np.uint8).tobytes()
 _MARKER: Final = re.compile(rb"\xff[^\x00\xff]")
-_END_OF_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _ADOBE: Final = b"Adobe\0d\0\0\0\0"
 _COLOURS: Final = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 # So many zero bytes are 85 coefficients of -1 in a row, or more: a lost packet, not a picture.
-_ZEROS: Final = re.compile(rb"\0{32}")
+_ZEROS: Final = bytes(32)
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Frame:
     """The marker of its SOF: how it is coded."""
     components: Sequence[int] = ()
     """Their identifiers."""
-    kept: list[bytes | memoryview] = field(default_factory=list)
+    kept: list[bytes] = field(default_factory=list)
     exif: bytes = b""
     xmp: bytes = b""
     extras: list[tuple[int, bytes]] = field(default_factory=list)
@@ -119,6 +118,7 @@ def parse(data: bytes, max_pixels: int, transform: int | None = None) -> Frame:
     frame = Frame(kept=[b"\xff\xd8"])
     if transform is not None:
         frame.adobe = bytearray(_ADOBE + bytes((transform,)))
+    ends = _ends_of_scans(data)
     at = 2
     for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(data, at)
@@ -137,9 +137,8 @@ def parse(data: bytes, max_pixels: int, transform: int | None = None) -> Frame:
             raise ValueError(f"its segment {code:#04x} goes beyond the end")
         at += size
         if code == _SOS:
-            following = _END_OF_SCAN.search(data, at)
-            end = following.start() if following else len(data)
-            _add_scan(frame, body, memoryview(data)[at:end])
+            end = int(ends[np.searchsorted(ends, at)])
+            _add_scan(frame, body, data[at:end])
             at = end
             if frame.process in _SEQUENTIAL and _is_complete(frame):
                 break
@@ -200,7 +199,7 @@ def _add_frame(frame: Frame, code: int, body: bytes, max_pixels: int) -> None:
     frame.kept.append(_segment(code, body))
 
 
-def _add_scan(frame: Frame, body: bytes, coded: memoryview) -> None:
+def _add_scan(frame: Frame, body: bytes, coded: bytes) -> None:
     if not frame.process or not body or len(body) != 4 + 2 * body[0]:
         raise ValueError("a scan's header is broken")
     frame.scans += 1
@@ -223,15 +222,24 @@ def _add_scan(frame: Frame, body: bytes, coded: memoryview) -> None:
     frame.kept += [_segment(_SOS, header), coded]
 
 
-def _has_lost_packet(coded: memoryview) -> bool:
+def _has_lost_packet(coded: bytes) -> bool:
     """Whether zeros stand between coded pixels; those at the end are a filling."""
-    zeros = _ZEROS.search(coded)
-    return zeros is not None and bool(bytes(coded[zeros.end() :]).strip(b"\0"))
+    zeros = coded.find(_ZEROS)
+    return zeros >= 0 and bool(coded[zeros:].strip(b"\0"))
 
 
 def _is_complete(frame: Frame) -> bool:
     """A progressive picture without its last passes is a blur, and libjpeg takes it for whole."""
     return not any(any(bits) for bits in frame.missing.values())
+
+
+def _ends_of_scans(data: bytes) -> NDArray[np.intp]:
+    """Every place where a scan would end: a marker that is no restart, or the file's end."""
+    values = np.frombuffer(data, np.uint8)
+    places = np.flatnonzero(values[:-1] == 0xFF)
+    codes = values[places + 1]
+    within = (codes == 0) | (codes == 0xFF) | ((codes >= 0xD0) & (codes <= 0xD7))
+    return np.append(places[~within], len(data))
 
 
 def _first_symbols(tables: bytes) -> dict[int, int]:
