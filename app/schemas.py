@@ -114,6 +114,9 @@ class VersionInfo(BaseModel):
     variant: str = Field(description="Numeric form of the network that serves.")
     agreement: Agreement | None = Field(description="Of that variant with float32; null for float32 itself.")
     passed_over: dict[str, str] = Field(description="Why quicker variants don't serve, by name.")
+    decoding_difference: str | None = Field(
+        description="How pictures are decoded otherwise here than in training; null: they aren't, or it isn't known."
+    )
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
     thresholds_source: Literal["file", "settings", "version"] = Field(description="file: the model's serving.json.")
@@ -140,6 +143,7 @@ class VersionInfo(BaseModel):
             variant=detector.variant.name,
             agreement=detector.variant.agreement,
             passed_over=dict(detector.passed_over),
+            decoding_difference=detector.decoding_difference,
             device=detector.engine.device,
             thresholds=detector.thresholds,
             thresholds_source=_thresholds_source(detector, file),

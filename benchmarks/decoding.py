@@ -1,13 +1,19 @@
 """What each step around the network costs one thread, by kind of picture, large scans and 16-bit files too.
 
 python -m benchmarks.decoding --version STORE/MODEL/N
+python -m benchmarks.decoding --other CHECKOUT    decoding alone, in turns with another checkout, and its peak of memory
 """
 
 import argparse
+import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Final
 
 from benchmarks.machine import report
 from benchmarks.pictures import LARGE, PAYLOADS, photo
@@ -18,6 +24,24 @@ from model.regions import find_regions
 from model.render import heatmap_png, overlay_png
 
 _TIMES = 9
+_ROUNDS: Final = 3
+# In a process of its own, which has decoded a small picture before: milliseconds, and bytes a pixel at the peak.
+_DECODE: Final = """
+import json, pathlib, re, sys, time
+from model.image import decode
+data, small = (pathlib.Path(name).read_bytes() for name in sys.argv[1:])
+decode(small)
+peak = lambda: int(re.search("VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+before = peak()
+width, height = decode(data).size
+taken = 1024 * (peak() - before) / (width * height)
+found = []
+for _ in range(5):
+    began = time.thread_time()
+    decode(data)
+    found.append(time.thread_time() - began)
+print(json.dumps([1000 * sorted(found)[2], taken]))
+"""
 
 
 def milliseconds(step: Callable[[], object]) -> str:
@@ -31,11 +55,42 @@ def milliseconds(step: Callable[[], object]) -> str:
     return f"{1000 * median(found):.1f}"
 
 
+def in_turns(other: Path) -> list[dict[str, object]]:
+    """Each picture in the median of rounds, here and in the other checkout."""
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (form, side) in (PAYLOADS | LARGE).items():
+            file, small = Path(folder) / "picture", Path(folder) / "small"
+            file.write_bytes(photo(form, side))
+            small.write_bytes(photo(form, 64))
+            found: dict[Path, list[tuple[float, float]]] = {Path.cwd(): [], other: []}
+            for _ in range(_ROUNDS):
+                for checkout, taken in found.items():
+                    run = [sys.executable, "-c", _DECODE, str(file), str(small)]
+                    taken.append(json.loads(subprocess.run(run, cwd=checkout, check=True, capture_output=True).stdout))
+            here, there = ([median(each) for each in zip(*taken, strict=True)] for taken in found.values())
+            rows.append(
+                {
+                    "picture": name,
+                    "ms": f"{here[0]:.1f}",
+                    "other ms": f"{there[0]:.1f}",
+                    "bytes a pixel": f"{here[1]:.1f}",
+                    "other bytes a pixel": f"{there[1]:.1f}",
+                }
+            )
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", type=Path, required=True, help="a version's folder in a store")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--version", type=Path, help="a version's folder in a store")
+    what.add_argument("--other", type=Path, help="another checkout of this project")
     parser.add_argument("--json", type=Path, help="folder for the same figures as JSON")
     chosen = parser.parse_args()
+    if chosen.other:
+        report("Decoding, one thread, CPU time", in_turns(chosen.other), chosen.json and chosen.json / "decoders.json")
+        return
     detector = load_detector(chosen.version, "cpu")
     size = detector.input_size
     rows: list[dict[str, object]] = []

@@ -18,6 +18,7 @@ from model.errors import ArtifactError, CamspectorError, EngineError
 from model.evidence import enlarge
 from model.manifest import EngineName, Manifest, Variant, VariantName
 from model.preprocessing import squash
+from model.probes import difference
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Detector:
     """In place of the version's, as probabilities at `defect_rate`."""
     passed_over: Mapping[str, str] = field(default_factory=dict)
     """Why quicker variants don't serve, by name."""
+    decoding_difference: str | None = None
+    """How pictures are decoded otherwise here than in training; None: they aren't, or it isn't known."""
 
     @property
     def defect_rate(self) -> float:
@@ -102,10 +105,13 @@ def load_detector(
     """Read, open and self-test a version. `defect_rate` and `thresholds`: the line's own, None for the version's.
 
     The quickest variant serves that runs here, agrees with float32 and reproduces its golden outputs; one that doesn't
-    is passed over with one log line. Named by `variant`, one serves even where it doesn't agree.
+    is passed over with one log line. Named by `variant`, one serves even where it doesn't agree. One more line tells
+    where pictures are decoded otherwise than in training.
     Raises ArtifactError or EngineError.
     """
     artifact = read_artifact(path)
+    if other := difference(artifact.manifest.preprocessing.decoding):
+        log.warning("%s: %s", path, other)
     passed_over: dict[str, str] = {}
     failure: CamspectorError = EngineError(
         f"{path} has no variant that can run on {device} with engine {engine} and variant {variant}; it has "
@@ -125,7 +131,7 @@ def load_detector(
             passed_over[candidate.name] = str(error)
             log.warning("variant %s by %s can't serve on this host: %s", candidate.name, name, error)
         else:
-            return Detector(artifact.manifest, candidate, opened, defect_rate, thresholds, passed_over)
+            return Detector(artifact.manifest, candidate, opened, defect_rate, thresholds, passed_over, other)
     raise failure
 
 

@@ -1,20 +1,17 @@
-"""Decoding, bounded: bytes to an upright picture. The same for training and the service."""
+"""Decoding, bounded and strict: bytes to an upright picture, whole or not at all. The same for training and service."""
 
-import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Final, Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from model.errors import (
-    BrightnessError,
-    ImageTooLargeError,
-    MultipleFramesError,
-    UndecodableImageError,
-    UnsupportedFormatError,
-)
+from model.codecs import bmp, jpeg, png, tiff, unsupported, webp
+from model.codecs.exif import upright
+from model.codecs.stored import Stored
+from model.errors import BrightnessError, UndecodableImageError, UnsupportedFormatError
 
 FullScale = Literal[1023, 4095, 16383, 65535]
 FULL_SCALES: Final[tuple[FullScale, ...]] = (1023, 4095, 16383, 65535)
@@ -22,10 +19,6 @@ MAX_PIXELS: Final = 50_000_000
 
 # `max_pixels` is the bound here, checked before any pixel is decoded; Pillow's own would warn, or refuse, elsewhere.
 Image.MAX_IMAGE_PIXELS = None
-
-# Pillow walks headers in Python, one small read a segment: a file of a million empty ones would keep a thread busy for
-# seconds. Real pictures need some thousands of reads at most.
-_MAX_READS: Final = 100_000
 
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -36,8 +29,9 @@ _MAGIC: Final = (
     (b"II+\x00", "TIFF"),
     (b"MM\x00+", "TIFF"),
 )
-_EIGHT_BIT: Final = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
-_SIXTEEN_BIT: Final = {"I;16", "I;16L", "I;16B", "I;16N"}
+_READERS: Final[dict[str, Callable[[bytes, int], Stored]]] = {
+    "PNG": png.read, "JPEG": jpeg.read, "BMP": bmp.read, "TIFF": tiff.read, "WEBP": webp.read,
+}  # fmt: skip
 # What Pillow's readers raise on broken files, beside OSError: each has been seen, or stands in their source.
 _BROKEN: Final = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError,
@@ -57,69 +51,28 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
     Returns mode "L" or "RGB" (8 bit; transparency is dropped, the colours under it stay), or "I;16" for 16-bit gray,
     which `to_8bit` brings to "L". Raises UnsupportedFormatError, ImageTooLargeError (before any pixel is decoded),
-    MultipleFramesError or UndecodableImageError.
+    MultipleFramesError, or UndecodableImageError: also where a decoder would make up a part of the picture.
     """
     form = sniff(data)
     if form is None:
-        raise UnsupportedFormatError(f"not a PNG, JPEG, BMP, TIFF or WebP image; it begins with {data[:8]!r}")
+        name = unsupported.name_of(data)
+        raise UnsupportedFormatError(
+            f"not a PNG, JPEG, BMP, TIFF or WebP image; it {f'is {name}' if name else f'begins with {data[:8]!r}'}"
+        )
     try:
-        return _read(data, form, max_pixels)
+        stored = _READERS[form](data, max_pixels)
     except UnidentifiedImageError:
         raise UndecodableImageError(f"begins like a {form} image, but isn't one") from None
     except _BROKEN as error:
         raise UndecodableImageError(f"the {form} image is broken or cut short: {error}") from error
+    return _in_one_of_three_modes(upright(*stored))
 
 
-class _BoundedReads(io.BytesIO):
-    """A file in memory that breaks off after _MAX_READS reads."""
-
-    _reads = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._reads += 1
-        if self._reads > _MAX_READS:
-            raise OSError("it has too many segments")
-        return super().read(size)
-
-
-def _read(data: bytes, form: str, max_pixels: int) -> Image.Image:
-    photo: Image.Image = Image.open(_BoundedReads(data), formats=[form])
-    width, height = photo.size
-    if width * height > max_pixels:
-        raise ImageTooLargeError(f"the image has {width}×{height} pixels; the limit is {max_pixels:,}")
-    if _has_more_frames(photo):
-        raise MultipleFramesError("the file holds more than one frame or page; send one picture")
-    if photo.mode not in _EIGHT_BIT | _SIXTEEN_BIT or _is_deep_colour(photo, data, form):
-        raise UnsupportedFormatError(
-            f"pixels of type {photo.mode} with more than 8 bits a channel; send 8-bit colour, or 8- or 16-bit gray"
-        )
-    photo.load()
-    photo = ImageOps.exif_transpose(photo)
-    if photo.mode in _SIXTEEN_BIT:
+def _in_one_of_three_modes(photo: Image.Image) -> Image.Image:
+    if photo.mode.startswith("I;16"):
         return photo if photo.mode == "I;16" else Image.fromarray(np.asarray(photo).astype("<u2"))
-    if photo.mode in {"1", "L", "LA", "La"}:
-        return photo.convert("L")
-    return photo.convert("RGB")
-
-
-def _has_more_frames(photo: Image.Image) -> bool:
-    try:
-        photo.seek(1)
-    except EOFError:
-        return False
-    return True
-
-
-def _is_deep_colour(photo: Image.Image, data: bytes, form: str) -> bool:
-    """Whether colour channels have 16 bits: Pillow would keep the high byte and say nothing."""
-    if photo.mode in _SIXTEEN_BIT:
-        return False
-    if form == "PNG":
-        return data[24] > 8  # IHDR's bit depth
-    if form == "TIFF":
-        bits = photo.tag_v2.get(258, (1,))  # type: ignore[attr-defined]  # BitsPerSample
-        return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
-    return False
+    mode = "L" if photo.mode in {"1", "L", "LA", "La"} else "RGB"
+    return photo if photo.mode == mode else photo.convert(mode)
 
 
 def full_scale_for(brightest: int) -> FullScale:

@@ -27,12 +27,24 @@ VariantName = Literal["float32", "float16", "int8"]
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """What decoded the training's pictures."""
+
+    libraries: dict[str, str]
+    """Versions by name."""
+    pixels: Digest
+    """SHA-256 of the pixels of fixed pictures (`model.probes`)."""
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """What `model.preprocessing.squash` needs to know."""
 
     input_size: Annotated[int, msgspec.Meta(ge=32, le=4096, multiple_of=16)]
     full_scale: FullScale | None = None
     """The value that is white in 16-bit gray pictures; None where the training data had none."""
+    decoding: Decoding | None = None
+    """None: the version was made before that was kept."""
 
 
 @dataclass(frozen=True)

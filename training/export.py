@@ -15,6 +15,7 @@ from model.artifact import write_artifact
 from model.detector import load_detector
 from model.errors import StoreError
 from model.manifest import Data, Figures, Manifest, Operation, Preprocessing
+from model.probes import decoding_here
 from model.store import Store
 from model.weights import trunk_digest
 from training.command import command
@@ -66,7 +67,7 @@ def export(
     manifest = Manifest(
         schema=2,
         classes=("good", "anomaly"),
-        preprocessing=Preprocessing(recipe.input_size, found.full_scale),
+        preprocessing=Preprocessing(recipe.input_size, found.full_scale, decoding_here()),
         network=recipe.hypercolumn,
         pooling=recipe.pooling,
         operation=Operation(

@@ -1,0 +1,44 @@
+"""The index of further pictures in a JPEG (CIPA DC-007), and what such pictures are."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from model.codecs.directory import read_directory
+from model.codecs.stored import multiple_frames
+from model.errors import UnsupportedFormatError
+
+_ENTRIES: Final = 0xB002
+_ENTRY_BYTES: Final = 16
+_GAIN_MAPS: Final = (b"hdrgm:", b"/hdr-gain-map/", b"hdrgainmap", b"urn:iso:std:iso:ts:21496")
+_HEAD: Final = 65536
+"""Of a further picture, where it says what it is."""
+
+
+def refuse_further_pictures(data: bytes, segments: Sequence[tuple[int, bytes]]) -> None:
+    """`segments`: APP1 and APP2, each with its place in `data`.
+
+    An index of pictures that aren't there any more, as tools leave it behind, does no harm. Raises
+    UnsupportedFormatError for a gain map, else MultipleFramesError.
+    """
+    further = [place for at, body in segments if body.startswith(b"MPF\0") for place in _places(body[4:], at + 4)]
+    there = [place for place in further if data[place : place + 2] == b"\xff\xd8"]
+    if not there:
+        return
+    said = [body for _, body in segments] + [data[place : place + _HEAD] for place in there]
+    if any(name in text for name in _GAIN_MAPS for text in said):
+        raise UnsupportedFormatError("a JPEG with a gain map (Ultra HDR) beside its picture; send the picture alone")
+    raise multiple_frames()
+
+
+def _places(index: bytes, start: int) -> Iterator[int]:
+    """Where the pictures after the first one begin, as the index says; `start` is its own place."""
+    try:
+        directory = read_directory(index)
+    except ValueError:
+        return
+    entries = directory.raw(_ENTRIES)
+    for at in range(_ENTRY_BYTES, len(entries) - _ENTRY_BYTES + 1, _ENTRY_BYTES):
+        (offset,) = struct.unpack_from(directory.order + "I", entries, at + 8)
+        if offset:  # 0 is the first picture's
+            yield start + offset

@@ -1,0 +1,143 @@
+"""Strips and tiles of a TIFF: where each lies, that each is there, and uncompressed ones as one strip."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.codecs.directory import Directory, Tag
+from model.codecs.stored import MAX_SEGMENTS, MAX_TILES, check_size, more_than_limit
+from model.errors import ImageTooLargeError, UnsupportedFormatError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How pixels are laid out: in strips as wide as the picture, or in tiles, of which the last go beyond its edges."""
+
+    width: int
+    height: int
+    bits: int
+    """Of a sample."""
+    samples: int
+    """Of a pixel, within one plane."""
+    planes: int
+    part_width: int
+    part_height: int
+    tiled: bool
+
+    @property
+    def across(self) -> int:
+        return -(-self.width // self.part_width)
+
+    @property
+    def down(self) -> int:
+        return -(-self.height // self.part_height)
+
+    @property
+    def parts(self) -> int:
+        """Of all planes."""
+        return self.planes * self.down * self.across
+
+    @property
+    def row_bytes(self) -> int:
+        """One part's row, uncompressed."""
+        return (self.part_width * self.samples * self.bits + 7) // 8
+
+    @property
+    def part_bytes(self) -> NDArray[np.int64]:
+        """Every part, uncompressed."""
+        sizes = np.full((self.planes, self.down, self.across), self.part_height * self.row_bytes)
+        if not self.tiled:
+            sizes[:, -1] -= (self.down * self.part_height - self.height) * self.row_bytes
+        return sizes.reshape(-1)
+
+
+def layout_of(page: Directory, max_pixels: int) -> Layout:
+    """Raises ImageTooLargeError, UnsupportedFormatError or ValueError."""
+    width, height = page.integer(Tag.WIDTH, 0), page.integer(Tag.HEIGHT, 0)
+    check_size(width, height, max_pixels)
+    samples = page.integer(Tag.SAMPLES, 1)
+    depths = set(page.integers(Tag.BITS)[:samples].tolist()) or {1}
+    if len(depths) > 1 or not 1 <= samples <= 16:
+        raise UnsupportedFormatError(
+            f"a TIFF of {samples} channels of {' and '.join(map(str, sorted(depths)))} bits; "
+            "send 8-bit colour, or 8- or 16-bit gray"
+        )
+    planes = samples if page.integer(Tag.PLANAR, 1) == 2 else 1
+    tiled = Tag.TILE_WIDTH in page
+    part_width = page.integer(Tag.TILE_WIDTH, 0) if tiled else width
+    part_height = page.integer(Tag.TILE_HEIGHT, 0) if tiled else min(page.integer(Tag.ROWS_PER_STRIP, height), height)
+    if part_width <= 0 or part_height <= 0:
+        raise ValueError("its tiles or strips have no size")
+    layout = Layout(width, height, depths.pop(), samples // planes, planes, part_width, part_height, tiled)
+    covered = layout.across * part_width * layout.down * part_height
+    if tiled and covered > max(max_pixels, 2 * width * height):
+        raise ImageTooLargeError(f"the image's tiles cover {covered:,} pixels; the limit is {max_pixels:,}")
+    return layout
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where strips or tiles lie in `data`, in the picture's order, plane by plane."""
+
+    data: bytes
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    def first(self, count: int) -> "Parts":
+        return Parts(self.data, self.offsets[:count], self.sizes[:count])
+
+    def each(self) -> list[memoryview]:
+        view = memoryview(self.data)
+        ends = self.offsets + self.sizes
+        return [view[start:end] for start, end in zip(self.offsets.tolist(), ends.tolist(), strict=True)]
+
+    def joined(self) -> memoryview:
+        """All in one; without a copy where they lie so already."""
+        if np.array_equal(self.offsets[1:], (self.offsets + self.sizes)[:-1]):
+            start = int(self.offsets[0])
+            return memoryview(self.data)[start : start + int(self.sizes.sum())]
+        return memoryview(b"".join(self.each()))
+
+
+def parts_of(page: Directory, layout: Layout, *, packed: bool) -> Parts:
+    """Raises ValueError where one is missing, empty, or goes beyond the end."""
+    kind = "tiles" if layout.tiled else "strips"
+    wanted, most = layout.parts, MAX_TILES if layout.tiled else MAX_SEGMENTS
+    if wanted > most:
+        raise more_than_limit(kind, most)
+    whole = layout.part_bytes
+    offsets = page.integers(Tag.TILE_OFFSETS if Tag.TILE_OFFSETS in page else Tag.STRIP_OFFSETS)[:wanted]
+    sizes = page.integers(Tag.TILE_BYTES if Tag.TILE_BYTES in page else Tag.STRIP_BYTES)[:wanted]
+    if not len(sizes) and (len(offsets) == 1 or not packed):  # old writers left them out
+        sizes = np.asarray(len(page.data) - offsets if packed else whole[: len(offsets)])
+    there = min(len(offsets), len(sizes))
+    offsets, sizes = offsets[:there], sizes[:there]
+    sound = (offsets >= 8) & (sizes >= (1 if packed else whole[:there]))
+    if not packed:
+        sizes = np.minimum(sizes, whole[:there])
+    missing = wanted - int((sound & (offsets + sizes <= len(page.data))).sum())
+    if missing:
+        raise ValueError(f"{missing} of its {wanted} {kind} are missing or cut short")
+    if int(sizes.sum()) > len(page.data) + int(whole.sum()):
+        raise ValueError(f"its {kind} overlap")
+    return Parts(page.data, offsets, sizes)
+
+
+def as_strip(parts: Parts, layout: Layout) -> memoryview:
+    """Uncompressed pixels row by row, each row from a whole byte, each pixel's samples beside each other."""
+    row_bytes = (layout.width * layout.samples * layout.bits + 7) // 8
+    joined = parts.joined()
+    if not layout.tiled and layout.planes == 1:
+        return joined
+    if layout.part_width * layout.samples * layout.bits % 8 and layout.tiled:
+        raise ValueError("its tiles' rows end within a byte")
+    if layout.planes > 1 and layout.bits % 8:
+        raise UnsupportedFormatError("a TIFF of several planes of less than 8 bits; send 8-bit colour")
+    rows: NDArray[np.uint8] = np.frombuffer(joined, np.uint8)
+    if layout.tiled:
+        rows = rows.reshape(layout.planes, layout.down, layout.across, layout.part_height, layout.row_bytes)
+        rows = rows.swapaxes(2, 3).reshape(layout.planes, layout.down * layout.part_height, -1)
+        rows = rows[:, : layout.height, :row_bytes]
+    samples = rows.reshape(layout.planes, layout.height, -1, layout.bits // 8 or 1)  # planes×H×W×bytes
+    return memoryview(samples.transpose(1, 2, 0, 3).tobytes())
