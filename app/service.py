@@ -53,13 +53,13 @@ class Service:
         self.hung = ""
         """Why the process is about to end, in words."""
 
-    async def start(self) -> None:
-        """Raises CodecsUnavailableError."""
+    def start(self) -> None:
+        """In the event loop."""
         self.registry.start()
         self.keyring.start()
         for lane in self.lanes:
             lane.start()
-        await self.codecs.start()
+        self.codecs.start()
 
     def stop(self) -> None:
         """For when the last request is answered, or cut off."""

@@ -36,7 +36,7 @@ def serve(connection: socket.socket, limits: Limits) -> None:
     stderr = _catch_stderr()
     confine(limits)
     while (request := _receive(connection)) is not None:
-        allow_cpu(limits.cpu_seconds)
+        allow_cpu(limits.cpu_seconds * (1 if isinstance(request[0], Decode) else 3))
         began = time.perf_counter()
         content, payload = _answer(*request)
         del request

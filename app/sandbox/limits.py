@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-BYTES_PER_PIXEL: Final = 16
-"""That decoding, resizing and drawing hold at once, at most: docs/operations.md has the measured figures."""
+BYTES_PER_PIXEL: Final = 22
+"""That decoding, resizing and drawing hold at once, at most: WebP does (benchmarks/codec_memory.py)."""
 _BASE_BYTES: Final = 128_000_000
 """For everything that doesn't grow with the image."""
 
@@ -20,6 +20,7 @@ class Limits:
     memory_bytes: int
     """On top of what the process has when it starts."""
     cpu_seconds: int
+    """To decode; to decode and draw it may take three times as long."""
 
     @staticmethod
     def of(max_pixels: int, max_bytes: int) -> "Limits":

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import msgspec
@@ -56,19 +56,21 @@ class CodecPool:
         self._overlays = asyncio.Semaphore(background - 1)
         self._most_idle = slots
         self._idle: list[CodecProcess] = []
+        self._starting: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Task[Result]] = set()
         self._template: Template | None = None
         self._waiting = 0
         self._last_taken = 0.0
 
-    async def start(self) -> None:
-        """Raises CodecsUnavailableError."""
-        self._idle = [await self._new_process() for _ in range(self._most_idle)]
+    def start(self) -> None:
+        """Begin to start the processes; images that come before wait for them."""
+        self._starting = asyncio.create_task(self._fill())
 
     def stop(self) -> None:
         """Whatever is being worked on is dropped."""
-        for job in self._jobs:
-            job.cancel()
+        for task in (self._starting, *self._jobs):
+            if task:
+                task.cancel()
         for process in self._idle:
             process.close()
         if self._template:
@@ -76,6 +78,8 @@ class CodecPool:
 
     def stalled(self) -> list[str]:
         """Why no images are decoded, in words. Empty: they are."""
+        if self._template is None:
+            return ["no codec process can be started"]
         seconds = asyncio.get_running_loop().time() - self._last_taken
         stalled = self._waiting and seconds > STALLED_SECONDS
         return [f"no codec process has become free for {seconds:.0f} s"] if stalled else []
@@ -115,6 +119,11 @@ class CodecPool:
         request = Overlay(self._max_pixels, full_scale, len(heatmap), heatmap.tobytes(), regions)
         answer, png = await self._detached(self._draw(request, image, until))
         return bytes(png), answer.seconds
+
+    async def _fill(self) -> None:
+        with suppress(CodecsUnavailableError):  # logged; whoever needs one tries again
+            for _ in range(self._most_idle):
+                await self._put_back(await self._new_process())
 
     async def _decode(self, request: Request, image: bytes, until: float) -> Result:
         """In a slot that has been taken. What takes long goes into the background, and gives the slot back."""
@@ -168,14 +177,14 @@ class CodecPool:
 
     @asynccontextmanager
     async def _process(self, until: float) -> AsyncIterator[CodecProcess]:
-        """A process for one request. It is kept for the next one only where this one ended well, in the foreground."""
+        """A process for one request."""
         process = self._idle.pop() if self._idle else await self._new_process()
         self._metrics.codecs_busy.inc()
         well = False
         try:
             async with asyncio.timeout_at(until):
                 yield process
-            well = not process.in_background and len(self._idle) < self._most_idle
+            well = True
         except TimeoutError:
             self._metrics.codecs_killed.labels("deadline").inc()
             raise DeadlineError("the image could not be decoded or drawn within the deadline") from None
@@ -183,10 +192,14 @@ class CodecPool:
             raise self._death(await process.end()) from None
         finally:
             self._metrics.codecs_busy.dec()
-            if well:
-                self._idle.append(process)
-            else:
-                await process.end()
+            await (self._put_back(process) if well else process.end())
+
+    async def _put_back(self, process: CodecProcess) -> None:
+        """For the next request, unless there are enough, or it is in the background."""
+        if process.in_background or len(self._idle) == self._most_idle:
+            await process.end()
+        else:
+            self._idle.append(process)
 
     def _death(self, status: int) -> Exception:
         """What the client of a process that ended by itself is told."""

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from app.application import create_app
 from app.catalogue import Catalogue, Loaded, Model
+from app.sandbox import pool
+from app.sandbox.limits import Limits
+from app.sandbox.process import Template
 from app.service import Service
 from app.settings import Settings
 from model.artifact import read_artifact
@@ -35,6 +38,26 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_template() -> Iterator[None]:
+    """Services in this process fork their codec processes from one template: each would take half a second to start."""
+    templates: dict[Limits, Template] = {}
+
+    def shared(limits: Limits, program: str) -> Template:
+        if program != "app.sandbox.template":
+            return Template(limits, program)
+        if limits not in templates:
+            templates[limits] = Template(limits, program)
+            templates[limits].close = lambda: None  # type: ignore[method-assign]  # a service that stops
+        return templates[limits]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "Template", shared)
+        yield
+    for template in templates.values():
+        Template.close(template)
 
 
 @pytest.fixture(scope="session")

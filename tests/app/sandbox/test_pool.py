@@ -54,7 +54,8 @@ class Pool:
 async def pool(anyio_backend: str) -> AsyncIterator[Pool]:
     metrics = Metrics()
     codecs = CodecPool(1, 1000, LIMITS, metrics, program="tests.app.sandbox.planted")
-    await codecs.start()
+    codecs.start()
+    await until(lambda: codecs._idle)
     yield Pool(codecs, metrics)
     codecs.stop()
 
@@ -180,8 +181,10 @@ async def test_a_template_that_dies_is_started_anew(pool: Pool) -> None:
 
 async def test_no_process_can_be_started(anyio_backend: str) -> None:
     codecs = CodecPool(1, 1000, LIMITS, Metrics(), program="tests.app.sandbox.absent")
+    codecs.start()
     with pytest.raises(CodecsUnavailableError, match="no process that decodes"):
-        await codecs.start()
+        await codecs.decode(b"", SIZE, None, asyncio.get_running_loop().time() + 60)
+    assert codecs.stalled() == ["no codec process can be started"]
     codecs.stop()
 
 
@@ -203,9 +206,10 @@ async def test_signals_to_all_processes_end_none(pool: Pool) -> None:
 
 async def test_stopped_every_process_ends(anyio_backend: str) -> None:
     codecs = CodecPool(2, 1000, LIMITS, Metrics(), program="tests.app.sandbox.planted")
-    await codecs.start()
+    codecs.start()
+    await until(lambda: len(codecs._idle) == 2)
     working = asyncio.create_task(codecs.decode(b"sleep 60", SIZE, None, asyncio.get_running_loop().time() + 60))
-    await asyncio.sleep(0.1)
+    await until(lambda: len(codecs._idle) == 1)
     assert codecs._template
     with open(f"/proc/{codecs._template._process.pid}/task/{codecs._template._process.pid}/children") as file:
         processes = [int(each) for each in file.read().split()]
