@@ -10,6 +10,7 @@ from app import documentation, openapi
 from app.errors import install_handlers
 from app.exchange import Exchange
 from app.gate import Gate
+from app.load_shedding import LoadShedding
 from app.routes import admin, docs, health, models, predict, v2
 from app.routes.parameters import check_parameters
 from app.service import Service
@@ -41,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(check_parameters)],
     )
     app.state.service = service
+    app.add_middleware(LoadShedding, service=service)
     app.add_middleware(Gate, service=service)
     if settings.cors_origins:  # outside the gate: a browser's preflight has no key, and must be able to read refusals
         app.add_middleware(

@@ -19,6 +19,7 @@ from app.part_id import HEADER, check_part_id
 from app.protocol import ARRIVES_BY
 from app.record import Record, current
 from app.service import Service
+from app.upload import declared_length
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ LINGER_SECONDS: Final = 10.0
 LINGER_BYTES: Final = 100_000_000
 """How long, and how much of, the rest of a refused body is read and thrown away. A connection closed with unread bytes
 in it is reset, and the client may never see the answer (nginx: lingering_close)."""
+
+SMALL_BYTES: Final = 1_000_000
 
 
 class Exchange:
@@ -100,6 +103,7 @@ class _OneExchange:
             "traceparent": self.record.traceparent,
         }
         self._body_left = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        self._is_small = 0 < declared_length(headers) <= SMALL_BYTES
 
     def take_part_id(self) -> None:
         """A part that can't be told from another is not judged. Raises RequestValidationError."""
@@ -122,6 +126,7 @@ class _OneExchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.record.status = message["status"]
+            await self._take_what_has_come()
             headers = MutableHeaders(scope=message)
             for name, value in self._echoed.items():
                 if value:
@@ -132,6 +137,15 @@ class _OneExchange:
             message = {**message, "more_body": True}  # complete for the client, but the connection stays open
             self._unfinished = True
         await self._send(message)
+
+    async def _take_what_has_come(self) -> None:
+        """A small body is mostly there when its request is refused, and needn't end the connection."""
+        if not (self._body_left and self._is_small):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                while self._body_left:
+                    await self.receive()
 
     async def finish(self) -> None:
         """Where an answer was given before the body was read: throw the rest away, then close."""

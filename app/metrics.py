@@ -45,6 +45,13 @@ class Metrics:
         self.batch_size = Histogram(
             "batch_size", "Images in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
         )
+        self.loop_delay = Histogram(
+            "event_loop_delay_seconds",
+            "How late the event loop came to a task that was due, ten times a second.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.backlog = Gauge("connections_waiting", "Connections that wait to be taken in.", registry=registry)
         self.codecs_busy = Gauge("codec_processes_busy", "Processes that decode or draw an image.", registry=registry)
         self.codecs_killed = Counter(
             "codec_processes_killed_total",

@@ -20,7 +20,7 @@ from app.memory import limit_arenas
 from app.protocol import protocol
 from app.service import Service
 from app.settings import ConfigurationError, Settings
-from app.sockets import listen
+from app.sockets import listen, waiting
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ HANG_STATUS: Final = 70
 """Exit status (sysexits.h: EX_SOFTWARE) after which the container is to be started again."""
 HANDSHAKE_SECONDS: Final = 2.0
 """For TLS to begin on a connection that was made before the service stopped listening."""
+TICK_SECONDS: Final = 0.1
+"""Between two calls of uvicorn's on_tick."""
 LAST_SECONDS: Final = 2.0
 """For the last answers to be written."""
 END_SECONDS: Final = 19.0
@@ -49,6 +51,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._exit_at: float | None = None
+        self._last_tick = time.monotonic()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -110,11 +113,20 @@ class Server(uvicorn.Server):
         return made
 
     async def on_tick(self, counter: int) -> bool:
+        self._look_at_load()
         if hung := self._service.watch.hung(time.monotonic()):
             await self._abandon(hung)
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    def _look_at_load(self) -> None:
+        """How late this comes, and how many wait to be let in: what no request's own time shows."""
+        now = time.monotonic()
+        self._service.metrics.loop_delay.observe(max(0.0, now - self._last_tick - TICK_SECONDS))
+        self._last_tick = now
+        listening = [each for server in self.servers for each in server.sockets]
+        self._service.metrics.backlog.set(sum(waiting(each) for each in listening))
 
     async def _abandon(self, hung: str) -> None:
         """Answer whoever waits, then end the process: no thread can be made to leave a device that hangs."""

@@ -2,10 +2,14 @@
 
 import errno
 import socket
+import struct
 from contextlib import ExitStack
 from typing import Final
 
-BACKLOG: Final = 2048
+BACKLOG: Final = 128
+"""Connections that wait to be taken in. No deadline counts there, so it is short: beyond it the system lets clients
+try again, and a gateway another instance."""
+_INFO: Final = struct.Struct("8x5I")
 _EVERYWHERE: Final = {"::": ("::", "0.0.0.0")}
 """IPv4 has a socket of its own: in one for both families its clients would have addresses such as ::ffff:10.0.0.7,
 which are no trusted proxy's."""
@@ -45,3 +49,9 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[s
         for family, _, _, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     ]
     return list(dict.fromkeys(found))  # type: ignore[arg-type]  # of internet addresses
+
+
+def waiting(listening: socket.socket) -> int:
+    """Connections that wait to be taken in (tcp_info, linux/tcp.h: tcpi_unacked of a socket that listens)."""
+    info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+    return int(_INFO.unpack(info)[-1])

@@ -5,6 +5,7 @@ from typing import Final
 
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers
 
 from app.admission import Body
 from app.base64_text import decode_base64
@@ -82,9 +83,15 @@ async def receive(request: Request, max_bytes: int, body: Body) -> Upload:
 
 def check_length(request: Request, max_bytes: int) -> None:
     """Raise BodyTooLargeError where the Content-Length says already that the body is too large."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > max_bytes:
-        raise BodyTooLargeError(f"the request's body has {int(length):,} bytes; the limit is {max_bytes:,}")
+    length = declared_length(request.headers)
+    if length > max_bytes:
+        raise BodyTooLargeError(f"the request's body has {length:,} bytes; the limit is {max_bytes:,}")
+
+
+def declared_length(headers: Headers) -> int:
+    """Bytes of the body by its Content-Length; 0 where that isn't said."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def _looks_like_json(body: bytes) -> bool:

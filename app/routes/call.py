@@ -19,7 +19,7 @@ from app.record import current
 from app.routes.dependencies import TheService
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
-from app.upload import Upload, receive
+from app.upload import Upload, declared_length, receive
 
 
 def _digits(text: str) -> str:
@@ -57,8 +57,7 @@ class Call:
         if record := current.get():
             record.model, record.version = loaded.key
         async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
-            length = self.request.headers.get("content-length", "0")
-            kind = Kind.of(loaded.key, int(length) if length.isdecimal() else 0)
+            kind = Kind.of(loaded.key, declared_length(self.request.headers))
             admission.check(kind, _left(limit), overlay=overlay)  # before the body is read
             with admission.body() as body:
                 upload = await receive(self.request, service.settings.max_bytes, body)

@@ -84,12 +84,12 @@ async def test_bodies_are_refused_where_the_memory_for_them_is_used_up(bench: Be
 
 
 async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Bench) -> None:
-    """Two images of four seconds each are ahead."""
+    """Two images of some four seconds each are ahead."""
     tasks = await occupied(bench) + start(bench, 2)
     await until(lambda: bench.waiting() == 1)
     latency = bench.service.latency
     latency.learn(KIND, Cost(4.0, 4.0), 4.0)
-    latency._ahead = 8.0
+    latency._ahead = 8.3
 
     async def body() -> AsyncIterator[bytes]:
         assert bench.service.metrics.rejected.labels("deadline-unreachable")._value.get() == 1
@@ -98,7 +98,7 @@ async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Be
     headers = {"X-Deadline-Ms": "5000"}
     reply = await bench.client.post("/v1/models/widget/predict", content=body(), headers=headers)
     assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
-    assert reply.json()["retry_after_ms"] == pytest.approx(1000 * (1.25 * 12 - 5), abs=50)
+    assert reply.json()["retry_after_ms"] == pytest.approx(1000 * (1.25 * 12.3 - 5), abs=50)
     assert reply.headers["retry-after"] == "11"  # rounded up
     tasks += start(bench, 3, **{"X-Deadline-Ms": "20000"})
     await until(lambda: bench.waiting() == 2)
@@ -144,3 +144,42 @@ async def test_a_batch_counts_as_its_images(bench: Bench) -> None:
     assert (reply.status_code, reply.json()["error"].partition(":")[0]) == (429, "deadline-unreachable")
     bench.widget.gate.set()
     assert await statuses(tasks) == [200]
+
+
+async def test_a_small_body_that_has_come_does_not_end_the_connection(bench: Bench) -> None:
+    """So a client that is refused needn't connect anew; one whose body is still on its way must."""
+    tasks = await occupied(bench) + start(bench, 2, 3, 4)
+    await until(lambda: bench.waiting() == 3)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield encoded()
+        await asyncio.sleep(0.05)
+
+    whole = await bench.predict()
+    headers = {"Content-Length": str(len(encoded()) + 1)}
+    part = await bench.client.post("/v1/models/widget/predict", content=slow(), headers=headers)
+    assert [whole.status_code, part.status_code] == [429, 429]
+    assert "connection" not in whole.headers
+    bench.widget.gate.set()
+    assert await statuses(tasks) == [200] * 4
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v1/models/widget/predict", "/v1/models/{model}/predict"),
+        ("/v1/models/widget/versions/1/predict", "/v1/models/{model}/versions/{version}/predict"),
+        ("/v2/models/widget/infer", "/v2/models/{model}/infer"),
+    ],
+)
+async def test_what_is_refused_at_once_is_counted_as_any_other(bench: Bench, path: str, route: str) -> None:
+    tasks = await occupied(bench) + start(bench, 2, 3, 4)
+    await until(lambda: bench.waiting() == 3)
+    reply = await bench.client.post(path, content=encoded())
+    assert (reply.status_code, reply.json()["error"].partition(":")[0]) == (429, "queue-full")
+    metrics = bench.service.metrics
+    assert metrics.requests.labels("POST", route, "429")._value.get() == 1
+    assert metrics.rejected.labels("queue-full")._value.get() == 1
+    assert bench.service.statistics.of("widget").errors == {"queue-full": 1}
+    bench.widget.gate.set()
+    assert await statuses(tasks) == [200] * 4

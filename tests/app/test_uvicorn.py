@@ -50,7 +50,10 @@ ATTRIBUTES: dict[type, set[str]] = {
 WITHIN: dict[str, tuple[type, set[str]]] = {
     "config": (Config, {"http_protocol_class", "is_ssl", "ssl"}),
     "conn": (h11.Connection, {"our_state", "send", "their_state", "trailing_data"}),
-    "cycle": (RequestResponseCycle, {"disconnected", "message_event", "more_body", "response_complete"}),
+    "cycle": (
+        RequestResponseCycle,
+        {"disconnected", "message_event", "more_body", "response_complete", "response_started", "transport"},
+    ),
     "flow": (FlowControl, {"pause_reading", "read_paused"}),
     "lifespan": (LifespanOn, {"should_exit", "shutdown", "state"}),
     "server_state": (ServerState, {"tasks"}),
