@@ -54,7 +54,7 @@ WITHIN: dict[str, tuple[type, set[str]]] = {
         RequestResponseCycle,
         {"disconnected", "message_event", "more_body", "response_complete", "response_started", "transport"},
     ),
-    "flow": (FlowControl, {"pause_reading", "read_paused"}),
+    "flow": (FlowControl, {"pause_reading", "read_paused", "resume_reading"}),
     "lifespan": (LifespanOn, {"should_exit", "shutdown", "state"}),
     "server_state": (ServerState, {"tasks"}),
 }
