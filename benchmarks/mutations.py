@@ -9,7 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.artifacts import INPUT_SIZE
+import numpy as np
+from PIL import Image
+
+from tests.artifacts import INPUT_SIZE, picture
+from tests.encoders import (
+    bmp_of_runs,
+    exif,
+    interlaced_rows,
+    pack_bits,
+    png,
+    progressive_scans,
+    runs_of,
+    tiff,
+)
+from tests.encoders import encoded as by_pillow
 from tests.pictures import animation, encoded
 
 FORMS: Final = ("PNG", "JPEG", "BMP", "TIFF", "WebP")
@@ -209,12 +223,56 @@ def _with_checksums(data: bytes) -> bytes:
     return bytes(fixed + data[start:])
 
 
-_CORPUS: Final = {
-    form: [encoded(form, seed=seed, size=size) for seed, size in ((1, 64), (2, 17))]
-    + [encoded(form, brightness=100, size=33)]
-    for form in FORMS
-}
-_CORPUS["WebP"].append(animation("WEBP"))
+def _corpus() -> dict[str, list[bytes]]:
+    """35 kinds of sound picture, and one that is an animation."""
+    colour, gray = picture(1, 48), picture(2, 33)[..., 0]
+    deep = gray.astype(np.uint16) * 257
+    levels = (gray // 64).astype(np.uint8)
+    image = Image.fromarray(colour)
+    turned = exif(6)
+    corpus = {form: [encoded(form, seed=1, size=64), encoded(form, brightness=100, size=33)] for form in FORMS}
+    corpus["PNG"] += [
+        by_pillow(deep, "PNG"),
+        by_pillow(image.convert("P"), "PNG"),
+        by_pillow(image.convert("RGBA"), "PNG"),
+        by_pillow(image.convert("LA"), "PNG"),
+        by_pillow(image, "PNG", exif=turned, icc_profile=bytes(200)),
+        png(33, 33, 8, 0, interlaced_rows(gray), interlace=1),
+    ]
+    corpus["JPEG"] += [
+        by_pillow(image, "JPEG", progressive=True, subsampling="4:2:0"),
+        by_pillow(image, "JPEG", subsampling="4:4:4", restart_marker_blocks=2),
+        by_pillow(image.convert("CMYK"), "JPEG"),
+        by_pillow(image, "JPEG", exif=b"Exif\0\0" + turned, comment=b"x" * 100),
+        progressive_scans(20),
+    ]
+    corpus["BMP"] += [
+        by_pillow(image.convert("P"), "BMP"),
+        by_pillow(image.convert("1"), "BMP"),
+        bmp_of_runs(33, 33, runs_of(levels), bytes(4 * 4)),
+    ]
+    corpus["TIFF"] += [
+        tiff(colour, rows=7, compression=8, pack=zlib.compress),
+        tiff(colour, tile=(16, 16), compression=32946, pack=zlib.compress),
+        tiff(gray, compression=32773, pack=pack_bits, rows=5),
+        tiff(deep, order=">", photometric=0),
+        tiff(deep, big=True, predictor=2),
+        tiff(gray, big=True, order=">"),
+        tiff(levels, bits=2),
+        tiff(colour, planar=True, rows=8),
+        by_pillow(image, "TIFF", compression="tiff_lzw"),
+        by_pillow(image, "TIFF", compression="jpeg"),
+        by_pillow(image.convert("RGBA"), "TIFF", compression="lzma"),
+    ]
+    corpus["WebP"] += [
+        by_pillow(image, "WEBP", lossless=True),
+        by_pillow(image.convert("RGBA"), "WEBP", exif=turned),
+        animation("WEBP"),
+    ]
+    return corpus
+
+
+_CORPUS: Final = _corpus()
 _EVERY: Final = [picture for pictures in _CORPUS.values() for picture in pictures]
 _REQUESTS: Final[dict[str, Callable[[random.Random], bytes]]] = {form: _picture_request(form) for form in FORMS} | {
     "multipart": _multipart,
