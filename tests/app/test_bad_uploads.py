@@ -170,7 +170,7 @@ async def test_base64_that_is_none_is_named(client: httpx.AsyncClient, text: str
 async def test_json_in_utf16_is_named(client: httpx.AsyncClient, path: str, encoding: str) -> None:
     reply = await client.post(path, content='{"image": {"b64": "aGVsbG8="}}'.encode(encoding))
     assert reply.status_code == 400
-    assert f"it is {encoding.upper()[:6]}" in reply.json()["detail"]
+    assert "it is in UTF-16 or UTF-32" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize(
