@@ -2,15 +2,12 @@
 
 import argparse
 import logging
-import os
 import sys
 from typing import Final
 
-from app.environment import unknown_variables
 from app.keys import ROLES, KeysError, new_key
-from app.logs import log_to_stderr
 from app.server import serve
-from app.settings import ConfigurationError, Settings, read_settings
+from app.settings import ConfigurationError, read_settings
 from app.streams import open_closed_streams
 from model.engines.devices import choose_device
 from model.errors import DeviceUnavailableError
@@ -35,9 +32,6 @@ def main(arguments: list[str]) -> int:
         settings = read_settings(flags)
         if settings.device == "cuda":
             choose_device(settings.device)
-        log_to_stderr(settings.log_level, settings.log_format)
-        for doubt in unknown_variables(os.environ, Settings.model_fields):
-            log.warning("%s", doubt)
         serve(settings)
     except (ConfigurationError, DeviceUnavailableError, KeysError) as error:
         return _refuse(f"python -m app serve: {error}")

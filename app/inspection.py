@@ -163,9 +163,10 @@ class Inspector:
 def _judged(verdict: Verdict, prepared: Prepared, evidence: Evidence, render_seconds: float) -> Judged:
     """Rendering ends now, and decoding when the queue begins."""
     queued = evidence.began - evidence.queue_seconds
+    decoding = prepared.wait_seconds + prepared.seconds
     steps = (
-        Step("decode", queued - prepared.seconds, prepared.seconds),
-        Step("queue", queued, evidence.queue_seconds + prepared.wait_seconds),
+        Step("decode", queued - decoding, decoding),
+        Step("queue", queued, evidence.queue_seconds),
         Step("predict", evidence.began, evidence.predict_seconds),
         Step("render", time.perf_counter() - render_seconds, render_seconds),
     )
@@ -190,8 +191,8 @@ def _judge(prepared: Prepared, evidence: Evidence, loaded: Loaded, wanted: Wante
         picture=picture,
         width=prepared.width,
         height=prepared.height,
-        decode_seconds=prepared.seconds,
-        queue_seconds=prepared.wait_seconds + evidence.queue_seconds,
+        decode_seconds=prepared.wait_seconds + prepared.seconds,
+        queue_seconds=evidence.queue_seconds,
         predict_seconds=evidence.predict_seconds,
         render_seconds=time.perf_counter() - began,
     )

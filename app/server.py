@@ -16,6 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.application import create_app
+from app.environment import unknown_variables
+from app.logs import log_to_stderr
 from app.memory import limit_arenas
 from app.protocol import protocol
 from app.service import Service
@@ -191,7 +193,11 @@ def serve(settings: Settings) -> None:
     allow_connections()
     limit_arenas()
     app = create_app(settings)
+    sockets = _listening(settings)
+    log_to_stderr(settings.log_level, settings.log_format)
+    for doubt in unknown_variables(os.environ, Settings.model_fields):
+        log.warning("%s", doubt)
     server = Server(configuration(app, settings), app.state.service)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
         signal.signal(signal.SIGHUP, server.handle_exit)
-    server.run(_listening(settings))
+    server.run(sockets)

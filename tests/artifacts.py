@@ -74,7 +74,8 @@ def publish(
 
 def resum(version: Path) -> None:
     """Let SHA256SUMS be true to the files that the manifest names, and to the manifest."""
-    names = ["manifest.json", *json.loads((version / "manifest.json").read_text()).get("files", [])]
+    manifest = json.loads((version / "manifest.json").read_bytes())  # in whatever encoding
+    names = ["manifest.json", *manifest.get("files", [])]
     there = {name: version / name for name in names if "\0" not in name and (version / name).is_file()}
     lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {name}\n" for name, file in there.items()]
     (version / SUMS).unlink(missing_ok=True)  # it may be a link to another version's

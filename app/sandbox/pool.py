@@ -61,6 +61,9 @@ class CodecPool:
         self._template: Template | None = None
         self._waiting = 0
         self._last_taken = 0.0
+        self._failed = False
+        """Whether no process could be started when one was last needed."""
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to start the processes; images that come before wait for them."""
@@ -68,9 +71,9 @@ class CodecPool:
 
     def stop(self) -> None:
         """Whatever is being worked on is dropped."""
-        for task in (self._starting, *self._jobs):
-            if task:
-                task.cancel()
+        self._stopped = True
+        for job in self._jobs:
+            job.cancel()
         for process in self._idle:
             process.close()
         if self._template:
@@ -78,7 +81,7 @@ class CodecPool:
 
     def stalled(self) -> list[str]:
         """Why no images are decoded, in words. Empty: they are."""
-        if self._template is None:
+        if self._failed:
             return ["no codec process can be started"]
         seconds = asyncio.get_running_loop().time() - self._last_taken
         stalled = self._waiting and seconds > STALLED_SECONDS
@@ -196,7 +199,7 @@ class CodecPool:
 
     async def _put_back(self, process: CodecProcess) -> None:
         """For the next request, unless there are enough, or it is in the background."""
-        if process.in_background or len(self._idle) == self._most_idle:
+        if self._stopped or process.in_background or len(self._idle) == self._most_idle:
             await process.end()
         else:
             self._idle.append(process)
@@ -213,14 +216,20 @@ class CodecPool:
     async def _new_process(self) -> CodecProcess:
         """Raises CodecsUnavailableError."""
         for _ in range(2):
+            if self._stopped:
+                break
             template = self._template = self._template or Template(self._limits, self._program)
             try:
-                return await template.fork()
+                process = await template.fork()
             except (OSError, EOFError) as error:
                 log.error("no codec process can be started: %s; their template is started anew", error)
                 if self._template is template:  # nobody else has done so meanwhile
                     template.close()
                     self._template = None
+            else:
+                self._failed = False
+                return process
+        self._failed = True
         raise CodecsUnavailableError("no process that decodes images can be started")
 
 

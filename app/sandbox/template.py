@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import struct
+from contextlib import suppress
 from typing import Final
 
 from PIL import Image
@@ -30,7 +31,10 @@ def main() -> None:
     service = socket.socket(fileno=os.dup(0))
     processes: set[int] = set()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(service, LIMITS.size, 1)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(service, LIMITS.size, 1)
+        except ConnectionError:  # it has died, with an answer unread
+            break
         if not message:
             break
         if descriptors:
@@ -38,14 +42,19 @@ def main() -> None:
             os.close(descriptors[0])
             if number > 0:
                 processes.add(number)
-            service.send(NUMBER.pack(number))
+            _answer(service, number)
         else:
             (number,) = NUMBER.unpack(message)
             _, status = os.waitpid(number, 0)
             processes.discard(number)
-            service.send(NUMBER.pack(os.waitstatus_to_exitcode(status)))
+            _answer(service, os.waitstatus_to_exitcode(status))
     for number in processes:
         os.kill(number, signal.SIGKILL)
+
+
+def _answer(service: socket.socket, number: int) -> None:
+    with suppress(ConnectionError):  # it has died
+        service.send(NUMBER.pack(number))
 
 
 def _fork(descriptor: int, limits: Limits, service: socket.socket) -> int:

@@ -179,8 +179,9 @@ def test_a_misspelt_variable_is_named(variable: str, meant: str) -> None:
 
 def test_the_log_names_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("CAMSPECTOR_TRESHOLDS", '{"capsule": 0.4}')
-    monkeypatch.setattr("app.__main__.serve", lambda _: None)
-    monkeypatch.setattr("app.__main__.log_to_stderr", lambda *_: None)
+    monkeypatch.setattr("app.server._listening", lambda _: [])
+    monkeypatch.setattr("app.server.log_to_stderr", lambda *_: None)
+    monkeypatch.setattr("app.server.Server.run", lambda *_: None)
     assert main(["serve", "--store", "x"]) == 0
     assert [record.message for record in caplog.records] == [
         "CAMSPECTOR_TRESHOLDS is in the environment, but is no setting; meant: CAMSPECTOR_THRESHOLDS?"

@@ -157,8 +157,10 @@ def test_a_manifest_as_windows_saves_it(version: Path) -> None:
     path = version / "manifest.json"
     text = path.read_text()
     path.write_text(text.replace("\n", "\r\n"), "utf-8-sig", newline="")
+    resum(version)
     assert load_detector(version, "cpu").variant.name == "float32"
     path.write_text(text, "utf-16")
+    resum(version)
     with pytest.raises(errors.ManifestError, match=r"7/manifest\.json can't be read: it is in UTF-16"):
         load_detector(version, "cpu")
 

@@ -11,7 +11,7 @@ from model.artifact import MANIFEST
 from model.detector import load_detector
 from model.manifest import Decoding
 from model.probes import decoding_here, difference
-from tests.artifacts import publish
+from tests.artifacts import publish, resum
 
 OTHER = Decoding({"pillow": "9.0", "simplejpeg": "1.0"}, "0" * 64)
 
@@ -49,4 +49,5 @@ def publish_with(root: Path, decoding: Decoding | None) -> Path:
     manifest = manifests.decode((path / MANIFEST).read_bytes())
     told = replace(manifest, preprocessing=replace(manifest.preprocessing, decoding=decoding))
     (path / MANIFEST).write_bytes(manifests.encode(told))
+    resum(path)
     return path

@@ -101,7 +101,9 @@ def test_a_promise_that_they_can_not_carry_is_refused_before_training(rule: Rule
 
 
 def asked(**arguments: object) -> argparse.Namespace:
-    return chosen(**{"anomalies": "real", "command": "fit", "rethreshold": False, "defects": [5, 10]} | arguments)
+    return chosen(
+        **{"anomalies": "real", "command": "fit", "rethreshold": False, "defects": [5, 10], "group": None} | arguments
+    )
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_numbers_are_checked(number: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("model", "message"), [("Two Words", "can't be a model's name"), ("spots", "can't be written")]
+    ("model", "message"), [("Two Words", "can't be a model's name"), ("spots", "Not a directory")]
 )
 def test_a_store_that_can_not_take_the_model_is_said_before_training(
     make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, message: str

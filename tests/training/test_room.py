@@ -21,7 +21,7 @@ from training.__main__ import main
 from training.features import picture_of
 from training.imagenet import Trunk
 from training.learner import prepare
-from training.masks import coverage
+from training.masks import Mask, coverage
 from training.published import PublishedLearner
 from training.recipe import Recipe, read_recipe
 from training.room import check_room, features_size, version_size
@@ -165,16 +165,15 @@ def test_a_picture_that_goes_during_training_is_named(
 ) -> None:
     sample = next(sample for sample in found.samples if sample.mask)
     assert sample.mask
-    path, mask = (
-        Path(shutil.copy(file, tmp_path / name)) for file, name in ((sample.path, "a.png"), (sample.mask, "b.png"))
-    )
-    moved = replace(sample, path=path, mask=mask)
+    path = Path(shutil.copy(sample.path, tmp_path / "a.png"))
+    mask = Path(shutil.copy(sample.mask.paths[0], tmp_path / "b.png"))
+    moved = replace(sample, path=path, mask=Mask((mask,)))
     rest = [each for each in found.samples if each is not sample]
     for gone in (mask, path):
         change(gone)
         with pytest.raises(DataError, match=str(gone)):
             prepare_places(replace(found, samples=[moved, *rest]), trunk)
-        shutil.copy(sample.mask, mask)
+        shutil.copy(sample.mask.paths[0], mask)
     with pytest.raises(DataError, match=str(path)):
         picture_of(moved, 32, None)()
     mask.unlink()
