@@ -18,7 +18,7 @@ from benchmarks.process import Service
 from tests.hostile import MAKERS
 from tests.pictures import encoded
 
-EVERY_SECONDS = 0.1
+EVERY_SECONDS = 0.25
 AT_ONCE = 3
 LINE_BYTES = 230
 """Of the log, for a good part."""

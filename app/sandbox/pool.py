@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 LONG_SECONDS: Final = 0.3
 """Of processor time: an image that takes more goes on in the background, and its slot is free for the next one."""
 HANGING_SECONDS: Final = 2.0
-"""By the clock: the same, whatever it waits for."""
+"""By the clock: the same, whatever it waits for. As long again may it wait for a slot there; then it is refused."""
 STALLED_SECONDS: Final = 5.0
 """Where no slot becomes free for so long, the service isn't ready."""
 _PNG_BYTES_PER_PIXEL: Final = 5
@@ -129,16 +129,18 @@ class CodecPool:
                 await self._put_back(await self._new_process())
 
     async def _decode(self, request: Request, image: bytes, until: float) -> Result:
-        """In a slot that has been taken. What takes long goes into the background, and gives the slot back."""
+        """In a slot that has been taken. What takes long goes into the background, and gives the slot back once it has
+        one there."""
         slot = self._slots
         try:
             async with self._process(until) as process:
                 asked = asyncio.create_task(process.ask(request, image, self._most_bytes(request)))
                 try:
                     if await _takes_long(asked, process):
-                        await self._move_to_background(process)
-                        slot.release()
-                        slot = self._background
+                        process.go_into_background()
+                        if await self._background_slot(asked):
+                            slot.release()
+                            slot = self._background
                     return await asked
                 finally:
                     asked.cancel()
@@ -153,13 +155,17 @@ class CodecPool:
         finally:
             self._overlays.release()
 
-    async def _move_to_background(self, process: CodecProcess) -> None:
-        """Raises QueueFullError where there is no slot."""
-        if self._background.locked():
-            self._metrics.codecs_killed.labels("background-full").inc()
-            raise QueueFullError("as many images that take long as allowed are being decoded", 1000)
-        await self._background.acquire()
-        process.go_into_background()
+    async def _background_slot(self, asked: asyncio.Task[Result]) -> bool:
+        """Whether there is one, before there is an answer. Raises QueueFullError where there is neither for long."""
+        acquired = asyncio.create_task(self._background.acquire())
+        await asyncio.wait({asked, acquired}, timeout=HANGING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if acquired.done():
+            return True
+        acquired.cancel()
+        if asked.done():
+            return False
+        self._metrics.codecs_killed.labels("background-full").inc()
+        raise QueueFullError("as many images that take long as allowed are being decoded", 1000)
 
     def _most_bytes(self, request: Request) -> int:
         if isinstance(request, Decode):

@@ -16,8 +16,8 @@ from app.sandbox.messages import LENGTHS, Answer, Request, decode_answer, encode
 from app.sandbox.template import LIMITS, NUMBER
 
 _FOLDER: Final = Path(__file__).parents[2]
-_BACKGROUND: Final = 19
-"""Niceness (nice(2)): what everybody else leaves over."""
+_BACKGROUND: Final = 10
+"""Niceness (nice(2)): a tenth of what others get where all is busy; what they leave over else."""
 _LONGEST_HEADER: Final = 1_000_000
 _END_SECONDS: Final = 2.0
 
@@ -111,7 +111,7 @@ class CodecProcess:
         return answer, await self._receive(of_payload)
 
     def go_into_background(self) -> None:
-        """For good: from now on it runs while nobody else would."""
+        """For good: from now on others come first."""
         self.in_background = True
         os.setpriority(os.PRIO_PROCESS, self.number, _BACKGROUND)
 

@@ -415,3 +415,31 @@ def test_a_hanging_engine_ends_the_process(capsule_store: Path) -> None:
         assert server.process.wait(PATIENCE) == 70
     (critical,) = [line for line in server.lines if "CRITICAL" in line]
     assert re.search(r"engine lane \d+ has not come back from a batch", critical)
+
+
+PLANTED = """
+import sys
+from app.sandbox.pool import CodecPool
+CodecPool.__init__.__defaults__ = ("tests.app.sandbox.planted",)
+from app.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""Codec processes that do what an image says."""
+
+
+def test_sigterm_with_an_image_that_never_ends_in_every_codec_process(capsule_store: Path) -> None:
+    flags = ("--deadline-ms", "60000", "--drain-seconds", "1", "--shutdown-seconds", "2")
+    with served(capsule_store, *flags, program=["-c", PLANTED]) as server, ThreadPoolExecutor(8) as pool:
+        server.wait_until_ready()
+        replies = [pool.submit(httpx.post, f"{server.url}/predict", content=b"sleep 600", timeout=60) for _ in range(8)]
+        template = subprocess.run(
+            ["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True
+        ).stdout.split()
+        time.sleep(3)
+        assert httpx.post(f"{server.url}/predict", content=b"fine", timeout=20).status_code in (200, 429)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert time.monotonic() - began < 10
+        assert {reply.result().status_code for reply in replies} <= {429, 503}
+        assert not Path(f"/proc/{template}").exists()

@@ -113,9 +113,7 @@ def test_numbers_are_checked(number: str, capsys: pytest.CaptureFixture[str]) ->
     assert "argument --folds" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("model", "message"), [("Two Words", "can't be a model's name"), ("spots", "Not a directory")]
-)
+@pytest.mark.parametrize(("model", "message"), [("Two Words", "can't be a model's name"), ("spots", "Not a directory")])
 def test_a_store_that_can_not_take_the_model_is_said_before_training(
     make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, message: str
 ) -> None:
