@@ -18,6 +18,13 @@ from app.sandbox.template import LIMITS, NUMBER
 _FOLDER: Final = Path(__file__).parents[2]
 _BACKGROUND: Final = 10
 """Niceness (nice(2)): a tenth of what others get where all is busy; what they leave over else."""
+_ENVIRONMENT: Final = {
+    "OPENBLAS_NUM_THREADS": "1",  # a pool of threads for algebra would only take memory
+    # Memory of ordinary images is kept from one to the next (mallopt(3)): page by page, to get it anew costs a
+    # millisecond or more each time.
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "67108864",
+}
 _LONGEST_HEADER: Final = 1_000_000
 _END_SECONDS: Final = 2.0
 
@@ -37,7 +44,7 @@ class Template:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 cwd=_FOLDER,
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # a pool of threads for algebra would only take memory
+                env=os.environ | _ENVIRONMENT,
             )
 
     async def fork(self) -> "CodecProcess":

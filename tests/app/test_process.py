@@ -431,7 +431,7 @@ def test_sigterm_with_an_image_that_never_ends_in_every_codec_process(capsule_st
     flags = ("--deadline-ms", "60000", "--drain-seconds", "1", "--shutdown-seconds", "2")
     with served(capsule_store, *flags, program=["-c", PLANTED]) as server, ThreadPoolExecutor(8) as pool:
         server.wait_until_ready()
-        replies = [pool.submit(httpx.post, f"{server.url}/predict", content=b"sleep 600", timeout=60) for _ in range(8)]
+        replies = [pool.submit(httpx.post, f"{server.url}/predict", content=b"sleep 600", timeout=60) for _ in range(4)]
         template = subprocess.run(
             ["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True
         ).stdout.split()
