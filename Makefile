@@ -33,7 +33,7 @@ run/data/$(PRODUCT): | .venv/train
 	.venv/bin/python -m training draw --out run/data --product $(PRODUCT)
 
 test: .venv/dev
-	.venv/bin/python -m pytest --numprocesses=logical --dist=loadfile
+	.venv/bin/python -m pytest --numprocesses=logical --dist=loadgroup
 
 check: .venv/dev
 	.venv/bin/ruff check .

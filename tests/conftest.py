@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import pytest
 
+WHOLE: Final = "test_end_to_end.py"
 SKIPPED_IN_CI: Final = {"needs a CUDA device"}
 
 
@@ -21,6 +22,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     return in_ci((yield))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay together (pytest-xdist), as they share what is slow to make; those that train a whole product
+    come first, each product by itself."""
+    items.sort(key=lambda item: item.path.name != WHOLE)
+    for item in items:
+        product = item.name.partition("[")[2] if item.path.name == WHOLE else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path}{product}"))
 
 
 def in_ci(report: Report) -> Report:
