@@ -50,9 +50,8 @@ async def measure(service: Service, options: argparse.Namespace) -> None:
     client = Client(service.port)
     await service.wait_until_ready(client)
     small, large = encoded(picture(5, 256), "PNG"), photo()
-    print(
-        f"line: {len(small):,} bytes; photo: {len(large):,} bytes. engineers   line: in time   p50 ms   max ms   statuses"
-    )
+    print(f"the line's pictures have {len(small):,} bytes, the photo {len(large):,}")
+    print("engineers   in time      p50 ms   max ms   statuses")
     for count in range(options.engineers + 1):
         overlays: list[Reply] = []
         engineers = [asyncio.create_task(engineer(client, large, overlays)) for _ in range(count)]
