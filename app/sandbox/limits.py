@@ -4,6 +4,7 @@ import math
 import os
 import resource
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,7 +32,7 @@ class Limits:
 def confine(limits: Limits) -> None:
     """For a process that has all it needs: it opens no file and no socket from now on, and starts no program. Where the
     whole system, or the container, is out of memory, it is the first that is ended."""
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # /proc may be read-only
         file.write("1000")
     memory = _address_space() + limits.memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
