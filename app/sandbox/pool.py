@@ -158,7 +158,12 @@ class CodecPool:
     async def _background_slot(self, asked: asyncio.Task[Result]) -> bool:
         """Whether there is one, before there is an answer. Raises QueueFullError where there is neither for long."""
         acquired = asyncio.create_task(self._background.acquire())
-        await asyncio.wait({asked, acquired}, timeout=HANGING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait({asked, acquired}, timeout=HANGING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the deadline: nobody would ever release it
+            if not acquired.cancel():
+                self._background.release()
+            raise
         if acquired.done():
             return True
         acquired.cancel()

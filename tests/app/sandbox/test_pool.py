@@ -132,6 +132,19 @@ async def test_where_the_background_is_full_what_takes_long_is_refused(
     assert pool.killed() == {"background-full": 1}
 
 
+async def test_a_deadline_while_waiting_for_the_background_takes_no_slot_of_it(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "HANGING_SECONDS", 0.3)
+    hanging = [pool.decode("sleep 60", seconds=seconds) for seconds in (2.5, 2.8, 1.1)]  # in turns: one slot
+    for each in hanging:
+        with pytest.raises(DeadlineError):
+            await each
+    await until(lambda: pool.busy() == 0)
+    assert pool.killed() == {"deadline": 3}
+    assert pool.codecs._background._value == 2
+
+
 async def test_a_process_works_on_where_nobody_waits_any_more(pool: Pool) -> None:
     given_up = pool.decode("sleep 0.5")
     await until(lambda: pool.busy() == 1)
