@@ -30,7 +30,7 @@ $(MODEL): | .venv/train run/data/$(PRODUCT)
 	.venv/bin/python -m training fit --data run/data/$(PRODUCT) --model $(PRODUCT) --store run/store --preset fast
 
 run/data/$(PRODUCT): | .venv/train
-	.venv/bin/python -m training draw --out run/data --product $(PRODUCT)
+	.venv/bin/python -m examples.draw --out run/data --product $(PRODUCT)
 
 test: .venv/dev
 	.venv/bin/python -m pytest --numprocesses=logical --dist=loadgroup

@@ -7,10 +7,10 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import documentation, openapi
+from app.auth import Auth
 from app.errors import install_handlers
-from app.exchange import Exchange
-from app.gate import Gate
 from app.load_shedding import LoadShedding
+from app.request_context import RequestContext
 from app.routes import admin, docs, health, models, predict, v2
 from app.routes.parameters import check_parameters
 from app.service import Service
@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     app.add_middleware(LoadShedding, service=service)
-    app.add_middleware(Gate, service=service)
+    app.add_middleware(Auth, service=service)
     if settings.cors_origins:  # outside the gate: a browser's preflight has no key, and must be able to read refusals
         app.add_middleware(
             CORSMiddleware,
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["*"],
         )
-    app.add_middleware(Exchange, service=service)
+    app.add_middleware(RequestContext, service=service)
     install_handlers(app)
     for routes in (predict, v2, models, admin, health, docs):
         app.include_router(routes.router)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.record import current
+from app.request_record import current
 from model import errors as model_errors
 from model.errors import CamspectorError
 
@@ -232,7 +232,7 @@ def install_handlers(app: FastAPI) -> None:
         return refusal(request, error)
 
     kinds: set[type[Exception]] = {HTTPException, *TABLE}
-    for kind in kinds - {Exception}:  # bugs pass through to app.exchange
+    for kind in kinds - {Exception}:  # bugs pass through to app.request_context
         app.add_exception_handler(kind, answer)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from app.complaints import Complaints
+from app.log_once import LogOnce
 from app.overdue import Overdue
 from model.errors import CamspectorError
 from model.files import utf8
@@ -86,7 +86,7 @@ class Keyring:
         self._path = path
         self._signature = self._seen = _signature(path) if path else None  # first: a change meanwhile is read again
         self._keys = read_keys(path) if path else ()
-        self._complaints = Complaints(log)
+        self._complaints = LogOnce(log)
         self._complaints.are(_doubts(path) if path else set())
         self._overdue = Overdue(f"the look at the keys file {path}", log)
         self._stopped = threading.Event()

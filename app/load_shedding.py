@@ -6,10 +6,10 @@ from typing import Final
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.catalogue import Loaded
 from app.errors import RefusedError, refusal
 from app.latency_estimator import Kind
-from app.record import current
+from app.model_snapshot import LoadedModel
+from app.request_record import current
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
 from app.upload import declared_length
@@ -51,7 +51,7 @@ class LoadShedding:
             record.model, record.version = loaded.key
         self._service.admission.check(Kind.of(loaded.key, declared_length(request.headers)), int(deadline) / 1000)
 
-    def _find(self, model: str | None, version: int | None) -> Loaded:
+    def _find(self, model: str | None, version: int | None) -> LoadedModel:
         registry = self._service.registry
-        name = model or registry.catalogue.default(self._service.settings.default_model, registry.required)
-        return registry.catalogue.find(name, version)
+        name = model or registry.snapshot.default(self._service.settings.default_model, registry.required)
+        return registry.snapshot.find(name, version)

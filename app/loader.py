@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from app.catalogue import Loaded
+from app.model_snapshot import LoadedModel
 from app.settings import Settings
 from model.detector import Detector, load_detector
 from model.engines.devices import Device
@@ -20,7 +20,7 @@ class Loader:
         """Signatures of the files that what was loaded last came from."""
         self._refused: dict[tuple[str, int], tuple[object, CamspectorError]] = {}
 
-    def load(self, model: str, version: int, device: Device) -> Loaded:
+    def load(self, model: str, version: int, device: Device) -> LoadedModel:
         """Raises ArtifactError, EngineError, or what Store.path raises."""
         key, signature = (model, version), self._signature(model, version)
         seen, refusal = self._refused.get(key, (None, None))
@@ -36,7 +36,7 @@ class Loader:
                 self._refused[key] = signature, _without_frames(error)
             raise
         self._opened[key] = signature
-        return Loaded(model, version, detector)
+        return LoadedModel(model, version, detector)
 
     def refuse(self, model: str, version: int, error: CamspectorError) -> None:
         """Let `load` raise it while the version's files are those that were loaded."""
@@ -46,7 +46,7 @@ class Loader:
     def _warm(self, detector: Detector) -> None:
         """Kernels are chosen and memory is taken at an engine's first batches: not at the expense of a request.
 
-        A large batch without memory is no reason to refuse: app.lane halves it.
+        A large batch without memory is no reason to refuse: app.worker halves it.
         """
         size, most = detector.input_size, min(self._settings.max_batch, detector.engine.batch)
         for count in sorted({*(1 << power for power in range(most.bit_length())), most}):

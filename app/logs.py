@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
-from app.record import Record
+from app.request_record import RequestRecord
 from app.routes import PROBES
 from app.stderr import BoundedStderr
 
@@ -38,7 +38,7 @@ def log_to_stderr(level: str, form: LogFormat) -> None:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # to it, an odd picture is an error
 
 
-def log_request(record: Record) -> None:
+def log_request(record: RequestRecord) -> None:
     """One line; for debugging alone where the route is asked every few seconds."""
     level = logging.DEBUG if record.route in PROBES else logging.INFO
     if requests.isEnabledFor(level):

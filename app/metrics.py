@@ -4,8 +4,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
-from app.catalogue import Loaded, Model
 from app.errors import TABLE
+from app.model_snapshot import LoadedModel, ModelState
 from app.stderr import backlog
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -97,7 +97,7 @@ class Metrics:
             "model_engine", "Engine, variant and device of the version that serves.", ["model"], registry=registry
         )
 
-    def show_model(self, name: str, model: Model) -> None:
+    def show_model(self, name: str, model: ModelState) -> None:
         """What holds of it now."""
         self._serving_engine.labels(name).info(_how(model.serving))
         self._serving_version.labels(name).set(model.serving.version if model.serving else 0)
@@ -110,7 +110,7 @@ class Metrics:
             each.remove(name)
 
 
-def _how(serving: Loaded | None) -> dict[str, str]:
+def _how(serving: LoadedModel | None) -> dict[str, str]:
     """What runs it; empty where nothing serves."""
     if serving is None:
         return {"engine": "", "variant": "", "device": ""}

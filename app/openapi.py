@@ -6,9 +6,9 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
+from app.auth import OPEN
 from app.documentation import Replies, problems
 from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
-from app.gate import OPEN
 from app.routes import PROBES
 from model.serving import Serving
 

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.catalogue import Catalogue, Loaded, Model
-from app.inspection import Inspection
+from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.pipeline import InspectionResult
 from model.detector import Detector
 from model.manifest import Agreement, Figures, Operation
 from model.regions import Region
@@ -80,7 +80,7 @@ class Prediction(BaseModel):
     timing_ms: Timing
 
     @staticmethod
-    def of(inspection: Inspection, inference_id: str, part_id: str | None) -> "Prediction":
+    def of(inspection: InspectionResult, inference_id: str, part_id: str | None) -> "Prediction":
         loaded, verdict = inspection.loaded, inspection.verdict
         return Prediction(
             label=verdict.label,
@@ -113,7 +113,7 @@ class VersionInfo(BaseModel):
     engine: str
     variant: str = Field(description="Numeric form of the network that serves.")
     agreement: Agreement | None = Field(description="Of that variant with float32; null for float32 itself.")
-    passed_over: dict[str, str] = Field(description="Why quicker variants don't serve, by name.")
+    skipped_variants: dict[str, str] = Field(description="Why quicker variants don't serve, by name.")
     decoding_difference: str | None = Field(
         description="How pictures are decoded otherwise here than in training; null: they aren't, or it isn't known."
     )
@@ -132,7 +132,7 @@ class VersionInfo(BaseModel):
     )
 
     @staticmethod
-    def of(loaded: Loaded, file: Serving) -> "VersionInfo":
+    def of(loaded: LoadedModel, file: Serving) -> "VersionInfo":
         """`file`: what is in force."""
         detector = loaded.detector
         return VersionInfo(
@@ -142,7 +142,7 @@ class VersionInfo(BaseModel):
             engine=detector.engine.name,
             variant=detector.variant.name,
             agreement=detector.variant.agreement,
-            passed_over=dict(detector.passed_over),
+            skipped_variants=dict(detector.skipped_variants),
             decoding_difference=detector.decoding_difference,
             device=detector.engine.device,
             thresholds=detector.thresholds,
@@ -176,7 +176,7 @@ class ModelInfo(BaseModel):
     stored: list[int] = Field(description="Every version that the store holds.")
 
     @staticmethod
-    def of(name: str, model: Model) -> "ModelInfo":
+    def of(name: str, model: ModelState) -> "ModelInfo":
         return ModelInfo(
             name=name,
             serving=model.serving.version if model.serving else None,
@@ -194,8 +194,8 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
 
     @staticmethod
-    def of(catalogue: Catalogue) -> "ModelList":
-        return ModelList(models=[ModelInfo.of(name, model) for name, model in catalogue.models.items()])
+    def of(snapshot: ModelSnapshot) -> "ModelList":
+        return ModelList(models=[ModelInfo.of(name, model) for name, model in snapshot.models.items()])
 
 
 class Change(BaseModel):
@@ -210,14 +210,14 @@ class Change(BaseModel):
     fault: str | None = Field(description="As in the model's information.")
 
     @staticmethod
-    def between(before: Catalogue, after: Catalogue) -> list["Change"]:
+    def between(before: ModelSnapshot, after: ModelSnapshot) -> list["Change"]:
         """Models in which nothing is different are left out."""
         names = sorted(before.models.keys() | after.models.keys())
-        pairs = [(name, before.models.get(name, Model()), after.models.get(name, Model())) for name in names]
+        pairs = [(name, before.models.get(name, ModelState()), after.models.get(name, ModelState())) for name in names]
         return [Change._of(name, old, new) for name, old, new in pairs if old != new]
 
     @staticmethod
-    def _of(name: str, old: Model, new: Model) -> "Change":
+    def _of(name: str, old: ModelState, new: ModelState) -> "Change":
         return Change(
             model=name,
             was=old.serving.version if old.serving else None,

@@ -17,9 +17,9 @@ from starlette.types import ASGIApp
 
 from app.application import create_app
 from app.environment import unknown_variables
+from app.http_protocol import protocol
 from app.logs import log_to_stderr
 from app.memory import limit_arenas
-from app.protocol import protocol
 from app.service import Service
 from app.settings import ConfigurationError, Settings
 from app.sockets import listen, waiting

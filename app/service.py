@@ -6,18 +6,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from app.admission import Admission
-from app.engine_queue import EngineQueue
-from app.inspection import Inspector
+from app.batch_queue import BatchQueue
 from app.keys import Keyring
-from app.lane import Lane
 from app.latency_estimator import LatencyEstimator
 from app.metrics import Metrics
-from app.registry import Registry
+from app.model_manager import ModelManager
+from app.pipeline import Pipeline
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from app.settings import ConfigurationError, Settings
 from app.statistics import Statistics
-from app.watch import Watch
+from app.watchdog import Watchdog
+from app.worker import Worker
 from model.cpus import available_cpus
 from model.errors import EngineError
 
@@ -38,17 +38,17 @@ class Service:
         self.metrics = Metrics()
         self.statistics = Statistics()
         self.tracing = _open_tracing(settings.trace_endpoint)
-        self.registry = Registry(settings, self.metrics)
+        self.registry = ModelManager(settings, self.metrics)
         self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
         cpus = available_cpus()
-        self.queue = EngineQueue(cpus, settings.max_batch, self.metrics)
-        self.lanes = [Lane(self.queue, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)]
+        self.queue = BatchQueue(cpus, settings.max_batch, self.metrics)
+        self.lanes = [Worker(self.queue, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)]
         self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
         limits = Limits.of(settings.max_pixels, settings.max_bytes)
         self.codecs = CodecPool(cpus, settings.max_pixels, limits, self.metrics)
-        self.inspector = Inspector(self.workers, self.codecs, self.queue, self.latency, self.drawing, self.metrics)
-        self.watch = Watch(self.lanes, settings.hang_seconds)
+        self.pipeline = Pipeline(self.workers, self.codecs, self.queue, self.latency, self.drawing, self.metrics)
+        self.watch = Watchdog(self.lanes, settings.hang_seconds)
         self.draining = False
         self.hung = ""
         """Why the process is about to end, in words."""

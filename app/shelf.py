@@ -8,9 +8,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from app.catalogue import Catalogue, Loaded, Model
 from app.loader import Loader
 from app.metrics import Metrics
+from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.settings import Settings
 from model.engines.devices import Device
 from model.engines.engine import Engine
@@ -25,11 +25,11 @@ REBUILD_SECONDS: Final = 600.0
 
 
 class Shelf:
-    """For one thread, the registry's; others read `catalogue`, whole, at any time."""
+    """For one thread, the registry's; others read `snapshot`, whole, at any time."""
 
     def __init__(self, settings: Settings, store: Store, metrics: Metrics, stopped: threading.Event) -> None:
         """`stopped`: no more is loaded."""
-        self.catalogue = Catalogue()
+        self.snapshot = ModelSnapshot()
         self._settings = settings
         self._store = store
         self._metrics = metrics
@@ -51,7 +51,7 @@ class Shelf:
                 log.warning("model %s is not in the store any more%s", name, serves)
             self._put(name, replace(model, stored=(), refused={}))
             if not model.loaded:
-                self._publish({other: each for other, each in self.catalogue.models.items() if other != name})
+                self._publish({other: each for other, each in self.snapshot.models.items() if other != name})
 
     def bring_in(self, name: str, versions: list[int], device: Device) -> None:
         """Follow the model's serving.json; then load its newest versions."""
@@ -65,14 +65,14 @@ class Shelf:
             return  # better no verdicts than such as weren't meant
         self._load_newest(name, versions, device)
 
-    def prepared(self, name: str, serving: Serving, device: Device) -> dict[int, Loaded]:
+    def prepared(self, name: str, serving: Serving, device: Device) -> dict[int, LoadedModel]:
         """The version that a serving.json would name, loaded and not yet shown to anyone.
 
         Raises UnknownModelError, StoreError or PinError.
         """
         return self._pinned(name, serving, self._store.versions(name), device)
 
-    def follow(self, name: str, serving: Serving, prepared: dict[int, Loaded]) -> None:
+    def follow(self, name: str, serving: Serving, prepared: dict[int, LoadedModel]) -> None:
         """Let a serving.json be in force, all of it in one step; `prepared`: the version that it names."""
         model = self._model(name)
         if model.file != serving:
@@ -82,7 +82,7 @@ class Shelf:
 
     def rebuild(self, engines: Collection[Engine], device: Device) -> None:
         """Load those versions again whose engine failed; refuse one whose rebuilt engine failed soon again."""
-        for name, model in self.catalogue.models.items():
+        for name, model in self.snapshot.models.items():
             for version, loaded in model.loaded.items():
                 if any(loaded.detector.engine is engine for engine in engines):
                     self._rebuild(name, version, device)
@@ -113,7 +113,7 @@ class Shelf:
             raise
         self.follow(name, serving, pinned)
 
-    def _pinned(self, name: str, serving: Serving, versions: list[int], device: Device) -> dict[int, Loaded]:
+    def _pinned(self, name: str, serving: Serving, versions: list[int], device: Device) -> dict[int, LoadedModel]:
         """The version that a serving.json names, loaded; empty: it names none. Raises PinError."""
         number = serving.version
         if number is None:
@@ -142,7 +142,7 @@ class Shelf:
         if kept and not self._stopped.is_set():
             self._put(name, replace(self._model(name), loaded=kept))
 
-    def _load(self, name: str, version: int, device: Device) -> Loaded | None:
+    def _load(self, name: str, version: int, device: Device) -> LoadedModel | None:
         """Load one version, or say why it is refused."""
         try:
             loaded = self._loader.load(name, version, device)
@@ -162,7 +162,7 @@ class Shelf:
             log.error("model %s version %d is refused: %s", name, version, error)
         self._put(name, replace(self._model(name), refused={**refused, version: str(error)}))
 
-    def _at_line(self, loaded: Loaded, file: Serving) -> Loaded:
+    def _at_line(self, loaded: LoadedModel, file: Serving) -> LoadedModel:
         """With the line's share of defects and thresholds: the file's, else the settings', else the version's own."""
         rate = file.defect_rate or self._settings.defect_rate.get(loaded.model)
         thresholds = file.line_thresholds() or self._settings.thresholds.get(loaded.model)
@@ -170,20 +170,20 @@ class Shelf:
             return loaded
         return replace(loaded, detector=replace(loaded.detector, line_rate=rate, line_thresholds=thresholds))
 
-    def _model(self, name: str) -> Model:
-        return self.catalogue.models.get(name, Model())
+    def _model(self, name: str) -> ModelState:
+        return self.snapshot.models.get(name, ModelState())
 
-    def _put(self, name: str, model: Model) -> None:
+    def _put(self, name: str, model: ModelState) -> None:
         """Replace one model."""
         was, now = self._model(name).serving, model.serving
-        self._publish({**self.catalogue.models, name: model})
+        self._publish({**self.snapshot.models, name: model})
         if now and now.version != (was and was.version):
             log.info("model %s: version %d serves now%s", name, now.version, f" (was {was.version})" if was else "")
 
-    def _publish(self, models: dict[str, Model]) -> None:
-        """A new catalogue in one step: readers see either the old or the new."""
-        gone = self.catalogue.models.keys() - models
-        self.catalogue = Catalogue(dict(sorted(models.items())))
+    def _publish(self, models: dict[str, ModelState]) -> None:
+        """A new snapshot in one step: readers see either the old or the new."""
+        gone = self.snapshot.models.keys() - models
+        self.snapshot = ModelSnapshot(dict(sorted(models.items())))
         for name, model in models.items():
             self._metrics.show_model(name, model)
         for name in gone:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, Field
 
-from app.record import Record
+from app.request_record import RequestRecord
 
 WINDOW_SECONDS: Final = 300.0
 MOST_REQUESTS: Final = 2000
@@ -44,9 +44,9 @@ class Statistics:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = clock()
-        self._ended: dict[str, deque[tuple[float, Record]]] = {}
+        self._ended: dict[str, deque[tuple[float, RequestRecord]]] = {}
 
-    def add(self, record: Record) -> None:
+    def add(self, record: RequestRecord) -> None:
         """A request that has ended."""
         if record.model is not None:
             record.span = None

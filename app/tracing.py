@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from app.record import Record
+from app.request_record import RequestRecord
 
 EXPORT_SECONDS: Final = 5
 """For one export, and so for the last one when the process stops."""
@@ -29,14 +29,14 @@ class Tracing:
         self._tracer = self._provider.get_tracer("camspector")
         self._clock_began = time.time_ns() - time.perf_counter_ns()
 
-    def begin(self, record: Record) -> None:
+    def begin(self, record: RequestRecord) -> None:
         """The request's span, below the caller's where it sent a traceparent."""
         parent = TraceContextTextMapPropagator().extract({"traceparent": record.traceparent or ""})
         record.span = self._tracer.start_span(
             record.method, parent, kind=SpanKind.SERVER, start_time=self._at(record.began)
         )
 
-    def end(self, record: Record) -> None:
+    def end(self, record: RequestRecord) -> None:
         """Its attributes, its steps and its end."""
         span = record.span
         assert isinstance(span, Span)
@@ -64,7 +64,7 @@ class Tracing:
             child.end(began + round(1e9 * step.seconds))
         span.end(self._at(record.began + record.seconds))
 
-    def batch(self, records: Sequence[Record | None], began: float, seconds: float) -> None:
+    def batch(self, records: Sequence[RequestRecord | None], began: float, seconds: float) -> None:
         """A batch that went through the network, and the request of each of its images."""
         spans = [record.span for record in records if record]
         links = [Link(span.get_span_context()) for span in spans if isinstance(span, Span)]

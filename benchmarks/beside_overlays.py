@@ -19,8 +19,8 @@ from PIL import Image
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
 from benchmarks.process import Service
-from tests.artifacts import picture
-from tests.encoders import encoded
+from tests.support.artifacts import picture
+from tests.support.encoders import encoded
 
 
 def photo(width: int = 4000, height: int = 3000) -> bytes:

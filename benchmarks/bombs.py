@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.process import Service
-from tests.hostile import MAKERS
-from tests.pictures import encoded
+from tests.support.hostile import MAKERS
+from tests.support.images import encoded
 
 EVERY_SECONDS = 0.25
 AT_ONCE = 3
@@ -73,7 +73,7 @@ async def measure(service: Service, names: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("names", nargs="*", help="of the functions in tests/hostile.py; none: all")
+    parser.add_argument("names", nargs="*", help="of the functions in tests/support/hostile.py; none: all")
     options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         service = Service(options.store, Path(folder) / "log", "--device", "cpu", *flags)

@@ -24,8 +24,8 @@ from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
 from benchmarks.process import Service, free_port
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
-from tests.artifacts import publish
-from tests.pictures import encoded
+from tests.support.artifacts import publish
+from tests.support.images import encoded
 
 SIZE = 32
 PICTURES = 24

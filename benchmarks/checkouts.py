@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.client import Client
-from tests.encoders import encoded
-from tests.pictures import encoded as small_picture
+from tests.support.encoders import encoded
+from tests.support.images import encoded as small_picture
 
 ROOT = Path(__file__).parent.parent
 CLIENTS = 8

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from tests import encoders
+from tests.support import encoders
 
 ImageFile.MAXBLOCK = 1 << 20  # libjpeg's buffer where it can't write piece by piece
 

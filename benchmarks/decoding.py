@@ -19,7 +19,7 @@ from benchmarks.machine import report
 from benchmarks.pictures import LARGE, PAYLOADS, photo
 from model.detector import load_detector
 from model.image import decode
-from model.preprocessing import squash
+from model.preprocessing import resize_to_input
 from model.regions import find_regions
 from model.render import heatmap_png, overlay_png
 
@@ -98,7 +98,7 @@ def main() -> None:
         data = photo(form, side)
         image = decode(data)
         full_scale = 4095 if image.mode == "I;16" else None
-        pixels = squash(image, size, full_scale)
+        pixels = resize_to_input(image, size, full_scale)
         evidence = detector.engine.evidence(pixels[None], alone=False)[0]
         picture = detector.picture(evidence)
         regions = find_regions(picture, *image.size)
@@ -107,7 +107,7 @@ def main() -> None:
                 "picture": name,
                 "kB": len(data) // 1000,
                 "decode ms": milliseconds(lambda: decode(data)),  # noqa: B023
-                "squash ms": milliseconds(lambda: squash(image, size, full_scale)),  # noqa: B023
+                "resize_to_input ms": milliseconds(lambda: resize_to_input(image, size, full_scale)),  # noqa: B023
                 "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], alone=False)),  # noqa: B023
                 "picture ms": milliseconds(lambda: detector.picture(evidence)),  # noqa: B023
                 "regions ms": milliseconds(lambda: find_regions(picture, *image.size)),  # noqa: B023

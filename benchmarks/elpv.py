@@ -16,16 +16,16 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from training.figures import measure, table  # noqa: E402
-from training.imagenet import imagenet_trunk  # noqa: E402
-from training.learner import prepare  # noqa: E402
-from training.prediction import Prediction  # noqa: E402
-from training.procedure import judge_once, method_of, steps  # noqa: E402
+from training.data.loading import load_dataset  # noqa: E402
+from training.data.splits import make_folds  # noqa: E402
+from training.estimators.estimator import prepare  # noqa: E402
+from training.evaluation.figures import measure, table  # noqa: E402
+from training.evaluation.prediction import Prediction  # noqa: E402
+from training.evaluation.thresholds import Fixed  # noqa: E402
+from training.features.imagenet import imagenet_trunk  # noqa: E402
+from training.pipeline import judge_once, method_of, steps  # noqa: E402
 from training.progress import Reporter  # noqa: E402
-from training.reading import read_data  # noqa: E402
 from training.recipe import read_recipe  # noqa: E402
-from training.split import make_folds  # noqa: E402
-from training.thresholds import Fixed  # noqa: E402
 
 PARTS: Final = 4
 """Of which one is judged: 1,968 cells to learn from, 656 to judge."""
@@ -39,7 +39,7 @@ def main() -> None:
     chosen = parser.parse_args()
     reporter = Reporter()
     recipe = read_recipe(chosen.preset, seed=chosen.seed)
-    found = read_data(chosen.data, group=None, sample=None, seed=recipe.seed, reporter=reporter)
+    found = load_dataset(chosen.data, group=None, sample=None, seed=recipe.seed, reporter=reporter)
     learner = prepare(found, imagenet_trunk(say=reporter.line), recipe, "cpu", reporter)
     method = method_of(recipe, learner.material, Fixed(0.5))
     split = make_folds(found.samples, PARTS, recipe.seed)[0]

@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.mutations import KINDS, Case, case  # noqa: E402
 from benchmarks.process import resident_megabytes  # noqa: E402
-from tests.app.process import Server, served  # noqa: E402
-from tests.artifacts import publish  # noqa: E402
+from tests.support.artifacts import publish  # noqa: E402
+from tests.support.process import Server, served  # noqa: E402
 
 FLAGS: Final = ("--deadline-ms", "60000", "--arrival-seconds", "1")
 """No request is refused or given up for want of time; one whose head promises more than comes is, soon."""

@@ -22,7 +22,7 @@ from model.cpus import available_cpus
 from model.evidence import enlarge
 
 
-class Inspection(litserve.LitAPI):
+class InspectionResult(litserve.LitAPI):
     """Pillow's work and the network, in a worker process."""
 
     def setup(self, device: str) -> None:
@@ -70,5 +70,5 @@ class Inspection(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Inspection(), accelerator="cpu", workers_per_device=available_cpus())
+    server = litserve.LitServer(InspectionResult(), accelerator="cpu", workers_per_device=available_cpus())
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="warning")

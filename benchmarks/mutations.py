@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from tests.artifacts import INPUT_SIZE, picture
-from tests.encoders import (
+from tests.support.artifacts import INPUT_SIZE, picture
+from tests.support.encoders import (
     bmp_of_runs,
     exif,
     interlaced_rows,
@@ -23,8 +23,8 @@ from tests.encoders import (
     runs_of,
     tiff,
 )
-from tests.encoders import encoded as by_pillow
-from tests.pictures import animation, encoded
+from tests.support.encoders import encoded as by_pillow
+from tests.support.images import animation, encoded
 
 FORMS: Final = ("PNG", "JPEG", "BMP", "TIFF", "WebP")
 KINDS: Final = (*FORMS, "multipart", "JSON", "v2 JSON", "v2 binary", "headers")

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from app.keys import new_key  # noqa: E402
-from tests.app.process import served  # noqa: E402
-from tests.artifacts import publish  # noqa: E402
+from tests.support.artifacts import publish  # noqa: E402
+from tests.support.process import served  # noqa: E402
 
 
 def explore(url: str, key: str, examples: int, seed: int) -> subprocess.CompletedProcess[str]:

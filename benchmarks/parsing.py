@@ -16,7 +16,7 @@ import uvloop
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from app.protocol import protocol
+from app.http_protocol import protocol
 
 HEAD: Final = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

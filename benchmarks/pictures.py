@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from training.draw.product import CATALOGUE, shoot
+from examples.draw.product import CATALOGUE, shoot
 
 PAYLOADS: Final = {"1000² JPEG": ("JPEG", 1000), "1000² PNG": ("PNG", 1000), "224² PNG": ("PNG", 224)}
 LARGE: Final = {"12-megapixel JPEG": ("JPEG", 3464), "4000² 16-bit TIFF": ("TIFF", 4000), "6000² PNG": ("PNG", 6000)}

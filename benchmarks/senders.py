@@ -22,8 +22,8 @@ from app.keys import new_key
 from benchmarks.client import Client
 from benchmarks.load import percentile
 from benchmarks.process import ROOT, Service
-from tests.artifacts import publish
-from tests.pictures import encoded
+from tests.support.artifacts import publish
+from tests.support.images import encoded
 
 HEAD: Final = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -19,8 +19,8 @@ from pathlib import Path
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
 from benchmarks.process import Service
-from tests.artifacts import publish
-from tests.pictures import encoded
+from tests.support.artifacts import publish
+from tests.support.images import encoded
 
 LOSS = "lines of the log are lost"
 

@@ -22,8 +22,8 @@ from benchmarks.process import Service
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from model.serving import Serving
 from model.store import Store
-from tests.artifacts import publish
-from tests.pictures import encoded
+from tests.support.artifacts import publish
+from tests.support.images import encoded
 
 PICTURES = 8
 POLL_SECONDS = 0.5

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.artifact import read_artifact
+from model.decoding_probes import difference
 from model.engines.devices import Device
 from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
 from model.errors import ArtifactError, CamspectorError, EngineError
 from model.evidence import enlarge
 from model.manifest import EngineName, Manifest, Variant, VariantName
-from model.preprocessing import squash
-from model.probes import difference
+from model.preprocessing import resize_to_input
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Detector:
     """The line's share of defects; None: that for which the version was exported."""
     line_thresholds: Thresholds | None = None
     """In place of the version's, as probabilities at `defect_rate`."""
-    passed_over: Mapping[str, str] = field(default_factory=dict)
+    skipped_variants: Mapping[str, str] = field(default_factory=dict)
     """Why quicker variants don't serve, by name."""
     decoding_difference: str | None = None
     """How pictures are decoded otherwise here than in training; None: they aren't, or it isn't known."""
@@ -71,9 +71,9 @@ class Detector:
     def input_size(self) -> int:
         return self.manifest.preprocessing.input_size
 
-    def squash(self, photo: Image.Image) -> NDArray[np.uint8]:
+    def resize_to_input(self, photo: Image.Image) -> NDArray[np.uint8]:
         """A decoded photo as the network sees it: uint8 S×S×3. Raises BrightnessError."""
-        return squash(photo, self.input_size, self.manifest.preprocessing.full_scale)
+        return resize_to_input(photo, self.input_size, self.manifest.preprocessing.full_scale)
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
@@ -112,7 +112,7 @@ def load_detector(
     artifact = read_artifact(path)
     if other := difference(artifact.manifest.preprocessing.decoding):
         log.warning("%s: %s", path, other)
-    passed_over: dict[str, str] = {}
+    skipped_variants: dict[str, str] = {}
     failure: CamspectorError = EngineError(
         f"{path} has no variant that can run on {device} with engine {engine} and variant {variant}; it has "
         + "; ".join(f"{each.name} for {' and '.join(each.files)}" for each in artifact.manifest.variants)
@@ -120,18 +120,18 @@ def load_detector(
     for candidate, name in _candidates(artifact.manifest, device, engine, variant):
         faults = candidate.agreement.faults if candidate.agreement else []
         if faults and variant == "auto":
-            passed_over[candidate.name] = "; ".join(faults)
-            log.warning("%s: variant %s doesn't serve: %s", path, candidate.name, passed_over[candidate.name])
+            skipped_variants[candidate.name] = "; ".join(faults)
+            log.warning("%s: variant %s doesn't serve: %s", path, candidate.name, skipped_variants[candidate.name])
             continue
         try:
             opened = open_engine(artifact, candidate, device, name)
             replay_golden(opened, artifact, candidate)
         except (ArtifactError, EngineError) as error:
             failure = error
-            passed_over[candidate.name] = str(error)
+            skipped_variants[candidate.name] = str(error)
             log.warning("variant %s by %s can't serve on this host: %s", candidate.name, name, error)
         else:
-            return Detector(artifact.manifest, candidate, opened, defect_rate, thresholds, passed_over, other)
+            return Detector(artifact.manifest, candidate, opened, defect_rate, thresholds, skipped_variants, other)
     raise failure
 
 

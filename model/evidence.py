@@ -32,7 +32,7 @@ class Pooling:
 
 
 @dataclass(frozen=True)
-class PictureScale:
+class HeatmapScale:
     """One model's fixed rendering of evidence as brightness; never per image, so that values compare across images."""
 
     dark: float

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from model.errors import ManifestError, SchemaError
-from model.evidence import PictureScale, Pooling
+from model.evidence import HeatmapScale, Pooling
 from model.files import utf8
 from model.hypercolumn import Hypercolumn
 from model.image import FullScale
@@ -33,12 +33,12 @@ class Decoding:
     libraries: dict[str, str]
     """Versions by name."""
     pixels: Digest
-    """SHA-256 of the pixels of fixed pictures (`model.probes`)."""
+    """SHA-256 of the pixels of fixed pictures (`model.decoding_probes`)."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What `model.preprocessing.squash` needs to know."""
+    """What `model.preprocessing.resize_to_input` needs to know."""
 
     input_size: Annotated[int, msgspec.Meta(ge=32, le=4096, multiple_of=16)]
     full_scale: FullScale | None = None
@@ -206,7 +206,7 @@ class Variant:
     files: Annotated[dict[EngineName, str], msgspec.Meta(min_length=1)]
     calibration: Calibration
     thresholds: Thresholds
-    scale: PictureScale
+    scale: HeatmapScale
     golden: Golden
     figures: Figures | None
     """None: this variant was not measured by itself."""

@@ -12,7 +12,7 @@ from model.image import to_8bit
 MEAN: Final = (123.68, 116.779, 103.939)
 
 
-def squash(photo: Image.Image, size: int, full_scale: int | None) -> NDArray[np.uint8]:
+def resize_to_input(photo: Image.Image, size: int, full_scale: int | None) -> NDArray[np.uint8]:
     """The whole frame, resized to size×size whatever its aspect: uint8 RGB, shape (size, size, 3).
 
     `photo` as `model.image.decode` gives it. Raises BrightnessError for a 16-bit picture beyond `full_scale`.

@@ -21,7 +21,7 @@ from model.errors import (
 )
 from model.files import read_file
 from model.serving import SERVING, Serving
-from model.shape import MODEL_NAME, VERSION, folders, single
+from model.store_layout import MODEL_NAME, VERSION, folders, single
 
 _NAMED: Final = 8
 """So many names are said of many."""
@@ -31,8 +31,8 @@ _NAMED: Final = 8
 class Store:
     """A folder of models, each a folder of numbered versions. Anything else in it is left alone.
 
-    It may also be one model's folder, or one version's (model/shape.py): then that is all there is, and nothing can be
-    published into it.
+    It may also be one model's folder, or one version's (model/store_layout.py): then that is all there is, and nothing
+    can be published into it.
     """
 
     root: Path

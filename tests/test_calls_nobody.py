@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifacts import publish
-from tests.network_namespace import called, why_not
-from tests.pictures import encoded
+from tests.support.artifacts import publish
+from tests.support.images import encoded
+from tests.support.network_namespace import called, why_not
 
 PATIENCE = 300
 pytestmark = pytest.mark.skipif(why_not() != "", reason=why_not())
@@ -43,7 +43,7 @@ SERVE = """
 import sys, time
 from pathlib import Path
 import httpx
-from tests.app.process import PATIENCE, served
+from tests.support.process import PATIENCE, served
 
 store, photo = map(Path, sys.argv[1:])
 with served(store) as server, httpx.Client(timeout=PATIENCE) as client:
@@ -69,7 +69,7 @@ import re, sys
 from pathlib import Path
 from urllib.parse import urljoin
 import httpx
-from tests.app.process import PATIENCE, served
+from tests.support.process import PATIENCE, served
 
 with served(Path(sys.argv[1])) as server, httpx.Client(timeout=PATIENCE) as client:
     page = client.get(f"{server.url}/docs")

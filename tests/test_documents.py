@@ -10,7 +10,7 @@ import pytest
 from app.__main__ import key_arguments
 from app.schemas import Prediction
 from app.settings import read_settings
-from training.arguments import parse
+from training.cli import parse
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

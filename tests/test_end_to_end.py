@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.app.process import PATIENCE, ROOT, Server, served
+from tests.support.process import PATIENCE, ROOT, Server, served
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,11 @@ class Fitted:
 
 
 def training(*arguments: object) -> str:
-    command = [sys.executable, "-m", "training", *map(str, arguments)]
+    return program("training", *arguments)
+
+
+def program(module: str, *arguments: object) -> str:
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
@@ -42,8 +46,8 @@ def training(*arguments: object) -> str:
 def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """Trained as `make run` does, on fewer pictures."""
     root, product = tmp_path_factory.mktemp(request.param), request.param
-    training("draw", "--out", root / "data", "--product", product, "--good", 60, "--defective", 30)
-    training("draw", "--out", root / "new", "--product", product, "--good", 10, "--defective", 10, "--seed", 1)
+    program("examples.draw", "--out", root / "data", "--product", product, "--good", 60, "--defective", 30)
+    program("examples.draw", "--out", root / "new", "--product", product, "--good", 10, "--defective", 10, "--seed", 1)
     stored = ("--model", product, "--store", root / "store")
     fit = ("fit", "--preset", "fast", "--data", root / "data" / product, *stored, "--json", root / "fit.json")
     output = training(*fit)
@@ -110,7 +114,7 @@ def test_the_quickest_variant_gives_the_same_verdicts(fitted: Fitted) -> None:
         server.wait_until_ready()
         (version,) = httpx.get(f"{server.url}/v1/models/{fitted.new.name}").json()["versions"]
         assert version["engine"] == "onnxruntime"
-        assert version["variant"] == ("float32" if version["passed_over"] else "int8")
+        assert version["variant"] == ("float32" if version["skipped_variants"] else "int8")
         rows = fitted.evaluated["images"]
         replies = [post(server, fitted.new / row["path"], heatmap="none", regions="false") for row in rows]
         same = [

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifacts import publish
-from tests.pictures import encoded
+from tests.support.artifacts import publish
+from tests.support.images import encoded
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {

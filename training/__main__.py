@@ -1,4 +1,4 @@
-"""python -m training: fit, crossval, curve, evaluate, report, draw, weights."""
+"""python -m training: fit, crossval, curve, evaluate, report, weights."""
 
 import argparse
 import sys
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from model.engines.devices import choose_device
 from model.errors import CamspectorError
 from model.store import Store
-from training.arguments import parse
+from training.cli import parse
 from training.progress import Reporter
 
 if TYPE_CHECKING:  # the heavy modules are imported by the command that needs them, so that --help answers at once
-    from training.imagenet import Trunk
-    from training.judge import Method
-    from training.learner import Learner
+    from training.data.dataset import Dataset
+    from training.data.splits import Split
+    from training.estimators.estimator import Learner
+    from training.evaluation.post_processing import Method
+    from training.evaluation.thresholds import Rule
+    from training.features.imagenet import Trunk
     from training.recipe import Recipe
-    from training.split import Split
-    from training.survey import Survey
-    from training.thresholds import Rule
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,10 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.curve import read_curve
-    from training.evaluate import summary
+    from training.evaluation.evaluate import summary
     from training.fit import fit
-    from training.results import write_results
+    from training.learning_curve import read_curve
+    from training.report.results import write_results
 
     store = Store(chosen.store)
     curve = read_curve(chosen.curve) if chosen.curve else None
@@ -54,10 +54,10 @@ def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.crossval import cross_validate, summary
-    from training.figures import table
-    from training.reporting import report_of_training
-    from training.results import write_results
+    from training.cross_validation import cross_validate, summary
+    from training.evaluation.figures import table
+    from training.report.reporting import report_of_training
+    from training.report.results import write_results
 
     task = _task(chosen, reporter)
     _, learner, method = _prepared(chosen, task, reporter)
@@ -82,10 +82,10 @@ def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _curve(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.choice import check_promise
-    from training.curve import MEMBER, choose_draws, learning_curve
+    from training.cli_validation import check_promise
+    from training.learning_curve import MEMBER, choose_draws, learning_curve
     from training.recipe import as_dict
-    from training.results import write_results
+    from training.report.results import write_results
 
     task = _task(chosen, reporter)
     check_promise(task.rule, min(chosen.defects), len(task.found.samples))
@@ -98,20 +98,20 @@ def _curve(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from model.artifact import read_artifact
-    from training.choice import check_evaluation, rule_of
-    from training.evaluate import evaluate, summary
-    from training.figures import table
-    from training.reading import read_data
-    from training.reporting import copy_report, report_of_evaluation
-    from training.results import check_places, write_results
-    from training.rethreshold import plan, rethreshold
-    from training.room import check_room_for_copy
+    from training.cli_validation import check_evaluation, rule_of
+    from training.data.loading import load_dataset
+    from training.evaluation.evaluate import evaluate, summary
+    from training.evaluation.figures import table
+    from training.export.disk_space import check_room_for_copy
+    from training.recalibrate import plan, rethreshold
+    from training.report.reporting import copy_report, report_of_evaluation
+    from training.report.results import check_places, write_results
 
     check_evaluation(chosen)
     check_places(chosen.json, chosen.report)
     store = Store(chosen.store)
     path = store.path(chosen.model, chosen.version)
-    found = read_data(chosen.data, group=chosen.group, sample=None, seed=0, reporter=reporter)
+    found = load_dataset(chosen.data, group=chosen.group, sample=None, seed=0, reporter=reporter)
     if chosen.rethreshold:
         method = plan(read_artifact(path).manifest, found, rule_of(chosen), chosen.defect_rate)
         store.check_writable(chosen.model)
@@ -133,41 +133,23 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _report(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.choice import check_defect_rate
-    from training.evaluate import evaluate
-    from training.reading import read_data
-    from training.reporting import report_of_evaluation
-    from training.results import check_places
+    from training.cli_validation import check_defect_rate
+    from training.data.loading import load_dataset
+    from training.evaluation.evaluate import evaluate
+    from training.report.reporting import report_of_evaluation
+    from training.report.results import check_places
 
     check_defect_rate(chosen)
     check_places(None, chosen.out)
     path = Store(chosen.store).path(chosen.model, chosen.version)
-    found = read_data(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
+    found = load_dataset(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
     evaluation = evaluate(path, found, choose_device(chosen.device), reporter, chosen.defect_rate)
     report_of_evaluation(chosen.out, evaluation, found, reporter.seconds)
     reporter.line(f"look at it: {chosen.out / 'report.html'}")
 
 
-def _draw(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.draw import PRODUCTS, draw
-
-    products = chosen.product or PRODUCTS
-    with reporter.task("drawing", len(products) * (chosen.good + chosen.defective)) as advance:
-        folders = draw(
-            chosen.out,
-            products=products,
-            good=chosen.good,
-            defective=chosen.defective,
-            size=chosen.size,
-            seed=chosen.seed,
-            advance=advance,
-        )
-    for folder in folders:
-        reporter.line(str(folder))
-
-
 def _weights(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.imagenet import imagenet_trunk
+    from training.features.imagenet import imagenet_trunk
 
     imagenet_trunk(chosen.weights, say=reporter.line)
 
@@ -178,33 +160,33 @@ class _Task:
 
     recipe: "Recipe"
     rule: "Rule"
-    found: "Survey"
+    found: "Dataset"
     splits: "Sequence[Split]"
     """Whose training parts choose thresholds by which the test parts are judged."""
 
 
 def _task(chosen: argparse.Namespace, reporter: Reporter) -> _Task:
     """Everything that can be wrong is said here, before anything is trained."""
-    from training.choice import check_promise_of_parts, check_training, default_rule, rule_of
-    from training.reading import read_data
+    from training.cli_validation import check_promise_of_parts, check_training, default_rule, rule_of
+    from training.data.loading import load_dataset
     from training.recipe import read_recipe
-    from training.results import check_places
+    from training.report.results import check_places
 
     recipe = read_recipe(chosen.preset, seed=chosen.seed)
     check_training(chosen, recipe)
     check_places(chosen.json, getattr(chosen, "report", None))
-    found = read_data(chosen.data, group=chosen.group, sample=chosen.sample, seed=recipe.seed, reporter=reporter)
+    found = load_dataset(chosen.data, group=chosen.group, sample=chosen.sample, seed=recipe.seed, reporter=reporter)
     rule = rule_of(chosen) or default_rule(chosen.anomalies, found.samples)
     splits = _splits(chosen, recipe, found)
     check_promise_of_parts(rule, found.samples, [[found.samples[i] for i in split.train] for split in splits])
     return _Task(recipe, rule, found, splits)
 
 
-def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Survey") -> "list[Split]":
-    from training.material import available
-    from training.procedure import check_split
+def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Dataset") -> "list[Split]":
+    from training.data.splits import hold_out, make_folds
+    from training.data.training_set import available
+    from training.pipeline import check_split
     from training.recipe import Published
-    from training.split import hold_out, make_folds
 
     if chosen.command != "fit":
         folds = chosen.folds if chosen.command == "crossval" else chosen.draws
@@ -225,10 +207,10 @@ def _prepared(
     chosen: argparse.Namespace, task: _Task, reporter: Reporter, home: Path | None = None
 ) -> "tuple[Trunk, Learner, Method]":
     """`home`: where a version will be written."""
-    from training.imagenet import imagenet_trunk
-    from training.learner import prepare
-    from training.procedure import method_of
-    from training.room import check_room
+    from training.estimators.estimator import prepare
+    from training.export.disk_space import check_room
+    from training.features.imagenet import imagenet_trunk
+    from training.pipeline import method_of
 
     check_room(task.recipe, task.found.samples, chosen.anomalies, home)
     use_masks = chosen.masks == "auto"
@@ -245,7 +227,6 @@ _COMMANDS = {
     "curve": _curve,
     "evaluate": _evaluate,
     "report": _report,
-    "draw": _draw,
     "weights": _weights,
 }
 

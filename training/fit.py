@@ -4,25 +4,25 @@ import shlex
 from pathlib import Path
 
 from model.store import Store
-from training.cautions import warnings
-from training.evaluate import Evaluation
-from training.export import export
-from training.figures import measure, table
-from training.imagenet import Trunk
-from training.judge import Method
-from training.learner import Learner
-from training.procedure import steps, train
+from training.data.dataset import Dataset
+from training.estimators.estimator import Learner
+from training.evaluation.data_warnings import warnings
+from training.evaluation.evaluate import Evaluation
+from training.evaluation.figures import measure, table
+from training.evaluation.post_processing import Method
+from training.export.version import export
+from training.features.imagenet import Trunk
+from training.pipeline import steps, train
 from training.progress import Reporter
 from training.recipe import Recipe
 from training.report import LearningCurve
-from training.reporting import report_of_training
-from training.survey import Survey
+from training.report.reporting import report_of_training
 from training.synthetic.samples import KIND
 
 
 def fit(
     learner: Learner,
-    found: Survey,
+    found: Dataset,
     trunk: Trunk,
     recipe: Recipe,
     method: Method,

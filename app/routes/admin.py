@@ -50,9 +50,9 @@ router = APIRouter(
 @router.post("/reload")
 async def reload(service: TheService) -> Reloaded:
     """Look at the store now, and answer when everything new is loaded or refused."""
-    before = service.registry.catalogue
+    before = service.registry.snapshot
     await _done(service.registry.reload())
-    return Reloaded(changed=Change.between(before, service.registry.catalogue))
+    return Reloaded(changed=Change.between(before, service.registry.snapshot))
 
 
 @router.put(
@@ -79,7 +79,7 @@ async def put_serving(model: str, request: Request, service: TheService) -> Mode
     with service.admission.body() as body:
         upload = await receive(request, MAX_BYTES, body)
     await _done(service.registry.set_serving(model, servings.decode(upload.content(), "the body")))
-    return ModelInfo.of(model, service.registry.catalogue.model(model))
+    return ModelInfo.of(model, service.registry.snapshot.model(model))
 
 
 async def _done(future: Future[None]) -> None:

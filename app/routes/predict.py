@@ -7,12 +7,12 @@ from uuid import uuid4
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.admission import Admitted
-from app.catalogue import Loaded
 from app.documentation import PREDICT_REPLIES, UPLOAD
-from app.inspection import Heatmap, Inspection, Wanted
+from app.model_snapshot import LoadedModel
 from app.part_id import part_id_text
-from app.record import current
-from app.routes.call import Call, TheCall, Version
+from app.pipeline import Heatmap, InspectionResult, RenderOptions
+from app.request_record import current
+from app.routes.request_scope import RequestScope, TheRequestScope, Version
 from app.schemas import Prediction
 from app.upload import Upload
 from model.errors import UndecodableImageError, UnsupportedFormatError
@@ -26,23 +26,23 @@ async def _wanted(
         Heatmap, Query(description="The picture in the reply. gray is cheap; a full-size overlay costs most of all.")
     ] = "gray",
     regions: Annotated[bool, Query(description="Whether regions are looked for; without, the list is empty.")] = True,
-) -> Wanted:
-    return Wanted("overlay" if _wants_png(request) else heatmap, regions)
+) -> RenderOptions:
+    return RenderOptions("overlay" if _wants_png(request) else heatmap, regions)
 
 
-TheWanted = Annotated[Wanted, Depends(_wanted)]
+TheRenderOptions = Annotated[RenderOptions, Depends(_wanted)]
 
 
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
-async def predict_by_default_model(call: TheCall, wanted: TheWanted) -> Response:
+async def predict_by_default_model(call: TheRequestScope, wanted: TheRenderOptions) -> Response:
     """Judge an image by the default model: the configured one, else the only one that is loaded."""
     registry = call.service.registry
-    model = registry.catalogue.default(call.service.settings.default_model, registry.required)
+    model = registry.snapshot.default(call.service.settings.default_model, registry.required)
     return await _answer(call, call.find(model), wanted)
 
 
 @router.post("/v1/models/{model}/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
-async def predict(call: TheCall, model: str, wanted: TheWanted) -> Response:
+async def predict(call: TheRequestScope, model: str, wanted: TheRenderOptions) -> Response:
     """Judge an image by the version of a model that serves: the newest, or the one that serving.json names."""
     return await _answer(call, call.find(model), wanted)
 
@@ -53,23 +53,23 @@ async def predict(call: TheCall, model: str, wanted: TheWanted) -> Response:
     responses=PREDICT_REPLIES,
     openapi_extra=UPLOAD,
 )
-async def predict_by_version(call: TheCall, model: str, version: Version, wanted: TheWanted) -> Response:
+async def predict_by_version(call: TheRequestScope, model: str, version: Version, wanted: TheRenderOptions) -> Response:
     """Judge an image by one version of a model."""
     return await _answer(call, call.find(model, version), wanted)
 
 
-async def _answer(call: Call, loaded: Loaded, wanted: Wanted) -> Response:
-    inspector, record = call.service.inspector, current.get()
+async def _answer(call: RequestScope, loaded: LoadedModel, wanted: RenderOptions) -> Response:
+    pipeline, record = call.service.pipeline, current.get()
     part_id = part_id_text(record.part_id) if record and record.part_id else None
     png = _wants_png(call.request)
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
         try:
-            inspection = await inspector.inspect(upload, loaded, wanted, admitted)
+            inspection = await pipeline.inspect(upload, loaded, wanted, admitted)
         except (UnsupportedFormatError, UndecodableImageError) as error:
             raise type(error)(f"{error}{upload.advice()}") from error
         # An overlay may be large: not on the event loop.
-        return await inspector.work(lambda: _png_reply(inspection) if png else _json_reply(inspection, part_id))
+        return await pipeline.work(lambda: _png_reply(inspection) if png else _json_reply(inspection, part_id))
 
     return await call.answer(loaded, reply, overlay=wanted.heatmap == "overlay")
 
@@ -84,12 +84,12 @@ def _wants_png(request: Request) -> bool:
     return "image/png" in wanted and "application/json" not in wanted
 
 
-def _json_reply(inspection: Inspection, part_id: str | None) -> Response:
+def _json_reply(inspection: InspectionResult, part_id: str | None) -> Response:
     prediction = Prediction.of(inspection, uuid4().hex, part_id)
     return Response(prediction.model_dump_json(), media_type="application/json")
 
 
-def _png_reply(inspection: Inspection) -> Response:
+def _png_reply(inspection: InspectionResult) -> Response:
     verdict = inspection.verdict
     headers = {
         "X-Camspector-Label": verdict.label,

@@ -10,12 +10,12 @@ from app.admission import Admitted
 from app.documentation import INFER_REPLIES, VERSION, problems
 from app.errors import NotReadyError
 from app.latency_estimator import Kind
-from app.routes.call import Call, Positive, TheCall, Version
 from app.routes.dependencies import TheService
 from app.routes.health import unwell
+from app.routes.request_scope import Positive, RequestScope, TheRequestScope, Version
 from app.upload import Upload
 from app.v2.infer import infer
-from app.v2.order import read_order
+from app.v2.request import read_order
 from app.v2.schemas import INFER_BODY, InferReply, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from model.errors import UnknownModelError, UnknownVersionError
 
@@ -52,31 +52,31 @@ async def server_ready(request: Request, service: TheService) -> Response | Read
 @router.get("/models/{model}", responses=UNKNOWN)
 async def model_metadata(service: TheService, model: str) -> ModelMetadata:
     """What a model takes and gives, by the version that serves."""
-    catalogue = service.registry.catalogue
-    return ModelMetadata.of(catalogue.model(model), catalogue.find(model))
+    snapshot = service.registry.snapshot
+    return ModelMetadata.of(snapshot.model(model), snapshot.find(model))
 
 
 @router.get("/models/{model}/versions/{version}", responses=UNKNOWN_VERSION)
 async def version_metadata(service: TheService, model: str, version: Version) -> ModelMetadata:
     """What one version takes and gives."""
-    catalogue = service.registry.catalogue
-    return ModelMetadata.of(catalogue.model(model), catalogue.find(model, version))
+    snapshot = service.registry.snapshot
+    return ModelMetadata.of(snapshot.model(model), snapshot.find(model, version))
 
 
 @router.get("/models/{model}/ready", responses=UNKNOWN)
 async def model_ready(service: TheService, model: str) -> ModelReady:
     """Whether a version of the model is loaded and self-tested."""
-    return ModelReady(name=service.registry.catalogue.find(model).model, ready=True)
+    return ModelReady(name=service.registry.snapshot.find(model).model, ready=True)
 
 
 @router.get("/models/{model}/versions/{version}/ready", responses=UNKNOWN_VERSION)
 async def version_ready(service: TheService, model: str, version: Version) -> ModelReady:
     """Whether this version is loaded and self-tested."""
-    return ModelReady(name=service.registry.catalogue.find(model, version).model, ready=True)
+    return ModelReady(name=service.registry.snapshot.find(model, version).model, ready=True)
 
 
 @router.post("/models/{model}/infer", response_model=InferReply, responses=INFER_REPLIES, openapi_extra=INFER_BODY)
-async def infer_by_model(call: TheCall, model: str, json_length: TheJsonLength = None) -> Response:
+async def infer_by_model(call: TheRequestScope, model: str, json_length: TheJsonLength = None) -> Response:
     """Judge a batch of images by the version that serves."""
     return await _answer(call, model, None, json_length)
 
@@ -87,23 +87,25 @@ async def infer_by_model(call: TheCall, model: str, json_length: TheJsonLength =
     responses=INFER_REPLIES,
     openapi_extra=INFER_BODY,
 )
-async def infer_by_version(call: TheCall, model: str, version: Version, json_length: TheJsonLength = None) -> Response:
+async def infer_by_version(
+    call: TheRequestScope, model: str, version: Version, json_length: TheJsonLength = None
+) -> Response:
     """Judge a batch of images by one version of a model."""
     return await _answer(call, model, version, json_length)
 
 
-async def _answer(call: Call, model: str, version: int | None, json_length: int | None) -> Response:
-    loaded, settings, inspector = call.find(model, version), call.service.settings, call.service.inspector
+async def _answer(call: RequestScope, model: str, version: int | None, json_length: int | None) -> Response:
+    loaded, settings, pipeline = call.find(model, version), call.service.settings, call.service.pipeline
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
-        order = await inspector.work(
+        order = await pipeline.work(
             lambda: read_order(upload.content(), json_length, loaded.detector.input_size, settings.max_batch)
         )
         kind = Kind.of(loaded.key, len(upload.body) // order.size)
         admitted.work.end()  # as one image of the whole body's size
         call.service.admission.check_time(kind, admitted.until - asyncio.get_running_loop().time(), images=order.size)
         with call.service.latency.work(kind, order.size):
-            said = await infer(order, loaded, inspector, kind, admitted.until)
+            said = await infer(order, loaded, pipeline, kind, admitted.until)
         if not said.binary:
             return Response(said.json, media_type="application/json")
         headers = {JSON_LENGTH: str(len(said.json))}

@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from app.catalogue import Loaded
-from app.engine_queue import Evidence
+from app.batch_queue import Evidence
 from app.errors import EmptyImageError
-from app.inspection import Inspector, Prepared, verdict_on
 from app.latency_estimator import Kind
-from app.v2.order import OUTPUTS, Order, Output
+from app.model_snapshot import LoadedModel
+from app.pipeline import Pipeline, PreprocessedImage, verdict_on
+from app.v2.request import OUTPUTS, InferenceRequest, Output
 from app.v2.tensor import Values, binary_values, json_values
 from model.detector import Detector
 from model.errors import ImageError
@@ -38,27 +38,29 @@ class Reply:
     binary: bytes
 
 
-async def infer(order: Order, loaded: Loaded, inspector: Inspector, kind: Kind, until: float) -> Reply:
+async def infer(order: InferenceRequest, loaded: LoadedModel, pipeline: Pipeline, kind: Kind, until: float) -> Reply:
     """Raises ImageError or EmptyImageError that names the image, or EngineError. Cancelled, it drops what is queued."""
-    prepared = await _prepare(order, loaded, inspector, until)
-    evidence = await _all([inspector.evidence(image, loaded) for image in prepared])
-    reply, judged, seconds = await inspector.work(lambda: _judge(order, evidence, loaded))
+    prepared = await _prepare(order, loaded, pipeline, until)
+    evidence = await _all([pipeline.evidence(image, loaded) for image in prepared])
+    reply, judged, seconds = await pipeline.work(lambda: _judge(order, evidence, loaded))
     for image, said in zip(prepared, judged, strict=True):
-        inspector.count(kind, loaded, said.verdict, image, said.evidence, seconds / len(judged))
+        pipeline.count(kind, loaded, said.verdict, image, said.evidence, seconds / len(judged))
     return reply
 
 
-async def _prepare(order: Order, loaded: Loaded, inspector: Inspector, until: float) -> list[Prepared]:
+async def _prepare(
+    order: InferenceRequest, loaded: LoadedModel, pipeline: Pipeline, until: float
+) -> list[PreprocessedImage]:
     """One after the other, so that it is the first bad image that is named, and a big batch has one codec process."""
     if order.pixels is not None:
         size = loaded.detector.input_size
-        return [Prepared(pixels, size, size, 0.0, 0.0) for pixels in order.pixels]
+        return [PreprocessedImage(pixels, size, size, 0.0, 0.0) for pixels in order.pixels]
     prepared = []
     for index, data in enumerate(order.images):
         if not data:
             raise EmptyImageError(f"image {index} has no bytes")
         try:
-            prepared.append(await inspector.prepare(data, loaded, until))
+            prepared.append(await pipeline.prepare(data, loaded, until))
         except ImageError as error:
             raise type(error)(f"image {index}: {error}") from error
     return prepared
@@ -74,7 +76,9 @@ async def _all(coroutines: Sequence[Any]) -> list[Evidence]:
             task.cancel()
 
 
-def _judge(order: Order, evidence: Sequence[Evidence], loaded: Loaded) -> tuple[Reply, list[Judged], float]:
+def _judge(
+    order: InferenceRequest, evidence: Sequence[Evidence], loaded: LoadedModel
+) -> tuple[Reply, list[Judged], float]:
     """The reply, the verdicts in it, and the seconds that it took."""
     began = time.perf_counter()
     judged = [Judged(verdict_on(each, loaded), each) for each in evidence]

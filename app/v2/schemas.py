@@ -4,9 +4,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from app.catalogue import Loaded, Model
 from app.documentation import BINARY, ENCODING, PICTURE
-from app.v2.order import OUTPUTS, inputs_of
+from app.model_snapshot import LoadedModel, ModelState
+from app.v2.request import OUTPUTS, inputs_of
 
 Datatype = Literal["BYTES", "UINT8", "FP32", "FP64"]
 
@@ -62,7 +62,7 @@ class ModelMetadata(BaseModel):
     outputs: list[TensorMetadata]
 
     @staticmethod
-    def of(model: Model, loaded: Loaded) -> "ModelMetadata":
+    def of(model: ModelState, loaded: LoadedModel) -> "ModelMetadata":
         detector = loaded.detector
         return ModelMetadata(
             name=loaded.model,

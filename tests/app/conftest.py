@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from app.application import create_app
-from app.catalogue import Catalogue, Loaded, Model
+from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.sandbox import pool
 from app.sandbox.limits import Limits
 from app.sandbox.process import Template
@@ -24,9 +24,9 @@ from app.service import Service
 from app.settings import Settings
 from model.artifact import read_artifact
 from model.detector import Detector
-from tests.app.process import PATIENCE, Server, served
-from tests.artifacts import publish
-from tests.pictures import encoded
+from tests.support.artifacts import publish
+from tests.support.images import encoded
+from tests.support.process import PATIENCE, Server, served
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +113,7 @@ async def client(anyio_backend: str, store: Path) -> AsyncIterator[httpx.AsyncCl
     app = create_app(Settings(store=store, device="cpu", default_model="widget", deadline_ms=60_000))
     async with running(app) as client:
         models = app.state.service.registry
-        await until(lambda: [[*model.loaded] for model in models.catalogue.models.values()] == [[1], [2, 1]])
+        await until(lambda: [[*model.loaded] for model in models.snapshot.models.values()] == [[1], [2, 1]])
         yield client
 
 
@@ -174,9 +174,9 @@ async def bench(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterato
     for lane in service.lanes:
         lane._report = lambda _: None  # the registry has no files to open a fake engine from
     async with running(app) as client:
-        service.registry._shelf.catalogue = Catalogue(
+        service.registry._shelf.snapshot = ModelSnapshot(
             {
-                name: Model(stored=(1,), loaded={1: Loaded(name, 1, fake_detector(store, engine))})
+                name: ModelState(stored=(1,), loaded={1: LoadedModel(name, 1, fake_detector(store, engine))})
                 for name, engine in engines.items()
             }
         )

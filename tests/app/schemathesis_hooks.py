@@ -10,8 +10,8 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-from tests.artifacts import INPUT_SIZE
-from tests.pictures import encoded
+from tests.support.artifacts import INPUT_SIZE
+from tests.support.images import encoded
 
 FORMS = {"png": "PNG", "jpeg": "JPEG", "bmp": "BMP", "tiff": "TIFF", "webp": "WebP"}
 PICTURES = {name: [encoded(form, seed=seed, size=32 * seed) for seed in (1, 2, 3)] for name, form in FORMS.items()}

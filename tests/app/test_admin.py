@@ -11,8 +11,8 @@ from app.application import create_app
 from app.keys import new_key
 from app.settings import Settings
 from tests.app.conftest import running, until
-from tests.app.test_registry import breaking, put
-from tests.pictures import encoded
+from tests.app.test_model_manager import breaking, put
+from tests.support.images import encoded
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ import pytest
 from app.latency_estimator import Cost, Kind
 from tests.app.conftest import Bench, until
 from tests.app.test_load import asgi_call, occupied, start, statuses
-from tests.pictures import encoded
+from tests.support.images import encoded
 
 pytestmark = pytest.mark.anyio
 

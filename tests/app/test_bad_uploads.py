@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from app.routes import PROBES
-from tests.pictures import animation, encoded, png_bomb
+from tests.support.images import animation, encoded, png_bomb
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from app.errors import TABLE, BatchTooLargeError, TensorError, under_v2
 from app.metrics import Metrics
 from app.schemas import Reloaded
 from model.serving import decode
-from tests.app.process import ROOT, Server
-from tests.pictures import encoded
+from tests.support.images import encoded
+from tests.support.process import ROOT, Server
 
 API = (ROOT / "docs" / "api.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

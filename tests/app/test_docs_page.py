@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.routes.docs import FILES
-from tests.app.process import PATIENCE, ROOT, Server
+from tests.support.process import PATIENCE, ROOT, Server
 
 FOLDER = ROOT / "app" / "docs"
 CHROMIUM = shutil.which("chromium")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.fuzz import FLAGS, fuzz
 from benchmarks.mutations import KINDS, case
-from tests.app.process import served
+from tests.support.process import served
 
 
 def test_mutated_requests_are_answered(capsule_store: Path) -> None:

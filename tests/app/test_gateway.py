@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.process import PATIENCE, ROOT, Server, served
-from tests.pictures import encoded
+from tests.support.images import encoded
+from tests.support.process import PATIENCE, ROOT, Server, served
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin")
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()

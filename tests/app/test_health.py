@@ -10,7 +10,7 @@ from app.application import create_app
 from app.errors import TABLE
 from app.settings import Settings
 from tests.app.conftest import Bench, running, until
-from tests.pictures import encoded
+from tests.support.images import encoded
 
 pytestmark = pytest.mark.anyio
 

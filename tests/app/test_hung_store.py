@@ -17,23 +17,24 @@ from app.service import Service
 from app.settings import Settings
 from model.store import Store
 from tests.app.conftest import running, until
-from tests.app.process import PATIENCE, served
-from tests.app.test_registry import put
-from tests.pictures import encoded
+from tests.app.test_model_manager import put
+from tests.support.images import encoded
+from tests.support.process import PATIENCE, served
 
 ADMIN, ADMIN_KEY = new_key("admin", "office")
 
 
 @pytest.fixture
-def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], threading.Event]]:
-    """Let every look at any store hang from now on, until the event is set."""
+def hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], threading.Event]]:
+    """Let every look at this test's store hang from now on, until the event is set; other services' go on."""
     back = threading.Event()
 
     def begin() -> threading.Event:
         models = Store.models
 
         def hanging(self: Store) -> list[str]:
-            back.wait()
+            if self.root.is_relative_to(tmp_path):
+                back.wait()
             return models(self)
 
         monkeypatch.setattr(Store, "models", hanging)
@@ -56,7 +57,7 @@ async def test_it_is_told_once_and_stops_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("INFO", "app.registry")
+    caplog.set_level("INFO", "app.model_manager")
     monkeypatch.setattr("app.routes.admin.WAIT_SECONDS", 0.5)
     put(store, tmp_path / "shelf", "widget", 1)
     (tmp_path / "keys").write_text(ADMIN_KEY.line)
@@ -66,7 +67,7 @@ async def test_it_is_told_once_and_stops_nothing_else(
     service: Service = app.state.service
 
     def told() -> list[str]:
-        return [record.message for record in caplog.records if " back" in record.message]
+        return [record.message for record in caplog.records if str(tmp_path) in record.message]
 
     async with running(app) as client:
         client.headers["X-API-Key"] = ADMIN

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.detector import Detector
 from model.errors import DeviceMemoryError, EngineError
 from tests.app.conftest import Bench, until
-from tests.pictures import encoded
+from tests.support.images import encoded
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +83,7 @@ async def test_deadline_counts_while_the_body_arrives(bench: Bench) -> None:
 
     headers = {"X-Deadline-Ms": "100", "Transfer-Encoding": "chunked"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.exchange.LINGER_SECONDS", 0.1)
+        patch.setattr("app.request_context.LINGER_SECONDS", 0.1)
         reply = await bench.client.post("/v1/models/widget/predict", content=trickle(), headers=headers)
     assert reply.status_code == 504
     assert reply.headers["connection"] == "close"
@@ -220,7 +220,7 @@ async def test_bug_is_logged_once_and_leaks_nothing(bench: Bench, caplog: pytest
 
 
 async def asgi_call(bench: Bench, body: AsyncIterator[bytes], on_start: object = None) -> list[dict[str, object]]:
-    """Call the application as a server does; when `body` ends, the client is gone. Returns what it sent."""
+    """RequestScope the application as a server does; when `body` ends, the client is gone. Returns what it sent."""
     sent: list[dict[str, object]] = []
     first = True
 

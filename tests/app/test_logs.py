@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from app.logs import JsonFormatter, log_request
-from app.record import Judged, Record, Step
+from app.request_record import Judged, RequestRecord, Step
 from tests.app.conftest import Bench
-from tests.app.process import ROOT
-from tests.pictures import encoded
+from tests.support.images import encoded
+from tests.support.process import ROOT
 
 IDS = {"X-Request-ID": "r-1", "X-Part-ID": "part-4711"}
 
@@ -111,7 +111,7 @@ def test_text(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     steps = (Step("decode", 0, 0.0123), Step("predict", 1, 0.25))
     judged = [Judged("accept", steps), Judged("review", ())]
-    log_request(Record("r-1", "POST", route="/predict", status=200, judged=judged, seconds=0.3))
+    log_request(RequestRecord("r-1", "POST", route="/predict", status=200, judged=judged, seconds=0.3))
     assert caplog.messages == [
         "request_id=r-1 method=POST route=/predict status=200 decision=accept,review "
         "decode_ms=12.3 predict_ms=250.0 total_ms=300.0"

@@ -9,8 +9,8 @@ from app.application import create_app
 from app.settings import Settings
 from model.verdict import logit
 from tests.app.conftest import running, until
-from tests.artifacts import publish
-from tests.pictures import encoded
+from tests.support.artifacts import publish
+from tests.support.images import encoded
 
 pytestmark = pytest.mark.anyio
 

@@ -18,8 +18,8 @@ from app.__main__ import main
 from app.keys import new_key
 from app.server import Server, configuration
 from app.settings import Settings
-from tests.app.process import PATIENCE, served
-from tests.pictures import encoded
+from tests.support.images import encoded
+from tests.support.process import PATIENCE, served
 from tests.test_container_files import health_check
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.keys import new_key
 from benchmarks.openapi import explore
-from tests.app.process import Server, served
+from tests.support.process import Server, served
 
 
 @pytest.fixture

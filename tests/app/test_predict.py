@@ -16,7 +16,7 @@ from model.detector import Detector, load_detector
 from model.image import decode
 from model.regions import find_regions
 from model.verdict import sigmoid
-from tests.pictures import encoded, five_megabytes
+from tests.support.images import encoded, five_megabytes
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ async def test_reply_is_the_detectors_verdict(client: httpx.AsyncClient, store: 
     data = encoded("JPEG", size=200)
     reply = (await client.post("/v1/models/widget/predict", content=data)).json()
     detector = load_detector(store / "widget" / "2", "cpu")
-    evidence = detector.engine.evidence(np.stack([detector.squash(decode(data))]))[0]
+    evidence = detector.engine.evidence(np.stack([detector.resize_to_input(decode(data))]))[0]
     verdict = detector.verdict(evidence)
     assert reply.keys() == MEMBERS
     assert reply["probability"] == pytest.approx(verdict.probability, abs=1e-5)
@@ -192,7 +192,7 @@ async def test_without_regions(client: httpx.AsyncClient, monkeypatch: pytest.Mo
     """What isn't asked for isn't computed; the verdict is the same."""
     whole = (await client.post("/predict", content=encoded())).json()
     assert whole["regions"]
-    monkeypatch.setattr("app.inspection.find_regions", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr("app.pipeline.find_regions", lambda *_: pytest.fail("computed"))
     gray = (await client.post("/predict?regions=false", content=encoded())).json()
     assert (gray["regions"], gray["heatmap"]) == ([], whole["heatmap"])
     monkeypatch.setattr(Detector, "picture", lambda *_: pytest.fail("computed"))

@@ -20,8 +20,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.app.process import PATIENCE, ROOT, Server, served
-from tests.pictures import encoded, five_megabytes, png_bomb
+from tests.support.images import encoded, five_megabytes, png_bomb
+from tests.support.process import PATIENCE, ROOT, Server, served
 
 
 @pytest.fixture(scope="module")

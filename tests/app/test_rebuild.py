@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from app.registry import Registry
+from app.model_manager import ModelManager
 from model.detector import Detector
 from model.errors import EngineError
-from tests.app.test_registry import loaded, put, registry, said, unready
+from tests.app.test_model_manager import loaded, put, registry, said, unready
 
 AGAIN = "its engine failed again after it was opened anew"
 
@@ -19,8 +19,8 @@ def shelf(store: Path, tmp_path: Path) -> Path:
     return tmp_path / "shelf"
 
 
-def serving(registry: Registry) -> Detector:
-    found = registry.catalogue.models["widget"].serving
+def serving(registry: ModelManager) -> Detector:
+    found = registry.snapshot.models["widget"].serving
     assert found
     return found.detector
 
@@ -46,14 +46,14 @@ def test_a_failed_engine_is_opened_anew_once(shelf: Path, caplog: pytest.LogCapt
     registry_.rebuild("cpu")
     for _ in range(4):
         registry_.look("cpu")
-        assert registry_.catalogue.models["widget"].refused == {1: AGAIN}
+        assert registry_.snapshot.models["widget"].refused == {1: AGAIN}
         assert unready(registry_) == [f"model 'widget' has no version that serves: {AGAIN}"]
     (shelf / "widget" / "1" / "manifest.json").chmod(0o600)
     registry_.look("cpu")
     assert unready(registry_) == []
 
 
-def failed_twice(shelf: Path) -> Registry:
+def failed_twice(shelf: Path) -> ModelManager:
     registry_ = registry(shelf)
     registry_.look("cpu")
     registry_.report(serving(registry_))
@@ -70,7 +70,7 @@ def test_a_store_that_is_away_meanwhile_does_not_undo_the_refusal(shelf: Path, t
     (tmp_path / "away").rename(shelf)
     for _ in range(3):
         registry_.look("cpu")
-        assert registry_.catalogue.models["widget"].refused == {1: AGAIN}
+        assert registry_.snapshot.models["widget"].refused == {1: AGAIN}
 
 
 def test_a_failed_engine_is_opened_anew_again_after_a_while(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_a_failed_engine_that_cannot_be_opened_is_refused(shelf: Path, monkeypat
         registry_.report(serving(registry_))
         registry_.rebuild("cpu")
         registry_.look("cpu")
-        assert registry_.catalogue.models["widget"].refused == {1: "the device is lost"}
+        assert registry_.snapshot.models["widget"].refused == {1: "the device is lost"}
         assert unready(registry_) != []
     registry_.look("cpu")
     assert unready(registry_) == []

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from app.metrics import Metrics
-from app.registry import Registry
+from app.model_manager import ModelManager
 from app.schemas import ModelInfo, VersionInfo
 from app.settings import Settings
 from model.errors import PinError, StoreError, UnknownModelError
 from model.serving import Serving
 from model.verdict import Thresholds
-from tests.app.test_registry import breaking, loaded, put, registry, said, unready
+from tests.app.test_model_manager import breaking, loaded, put, registry, said, unready
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +33,11 @@ def say(shelf: Path, text: str) -> None:
     (shelf / "widget" / "serving.json").write_text(text)
 
 
-def info(held: Registry) -> ModelInfo:
-    return ModelInfo.of("widget", held.catalogue.models["widget"])
+def info(held: ModelManager) -> ModelInfo:
+    return ModelInfo.of("widget", held.snapshot.models["widget"])
 
 
-def served(held: Registry) -> VersionInfo:
+def served(held: ModelManager) -> VersionInfo:
     """The information on the version that serves."""
     said = info(held)
     return next(version for version in said.versions if version.version == said.serving)
@@ -48,8 +48,8 @@ def test_pinned_version_is_loaded_and_serves_though_it_is_older(shelf: Path, cap
     held = registry(shelf)
     held.look("cpu")
     assert loaded(held) == {"widget": [1, 3]}
-    assert held.catalogue.find("widget").version == 1
-    assert held.catalogue.find("widget", 3).version == 3
+    assert held.snapshot.find("widget").version == 1
+    assert held.snapshot.find("widget", 3).version == 3
     assert (info(held).pinned, info(held).fault) == (1, None)
     assert "model widget: version 1 serves now" in said(caplog)
 
@@ -57,7 +57,7 @@ def test_pinned_version_is_loaded_and_serves_though_it_is_older(shelf: Path, cap
 def test_pin_rolls_back_and_its_end_rolls_forward(shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = registry(shelf)
     held.look("cpu")
-    newest = held.catalogue.find("widget").detector
+    newest = held.snapshot.find("widget").detector
     said(caplog)
     say(shelf, '{"version": 1}')
     held.look("cpu")
@@ -68,8 +68,8 @@ def test_pin_rolls_back_and_its_end_rolls_forward(shelf: Path, caplog: pytest.Lo
     ]
     (shelf / "widget" / "serving.json").unlink()
     held.look("cpu")
-    assert (loaded(held), held.catalogue.find("widget").version) == ({"widget": [2, 3]}, 3)
-    assert held.catalogue.find("widget").detector is newest  # never let go of, so not loaded again
+    assert (loaded(held), held.snapshot.find("widget").version) == ({"widget": [2, 3]}, 3)
+    assert held.snapshot.find("widget").detector is newest  # never let go of, so not loaded again
     assert info(held).pinned is None
 
 
@@ -79,24 +79,24 @@ def test_pinned_version_goes_on_serving_when_a_newer_one_comes(store: Path, shel
     held.look("cpu")
     put(store, shelf, "widget", 4)
     held.look("cpu")
-    assert (loaded(held), held.catalogue.find("widget").version) == ({"widget": [2, 4]}, 2)
+    assert (loaded(held), held.snapshot.find("widget").version) == ({"widget": [2, 4]}, 2)
 
 
 def test_thresholds_and_share_change_as_one_without_loading(shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = registry(shelf)
     held.look("cpu")
-    before = held.catalogue.find("widget").detector
+    before = held.snapshot.find("widget").detector
     said(caplog)
     say(shelf, '{"thresholds": {"review": 0.1, "label": 0.2, "reject": 0.3}, "defect_rate": 0.02}')
     held.look("cpu")
-    after = held.catalogue.find("widget").detector
+    after = held.snapshot.find("widget").detector
     assert after.engine is before.engine
     assert (after.thresholds, after.defect_rate) == (Thresholds(0.1, 0.2, 0.3), 0.02)
-    assert {each.detector.defect_rate for each in held.catalogue.models["widget"].loaded.values()} == {0.02}
+    assert {each.detector.defect_rate for each in held.snapshot.models["widget"].loaded.values()} == {0.02}
     assert (before.thresholds, before.line_rate) == (Thresholds(0.3, 0.42, 0.6), None)  # for who has it already
     assert len(said(caplog)) == 1
     held.look("cpu")
-    assert held.catalogue.find("widget").detector is after
+    assert held.snapshot.find("widget").detector is after
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_while_the_file_is_broken_what_was_in_force_stays_so(
     breaking(put(store, shelf, "widget", 4))
     say(shelf, '{"version": 2, "thresholds": 0.8}')
     metrics = Metrics()
-    held = Registry(Settings(store=shelf, device="cpu"), metrics)
+    held = ModelManager(Settings(store=shelf, device="cpu"), metrics)
     held.look("cpu")
     said(caplog)
     say(shelf, text)
@@ -201,10 +201,10 @@ def test_set_serving_writes_and_follows(shelf: Path, caplog: pytest.LogCaptureFi
         "model widget version 1 is loaded: float32 by torch on cpu"
     ]
     assert (info(held).serving, served(held).defect_rate) == (1, 0.1)
-    assert registry_of(shelf).catalogue.find("widget").version == 1
+    assert registry_of(shelf).snapshot.find("widget").version == 1
 
 
-def registry_of(shelf: Path) -> Registry:
+def registry_of(shelf: Path) -> ModelManager:
     """As after a restart."""
     held = registry(shelf)
     held.look("cpu")
@@ -226,11 +226,11 @@ def test_set_serving_changes_nothing_where_the_version_cannot_serve(store: Path,
 def test_set_serving_in_a_store_that_cannot_be_written(shelf: Path) -> None:
     held = registry_of(shelf)
     (shelf / "widget" / "serving.json").mkdir()
-    before = held.catalogue.models["widget"].loaded
+    before = held.snapshot.models["widget"].loaded
     with pytest.raises(StoreError, match=r"serving.json can't be changed"):
         held._set_serving("widget", Serving(version=1), "cpu")
     assert info(held).serving == 3
-    assert held.catalogue.models["widget"].loaded is before
+    assert held.snapshot.models["widget"].loaded is before
 
 
 def test_a_new_version_named_in_a_store_that_cannot_be_written_serves_nobody(store: Path, shelf: Path) -> None:
@@ -239,10 +239,10 @@ def test_a_new_version_named_in_a_store_that_cannot_be_written_serves_nobody(sto
     held = registry_of(shelf)
     assert info(held).serving is None
     put(store, shelf, "widget", 4)
-    before = held.catalogue.models["widget"].loaded
+    before = held.snapshot.models["widget"].loaded
     with pytest.raises(StoreError, match=r"serving.json can't be changed"):
         held._set_serving("widget", Serving(version=4, thresholds=0.8), "cpu")
-    assert held.catalogue.models["widget"].loaded is before
+    assert held.snapshot.models["widget"].loaded is before
 
 
 def test_a_version_serves_with_its_thresholds_or_not_at_all(
@@ -268,7 +268,7 @@ def gauge(metrics: Metrics, name: str) -> float | None:
 
 def test_metrics_follow_the_models(store: Path, shelf: Path) -> None:
     metrics = Metrics()
-    held = Registry(Settings(store=shelf, device="cpu"), metrics)
+    held = ModelManager(Settings(store=shelf, device="cpu"), metrics)
     breaking(put(store, shelf, "widget", 4))
     held.look("cpu")
     assert (gauge(metrics, "model_serving_version"), gauge(metrics, "model_refused_versions")) == (3, 1)
@@ -283,7 +283,7 @@ def test_metrics_follow_the_models(store: Path, shelf: Path) -> None:
 def test_a_broken_model_that_vanishes_leaves_the_metrics(store: Path, tmp_path: Path) -> None:
     breaking(put(store, tmp_path, "widget", 1))
     metrics = Metrics()
-    held = Registry(Settings(store=tmp_path, device="cpu"), metrics)
+    held = ModelManager(Settings(store=tmp_path, device="cpu"), metrics)
     held.look("cpu")
     assert (gauge(metrics, "model_serving_version"), gauge(metrics, "model_refused_versions")) == (0, 1)
     shutil.rmtree(tmp_path / "widget")

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from app.sockets import listen
-from tests.app.process import PATIENCE, ROOT, Server, served
 from tests.app.test_process import answer_to_other_half, send_half
-from tests.pictures import encoded
+from tests.support.images import encoded
+from tests.support.process import PATIENCE, ROOT, Server, served
 
 
 def has_ipv6() -> bool:

@@ -2,22 +2,22 @@
 
 import pytest
 
-from app.record import Judged, Record, Step
+from app.request_record import Judged, RequestRecord, Step
 from app.statistics import MOST_REQUESTS, Statistics
 from tests.app.conftest import Bench
 from tests.app.test_latency_estimator import Clock
 
 
-def answered(decision: str = "accept", seconds: float = 0.1) -> Record:
+def answered(decision: str = "accept", seconds: float = 0.1) -> RequestRecord:
     judged = [Judged(decision, (Step("predict", 0, seconds / 2),))]  # type: ignore[arg-type]
-    return Record("r", "POST", status=200, model="a", version=1, judged=judged, seconds=seconds)
+    return RequestRecord("r", "POST", status=200, model="a", version=1, judged=judged, seconds=seconds)
 
 
 def test_requests_decisions_and_latencies() -> None:
     statistics = Statistics(clock := Clock())
     for hundredths in range(1, 102):
         statistics.add(answered("reject" if hundredths > 100 else "accept", hundredths / 100))
-    statistics.add(Record("r", "POST", status=429, error="queue-full", model="a", version=1))
+    statistics.add(RequestRecord("r", "POST", status=429, error="queue-full", model="a", version=1))
     clock.now += 51
     said = statistics.of("a")
     assert (said.requests, said.seconds, said.per_second) == (102, 51, 2)
@@ -52,7 +52,7 @@ def test_of_many_requests_only_the_last_are_kept() -> None:
 def test_models_have_their_own_and_other_requests_none() -> None:
     statistics = Statistics(Clock())
     statistics.add(answered())
-    statistics.add(Record("r", "GET", status=200))
+    statistics.add(RequestRecord("r", "GET", status=200))
     assert (statistics.of("a").requests, statistics.of("b").requests) == (1, 0)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from app import stderr
 from app.stderr import BoundedStderr, backlog
-from tests.app.process import PATIENCE, ROOT
+from tests.support.process import PATIENCE, ROOT
 
 PIPE_BYTES = 4096
 LINE = "x" * 999 + "\n"

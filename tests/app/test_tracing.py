@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from app.__main__ import main
 from app.tracing import Tracing
 from tests.app.conftest import Bench
-from tests.app.process import ROOT
+from tests.support.process import ROOT
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"

@@ -1,5 +1,5 @@
-"""What app/server.py and app/protocol.py use of uvicorn and h11, most of which neither promises to keep: each part is
-here by name, and is as it was. Where an update changes one, both modules are to be read anew."""
+"""What app/server.py and app/http_protocol.py use of uvicorn and h11, most of which neither promises to keep: each part
+is here by name, and is as it was. Where an update changes one, both modules are to be read anew."""
 
 import ast
 import inspect
@@ -15,7 +15,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.protocol import Protocol
+from app.http_protocol import Protocol
 from app.server import Server
 
 CLASSES: list[tuple[type, type]] = [(Server, uvicorn.Server), (Protocol, H11Protocol)]

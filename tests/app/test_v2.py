@@ -33,8 +33,8 @@ from tests.app.v2_messages import (
     strings,
     values,
 )
-from tests.artifacts import picture
-from tests.pictures import encoded
+from tests.support.artifacts import picture
+from tests.support.images import encoded
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ def detector(store: Path) -> Detector:
 
 
 def evidence(detector: Detector, *files: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return detector.engine.evidence(np.stack([detector.squash(decode(file)) for file in files]))
+    return detector.engine.evidence(np.stack([detector.resize_to_input(decode(file)) for file in files]))
 
 
 async def test_server(client: httpx.AsyncClient) -> None:
@@ -142,7 +142,7 @@ async def test_heatmap(client: httpx.AsyncClient) -> None:
 
 
 async def test_pixels_are_what_the_network_sees(client: httpx.AsyncClient, detector: Detector) -> None:
-    seen = detector.squash(decode(encoded("JPEG", size=200)))[None]
+    seen = detector.resize_to_input(decode(encoded("JPEG", size=200)))[None]
     tensor = {"name": "pixels", "shape": [1, SIDE, SIDE, 3], "datatype": "UINT8"}
     expected = values(await client.post(INFER, json=request(image(encoded("JPEG", size=200)))))["probability"]
     for data in (seen.tolist(), seen.ravel().tolist(), seen.ravel().astype(float).tolist()):

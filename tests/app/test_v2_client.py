@@ -14,9 +14,9 @@ from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from model.image import decode
-from model.preprocessing import squash
-from tests.app.process import Server
-from tests.pictures import encoded
+from model.preprocessing import resize_to_input
+from tests.support.images import encoded
+from tests.support.process import Server
 
 OUTPUTS = ["label", "probability", "decision", "anomaly_map", "heatmap"]
 SIDE = 64
@@ -41,7 +41,7 @@ def images(*files: bytes, binary: bool = True) -> triton.InferInput:
 
 
 def pixels(*files: bytes, binary: bool = True) -> triton.InferInput:
-    batch = np.stack([squash(decode(file), SIDE, None) for file in files])
+    batch = np.stack([resize_to_input(decode(file), SIDE, None) for file in files])
     return triton.InferInput("pixels", [*batch.shape], "UINT8").set_data_from_numpy(batch, binary_data=binary)
 
 

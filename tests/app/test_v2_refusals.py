@@ -9,7 +9,7 @@ import pytest
 
 from tests.app.test_bad_uploads import too_bright
 from tests.app.v2_messages import INFER, SIDE, SOUND, assert_problem, binary, image, pixels, request, sized, strings
-from tests.pictures import animation, png_bomb
+from tests.support.images import animation, png_bomb
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.artifacts import picture
-from tests.pictures import encoded
+from tests.support.artifacts import picture
+from tests.support.images import encoded
 
 INFER = "/v2/models/widget/infer"
 SIDE = 64

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from model import errors
 from model.artifact import SUMS, read_artifact
 from model.detector import load_detector
-from tests.artifacts import INPUT_SIZE, publish, resum
+from tests.support.artifacts import INPUT_SIZE, publish, resum
 
 WEIGHTS = "weights.safetensors"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.detector import Detector, load_detector
 from model.verdict import Thresholds, prior_shift
-from tests.artifacts import publish
+from tests.support.artifacts import publish
 
 LEVELS = (-0.4, -0.12, -0.08, -0.04, 0.0, 0.03, 0.05, 0.2, 0.4)
 """Pooled evidence; the slope is 10."""

@@ -16,7 +16,7 @@ from model.network import VGG16CAM
 from model.regions import find_regions
 from model.render import heatmap_png, overlay_png
 from model.verdict import sigmoid
-from tests.artifacts import INPUT_SIZE, NETWORK, picture, publish, random_weights
+from tests.support.artifacts import INPUT_SIZE, NETWORK, picture, publish, random_weights
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.evidence import PictureScale, Pooling, enlarge
+from model.evidence import HeatmapScale, Pooling, enlarge
 
 
 def test_mean_pooling_is_the_mean_over_places() -> None:
@@ -37,13 +37,13 @@ def test_one_map_pools_like_a_stack_of_them() -> None:
 
 
 def test_picture_is_dark_at_the_dark_level_and_half_at_the_region_level() -> None:
-    scale = PictureScale(dark=-3.0, region=1.0)
+    scale = HeatmapScale(dark=-3.0, region=1.0)
     values = scale(np.array([-3.0, 1.0, 5.0, -1e9, 1e9]))
     assert values.tolist() == pytest.approx([1 / (1 + np.exp(4)), 0.5, 1 / (1 + np.exp(-4)), 0.0, 1.0], abs=1e-6)
 
 
 def test_picture_is_monotone_and_the_same_for_every_image() -> None:
-    scale = PictureScale(dark=0.0, region=2.0)
+    scale = HeatmapScale(dark=0.0, region=2.0)
     evidence = np.sort(np.random.default_rng(0).normal(size=100))
     assert (np.diff(scale(evidence)) > 0).all()
     assert scale(evidence[:1])[0] == scale(evidence)[0]
@@ -52,7 +52,7 @@ def test_picture_is_monotone_and_the_same_for_every_image() -> None:
 @pytest.mark.parametrize(("dark", "region"), [(1.0, 1.0), (2.0, 1.0), (float("nan"), 1.0)])
 def test_levels_in_the_wrong_order_are_refused(dark: float, region: float) -> None:
     with pytest.raises(ValueError, match="must lie above"):
-        PictureScale(dark, region)
+        HeatmapScale(dark, region)
 
 
 def test_enlarging_keeps_place_and_range() -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from model import errors
 from model.image import brightest, decode, full_scale_for, sniff, to_8bit
-from tests.encoders import encoded, png
+from tests.support.encoders import encoded, png
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 GRAY16 = (np.arange(600, dtype=np.uint16) * 100 % 4096).reshape(20, 30)

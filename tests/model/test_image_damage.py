@@ -12,8 +12,8 @@ from PIL import Image
 
 from model.errors import UndecodableImageError
 from model.image import decode
-from tests import encoders
-from tests.encoders import encoded
+from tests.support import encoders
+from tests.support.encoders import encoded
 
 _RNG = np.random.default_rng(0)
 SMOOTH = np.asarray(

@@ -10,8 +10,8 @@ from PIL import Image
 
 from model.errors import UnsupportedFormatError
 from model.image import decode, sniff
-from tests import encoders
-from tests.encoders import encoded, segment
+from tests.support import encoders
+from tests.support.encoders import encoded, segment
 
 _RNG = np.random.default_rng(0)
 GRAY = _RNG.integers(0, 256, (37, 53), dtype=np.uint8)

@@ -8,8 +8,8 @@ import pytest
 
 from model.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
 from model.image import decode
-from tests import encoders
-from tests.encoders import PNG_MAGIC, chunk, png_header
+from tests.support import encoders
+from tests.support.encoders import PNG_MAGIC, chunk, png_header
 
 EIGHT_BY_EIGHT = png_header(8, 8, 8, 0)
 

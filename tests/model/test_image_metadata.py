@@ -9,8 +9,8 @@ from PIL import Image
 from model.codecs.exif import orientation
 from model.errors import MultipleFramesError, UnsupportedFormatError
 from model.image import decode
-from tests import encoders
-from tests.encoders import chunk, encoded, segment, with_segments
+from tests.support import encoders
+from tests.support.encoders import chunk, encoded, segment, with_segments
 
 UPRIGHT = np.zeros((24, 40), np.uint8)
 UPRIGHT[:8, :16] = 255

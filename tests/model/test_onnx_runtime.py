@@ -11,7 +11,7 @@ from model.detector import load_detector
 from model.engines.engine import open_engine, replay_golden
 from model.engines.onnx_runtime import OnnxEngine
 from model.errors import EngineError, GoldenOutputError, MissingFileError
-from tests.artifacts import picture, publish
+from tests.support.artifacts import picture, publish
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_serves_by_default_on_a_cpu(version: Path) -> None:
     detector = load_detector(version, "cpu")
     assert (detector.engine.name, detector.engine.device, detector.variant.name) == ("onnxruntime", "cpu", "float32")
-    assert detector.passed_over == {}
+    assert detector.skipped_variants == {}
 
 
 @pytest.mark.parametrize("alone", [True, False])

@@ -1,13 +1,13 @@
 import numpy as np
 from PIL import Image
 
-from model.preprocessing import squash
+from model.preprocessing import resize_to_input
 
 
 def test_the_whole_frame_is_squashed_to_a_square() -> None:
     photo = np.zeros((300, 600, 3), dtype=np.uint8)
     photo[:, 300:] = (250, 100, 50)
-    pixels = squash(Image.fromarray(photo), 64, None)
+    pixels = resize_to_input(Image.fromarray(photo), 64, None)
     assert pixels.shape == (64, 64, 3)
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels[:, 0], np.zeros((64, 3)))
@@ -16,10 +16,10 @@ def test_the_whole_frame_is_squashed_to_a_square() -> None:
 
 def test_gray_gives_the_same_pixels_as_the_same_gray_in_colour() -> None:
     gray = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 400), dtype=np.uint8))
-    assert np.array_equal(squash(gray, 96, None), squash(gray.convert("RGB"), 96, None))
+    assert np.array_equal(resize_to_input(gray, 96, None), resize_to_input(gray.convert("RGB"), 96, None))
 
 
 def test_resize_is_the_one_that_design_fixes() -> None:
     photo = Image.fromarray(np.random.default_rng(1).integers(0, 256, (700, 900, 3), dtype=np.uint8))
     expected = photo.resize((224, 224), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    assert np.array_equal(squash(photo, 224, None), np.asarray(expected))
+    assert np.array_equal(resize_to_input(photo, 224, None), np.asarray(expected))

@@ -12,7 +12,7 @@ from model.artifact import MANIFEST
 from model.detector import load_detector
 from model.errors import EngineError, GoldenOutputError
 from model.manifest import Agreement, Golden, Variant
-from tests.artifacts import publish, resum
+from tests.support.artifacts import publish, resum
 
 AGREES = Agreement(images=400, median_change=0.1, flips=2, auroc_change=-0.002)
 
@@ -51,7 +51,7 @@ def test_outside_the_gate(
     (record,) = caplog.records
     assert f"{version}: variant int8 doesn't serve" in record.message
     assert detector.variant.name == "float32"
-    (reason,) = detector.passed_over.values()
+    (reason,) = detector.skipped_variants.values()
     with pytest.raises(AssertionError, match=fault):
         raise AssertionError(reason)
     named = load_detector(version, "cpu", variant="int8")
@@ -77,8 +77,8 @@ def test_one_that_fails_its_golden_outputs_gives_way(version: Path, caplog: pyte
     with caplog.at_level(logging.WARNING):
         detector = load_detector(version, "cpu")
     assert (detector.variant.name, detector.engine.name) == ("float32", "onnxruntime")
-    assert list(detector.passed_over) == ["int8"]
-    assert "tolerance 0.04" in detector.passed_over["int8"]
+    assert list(detector.skipped_variants) == ["int8"]
+    assert "tolerance 0.04" in detector.skipped_variants["int8"]
     (record,) = caplog.records
     assert "variant int8 by onnxruntime can't serve on this host" in record.message
 

@@ -12,14 +12,14 @@ from PIL import Image
 from rich.console import Console
 
 from model.weights import trunk_shapes
-from training.dataset import find_samples
-from training.imagenet import Trunk
-from training.learner import prepare
-from training.places import PlacesLearner
+from training.data.dataset import Dataset, survey
+from training.data.samples import find_samples
+from training.estimators.estimator import prepare
+from training.estimators.fine_tuning import PublishedLearner
+from training.estimators.patches import PatchLearner
+from training.features.imagenet import Trunk
 from training.progress import Reporter
-from training.published import PublishedLearner
 from training.recipe import Places, Published
-from training.survey import Survey, survey
 
 MakeFolder = Callable[..., Path]
 
@@ -124,13 +124,13 @@ def tiny_places(**changes: Any) -> Places:
 
 
 @pytest.fixture(scope="session")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Survey:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Twelve good images and ten with a bright spot, of two kinds, with masks."""
     return survey(find_samples(write_folder(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.fixture(scope="session")
-def published(found: Survey, trunk: Trunk) -> PublishedLearner:
+def published(found: Dataset, trunk: Trunk) -> PublishedLearner:
     """`found`, ready for fine-tuning as `tiny_published` says."""
     learner = prepare(found, trunk, tiny_published(), "cpu", quiet())
     assert isinstance(learner, PublishedLearner)
@@ -138,15 +138,15 @@ def published(found: Survey, trunk: Trunk) -> PublishedLearner:
 
 
 @pytest.fixture(scope="session")
-def places(found: Survey, trunk: Trunk) -> PlacesLearner:
+def places(found: Dataset, trunk: Trunk) -> PatchLearner:
     """`found`, ready for regression as `tiny_places` says, with masks."""
     return prepare_places(found, trunk)
 
 
-def prepare_places(found: Survey, trunk: Trunk, recipe: Places | None = None, **choices: Any) -> PlacesLearner:
+def prepare_places(found: Dataset, trunk: Trunk, recipe: Places | None = None, **choices: Any) -> PatchLearner:
     """`choices`: anomalies and use_masks."""
     learner = prepare(found, trunk, recipe or tiny_places(), "cpu", quiet(), **choices)
-    assert isinstance(learner, PlacesLearner)
+    assert isinstance(learner, PatchLearner)
     return learner
 
 

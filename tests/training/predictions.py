@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model.evidence import PictureScale
+from model.evidence import HeatmapScale
 from model.verdict import Thresholds, logit
-from training.dataset import Sample
-from training.masks import Mask
-from training.prediction import Prediction
+from training.data.masks import Mask
+from training.data.samples import Sample
+from training.evaluation.prediction import Prediction
 
 FLAT = np.zeros((7, 7), np.float32)
 
@@ -30,6 +30,6 @@ def prediction(
         logit(probability),
         Thresholds(threshold, threshold, threshold),
         evidence,
-        PictureScale(0.0, 1.0),
+        HeatmapScale(0.0, 1.0),
         fold=fold,
     )

@@ -7,9 +7,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from model.weights import trunk_digest
-from tests.network_namespace import called, why_not
+from tests.support.network_namespace import called, why_not
 from tests.training.conftest import OWN_PLACES, write_folder
-from training.imagenet import Trunk
+from training.features.imagenet import Trunk
 
 PATIENCE = 300
 FIT = """

@@ -12,17 +12,17 @@ from safetensors.numpy import save_file
 
 from model.errors import RecipeError
 from model.weights import trunk_digest
-from tests.artifacts import publish
+from tests.support.artifacts import publish
 from tests.training.conftest import OWN_PLACES, OWN_PRESET, MakeFolder, picture, save
 from tests.training.report.reader import Reader
-from training import learner
 from training.__main__ import main
-from training.arguments import parse
-from training.choice import rule_of
-from training.imagenet import Trunk
+from training.cli import parse
+from training.cli_validation import rule_of
+from training.estimators import estimator as learner
+from training.features.imagenet import Trunk
 
 
-@pytest.mark.parametrize("command", ["fit", "crossval", "curve", "evaluate", "report", "draw", "weights"])
+@pytest.mark.parametrize("command", ["fit", "crossval", "curve", "evaluate", "report", "weights"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

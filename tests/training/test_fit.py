@@ -15,21 +15,21 @@ from model.errors import DataError, GoldenOutputError, StoreError
 from model.image import decode
 from model.store import Store
 from tests.training.conftest import prepare_places, quiet, tiny_places, write_folder
-from training import export as exporting
-from training.context import with_context
-from training.dataset import Sample, find_samples
-from training.evaluate import Evaluation
-from training.figures import measure
+from training.data.dataset import Dataset, survey
+from training.data.samples import Sample, find_samples
+from training.data.splits import Indices, hold_out
+from training.estimators.fine_tuning import PublishedLearner
+from training.estimators.image_head import with_context
+from training.estimators.patches import PatchLearner
+from training.evaluation.evaluate import Evaluation
+from training.evaluation.figures import measure
+from training.evaluation.post_processing import Maps
+from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost, Rule
+from training.export import version as exporting
+from training.features.imagenet import Trunk
 from training.fit import fit
-from training.imagenet import Trunk
-from training.judge import Maps
-from training.places import PlacesLearner
-from training.procedure import Trained, method_of, train
+from training.pipeline import FittedPipeline, method_of, train
 from training.progress import no_progress
-from training.published import PublishedLearner
-from training.split import Indices, hold_out
-from training.survey import Survey, survey
-from training.thresholds import BestBalancedAccuracy, LeastCost, Rule
 
 RATE = 0.05
 
@@ -38,9 +38,9 @@ RATE = 0.05
 class Run:
     """A learner's version, with what the same training gives again."""
 
-    learner: PublishedLearner | PlacesLearner
+    learner: PublishedLearner | PatchLearner
     fitted: Evaluation
-    trained: Trained
+    trained: FittedPipeline
 
     @property
     def detector(self) -> Detector:
@@ -48,25 +48,25 @@ class Run:
 
 
 def fitted(
-    learner: PublishedLearner | PlacesLearner, found: Survey, store: Store, rule: Rule | None = None
+    learner: PublishedLearner | PatchLearner, found: Dataset, store: Store, rule: Rule | None = None
 ) -> Evaluation:
     method = method_of(learner.recipe, learner.material, rule or LeastCost(20), defect_rate=RATE)
     return fit(learner, found, learner.trunk, learner.recipe, method, store, "spots", quiet())
 
 
-def run(learner: PublishedLearner | PlacesLearner, found: Survey, root: Path) -> Run:
+def run(learner: PublishedLearner | PatchLearner, found: Dataset, root: Path) -> Run:
     method = method_of(learner.recipe, learner.material, LeastCost(20), defect_rate=RATE)
     trained = train(learner, learner.material.real, learner.recipe, method, no_progress)
     return Run(learner, fitted(learner, found, Store(root)), trained)
 
 
 @pytest.fixture(scope="module")
-def published_run(tmp_path_factory: pytest.TempPathFactory, published: PublishedLearner, found: Survey) -> Run:
+def published_run(tmp_path_factory: pytest.TempPathFactory, published: PublishedLearner, found: Dataset) -> Run:
     return run(published, found, tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
-def places_run(tmp_path_factory: pytest.TempPathFactory, places: PlacesLearner, found: Survey) -> Run:
+def places_run(tmp_path_factory: pytest.TempPathFactory, places: PatchLearner, found: Dataset) -> Run:
     return run(places, found, tmp_path_factory.mktemp("store"))
 
 
@@ -78,14 +78,14 @@ def one(request: pytest.FixtureRequest) -> Run:
 
 def pooled(detector: Detector, sample: Sample) -> float:
     """The log-odds before calibration that the service computes from the image's file."""
-    pixels = detector.squash(decode(sample.path.read_bytes()))
+    pixels = detector.resize_to_input(decode(sample.path.read_bytes()))
     return float(detector.manifest.pooling(detector.engine.evidence(pixels[None])[0]))
 
 
 # What the version says
 
 
-def test_the_version_says_how_it_was_made_and_how_good_it_is(one: Run, found: Survey) -> None:
+def test_the_version_says_how_it_was_made_and_how_good_it_is(one: Run, found: Dataset) -> None:
     version = one.fitted.version
     assert (version.parent.name, version.name) == ("spots", "1")
     manifest = one.detector.manifest
@@ -127,14 +127,14 @@ def test_the_judge_is_in_every_variant(one: Run) -> None:
     assert manifest.variant("int8").thresholds == judge.thresholds
 
 
-def test_int8_has_a_judge_that_agrees_with_float32(one: Run, found: Survey) -> None:
+def test_int8_has_a_judge_that_agrees_with_float32(one: Run, found: Dataset) -> None:
     """Its figures of agreement are those that come out of judging every image by both."""
     float32 = one.detector
     int8 = load_detector(one.fitted.version, "cpu", variant="int8")
     assert (int8.engine.name, int8.variant.name) == ("onnxruntime", "int8")
     changes, flips = [], 0
     for sample in found.samples:
-        pixels = float32.squash(decode(sample.path.read_bytes()))[None]
+        pixels = float32.resize_to_input(decode(sample.path.read_bytes()))[None]
         one_says, other_says = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
         changes.append(abs(one_says.log_odds - other_says.log_odds))
         flips += (one_says.label, one_says.decision) != (other_says.label, other_says.decision)
@@ -168,7 +168,7 @@ def test_a_report_lies_in_it(one: Run) -> None:
 
 @pytest.mark.parametrize("variant", ["float32", "int8"])
 def test_a_version_that_fails_its_own_test_is_not_published(
-    one: Run, found: Survey, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
+    one: Run, found: Dataset, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     """float32 must not fail; another variant gives way."""
     build = exporting.build_variants
@@ -201,7 +201,7 @@ def maps_of(run: Run, indices: Indices) -> Maps:
     return with_context(model.maps(indices), model.context(indices), run.trained.judge.context_weight)
 
 
-def test_golden_images_have_the_log_odds_of_the_trained_network(one: Run, found: Survey) -> None:
+def test_golden_images_have_the_log_odds_of_the_trained_network(one: Run, found: Dataset) -> None:
     golden = one.detector.manifest.variant("float32").golden.log_odds
     goods = [i for i, sample in enumerate(found.samples) if not sample.is_anomaly]
     bads = [i for i, sample in enumerate(found.samples) if sample.is_anomaly]
@@ -209,7 +209,7 @@ def test_golden_images_have_the_log_odds_of_the_trained_network(one: Run, found:
     assert [golden[f"golden/{number}.png"] for number in range(4)] == pytest.approx(expected.tolist(), abs=2e-3)
 
 
-def test_the_service_judges_every_image_as_training_does(one: Run, found: Survey) -> None:
+def test_the_service_judges_every_image_as_training_does(one: Run, found: Dataset) -> None:
     """From its file through the exported network, alone."""
     detector = one.detector
     said = one.trained.judge.predictions(found.samples, maps_of(one, np.arange(22)), None)
@@ -217,14 +217,14 @@ def test_the_service_judges_every_image_as_training_does(one: Run, found: Survey
         assert pooled(detector, expected.sample) == pytest.approx(
             float(detector.manifest.pooling(expected.evidence)), abs=2e-3
         )
-        pixels = detector.squash(decode(expected.sample.path.read_bytes()))
+        pixels = detector.resize_to_input(decode(expected.sample.path.read_bytes()))
         verdict = detector.verdict(detector.engine.evidence(pixels[None])[0])
         assert verdict.probability == pytest.approx(expected.probability, abs=1e-3)
         assert verdict.decision == expected.decision
 
 
 def test_held_out_images_of_the_published_recipe_are_served_as_they_were_measured(
-    published_run: Run, found: Survey
+    published_run: Run, found: Dataset
 ) -> None:
     """There the measured network is the one that is exported."""
     held = hold_out(found.samples, 0.25, 7).test
@@ -254,7 +254,7 @@ def test_good_images_alone_make_a_version(tmp_path: Path, trunk: Trunk, anomalie
     assert (evaluation.version / "report/report.html").is_file()
 
 
-def test_synthetic_anomalies_are_no_images_of_the_data(tmp_path: Path, trunk: Trunk, found: Survey) -> None:
+def test_synthetic_anomalies_are_no_images_of_the_data(tmp_path: Path, trunk: Trunk, found: Dataset) -> None:
     learner = prepare_places(found, trunk, anomalies="both")
     evaluation = fitted(learner, found, Store(tmp_path))
     manifest = load_detector(evaluation.version, "cpu").manifest
@@ -274,7 +274,7 @@ def test_without_any_defect_and_none_made_it_says_what_to_do(tmp_path: Path, tru
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
 def test_an_interrupted_export_leaves_no_version(
-    places: PlacesLearner, found: Survey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+    places: PatchLearner, found: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
     def half(path: Path, *_: object) -> None:
         (path / "weights.safetensors").write_bytes(b"half")

@@ -11,9 +11,9 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from model.manifest import Estimate, Figures
 from model.verdict import sigmoid
-from training.calibration import BINS
-from training.intervals import rate
-from training.prediction import Prediction
+from training.evaluation.calibration import BINS
+from training.evaluation.intervals import rate
+from training.evaluation.prediction import Prediction
 
 Floats = NDArray[np.float64]
 _BARS: Final = 40
@@ -150,7 +150,7 @@ def _histogram(truth: NDArray[np.bool_], scores: Floats) -> Histogram:
 
 def _reliability(truth: NDArray[np.bool_], probabilities: Floats) -> list[ReliabilityBin]:
     """Equal-mass bins. Images of equal probability count as what they are on average, so that their order doesn't show:
-    then the mean gap between probability and share is `training.calibration.calibration_error`.
+    then the mean gap between probability and share is `training.evaluation.calibration.calibration_error`.
     """
     _, groups, sizes = np.unique(probabilities, return_inverse=True, return_counts=True)
     shares = (np.bincount(groups, weights=truth) / sizes)[groups]

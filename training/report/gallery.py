@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from training.prediction import Prediction
+from training.evaluation.prediction import Prediction
 from training.synthetic.samples import KIND
 
 _SHOWN: Final = 6

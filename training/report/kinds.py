@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from model.manifest import Estimate, Figures
-from training.dataset import GOOD
-from training.intervals import rate
+from training.data.samples import GOOD
+from training.evaluation.intervals import rate
 
 
 @dataclass(frozen=True)

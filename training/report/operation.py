@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from model.manifest import Decisions, Estimate, Figures
-from training.intervals import rate
-from training.prediction import Prediction
+from training.evaluation.intervals import rate
+from training.evaluation.prediction import Prediction
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model.manifest import Figures
-from training.prediction import Prediction
+from training.evaluation.prediction import Prediction
 from training.report import words
 from training.report.charts import draw_charts
 from training.report.curves import Curves

@@ -13,8 +13,8 @@ from model.evidence import enlarge
 from model.image import FullScale, decode, to_8bit
 from model.regions import find_regions
 from model.render import overlay_png
-from training.masks import Mask
-from training.prediction import Prediction
+from training.data.masks import Mask
+from training.evaluation.prediction import Prediction
 
 _SIDE: Final = 320
 _QUALITY: Final = 82

@@ -8,7 +8,7 @@ import msgspec
 
 from model.errors import DataError
 from model.manifest import Figures
-from training.prediction import Prediction
+from training.evaluation.prediction import Prediction
 from training.report.curves import Curves, trace
 from training.report.gallery import Gallery, choose_galleries
 from training.report.page import render_page

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Sample
+from training.data.samples import Sample
 from training.synthetic.anomaly import make_anomaly
 from training.synthetic.foreground import foreground
 from training.synthetic.scene import Mask, Picture

@@ -11,8 +11,8 @@ from PIL import Image
 from model.verdict import Thresholds
 from tests.training.conftest import picture, save
 from tests.training.predictions import prediction
-from training.dataset import kinds_of
-from training.prediction import Prediction
+from training.data.samples import kinds_of
+from training.evaluation.prediction import Prediction
 from training.report import DataFacts, Subject
 
 MakeSubject = Callable[..., Subject]

@@ -5,8 +5,8 @@ import pytest
 
 from model.verdict import prior_shift
 from tests.training.predictions import prediction
-from training.figures import measure
-from training.prediction import Prediction
+from training.evaluation.figures import measure
+from training.evaluation.prediction import Prediction
 from training.report.curves import Curves, trace
 
 

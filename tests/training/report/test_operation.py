@@ -4,8 +4,8 @@ import pytest
 
 from model.verdict import Thresholds
 from tests.training.predictions import prediction
-from training.figures import measure
-from training.prediction import Prediction
+from training.evaluation.figures import measure
+from training.evaluation.prediction import Prediction
 from training.report.operation import Operation, operate
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.training.conftest import save
 from tests.training.predictions import prediction
-from training.prediction import Prediction
+from training.evaluation.prediction import Prediction
 from training.report.pictures import take_pictures
 
 

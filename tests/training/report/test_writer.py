@@ -10,8 +10,8 @@ from model.manifest import Figures
 from model.verdict import Thresholds
 from tests.training.report.conftest import MakePredictions, MakeSubject, reviewed
 from tests.training.report.reader import Reader
-from training.figures import measure
-from training.prediction import Prediction
+from training.evaluation.figures import measure
+from training.evaluation.prediction import Prediction
 from training.report import CurvePoint, LearningCurve, Subject, write_report
 
 GOOD = [0.02, 0.05, 0.1, 0.2, 0.3, 0.7]

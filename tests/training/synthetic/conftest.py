@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.draw.product import CATALOGUE, shoot
+from examples.draw.product import CATALOGUE, shoot
 from training.synthetic.scene import Picture
 
 SIZE = 128

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.dataset import Sample
+from training.data.samples import Sample
 from training.synthetic import SyntheticSamples, synthesise
 from training.synthetic import samples as module
 from training.synthetic.scene import Picture

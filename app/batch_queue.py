@@ -1,0 +1,153 @@
+"""Images waiting for one device, taken greedily by its lanes: threads that run the network."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.metrics import Metrics
+from app.request_record import RequestRecord, current
+from model.detector import Detector
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the network said of one image, and how long it took."""
+
+    map: NDArray[np.float32]
+    began: float
+    """When its batch went into the network, by time.perf_counter."""
+    queue_seconds: float
+    predict_seconds: float
+    """Of the whole batch."""
+    batch: int
+    """Images in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class QueuedImage:
+    """One image for one detector. Cancelling `answer` takes it out of the queue: nobody waits any more."""
+
+    detector: Detector
+    pixels: NDArray[np.uint8]
+    answer: Future[Evidence] = field(default_factory=Future)
+    put_at: float = field(default_factory=time.perf_counter)
+    record: RequestRecord | None = None
+    """Of the request that it belongs to."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images for one detector that go through the network together."""
+
+    jobs: list[QueuedImage]
+    alone: bool
+    """No other batch of the device runs meanwhile: this one may use all of it."""
+
+
+class BatchQueue:
+    """No bounds of its own: app.admission sees to it that not more wait than may.
+
+    A batch runs alone on the device where its engine asks for that, or where nothing else is queued or running:
+    so an idle device answers soonest, and a busy one has several lanes, which gives more images a second.
+    """
+
+    def __init__(self, lanes: int, max_batch: int, metrics: Metrics) -> None:
+        self.max_batch = max_batch
+        """Images in a batch at most; less from when the device had no memory for so many."""
+        self._lanes = lanes
+        self._metrics = metrics
+        self._jobs: deque[QueuedImage] = deque()
+        self._changed = threading.Condition()
+        self._running = 0
+        self._alone = False
+        """Whether the one batch that runs does so alone."""
+        self._closed = False
+        self._failure: Exception | None = None
+
+    def put(self, detector: Detector, pixels: NDArray[np.uint8]) -> Future[Evidence]:
+        """Queue one image, uint8 S×S×3. Cancel the answer to give it up."""
+        job = QueuedImage(detector, pixels, record=current.get())
+        with self._changed:
+            if self._failure is not None:
+                job.answer.set_exception(self._failure)
+            else:
+                self._jobs.append(job)
+                self._metrics.queue_depth.set(len(self._jobs))
+                self._changed.notify()
+        return job.answer
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch | None]:
+        """Wait for an image that this lane may run now, then take it and what else is queued for its detector: as many
+        as its engine gains from, `max_batch` at most. It counts as running until the end of the block.
+
+        Cancelled ones are dropped here. None: the queue is closed.
+        """
+        batch = self._take()
+        try:
+            yield batch
+        finally:
+            if batch:
+                self._end()
+
+    def fail(self, error: Exception) -> None:
+        """Answer all that wait, and all that come, with `error`."""
+        with self._changed:
+            self._failure = error
+            waiting, self._jobs = self._jobs, deque()
+        for job in waiting:
+            if job.answer.set_running_or_notify_cancel():
+                job.answer.set_exception(error)
+
+    def close(self) -> None:
+        """Let every lane's `batch` return."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _take(self) -> Batch | None:
+        with self._changed:
+            jobs: list[QueuedImage] = []
+            while not jobs:
+                self._changed.wait_for(lambda: self._closed or self._may_run())
+                if self._closed:
+                    return None
+                jobs = self._pick(self.max_batch)
+            self._metrics.queue_depth.set(len(self._jobs))
+            self._alone = not self._running and (not self._jobs or self._must_be_alone(jobs[0]))
+            self._running += 1
+            return Batch(jobs, self._alone)
+
+    def _end(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._alone = False
+            self._changed.notify_all()
+
+    def _may_run(self) -> bool:
+        if not self._jobs or self._alone:
+            return False
+        return not self._running or not self._must_be_alone(self._jobs[0])
+
+    def _must_be_alone(self, job: QueuedImage) -> bool:
+        return job.detector.engine.lanes < self._lanes
+
+    def _pick(self, limit: int) -> list[QueuedImage]:
+        """Of the first detector in the queue. Empty: all were cancelled."""
+        picked: list[QueuedImage] = []
+        others: deque[QueuedImage] = deque()
+        for job in self._jobs:
+            if picked and (len(picked) == limit or job.detector is not picked[0].detector):
+                others.append(job)
+            elif job.answer.set_running_or_notify_cancel():
+                picked.append(job)
+                limit = min(limit, job.detector.engine.batch)
+        self._jobs = others
+        return picked

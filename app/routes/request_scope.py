@@ -1,0 +1,120 @@
+"""What every request for a verdict has in common: a place, a deadline, its body, and an end when its client goes."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request, Response
+from pydantic import BeforeValidator, Field
+from starlette.requests import ClientDisconnect
+
+from app.admission import Admitted
+from app.errors import DeadlineError
+from app.latency_estimator import Kind
+from app.model_snapshot import LoadedModel
+from app.request_record import current
+from app.routes.dependencies import TheService
+from app.service import Service
+from app.settings import LONGEST_DEADLINE_MS
+from app.upload import Upload, declared_length, receive
+
+
+def _digits(text: str) -> str:
+    """What int() would also take, as +1, 1_0 or 1.0, is a mistake here."""
+    if not re.fullmatch("[1-9][0-9]*", text):
+        raise ValueError("must be a positive whole number, in digits alone")
+    return text
+
+
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_digits)]
+Version = Positive
+Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_DEADLINE_MS), BeforeValidator(_digits)]
+
+
+@dataclass(frozen=True)
+class RequestScope:
+    """One request."""
+
+    request: Request
+    service: Service
+    deadline_ms: int | None
+
+    def find(self, model: str, version: int | None = None) -> LoadedModel:
+        """The version that is meant. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
+        return self.service.registry.snapshot.find(model, version)
+
+    async def answer(
+        self, loaded: LoadedModel, reply: Callable[[Upload, Admitted], Awaitable[Response]], *, overlay: bool = False
+    ) -> Response:
+        """Admit a request to `loaded`, read its body and let `reply` work on it; cancel that when the time is up.
+
+        Raises what the table of app.errors holds.
+        """
+        service, admission = self.service, self.service.admission
+        if record := current.get():
+            record.model, record.version = loaded.key
+        async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
+            kind = Kind.of(loaded.key, declared_length(self.request.headers))
+            admission.check(kind, _left(limit), overlay=overlay)  # before the body is read
+            with admission.body() as body:
+                upload = await receive(self.request, service.settings.max_bytes, body)
+                kind, until = Kind.of(loaded.key, len(upload.body)), limit.when() or 0.0
+                with admission.place(kind, until, _left(limit), overlay=overlay) as admitted:
+                    async with _ended_by_disconnect(self.request, limit):
+                        return await reply(upload, admitted)
+
+
+async def _call(
+    request: Request,
+    service: TheService,
+    deadline_ms: Annotated[
+        Milliseconds | None,
+        Header(alias="X-Deadline-Ms", description="Time for this request, in milliseconds."),
+    ] = None,
+) -> RequestScope:
+    return RequestScope(request, service, deadline_ms)
+
+
+TheRequestScope = Annotated[RequestScope, Depends(_call)]
+
+
+@asynccontextmanager
+async def _time_limit(milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
+    """Cancel what runs inside when its time is up, and raise DeadlineError."""
+    try:
+        async with asyncio.timeout(milliseconds / 1000) as limit:
+            yield limit
+    except TimeoutError:
+        raise DeadlineError(f"there was no answer within the deadline of {milliseconds} ms") from None
+
+
+def _left(limit: asyncio.Timeout) -> float:
+    """Seconds until then."""
+    return (limit.when() or 0.0) - asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def _ended_by_disconnect(request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
+    """Once its body is read: let a client that goes away use up its time limit, and raise ClientDisconnect."""
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if not limit.expired():
+            limit.reschedule(0)
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if gone:
+            raise ClientDisconnect from None
+        raise
+    finally:
+        watcher.cancel()

@@ -1,0 +1,123 @@
+"""What a request asks for, checked against what the service offers; nothing is decoded or computed yet."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import BatchTooLargeError, TensorError
+from app.v2.message import InferRequest, InputTensor, Parameters, RequestedOutput, take_apart
+from app.v2.tensor import read_bytes, read_strings
+
+OUTPUTS: Final = {
+    "label": ("BYTES", [-1]),
+    "probability": ("FP64", [-1]),
+    "decision": ("BYTES", [-1]),
+    "anomaly_map": ("FP32", [-1, -1, -1]),
+    "heatmap": ("BYTES", [-1]),
+}
+"""Datatype and shape of each; −1 is a size that varies."""
+DEFAULT_OUTPUTS: Final = ("label", "probability", "decision")
+"""Where the request names none: the protocol would have all, but a map or a picture costs more than the verdict."""
+_ALSO: Final = {"image": [[1]]}
+"""Shapes of one element that are taken too: a column of texts, as MLServer's codec and Triton's batches have it."""
+_ROOM: Final = 2
+"""Times the largest batch's numbers: nested, they have brackets too."""
+_NOT_OFFERED: Final = ("shared_memory_region", "classification")
+
+
+def inputs_of(size: int) -> dict[str, tuple[str, list[int]]]:
+    """Datatype and shape of either input, for a network with inputs of size×size."""
+    return {"image": ("BYTES", [-1]), "pixels": ("UINT8", [-1, size, size, 3])}
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output to be sent, as binary data or in the JSON."""
+
+    name: str
+    binary: bool
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """A sound request: the encoded images or, where they were sent so, the pixels of a batch."""
+
+    images: list[bytes]
+    pixels: NDArray[np.uint8] | None
+    """N×S×S×3, as the network sees them; None: `images` are to be decoded."""
+    outputs: list[Output]
+    id: str | None
+    parameters: Parameters
+    """Those that go back with the reply."""
+
+    @property
+    def size(self) -> int:
+        """Images in the batch."""
+        return len(self.images if self.pixels is None else self.pixels)
+
+
+def read_order(body: bytes, json_length: int | None, size: int, max_images: int) -> InferenceRequest:
+    """Raises MalformedBodyError, MissingFieldError, TensorError or BatchTooLargeError."""
+    request, chunks = take_apart(body, json_length, _ROOM * max_images * math.prod(inputs_of(size)["pixels"][1][1:]))
+    if len(request.inputs) != 1:
+        raise TensorError(f"send one input, image or pixels; the request has {len(request.inputs)}")
+    tensor = request.inputs[0]
+    _check(tensor, chunks[0], size, max_images)
+    images = read_strings(tensor, chunks[0]) if tensor.name == "image" else []
+    pixels = read_bytes(tensor, chunks[0]) if tensor.name == "pixels" else None
+    echoed = {name: value for name, value in _given(request.parameters).items() if name != "binary_data_output"}
+    return InferenceRequest(images, pixels, _outputs(request), request.id, echoed)
+
+
+def _check(tensor: InputTensor, binary: bytes | None, size: int, max_images: int) -> None:
+    """Name, datatype and shape against the model's, before the data is looked at."""
+    inputs = inputs_of(size)
+    if tensor.name not in inputs:
+        raise TensorError(f"no input {tensor.name[:40]!r}; there are: {', '.join(inputs)}")
+    datatype, shape = inputs[tensor.name]
+    if tensor.datatype != datatype:
+        raise TensorError(f"input {tensor.name!r} is {datatype}, not {tensor.datatype[:40]!r}")
+    if not tensor.shape or tensor.shape[1:] not in (shape[1:], *_ALSO.get(tensor.name, [])):
+        raise TensorError(f"input {tensor.name!r} has the shape {shape}, −1 for the batch, not {tensor.shape[:9]}")
+    if tensor.shape[0] == 0:
+        raise TensorError(f"input {tensor.name!r} is a batch of no image")
+    if tensor.shape[0] > max_images:
+        raise BatchTooLargeError(f"a batch of {tensor.shape[0]} images; the limit is {max_images}")
+    if binary is not None and tensor.text:
+        raise TensorError(f"input {tensor.name!r} has both data and binary_data_size")
+    _refuse_extensions(tensor.name, tensor.parameters)
+
+
+def _outputs(request: InferRequest) -> list[Output]:
+    binary = _flag(request.parameters, "binary_data_output", default=False)
+    wanted = request.outputs or [RequestedOutput(name) for name in DEFAULT_OUTPUTS]
+    names = [output.name for output in wanted]
+    for name in names:
+        if name not in OUTPUTS:
+            raise TensorError(f"no output {name[:40]!r}; there are: {', '.join(OUTPUTS)}")
+        if names.count(name) > 1:
+            raise TensorError(f"output {name!r} is asked for more than once")
+    for output in wanted:
+        _refuse_extensions(output.name, output.parameters)
+    return [Output(output.name, _flag(output.parameters, "binary_data", default=binary)) for output in wanted]
+
+
+def _given(parameters: Parameters | None) -> Parameters:
+    """Those that aren't null."""
+    return {name: value for name, value in (parameters or {}).items() if value is not None}
+
+
+def _flag(parameters: Parameters | None, name: str, *, default: bool) -> bool:
+    value = _given(parameters).get(name, default)
+    if not isinstance(value, bool):
+        raise TensorError(f"the parameter {name} must be true or false")
+    return value
+
+
+def _refuse_extensions(tensor: str, parameters: Parameters | None) -> None:
+    for name in _NOT_OFFERED:
+        if name in _given(parameters):
+            raise TensorError(f"{tensor!r} asks for {name}, an extension of the protocol that is not offered")

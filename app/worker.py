@@ -1,0 +1,92 @@
+"""A thread that runs batches through the network."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import InvalidStateError
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.batch_queue import BatchQueue, Evidence, QueuedImage
+from app.metrics import Metrics
+from model.detector import Detector
+from model.engines.engine import Engine
+from model.errors import DeviceMemoryError, EngineError
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
+
+log = logging.getLogger(__name__)
+
+
+class Worker(threading.Thread):
+    """Takes what is queued and waits for nothing.
+
+    `current` is the batch in the network, None between two; `slowest` the seconds of the slowest so far.
+    """
+
+    def __init__(
+        self,
+        queue: BatchQueue,
+        metrics: Metrics,
+        report: Callable[[Detector], None],
+        tracing: "Tracing | None",
+    ) -> None:
+        """`report` is told of an engine that failed."""
+        super().__init__(name="lane", daemon=True)
+        self.current: list[QueuedImage] | None = None
+        self.slowest = 0.0
+        self._queue = queue
+        self._metrics = metrics
+        self._report = report
+        self._tracing = tracing
+
+    def run(self) -> None:
+        running = True
+        while running:
+            with self._queue.batch() as batch:
+                running = batch is not None
+                if batch:
+                    self.current = batch.jobs
+                    self._answer(batch.jobs, batch.alone)
+                    self.current = None
+            del batch  # its detector may be of a version that is gone: a waiting lane keeps nothing
+
+    def _answer(self, batch: list[QueuedImage], alone: bool) -> None:
+        began = time.perf_counter()
+        self._metrics.batch_size.observe(len(batch))
+        detector = batch[0].detector
+        try:
+            maps = self._evidence(detector.engine, np.stack([job.pixels for job in batch]), alone)
+        except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the lane goes on
+            if isinstance(error, EngineError):
+                log.error("a batch of %d failed: %s", len(batch), error)
+            if isinstance(error, EngineError) and not isinstance(error, DeviceMemoryError):
+                self._report(detector)
+            for job in batch:
+                with suppress(InvalidStateError):  # the service gave up waiting
+                    job.answer.set_exception(error)
+            return
+        took = time.perf_counter() - began
+        self.slowest = max(self.slowest, took)
+        if self._tracing:
+            self._tracing.batch([job.record for job in batch], began, took)
+        for job, evidence in zip(batch, maps, strict=True):
+            with suppress(InvalidStateError):
+                job.answer.set_result(Evidence(evidence, began, began - job.put_at, took, len(batch)))
+
+    def _evidence(self, engine: Engine, pixels: NDArray[np.uint8], alone: bool) -> NDArray[np.float32]:
+        """Where the device has no memory for all, in two halves; batches stay that small from then on."""
+        try:
+            return engine.evidence(pixels, alone=alone)
+        except DeviceMemoryError as error:
+            half = len(pixels) // 2
+            if half == 0:
+                raise
+            log.warning("%s: batches have %d images at most from now on", error, half)
+            self._queue.max_batch = min(self._queue.max_batch, half)
+        return np.concatenate([self._evidence(engine, part, alone) for part in (pixels[:half], pixels[half:])])

@@ -1,0 +1,179 @@
+"""A real artifact without training: VGG-16 with seeded random weights, a small input and true golden outputs."""
+
+import hashlib
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.artifact import ONNX, SUMS, WEIGHTS, golden_png, write_artifact
+from model.evidence import HeatmapScale, Pooling
+from model.hypercolumn import Hypercolumn
+from model.manifest import (
+    CalibrationError,
+    Data,
+    Decisions,
+    Estimate,
+    Figures,
+    Golden,
+    KindErrors,
+    Localisation,
+    Manifest,
+    Operation,
+    Preprocessing,
+    Variant,
+)
+from model.network import VGG16CAM
+from model.store import Store
+from model.verdict import Calibration, Thresholds
+from model.weights import encode_weights, tensor_shapes, trunk_digest
+from training.export.onnx_graph import onnx_model
+
+INPUT_SIZE: Final = 64
+NETWORK: Final = Hypercolumn()
+
+
+def publish(
+    root: Path,
+    model: str = "widget",
+    *,
+    seed: int = 1,
+    slope: float = 10.0,
+    defect_rate: float | None = None,
+    onnx: bool = False,
+    size: int = INPUT_SIZE,
+) -> Path:
+    """Publish the next version of `model` in the store `root`. Different seeds or slopes judge differently.
+
+    `onnx`: also for ONNX Runtime.
+    """
+    weights = random_weights(seed)
+    images = {f"golden/{name}.png": picture(name, size) for name in range(3)}
+
+    def fill(path: Path) -> None:
+        network = VGG16CAM(NETWORK)
+        network.set_weights(weights)
+        with torch.inference_mode():
+            maps = network(torch.from_numpy(np.stack(list(images.values())))).numpy()
+        log_odds = dict(zip(images, (float(pooled) for pooled in Pooling()(maps)), strict=True))
+        files = {WEIGHTS: encode_weights(weights, NETWORK)} | {n: golden_png(pixels) for n, pixels in images.items()}
+        manifest = _manifest(weights, log_odds, slope, defect_rate, size)
+        if onnx:
+            files[ONNX] = onnx_model(weights, NETWORK, size).SerializeToString()
+            float32 = manifest.variant("float32")
+            manifest = replace(manifest, variants=[replace(float32, files=float32.files | {"onnxruntime": ONNX})])
+        write_artifact(path, manifest, files)
+
+    return Store(root).publish(model, fill)
+
+
+def resum(version: Path) -> None:
+    """Let SHA256SUMS be true to the files that the manifest names, and to the manifest."""
+    manifest = json.loads((version / "manifest.json").read_bytes())  # in whatever encoding
+    names = ["manifest.json", *manifest.get("files", [])]
+    there = {name: version / name for name in names if "\0" not in name and (version / name).is_file()}
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {name}\n" for name, file in there.items()]
+    (version / SUMS).unlink(missing_ok=True)  # it may be a link to another version's
+    (version / SUMS).write_text("".join(lines))
+
+
+def picture(seed: int, size: int = INPUT_SIZE) -> NDArray[np.uint8]:
+    """A smooth coloured pattern with noise, uint8 size×size×3."""
+    generator = np.random.default_rng(seed)
+    waves = np.linspace(0, 6 + 3 * seed, size)
+    smooth = 100 + 60 * np.sin(waves)[:, None, None] * np.cos(waves)[None, :, None] * np.array([1.0, 0.5, -1.0])
+    return np.asarray(np.clip(smooth + generator.normal(0, 20, (size, size, 3)), 0, 255), np.uint8)
+
+
+@cache
+def random_weights(seed: int) -> dict[str, NDArray[np.float32]]:
+    """He et al. 2015's initialisation; the dense layer is scaled so that evidence has deviation 2 around 0."""
+    generator = np.random.default_rng(seed)
+    weights = {
+        name: np.zeros(shape, np.float32)
+        if name.endswith("bias")
+        else generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        for name, shape in tensor_shapes(NETWORK).items()
+    }
+    network = VGG16CAM(NETWORK)
+    network.set_weights(weights)
+    with torch.inference_mode():
+        evidence = network(torch.from_numpy(np.stack([picture(number) for number in range(4)]))).numpy()
+    scale = np.float32(2 / evidence.std())
+    weights["dense.weight"] *= scale
+    weights["dense.bias"] = np.array([scale * evidence.mean(), 0], np.float32)
+    return weights
+
+
+def _manifest(
+    weights: dict[str, NDArray[np.float32]],
+    log_odds: dict[str, float],
+    slope: float,
+    defect_rate: float | None,
+    size: int,
+) -> Manifest:
+    figures = Figures(
+        how="drawn up for tests",
+        true_positives=9,
+        true_negatives=19,
+        false_positives=1,
+        false_negatives=1,
+        accuracy=Estimate(0.933, 0.78, 0.99),
+        balanced_accuracy=Estimate(0.925, 0.75, 0.98),
+        auroc=Estimate(0.97, 0.9, 0.99),
+        average_precision=Estimate(0.95, 0.88, 0.98),
+        miss_rate_at_1_percent=Estimate(0.2, 0.06, 0.51),
+        miss_rate_at_5_percent=Estimate(0.1, 0.02, 0.4),
+        log_loss=Estimate(0.2, 0.1, 0.3),
+        brier_score=Estimate(0.06, 0.03, 0.1),
+        calibration_error=CalibrationError(0.05, 0.06, 0.1),
+        good_decisions=Decisions(18, 1, 1),
+        defect_decisions=Decisions(1, 1, 8),
+        errors_by_kind={"good": KindErrors(1, 20), "crack": KindErrors(1, 10, 0.97)},
+        good_with_region=Estimate(0.05, 0.01, 0.24),
+        good_picture_median=0.02,
+        localisation=Localisation(
+            size=256,
+            images=10,
+            components=12,
+            pixel_auroc=0.98,
+            aupro=0.93,
+            pointing=Estimate(0.9, 0.6, 0.98),
+            region_iou=0.41,
+            components_hit=Estimate(0.75, 0.47, 0.91),
+        ),
+    )
+    variant = Variant(
+        name="float32",
+        files={"torch": WEIGHTS},
+        calibration=Calibration(slope, 0.0, 1 / 3),
+        thresholds=Thresholds(0.3, 0.42, 0.6),
+        scale=HeatmapScale(-2.0, 2.0),
+        golden=Golden(1e-4, log_odds),
+        figures=figures,
+    )
+    return Manifest(
+        schema=2,
+        classes=("good", "anomaly"),
+        preprocessing=Preprocessing(size, 4095),
+        network=NETWORK,
+        pooling=Pooling(),
+        operation=Operation(
+            rule={"rule": "least-cost", "miss_cost": 10.0},
+            says="Least expected cost, where a missed defect costs as much as 10 false rejects.",
+            defect_rate=defect_rate,
+            keeps_verdicts=False,
+        ),
+        variants=[variant],
+        data=Data(hashlib.sha256(b"tests").hexdigest(), 30, {"good": 20, "crack": 10}, "real"),
+        trunk_sha256=trunk_digest(weights),
+        files=dict.fromkeys([WEIGHTS, *log_odds], "0" * 64),  # write_artifact takes the digests
+        created="2026-11-23T12:00:00Z",
+        command="tests",
+        recipe={"preset": "none"},
+    )

@@ -1,0 +1,122 @@
+"""What a mask marks must be understood, or it is refused."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from model.errors import DataError
+from tests.training.conftest import picture, save
+from training.data.masks import Mask, looks_like_mask
+
+IMAGE = Path("dent/0.png")
+SIZE = (48, 48)
+SPOT = np.zeros((48, 48), np.uint8)
+SPOT[10:30, 10:30] = 255
+
+
+def check(tmp_path: Path, image: Image.Image, suffix: str = ".png", class_numbers: bool = False) -> NDArray[np.bool_]:
+    mask = Mask((save(tmp_path / f"mask{suffix}", image),), class_numbers)
+    marked = mask.checked(IMAGE, SIZE)
+    assert np.array_equal(marked, mask.marked())
+    return marked
+
+
+def palette(*colours: tuple[int, int, int]) -> Image.Image:
+    """SPOT's pixels have number 1, a corner's the last one."""
+    numbers = SPOT // 255
+    numbers[40:, 40:] = len(colours) - 1
+    image = Image.fromarray(numbers).convert("P")
+    image.putpalette([level for colour in colours for level in colour])
+    return image
+
+
+def layers(colour: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Image.Image:
+    return Image.merge("LA", (Image.fromarray(colour), Image.fromarray(alpha)))
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        Image.fromarray(SPOT),
+        Image.fromarray(SPOT).convert("1"),
+        Image.fromarray(SPOT).convert("RGB"),
+        Image.fromarray(SPOT.astype(np.uint16) * 257),
+        Image.fromarray(SPOT.astype(np.uint16) * 16),
+        Image.fromarray(SPOT.astype(np.uint16)),
+        layers(SPOT, np.full_like(SPOT, 255)),
+        layers(SPOT, SPOT),
+    ],
+    ids=[
+        "gray",
+        "bits",
+        "colour",
+        "16 bits",
+        "12 in 16 bits",
+        "8 in 16 bits",
+        "opaque",
+        "transparent where it is black",
+    ],
+)
+def test_black_and_white_is_understood(tmp_path: Path, mask: Image.Image) -> None:
+    assert np.array_equal(check(tmp_path, mask), SPOT > 0)
+
+
+def test_smooth_edges_and_lossy_compression_are_no_third_level(tmp_path: Path) -> None:
+    soft = Image.fromarray(SPOT).filter(ImageFilter.GaussianBlur(2))
+    resized = Image.fromarray(SPOT).resize((19, 19), Image.Resampling.BILINEAR).resize(SIZE, Image.Resampling.BICUBIC)
+    for mask, suffix in ((soft, ".png"), (resized, ".png"), (Image.fromarray(SPOT), ".jpg")):
+        assert check(tmp_path, mask, suffix).mean() == pytest.approx((SPOT > 0).mean(), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (layers(np.full_like(SPOT, 255), SPOT), "marks 100.0% of the image by its brightness and 17.4% by its transp"),
+        (layers(255 - SPOT, SPOT), "marks 82.6% of the image by its brightness and 17.4% by its transparency"),
+        (palette((0, 0, 0), (90, 0, 0), (255, 255, 255)), "has areas of 0, 27, 255: which of them mean a defect"),
+        (Image.fromarray(np.where(SPOT, 1, np.roll(SPOT, 20)).astype(np.uint8)), "has areas of 0, 1, 255"),
+        (picture(0, defective=True), "is no mask: 9.% of its pixels are neither dark nor bright"),
+        (Image.fromarray(SPOT[:40]), r"mask\.png is \(48, 40\), but its image dent/0.png is \(48, 48\)"),
+    ],
+    ids=["alpha", "both ways", "palette", "numbers and a border", "photo", "size"],
+)
+def test_what_is_ambiguous_is_refused(tmp_path: Path, mask: Image.Image, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check(tmp_path, mask)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_numbers_of_classes_mark_where_the_data_set_is_known_to_have_them(tmp_path: Path, dtype: type) -> None:
+    numbers = Image.fromarray((np.where(SPOT, 1, 0) + np.where(np.roll(SPOT, 20), 2, 0)).astype(dtype))
+    assert not check(tmp_path, Image.fromarray((SPOT // 255).astype(dtype))).any()
+    assert np.array_equal(check(tmp_path, numbers, class_numbers=True), (SPOT > 0) | (np.roll(SPOT, 20) > 0))
+    assert np.array_equal(check(tmp_path, Image.fromarray(SPOT), class_numbers=True), SPOT > 0)
+
+
+def test_only_zeros_are_blank(tmp_path: Path) -> None:
+    for levels, expected in ((SPOT * 0, True), (SPOT // 255, False), ((SPOT // 255).astype(np.uint16), False)):
+        assert Mask((save(tmp_path / "mask.png", Image.fromarray(levels)),)).is_blank == expected
+
+
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mask.png").write_bytes(b"")
+    for read in (lambda mask: mask.marked(), lambda mask: mask.is_blank, lambda mask: mask.checked(IMAGE, SIZE)):
+        with pytest.raises(DataError, match=r"mask\.png: not a PNG"):
+            read(Mask((tmp_path / "mask.png",)))
+
+
+def test_photos_do_not_look_like_masks_and_masks_do() -> None:
+    lossy = io.BytesIO()
+    Image.fromarray(SPOT).save(lossy, "JPEG", quality=90)
+    assert looks_like_mask(Image.fromarray(SPOT))
+    assert looks_like_mask(Image.open(lossy))
+    assert looks_like_mask(Image.fromarray(SPOT.astype(np.uint16) * 257))
+    assert looks_like_mask(Image.fromarray(SPOT // 255))
+    assert not looks_like_mask(picture(0, defective=True))
+    assert not looks_like_mask(Image.new("L", SIZE, 0))  # a lamp that is off
+    assert not looks_like_mask(Image.fromarray(np.random.default_rng(0).integers(0, 3, (48, 48), np.uint8)))
+    assert not looks_like_mask(Image.new("L", SIZE, 255))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from scipy.stats import binom, norm
+
+from model.errors import DataError
+from training.evaluation.heatmap_scale import choose_heatmap_scale
+
+
+def maps(count: int, seed: int, peak: float = 0.0) -> np.ndarray:  # type: ignore[type-arg]
+    values = np.random.default_rng(seed).normal(-5, 1, (count, 7, 7)).astype(np.float32)
+    values[:, 3, 3] += peak
+    return values
+
+
+NONE = np.zeros((0, 7, 7), np.float32)
+
+
+@pytest.mark.parametrize("images", [59, 100, 240])
+def test_more_than_5_percent_of_further_good_images_reach_it_in_5_percent_of_cases_at_most(images: int) -> None:
+    draws = 300
+    levels = np.array([choose_heatmap_scale(maps(images, seed), NONE, NONE).region for seed in range(draws)])
+    shares = 1 - norm.cdf(levels + 5) ** 49
+    assert 0 < (shares > 0.05).sum() <= binom.ppf(0.999, draws, 0.05)
+    assert shares.mean() > 0.01
+
+
+def test_with_few_images_none_of_them_reaches_it() -> None:
+    good = maps(10, 0)
+    scale = choose_heatmap_scale(good, NONE, NONE)
+    assert scale.region > good.max()
+    assert scale.dark == pytest.approx(np.median(good))
+
+
+def test_masks_raise_the_level_to_where_regions_fit_them() -> None:
+    defective = maps(20, 1)
+    defective[:, 2:5, 2:5] += 8  # a halo around the defect
+    defective[:, 3, 3] += 10
+    coverage = np.zeros_like(defective)
+    coverage[:, 3, 3] = 1.0
+    without, with_masks = (
+        choose_heatmap_scale(maps(60, 0), NONE, NONE),
+        choose_heatmap_scale(maps(60, 0), defective, coverage),
+    )
+    assert with_masks.region > without.region
+    assert ((defective >= with_masks.region) == (coverage > 0)).mean() > 0.99
+
+
+def test_masks_never_lower_it() -> None:
+    assert choose_heatmap_scale(maps(60, 0), maps(9, 1), np.zeros((9, 7, 7), np.float32)) == choose_heatmap_scale(
+        maps(60, 0), NONE, NONE
+    )
+    coverage = np.ones((20, 7, 7), dtype=np.float32)
+    assert (
+        choose_heatmap_scale(maps(60, 0), maps(20, 1), coverage).region
+        == choose_heatmap_scale(maps(60, 0), NONE, NONE).region
+    )
+
+
+def test_without_a_good_image_there_are_no_levels() -> None:
+    with pytest.raises(DataError, match=r"levels need good images that the network hasn't seen.*fewer folds"):
+        choose_heatmap_scale(NONE, maps(5, 0), np.ones((5, 7, 7), np.float32))

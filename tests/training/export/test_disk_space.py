@@ -1,0 +1,181 @@
+"""Room is looked for before anything is computed, and what runs out during it has a name."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.errors import DataError, StoreError
+from model.store import Store
+from tests.support.artifacts import publish
+from tests.training.conftest import prepare_places, quiet, tiny_places, tiny_published
+from tests.training.test_cli import PART, PLACES, PUBLISHED, workplace  # noqa: F401
+from training.__main__ import main
+from training.data.dataset import Dataset
+from training.data.masks import Mask, coverage
+from training.estimators import estimator as learner
+from training.estimators.estimator import prepare
+from training.estimators.fine_tuning import PublishedLearner
+from training.export import version as exporting
+from training.export.disk_space import check_room, features_size, version_size
+from training.features.extraction import picture_of
+from training.features.imagenet import Trunk
+from training.recipe import Recipe, read_recipe
+
+
+@pytest.mark.parametrize("anomalies", ["real", "synthetic", "both"])
+@pytest.mark.parametrize("changes", [{}, {"views": 3}, {"views": 3, "most_pictures": 50}])
+def test_the_size_of_what_is_kept_of_places(
+    found: Dataset, trunk: Trunk, changes: dict[str, Any], anomalies: Any
+) -> None:
+    recipe = tiny_places(**changes)
+    kept = prepare_places(found, trunk, recipe, anomalies=anomalies).columns
+    assert features_size(recipe, found.samples, anomalies) == kept.nbytes
+
+
+@pytest.mark.parametrize("blocks", [2, 4])
+def test_the_size_of_what_is_kept_of_frozen_blocks(found: Dataset, trunk: Trunk, blocks: int) -> None:
+    recipe = tiny_published(frozen_blocks=blocks)
+    kept = prepare(found, trunk, recipe, "cpu", quiet())
+    assert isinstance(kept, PublishedLearner)
+    assert features_size(recipe, found.samples, "real") == kept.features.nbytes
+
+
+@pytest.mark.parametrize(("preset", "megabytes"), [("accurate", 8.4), ("fast", 8.4), ("seed", 0.4)])
+def test_the_documentation_says_it(found: Dataset, preset: str, megabytes: float) -> None:
+    size = features_size(read_recipe(preset), found.samples, "real") / len(found.samples)
+    assert size / 1e6 == pytest.approx(megabytes, abs=0.05)
+
+
+def test_a_version_is_no_larger(tmp_path: Path) -> None:
+    version = publish(tmp_path, onnx=True)
+    size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
+    assert size < version_size(tiny_published().hypercolumn) < 2 * size
+
+
+@pytest.fixture
+def fill(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
+    """Let a disk, known by a folder on it, have room for so many bytes only."""
+    allocate = os.posix_fallocate
+
+    def fill_(folder: Path, room: int) -> None:
+        device = folder.resolve()
+        taken: dict[int, int] = {}
+
+        def allocating(descriptor: int, offset: int, size: int) -> None:
+            place = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            if place.is_relative_to(device):
+                open_files = {int(name) for name in os.listdir("/proc/self/fd")}
+                used = sum(each for number, each in taken.items() if number in open_files and number != descriptor)
+                if used + size > room:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                taken[descriptor] = size
+            allocate(descriptor, offset, min(size, 4096))
+
+        monkeypatch.setattr(os, "posix_fallocate", allocating)
+
+    return fill_
+
+
+@pytest.mark.parametrize("recipe", [tiny_places(), tiny_published()])
+def test_folders_on_one_disk_need_room_for_both(
+    tmp_path: Path, found: Dataset, fill: Callable[[Path, int], None], monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    monkeypatch.setenv("CAMSPECTOR_CACHE", str(tmp_path / "cache"))
+    results, version = features_size(recipe, found.samples, "real"), version_size(recipe.hypercolumn)
+    fill(tmp_path, results + version)
+    check_room(recipe, found.samples, "real", tmp_path / "bolt")
+    fill(tmp_path, results + version - 1)
+    check_room(recipe, found.samples, "real")
+    with pytest.raises(StoreError, match=r"GB of a version can't be kept in .*bolt .*No space.*or point --store to"):
+        check_room(recipe, found.samples, "real", tmp_path / "bolt")
+    fill(tmp_path, results - 1)
+    with pytest.raises(StoreError, match=r"GB of intermediate results .*or point CAMSPECTOR_CACHE to another disk"):
+        check_room(recipe, found.samples, "real")
+    assert list((tmp_path / "bolt").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["fit", *PART], ["crossval", "--folds", "2"], ["curve", "--defects", "3"]])
+def test_too_little_room_is_said_before_anything_is_computed(
+    workplace: Path,  # noqa: F811
+    command: list[str],
+    fill: Callable[[Path, int], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def computed(*_: object, **__: object) -> None:
+        raise AssertionError("features are computed")
+
+    monkeypatch.setattr(learner, "prepare", computed)
+    monkeypatch.setattr("training.features.imagenet.imagenet_trunk", computed)
+    monkeypatch.setenv("CAMSPECTOR_CACHE", str(workplace / "cache"))
+    fill(workplace, 1000)
+    assert main([command[0], *PLACES, *command[1:]]) == 1
+    assert capsys.readouterr().err.startswith("error: 0.00 GB of intermediate results can't be kept in")
+
+
+def test_too_little_room_for_a_version_is_said_before_training(
+    workplace: Path,  # noqa: F811
+    fill: Callable[[Path, int], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fill(workplace / "store", 1000)
+    assert main(["fit", *PUBLISHED, *PART]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: 0.15 GB of a version can't be kept in store/part (")
+    assert "frozen blocks" not in printed.out
+    assert Store(Path("store")).models() == []
+
+
+def test_too_little_room_for_new_thresholds(
+    workplace: Path,  # noqa: F811
+    fill: Callable[[Path, int], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    publish(workplace / "store", "part")
+    fill(workplace / "store", 1000)
+    assert main(["evaluate", "--data", "parts", *PART, "--rethreshold"]) == 1
+    printed = capsys.readouterr()
+    assert "GB of a version can't be kept in store/part" in printed.err
+    assert "judging" not in printed.out
+
+
+def test_a_disk_for_temporary_files_that_fills_up_meanwhile_has_a_name(
+    workplace: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/int8.onnx")
+
+    monkeypatch.setattr(exporting, "build_variants", full)
+    assert main(["fit", *PUBLISHED, *PART]) == 1
+    assert "error: a version of 'part' can't be put together: " in capsys.readouterr().err
+    assert Store(Path("store")).models() == []
+
+
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n")])
+def test_a_picture_that_goes_during_training_is_named(
+    found: Dataset, tmp_path: Path, trunk: Trunk, change: Callable[[Path], object]
+) -> None:
+    sample = next(sample for sample in found.samples if sample.mask)
+    assert sample.mask
+    path = Path(shutil.copy(sample.path, tmp_path / "a.png"))
+    mask = Path(shutil.copy(sample.mask.paths[0], tmp_path / "b.png"))
+    moved = replace(sample, path=path, mask=Mask((mask,)))
+    rest = [each for each in found.samples if each is not sample]
+    for gone in (mask, path):
+        change(gone)
+        with pytest.raises(DataError, match=str(gone)):
+            prepare_places(replace(found, samples=[moved, *rest]), trunk)
+        shutil.copy(sample.mask.paths[0], mask)
+    with pytest.raises(DataError, match=str(path)):
+        picture_of(moved, 32, None)()
+    mask.unlink()
+    with pytest.raises(DataError, match=str(mask)):
+        coverage([moved], 4, 4)

@@ -1,0 +1,157 @@
+"""New thresholds on newly labelled images: the same network, another version."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from model.artifact import Artifact, read_artifact
+from model.detector import load_detector
+from model.errors import DataError, PromiseError
+from model.manifest import Operation
+from model.store import Store
+from model.verdict import Thresholds, logit, prior_shift
+from tests.support.artifacts import publish
+from tests.training.conftest import quiet
+from training.data.dataset import Dataset
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.thresholds import BestBalancedAccuracy, Fixed, LeastCost, Limits, Rule
+from training.recalibrate import plan, rethreshold
+
+NEW = 0.02
+"""The line's share of defects."""
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """Version 1, what it made of the images, and version 2."""
+
+    old: Artifact
+    before: Evaluation
+    after: Evaluation
+    new: Artifact
+
+
+@pytest.fixture(scope="module")
+def renewed(tmp_path_factory: pytest.TempPathFactory, found: Dataset) -> Renewed:
+    store = Store(tmp_path_factory.mktemp("store"))
+    version = publish(store.root, "spots")
+    old = read_artifact(version)
+    before = evaluate(version, found, "cpu", quiet())
+    method = plan(old.manifest, found, BestBalancedAccuracy(), NEW)
+    after = rethreshold(before, found, method, store, quiet())
+    return Renewed(old, before, after, read_artifact(after.version))
+
+
+def test_the_network_is_the_same_and_still_gives_its_golden_outputs(renewed: Renewed) -> None:
+    assert (renewed.new.path.parent.name, renewed.new.path.name) == ("spots", "2")
+    names = renewed.old.manifest.files
+    assert renewed.new.manifest.files.keys() == names.keys()
+    assert renewed.new.file("weights.safetensors").read_bytes() == renewed.old.file("weights.safetensors").read_bytes()
+    pictures = [name for name in names if name.startswith("golden/")]
+    assert np.array_equal(renewed.new.golden_pixels(pictures), renewed.old.golden_pixels(pictures))
+    goldens = [artifact.manifest.variant("float32").golden for artifact in (renewed.old, renewed.new)]
+    assert goldens[0] == goldens[1]
+    load_detector(renewed.new.path, "cpu")  # replays them
+
+
+def test_what_is_new_is_what_comes_after_the_network(renewed: Renewed, found: Dataset) -> None:
+    old, new = renewed.old.manifest, renewed.new.manifest
+    variant = new.variant("float32")
+    assert variant.calibration.defect_share == pytest.approx(10 / 22)
+    assert variant.figures == renewed.after.figures
+    assert variant.scale != old.variant("float32").scale
+    label = variant.thresholds.label
+    assert variant.thresholds == Thresholds(label, label, label)
+    assert label == pytest.approx(NEW)  # where balanced accuracy is best: at the share of defects
+    rest = {"operation": old.operation, "variants": old.variants, "created": old.created, "command": old.command}
+    assert replace(new, **rest) == old  # type: ignore[arg-type]
+
+
+def test_the_version_says_for_what_and_on_what(renewed: Renewed, found: Dataset) -> None:
+    operation = renewed.new.manifest.operation
+    assert operation == Operation(
+        {"rule": "best-balanced-accuracy"}, operation.says, NEW, keeps_verdicts=True, fingerprint=found.fingerprint
+    )
+    assert operation.says.startswith("Best balanced accuracy")
+    assert "of 10 defects missed" in operation.says
+    assert renewed.after.figures.how == (
+        "22 newly labelled images in 5 parts, each judged as the others decide; network of version 1"
+    )
+    assert "too few images to trust" in " ".join(renewed.after.warnings)
+    page = (renewed.new.path / "report" / "report.html").read_text()
+    assert "network of version 1, with calibration and thresholds chosen on these images" in page
+
+
+def test_the_service_judges_by_the_new_thresholds(renewed: Renewed) -> None:
+    """Calibrated log-odds of the same maps, moved to the line's share of defects."""
+    old, new = (load_detector(artifact.path, "cpu") for artifact in (renewed.old, renewed.new))
+    assert new.defect_rate == NEW
+    calibration = new.variant.calibration
+    changed = 0
+    for prediction in renewed.before.predictions:
+        pooled = float(new.manifest.pooling(prediction.evidence))
+        verdict = new.verdict(prediction.evidence)
+        assert verdict.log_odds == pytest.approx(calibration(pooled) + prior_shift(10 / 22, NEW))
+        assert verdict.label == ("anomaly" if verdict.log_odds >= logit(NEW) else "good")
+        changed += verdict.label != old.verdict(prediction.evidence).label
+    assert changed
+
+
+def test_images_are_judged_at_thresholds_of_the_other_parts(renewed: Renewed) -> None:
+    assert sorted({prediction.fold for prediction in renewed.after.predictions}) == [0, 1, 2, 3, 4]
+    assert len({prediction.scale for prediction in renewed.after.predictions}) > 1
+
+
+def test_evaluating_on_those_images_again_is_warned_of(renewed: Renewed, found: Dataset) -> None:
+    (warning,) = evaluate(renewed.new.path, found, "cpu", quiet()).warnings
+    assert "its thresholds were chosen on" in warning
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "used"),
+    [
+        (Limits(0.35, 0.35), None, Limits(0.35, 0.35)),
+        (Fixed(0.5), None, LeastCost(10)),
+        (Limits(0.35, 0.35), LeastCost(2), LeastCost(2)),
+    ],
+)
+@pytest.mark.parametrize(("told", "rate"), [(None, 0.05), (0.1, 0.1)])
+def test_without_a_rule_or_a_share_the_versions_own_are_kept(
+    renewed: Renewed, found: Dataset, stored: Rule, asked: Rule | None, used: Rule, told: float | None, rate: float
+) -> None:
+    names = {Limits: "limits", Fixed: "fixed"}
+    rule = {"rule": names[type(stored)]} | {name: getattr(stored, name) for name in stored.__struct_fields__}
+    operation = Operation(rule, "…", 0.05, keeps_verdicts=True)
+    method = plan(replace(renewed.old.manifest, operation=operation), found, asked, told)
+    assert (method.rule, method.defect_rate) == (used, rate)
+
+
+def test_images_that_the_network_learnt_from_are_refused(renewed: Renewed, found: Dataset) -> None:
+    manifest = renewed.old.manifest
+    known = replace(manifest, data=replace(manifest.data, fingerprint=found.fingerprint))
+    with pytest.raises(DataError, match="the network learnt from these very images"):
+        plan(known, found, None, None)
+
+
+@pytest.mark.parametrize("defects", [0, 1])
+def test_too_few_images_are_refused(renewed: Renewed, found: Dataset, defects: int) -> None:
+    goods = [sample for sample in found.samples if not sample.is_anomaly]
+    bads = [sample for sample in found.samples if sample.is_anomaly]
+    few = goods + bads[:defects]
+    with pytest.raises(DataError, match=r"no image is of a defective part|class anomaly has 1 image"):
+        plan(renewed.old.manifest, replace(found, samples=few, digests=found.digests[: len(few)]), None, None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (0.001, "a miss rate under 0.1 % needs at least 2,995 defects with no miss; you have 10$"),
+        (0.28, "needs at least 10 defects with no miss; you have 8 besides those held out"),
+    ],
+)
+def test_a_promise_that_the_images_can_not_carry_is_refused(
+    renewed: Renewed, found: Dataset, limit: float, message: str
+) -> None:
+    with pytest.raises(PromiseError, match=message):
+        plan(renewed.old.manifest, found, Limits(limit), None)

@@ -1,0 +1,95 @@
+"""Log-odds whose sigmoid is a probability, and how far probabilities are from being one."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from model.errors import DataError
+from model.verdict import Calibration
+from training.evaluation.intervals import DRAWS, chunks
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+BINS: Final = 15
+_LEAST_SLOPE: Final = 1e-6
+"""Log-odds per standard deviation of the scores."""
+
+
+def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
+    """Platt's sigmoid by logistic regression on the log-odds, n, of held-out images.
+
+    The targets are his smoothed ones, (N₊+1)/(N₊+2) and 1/(N₋+2), so that slope and offset are finite where the
+    classes don't overlap (Platt 1999, section 2.2); the loss never takes the logarithm of a probability (Lin, Lin &
+    Weng 2007, section 3). A higher score never gives a lower probability: where the data say otherwise, or all scores
+    are equal, the slope is the least positive one and every probability is about the share of anomalies.
+    Raises DataError unless both classes are there.
+    """
+    anomalies = int(is_anomaly.sum())
+    goods = len(is_anomaly) - anomalies
+    if not anomalies or not goods:
+        raise DataError("probabilities need both good images and defective ones to be calibrated on")
+    if not np.isfinite(log_odds).all():
+        raise ValueError("log-odds must be finite")
+    targets = np.where(is_anomaly, (anomalies + 1) / (anomalies + 2), 1 / (goods + 2))
+    centre = float(log_odds.mean())
+    spread = float(log_odds.std()) if np.ptp(log_odds) > 0 else 1.0
+    inputs = (log_odds - centre) / spread
+
+    def loss(line: Floats) -> tuple[float, Floats]:
+        """Mean cross-entropy log(1+e^x) − t·x of x = slope·input + offset, and its gradient."""
+        x = line[0] * inputs + line[1]
+        error = expit(x) - targets
+        gradient = np.array([(error * inputs).mean(), error.mean()])
+        return float((np.logaddexp(0.0, x) - targets * x).mean()), gradient
+
+    fitted = minimize(
+        loss,
+        x0=np.array([_LEAST_SLOPE, np.log(anomalies / goods)]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(_LEAST_SLOPE, None), (None, None)],
+        options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 1000},
+    )
+    slope = float(fitted.x[0]) / spread
+    return Calibration(slope, float(fitted.x[1]) - slope * centre, anomalies / len(is_anomaly))
+
+
+def calibration_error(probabilities: Floats, is_anomaly: Bools, bins: int = BINS) -> float:
+    """Expected calibration error over equal-mass bins, 0..1 (Naeini et al. 2015; equal mass: Nguyen & O'Connor 2015).
+
+    The mean over images of their bin's |mean probability − share of anomalies|. Images of equal probability are spread
+    over their bins alike, so that their order doesn't show. With fewer images than bins each is a bin.
+    """
+    places = _shares_of_bins(probabilities, bins)
+    return float(np.abs((probabilities - is_anomaly) @ places).sum() / len(probabilities))
+
+
+def null_calibration_error(
+    probabilities: Floats, seed: int, draws: int = DRAWS, bins: int = BINS
+) -> tuple[float, float]:
+    """Median and 95 % point of the error that these probabilities would have if they were right.
+
+    Labels are redrawn from the probabilities (consistency resampling, Bröcker & Smith 2007).
+    """
+    rng = np.random.default_rng(seed)
+    places = _shares_of_bins(probabilities, bins)
+    count = len(probabilities)
+    errors = [
+        np.abs((probabilities - (rng.random((part, count)) < probabilities)) @ places).sum(axis=1) / count
+        for part in chunks(draws, count)
+    ]
+    median, high = np.quantile(np.concatenate(errors), [0.5, 0.95]).tolist()
+    return median, high
+
+
+def _shares_of_bins(probabilities: Floats, bins: int) -> Floats:
+    """How much of each image lies in each bin, n×bins: rows sum to 1."""
+    count = len(probabilities)
+    _, group = np.unique(probabilities, return_inverse=True)
+    bin_of = np.arange(count) * min(bins, count) // count
+    shares = np.zeros((group.max() + 1, min(bins, count)))
+    np.add.at(shares, (np.sort(group), bin_of), 1.0)
+    return np.asarray((shares / shares.sum(axis=1, keepdims=True))[group])

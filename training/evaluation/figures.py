@@ -1,0 +1,145 @@
+"""How good verdicts were: counts, rates with their uncertainty, errors by kind. Positive is anomaly."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from model.manifest import CalibrationError, Decisions, Estimate, Figures, KindErrors
+from training.data.samples import GOOD, kinds_of
+from training.evaluation.calibration import calibration_error, null_calibration_error
+from training.evaluation.intervals import balanced_accuracy, bootstrap, rate, wider
+from training.evaluation.localisation import localise
+from training.evaluation.prediction import Prediction
+from training.evaluation.ranking import Ranking
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def measure(predictions: Sequence[Prediction], how: str) -> Figures:
+    """All figures of predictions that hold both classes. `how` says of which images and by which models.
+
+    Ranking and verdicts are at the line's share of defects, losses and calibration error at the calibration's. What it
+    says of good pictures holds where their levels were chosen on other images. Random draws are seeded.
+    """
+    truth = np.array([prediction.sample.is_anomaly for prediction in predictions])
+    right = np.array([prediction.is_right for prediction in predictions])
+    log_odds = np.array([prediction.log_odds for prediction in predictions])
+    scores = log_odds + np.array([prediction.shift for prediction in predictions])
+    good = [prediction for prediction in predictions if not prediction.sample.is_anomaly]
+    shown = sum(bool(prediction.evidence.max() >= prediction.scale.region) for prediction in good)
+    auroc, precision, miss_1, miss_5, log_loss, brier = _bootstrapped(scores, log_odds, truth)
+    return Figures(
+        how=how,
+        true_positives=int((truth & right).sum()),
+        true_negatives=int((~truth & right).sum()),
+        false_positives=int((~truth & ~right).sum()),
+        false_negatives=int((truth & ~right).sum()),
+        accuracy=rate(int(right.sum()), len(right)),
+        balanced_accuracy=balanced_accuracy(
+            rate(int(right[truth].sum()), int(truth.sum())), rate(int(right[~truth].sum()), int((~truth).sum()))
+        ),
+        auroc=auroc,
+        average_precision=precision,
+        miss_rate_at_1_percent=miss_1,
+        miss_rate_at_5_percent=miss_5,
+        log_loss=log_loss,
+        brier_score=brier,
+        calibration_error=_calibration_error(expit(log_odds), truth),
+        good_decisions=_decisions(good),
+        defect_decisions=_decisions([prediction for prediction in predictions if prediction.sample.is_anomaly]),
+        errors_by_kind=_errors_by_kind(predictions, scores),
+        good_with_region=rate(shown, len(good)),
+        good_picture_median=float(np.median(np.concatenate([each.scale(each.evidence).ravel() for each in good]))),
+        localisation=localise(predictions),
+    )
+
+
+def table(figures: Figures) -> str:
+    """The figures as lines for people."""
+    f = figures
+    lines = [
+        f"measured on {f.how}",
+        f"  TP {f.true_positives}  TN {f.true_negatives}  FP {f.false_positives}  FN {f.false_negatives}"
+        "  (positive = anomaly: FP are good parts rejected, FN defects missed)",
+        f"  accuracy           {_percent(f.accuracy)}",
+        f"  balanced accuracy  {_percent(f.balanced_accuracy)}",
+        f"  AUROC {_number(f.auroc)}   average precision {_number(f.average_precision)}",
+        f"  defects missed where 1 % of good parts are rejected: {_percent(f.miss_rate_at_1_percent)}; "
+        f"5 %: {_percent(f.miss_rate_at_5_percent)}",
+        f"  log loss {_number(f.log_loss)}   Brier score {_number(f.brier_score)}",
+        f"  calibration error {f.calibration_error.value:.4f} (of right probabilities, on as many images: median "
+        f"{f.calibration_error.chance_median:.4f}, 95 % point {f.calibration_error.chance_95:.4f})",
+    ]
+    if f.good_decisions.review or f.defect_decisions.review:
+        lines.append(f"  good parts: {_decided(f.good_decisions)}; defects: {_decided(f.defect_decisions)}")
+    lines += [
+        "  wrong by kind: " + ", ".join(_kind(kind, errors) for kind, errors in f.errors_by_kind.items()),
+        f"  good images whose picture shows a region: {_percent(f.good_with_region)}; "
+        f"median of a good picture {f.good_picture_median:.3f}",
+    ]
+    if (found := f.localisation) is not None:
+        lines.append(
+            f"  on {found.images} masks ({found.size}×{found.size}): pixel AUROC {found.pixel_auroc:.4f}, "
+            f"AUPRO {found.aupro:.4f}, brightest pixel on the defect {_percent(found.pointing)}\n"
+            f"  {found.components} defects: {_percent(found.components_hit)} have a region, mean IoU with it "
+            f"{found.region_iou:.3f}"
+        )
+    return "\n".join(lines)
+
+
+def _bootstrapped(scores: Floats, log_odds: Floats, truth: Bools) -> list[Estimate]:
+    """AUROC, average precision, miss rate at 1 and 5 % false rejects, log loss, Brier score.
+
+    A miss rate's interval holds Wilson's too, which the bootstrap doesn't reach where nothing was missed.
+    """
+    losses = np.stack([np.logaddexp(0.0, np.where(truth, -log_odds, log_odds)), (expit(log_odds) - truth) ** 2], axis=1)
+
+    def statistics(weights: Floats) -> Floats:
+        ranking = Ranking.of(scores, truth, weights)
+        columns = [ranking.auroc(), ranking.average_precision(), ranking.miss_rate(0.01), ranking.miss_rate(0.05)]
+        return np.column_stack([*columns, weights @ losses / len(truth)])
+
+    auroc, precision, *misses, log_loss, brier = bootstrap(statistics, truth)
+    defects = int(truth.sum())
+    miss_1, miss_5 = (wider(miss, rate(round(miss.value * defects), defects)) for miss in misses)
+    return [auroc, precision, miss_1, miss_5, log_loss, brier]
+
+
+def _calibration_error(probabilities: Floats, truth: Bools) -> CalibrationError:
+    return CalibrationError(calibration_error(probabilities, truth), *null_calibration_error(probabilities, seed=0))
+
+
+def _decisions(predictions: Sequence[Prediction]) -> Decisions:
+    made = [prediction.thresholds.decision_of(prediction.probability) for prediction in predictions]
+    return Decisions(made.count("accept"), made.count("review"), made.count("reject"))
+
+
+def _errors_by_kind(predictions: Sequence[Prediction], scores: Floats) -> dict[str, KindErrors]:
+    kinds = np.array([prediction.sample.kind for prediction in predictions])
+    wrong = kinds_of(prediction.sample for prediction in predictions if not prediction.is_right)
+    errors = {}
+    for kind, count in kinds_of(prediction.sample for prediction in predictions).items():
+        these = (kinds == kind) | (kinds == GOOD)
+        auroc = None if kind == GOOD else float(Ranking.of(scores[these], kinds[these] == kind).auroc()[0])
+        errors[kind] = KindErrors(wrong.get(kind, 0), count, auroc)
+    return errors
+
+
+def _percent(estimate: Estimate) -> str:
+    return f"{estimate.value:.1%} (95 %: {estimate.low:.1%} to {estimate.high:.1%})"
+
+
+def _number(estimate: Estimate) -> str:
+    return f"{estimate.value:.4f} (95 %: {estimate.low:.4f} to {estimate.high:.4f})"
+
+
+def _decided(decisions: Decisions) -> str:
+    return f"{decisions.accept} accepted, {decisions.review} to review, {decisions.reject} rejected"
+
+
+def _kind(kind: str, errors: KindErrors) -> str:
+    text = f"{kind} {errors.wrong}/{errors.images}"
+    return text if errors.auroc is None else f"{text} (AUROC {errors.auroc:.3f})"

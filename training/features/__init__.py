@@ -1,0 +1,1 @@
+"""ImageNet's features of images, cached."""

@@ -1,0 +1,83 @@
+"""Features of every image, computed once and kept on disk: what all folds train on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.cpus import available_cpus
+from model.image import decode
+from model.preprocessing import resize_to_input
+from training.data.file_names import naming
+from training.data.samples import Sample
+from training.features.cache import CACHE, cache_folder, claimed
+from training.progress import Advance, no_progress
+
+Features = NDArray[np.float32]
+Picture = Callable[[], NDArray[np.uint8]]
+"""Gives one image as the network sees it, uint8 S×S×3."""
+_BATCH: Final = 8
+
+
+def compute_features(
+    output: Callable[[Tensor], Tensor], pictures: Sequence[Picture], device: str, advance: Advance = no_progress
+) -> Features:
+    """`output` (pixels uint8 n×S×S×3 to n×…) of every picture: float32 N×…, mapped from a nameless file.
+
+    Memory holds one batch of pixels; the rest is the page cache's to keep or drop. The file's room is claimed first,
+    so that a full disk is a StoreError here and not a crash later.
+    """
+    features: Features | None = None
+    with torch.inference_mode():
+        for start, pixels in _batches(pictures):
+            found = output(torch.from_numpy(pixels).to(device)).float().cpu().numpy()
+            if features is None:
+                features = _mapped((len(pictures), *found.shape[1:]))
+            features[start : start + len(found)] = found
+            for _ in found:
+                advance()
+    assert features is not None, "there are no pictures"
+    return features
+
+
+def picture_of(sample: Sample, input_size: int, full_scale: int | None) -> Picture:
+    """The sample as the network sees it; raises DataError where it isn't what it was at the start."""
+
+    def read() -> NDArray[np.uint8]:
+        with naming(sample.path):
+            return resize_to_input(decode(sample.path.read_bytes()), input_size, full_scale)
+
+    return read
+
+
+def squashed(samples: Sequence[Sample], input_size: int, full_scale: int | None) -> NDArray[np.uint8]:
+    """The samples as the network sees them, uint8 N×S×S×3."""
+    return _stacked([picture_of(sample, input_size, full_scale) for sample in samples])
+
+
+def _stacked(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        return np.stack(list(pool.map(lambda picture: picture(), pictures)))
+
+
+def _batches(pictures: Sequence[Picture]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """First index and pixels of each batch; the next one is decoded while this one is worked on."""
+    with ThreadPoolExecutor(1) as ahead:
+        starts = range(0, len(pictures), _BATCH)
+        futures = (ahead.submit(_stacked, pictures[s : s + _BATCH]) for s in starts)
+        coming = next(futures)
+        for start in starts:
+            current, following = coming, next(futures, None)
+            yield start, current.result()
+            if following is not None:
+                coming = following
+
+
+def _mapped(shape: tuple[int, ...]) -> Features:
+    size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+    with claimed(cache_folder(), size, "intermediate results", CACHE) as file:
+        return np.memmap(file, np.float32, "r+", shape=shape)
