@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.admission import Admitted
-from app.batch_queue import BatchQueue, Evidence
+from app.batch_queue import BatchQueue, EngineResult
 from app.latency_estimator import Cost, Kind, LatencyEstimator
 from app.metrics import Metrics
 from app.model_snapshot import LoadedModel
@@ -118,7 +118,7 @@ class Pipeline:
         wait = time.perf_counter() - began - seconds
         return PreprocessedImage(pixels, decoded.width, decoded.height, wait, read_seconds + seconds)
 
-    async def evidence(self, prepared: PreprocessedImage, loaded: LoadedModel) -> Evidence:
+    async def evidence(self, prepared: PreprocessedImage, loaded: LoadedModel) -> EngineResult:
         """What the network says. Cancelled, the image leaves the queue. Raises EngineError."""
         return await asyncio.wrap_future(self._queue.put(loaded.detector, prepared.pixels))
 
@@ -132,7 +132,7 @@ class Pipeline:
         loaded: LoadedModel,
         verdict: Verdict,
         prepared: PreprocessedImage,
-        evidence: Evidence,
+        evidence: EngineResult,
         render_seconds: float,
     ) -> None:
         """One image more in the metrics, the estimate of latency and the request's record."""
@@ -151,7 +151,7 @@ class Pipeline:
         metrics.postprocess_seconds.observe(render_seconds)
 
     async def _with_overlay(
-        self, inspection: InspectionResult, image: bytes, evidence: Evidence, admitted: Admitted
+        self, inspection: InspectionResult, image: bytes, evidence: EngineResult, admitted: Admitted
     ) -> InspectionResult:
         """The image is decoded once more: until the network has answered, nobody keeps its pixels."""
         detector = inspection.loaded.detector
@@ -164,7 +164,7 @@ class Pipeline:
         return replace(inspection, picture=png, render_seconds=inspection.render_seconds + seconds)
 
 
-def _judged(verdict: Verdict, prepared: PreprocessedImage, evidence: Evidence, render_seconds: float) -> Judged:
+def _judged(verdict: Verdict, prepared: PreprocessedImage, evidence: EngineResult, render_seconds: float) -> Judged:
     """Rendering ends now, and decoding when the queue begins."""
     queued = evidence.began - evidence.queue_seconds
     decoding = prepared.wait_seconds + prepared.seconds
@@ -178,7 +178,7 @@ def _judged(verdict: Verdict, prepared: PreprocessedImage, evidence: Evidence, r
 
 
 def _judge(
-    prepared: PreprocessedImage, evidence: Evidence, loaded: LoadedModel, wanted: RenderOptions
+    prepared: PreprocessedImage, evidence: EngineResult, loaded: LoadedModel, wanted: RenderOptions
 ) -> InspectionResult:
     began = time.perf_counter()
     verdict = verdict_on(evidence, loaded)
@@ -204,7 +204,7 @@ def _judge(
     )
 
 
-def verdict_on(evidence: Evidence, loaded: LoadedModel) -> Verdict:
+def verdict_on(evidence: EngineResult, loaded: LoadedModel) -> Verdict:
     """Raises EngineError, once it is in the log."""
     try:
         return loaded.detector.verdict(evidence.map)

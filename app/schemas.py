@@ -10,7 +10,6 @@ from app.pipeline import InspectionResult
 from model.detector import Detector
 from model.manifest import Agreement, Figures, Operation
 from model.regions import Region
-from model.serving import Serving
 from model.verdict import Decision, Label, Thresholds
 
 
@@ -119,12 +118,14 @@ class VersionInfo(BaseModel):
     )
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
-    thresholds_source: Literal["file", "settings", "version"] = Field(description="file: the model's serving.json.")
+    thresholds_source: Literal["serving_config", "version"] = Field(
+        description="serving_config: the model's serving.json."
+    )
     data_defect_share: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
-    defect_rate_source: Literal["file", "settings", "version", "data"] = Field(
-        description="file: the model's serving.json. version: it was exported for that share. data: nobody named one, "
-        "it is that of the images on which the probabilities were calibrated."
+    defect_rate_source: Literal["serving_config", "version", "data"] = Field(
+        description="serving_config: the model's serving.json. version: it was exported for that share. "
+        "data: nobody named one, it is that of the images on which the probabilities were calibrated."
     )
     operation: Operation = Field(description="For what the version's own thresholds were chosen.")
     figures: Figures | None = Field(
@@ -132,8 +133,7 @@ class VersionInfo(BaseModel):
     )
 
     @staticmethod
-    def of(loaded: LoadedModel, file: Serving) -> "VersionInfo":
-        """`file`: what is in force."""
+    def of(loaded: LoadedModel) -> "VersionInfo":
         detector = loaded.detector
         return VersionInfo(
             version=loaded.version,
@@ -146,10 +146,10 @@ class VersionInfo(BaseModel):
             decoding_difference=detector.decoding_difference,
             device=detector.engine.device,
             thresholds=detector.thresholds,
-            thresholds_source=_thresholds_source(detector, file),
+            thresholds_source="version" if detector.line_thresholds is None else "serving_config",
             data_defect_share=detector.manifest.data.defect_share,
             defect_rate=detector.defect_rate,
-            defect_rate_source=_rate_source(detector, file),
+            defect_rate_source=_rate_source(detector),
             operation=detector.manifest.operation,
             figures=detector.variant.figures or detector.manifest.figures,
         )
@@ -170,21 +170,23 @@ class ModelInfo(BaseModel):
         description="The version that answers where none is named: the pinned one, else the newest loaded."
     )
     pinned: int | None = Field(description="The version that the model's serving.json names, where that is in force.")
-    fault: str | None = Field(description="Why what serving.json says now isn't in force; null: it is.")
+    serving_config_error: str | None = Field(
+        description="Why the present content of serving.json isn't in force; null: it is."
+    )
     versions: list[VersionInfo] = Field(description="The loaded versions, newest first.")
     refused: list[RefusedVersion]
-    stored: list[int] = Field(description="Every version that the store holds.")
+    available: list[int] = Field(description="Every version in the store.")
 
     @staticmethod
     def of(name: str, model: ModelState) -> "ModelInfo":
         return ModelInfo(
             name=name,
             serving=model.serving.version if model.serving else None,
-            pinned=model.file.version,
-            fault=model.fault or None,
-            versions=[VersionInfo.of(model.loaded[number], model.file) for number in sorted(model.loaded)[::-1]],
+            pinned=model.serving_config.version,
+            serving_config_error=model.serving_config_error or None,
+            versions=[VersionInfo.of(model.loaded[number]) for number in sorted(model.loaded)[::-1]],
             refused=[RefusedVersion(version=number, reason=why) for number, why in sorted(model.refused.items())],
-            stored=list(model.stored),
+            available=list(model.available),
         )
 
 
@@ -202,12 +204,12 @@ class Change(BaseModel):
     """What has become different for one model."""
 
     model: str
-    was: int | None = Field(description="The version that served before.")
+    previous: int | None = Field(description="The version that served before.")
     serving: int | None
     loaded: list[int] = Field(description="Versions that can be asked now, and couldn't before.")
     released: list[int] = Field(description="Versions that could be asked before, and can't now.")
     refused: list[RefusedVersion] = Field(description="Versions that are newly refused.")
-    fault: str | None = Field(description="As in the model's information.")
+    serving_config_error: str | None = Field(description="As in the model's information.")
 
     @staticmethod
     def between(before: ModelSnapshot, after: ModelSnapshot) -> list["Change"]:
@@ -220,7 +222,7 @@ class Change(BaseModel):
     def _of(name: str, old: ModelState, new: ModelState) -> "Change":
         return Change(
             model=name,
-            was=old.serving.version if old.serving else None,
+            previous=old.serving.version if old.serving else None,
             serving=new.serving.version if new.serving else None,
             loaded=sorted(new.loaded.keys() - old.loaded.keys()),
             released=sorted(old.loaded.keys() - new.loaded.keys()),
@@ -228,12 +230,12 @@ class Change(BaseModel):
                 RefusedVersion(version=number, reason=why)
                 for number, why in sorted(new.refused.items() - old.refused.items())
             ],
-            fault=new.fault or None,
+            serving_config_error=new.serving_config_error or None,
         )
 
 
 class Reloaded(BaseModel):
-    """What a look at the store has changed."""
+    """What a poll of the store has changed."""
 
     changed: list[Change]
 
@@ -244,17 +246,9 @@ class Health(BaseModel):
     status: str
 
 
-def _thresholds_source(detector: Detector, file: Serving) -> Literal["file", "settings", "version"]:
-    if file.thresholds is not None:
-        return "file"
-    return "version" if detector.line_thresholds is None else "settings"
-
-
-def _rate_source(detector: Detector, file: Serving) -> Literal["file", "settings", "version", "data"]:
-    if file.defect_rate is not None:
-        return "file"
+def _rate_source(detector: Detector) -> Literal["serving_config", "version", "data"]:
     if detector.line_rate is not None:
-        return "settings"
+        return "serving_config"
     return "data" if detector.manifest.operation.defect_rate is None else "version"
 
 

@@ -36,8 +36,7 @@ TheRenderOptions = Annotated[RenderOptions, Depends(_wanted)]
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
 async def predict_by_default_model(call: TheRequestScope, wanted: TheRenderOptions) -> Response:
     """Judge an image by the default model: the configured one, else the only one that is loaded."""
-    registry = call.service.registry
-    model = registry.snapshot.default(call.service.settings.default_model, registry.required)
+    model = call.service.model_manager.snapshot.default(call.service.settings.default_model)
     return await _answer(call, call.find(model), wanted)
 
 

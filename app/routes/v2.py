@@ -52,27 +52,27 @@ async def server_ready(request: Request, service: TheService) -> Response | Read
 @router.get("/models/{model}", responses=UNKNOWN)
 async def model_metadata(service: TheService, model: str) -> ModelMetadata:
     """What a model takes and gives, by the version that serves."""
-    snapshot = service.registry.snapshot
+    snapshot = service.model_manager.snapshot
     return ModelMetadata.of(snapshot.model(model), snapshot.find(model))
 
 
 @router.get("/models/{model}/versions/{version}", responses=UNKNOWN_VERSION)
 async def version_metadata(service: TheService, model: str, version: Version) -> ModelMetadata:
     """What one version takes and gives."""
-    snapshot = service.registry.snapshot
+    snapshot = service.model_manager.snapshot
     return ModelMetadata.of(snapshot.model(model), snapshot.find(model, version))
 
 
 @router.get("/models/{model}/ready", responses=UNKNOWN)
 async def model_ready(service: TheService, model: str) -> ModelReady:
     """Whether a version of the model is loaded and self-tested."""
-    return ModelReady(name=service.registry.snapshot.find(model).model, ready=True)
+    return ModelReady(name=service.model_manager.snapshot.find(model).model, ready=True)
 
 
 @router.get("/models/{model}/versions/{version}/ready", responses=UNKNOWN_VERSION)
 async def version_ready(service: TheService, model: str, version: Version) -> ModelReady:
     """Whether this version is loaded and self-tested."""
-    return ModelReady(name=service.registry.snapshot.find(model, version).model, ready=True)
+    return ModelReady(name=service.model_manager.snapshot.find(model, version).model, ready=True)
 
 
 @router.post("/models/{model}/infer", response_model=InferReply, responses=INFER_REPLIES, openapi_extra=INFER_BODY)

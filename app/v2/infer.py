@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from app.batch_queue import Evidence
+from app.batch_queue import EngineResult
 from app.errors import EmptyImageError
 from app.latency_estimator import Kind
 from app.model_snapshot import LoadedModel
@@ -27,7 +27,7 @@ class Judged:
     """One image of the batch."""
 
     verdict: Verdict
-    evidence: Evidence
+    evidence: EngineResult
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ async def _prepare(
     return prepared
 
 
-async def _all(coroutines: Sequence[Any]) -> list[Evidence]:
+async def _all(coroutines: Sequence[Any]) -> list[EngineResult]:
     """Their results; when one fails, or this is cancelled, the others are cancelled."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
@@ -77,7 +77,7 @@ async def _all(coroutines: Sequence[Any]) -> list[Evidence]:
 
 
 def _judge(
-    order: InferenceRequest, evidence: Sequence[Evidence], loaded: LoadedModel
+    order: InferenceRequest, evidence: Sequence[EngineResult], loaded: LoadedModel
 ) -> tuple[Reply, list[Judged], float]:
     """The reply, the verdicts in it, and the seconds that it took."""
     began = time.perf_counter()

@@ -132,7 +132,7 @@ def _maps_of(engine: OnnxEngine, pictures: Sequence[Picture], advance: Advance) 
     """Evidence maps n×h×w, a picture at a time on each CPU."""
 
     def judged(picture: Picture) -> Maps:
-        maps = engine.evidence(picture()[np.newaxis], alone=False)
+        maps = engine.evidence(picture()[np.newaxis], exclusive=False)
         advance()
         return maps
 
