@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 
-from app.compression import ENCODINGS
+from app.body.compression import ENCODINGS
+from app.body.upload import FIELD
 from app.errors import (
     TABLE,
     AdminNeedsKeysError,
@@ -16,7 +17,6 @@ from app.errors import (
     TensorError,
     under_v2,
 )
-from app.upload import FIELD
 from model.errors import PinError, ServingError, StoreError
 
 VERSION: Final = "0.1.0"

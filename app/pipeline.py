@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from app.admission import Admitted
 from app.batch_queue import BatchQueue, Evidence
+from app.body.upload import Upload
 from app.latency_estimator import Cost, Kind, LatencyEstimator
 from app.metrics import Metrics
 from app.model_snapshot import LoadedModel
 from app.request_record import Judged, Step, current
 from app.sandbox.pool import CodecPool
-from app.upload import Upload
 from model.errors import EngineError
 from model.regions import Region, find_regions
 from model.render import heatmap_png

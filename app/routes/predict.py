@@ -7,6 +7,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.admission import Admitted
+from app.body.upload import Upload
 from app.documentation import PREDICT_REPLIES, UPLOAD
 from app.model_snapshot import LoadedModel
 from app.part_id import part_id_text
@@ -14,7 +15,6 @@ from app.pipeline import Heatmap, InspectionResult, RenderOptions
 from app.request_record import current
 from app.routes.request_scope import RequestScope, TheRequestScope, Version
 from app.schemas import Prediction
-from app.upload import Upload
 from model.errors import UndecodableImageError, UnsupportedFormatError
 
 router = APIRouter(tags=["predict"])

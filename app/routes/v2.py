@@ -7,13 +7,13 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from app.admission import Admitted
+from app.body.upload import Upload
 from app.documentation import INFER_REPLIES, VERSION, problems
 from app.errors import NotReadyError
 from app.latency_estimator import Kind
 from app.routes.dependencies import TheService
 from app.routes.health import unwell
 from app.routes.request_scope import Positive, RequestScope, TheRequestScope, Version
-from app.upload import Upload
 from app.v2.infer import infer
 from app.v2.request import read_order
 from app.v2.schemas import INFER_BODY, InferReply, Live, ModelMetadata, ModelReady, Ready, ServerMetadata

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from app.body.json_body import read_json
 from app.errors import MalformedBodyError
-from app.json_body import read_json
 
 Parameters = dict[str, Any]
 """Any JSON: most mean nothing to the service. Null is as if it weren't there."""

@@ -13,13 +13,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.body.upload import declared_length
 from app.errors import NotReadyError, SlowBodyError, refusal
 from app.http_protocol import ARRIVES_BY
 from app.logs import log_request
 from app.part_id import HEADER, check_part_id
 from app.request_record import RequestRecord, current
 from app.service import Service
-from app.upload import declared_length
 
 log = logging.getLogger(__name__)
 
