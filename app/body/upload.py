@@ -32,6 +32,11 @@ class Upload:
     """Of app.body.compression."""
     max_bytes: int
 
+    @property
+    def is_image(self) -> bool:
+        """Whether the body itself is an image: there is nothing to take it out of."""
+        return not self.encoding and sniff(self.body) is not None
+
     def content(self) -> bytes:
         """The body, expanded where it is compressed. Raises MalformedBodyError or BodyTooLargeError."""
         return expand(self.body, self.encoding, self.max_bytes)

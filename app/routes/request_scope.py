@@ -67,7 +67,7 @@ class RequestScope:
                         return await reply(upload, admitted)
 
 
-async def _call(
+async def _request_scope(
     request: Request,
     service: TheService,
     deadline_ms: Annotated[
@@ -78,7 +78,7 @@ async def _call(
     return RequestScope(request, service, deadline_ms)
 
 
-TheRequestScope = Annotated[RequestScope, Depends(_call)]
+TheRequestScope = Annotated[RequestScope, Depends(_request_scope)]
 
 
 @asynccontextmanager
