@@ -30,8 +30,8 @@ ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 """Seconds. Whoever says Retry-After more than that is not waited for."""
 TRY_AGAIN = {429, 502, 503}
-"""Busy, gone for a moment, starting or stopping. Inspecting an image twice does no harm, so it may be sent again; another
-status would come again too."""
+"""Busy, gone for a moment, starting or stopping: worth another try, as inspecting an image twice does no harm. Another
+status would come again."""
 
 
 class NoVerdictError(Exception):
