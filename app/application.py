@@ -27,8 +27,10 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
-        yield
-        service.stop()
+        try:
+            yield
+        finally:
+            service.stop()
 
     app = FastAPI(
         title="Camspector",

@@ -9,7 +9,8 @@ from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.pipeline import InspectionResult
 from app.request_record import ImageRecord, StepName
 from model.detector import Detector
-from model.manifest import Agreement, Figures, Operation
+from model.figures import Figures
+from model.manifest import Agreement, OperatingPoint
 from model.regions import Region
 from model.serving import Serving
 from model.verdict import Decision, Label, Thresholds
@@ -121,13 +122,13 @@ class VersionInfo(BaseModel):
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
     thresholds_source: Literal["file", "settings", "version"] = Field(description="file: the model's serving.json.")
-    data_defect_share: float = Field(description="Share of anomalies in the training data.")
+    data_defect_rate: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
     defect_rate_source: Literal["file", "settings", "version", "data"] = Field(
         description="file: the model's serving.json. version: it was exported for that share. data: nobody named one, "
         "it is that of the images on which the probabilities were calibrated."
     )
-    operation: Operation = Field(description="For what the version's own thresholds were chosen.")
+    operating_point: OperatingPoint = Field(description="For what the version's own thresholds were chosen.")
     figures: Figures | None = Field(
         description="What was measured on images unseen by the measured model, at the version's own thresholds."
     )
@@ -148,10 +149,10 @@ class VersionInfo(BaseModel):
             device=detector.engine.device,
             thresholds=detector.thresholds,
             thresholds_source=_thresholds_source(detector, file),
-            data_defect_share=detector.manifest.data.defect_share,
+            data_defect_rate=detector.manifest.data.defect_rate,
             defect_rate=detector.defect_rate,
             defect_rate_source=_rate_source(detector, file),
-            operation=detector.manifest.operation,
+            operating_point=detector.manifest.operating_point,
             figures=detector.variant.figures or detector.manifest.figures,
         )
 
@@ -256,4 +257,4 @@ def _rate_source(detector: Detector, file: Serving) -> Literal["file", "settings
         return "file"
     if detector.line_rate is not None:
         return "settings"
-    return "data" if detector.manifest.operation.defect_rate is None else "version"
+    return "data" if detector.manifest.operating_point.defect_rate is None else "version"

@@ -1,4 +1,4 @@
-"""python -m training: fit, crossval, curve, evaluate, report, weights."""
+"""The command line of training: fit, crossval, curve, evaluate, report, weights."""
 
 import argparse
 import sys
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0, or 1 with a clear error on standard error, or 130 after Ctrl-C."""
     chosen = parse(arguments)
     try:
-        _COMMANDS[chosen.command](chosen, Reporter())
+        COMMANDS[chosen.command](chosen, Reporter())
     except CamspectorError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.evaluation.evaluate import summary
+    from training.evaluation.evaluate import results
     from training.fit import fit
     from training.learning_curve import read_curve
     from training.report.results import write_results
@@ -50,7 +50,7 @@ def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
     trunk, learner, method = _prepared(chosen, task, reporter, store.root / chosen.model)
     fitted = fit(learner, task.found, trunk, task.recipe, method, store, chosen.model, reporter, curve)
     if chosen.json:
-        write_results(chosen.json, {**summary(fitted), "seconds": reporter.seconds}, fitted.predictions)
+        write_results(chosen.json, {**results(fitted), "seconds": reporter.seconds}, fitted.predictions)
 
 
 def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
@@ -100,7 +100,7 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
     from model.artifact import read_artifact
     from training.cli_validation import check_evaluation, rule_of
     from training.data.loading import load_dataset
-    from training.evaluation.evaluate import evaluate, summary
+    from training.evaluation.evaluate import evaluate, results
     from training.evaluation.figures import table
     from training.export.disk_space import check_room_for_copy
     from training.recalibrate import plan, rethreshold
@@ -129,7 +129,7 @@ def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
         else:
             report_of_evaluation(chosen.report, evaluation, found, reporter.seconds)
     if chosen.json:
-        write_results(chosen.json, summary(evaluation), evaluation.predictions)
+        write_results(chosen.json, results(evaluation), evaluation.predictions)
 
 
 def _report(chosen: argparse.Namespace, reporter: Reporter) -> None:
@@ -221,7 +221,7 @@ def _prepared(
     return trunk, learner, method
 
 
-_COMMANDS = {
+COMMANDS = {
     "fit": _fit,
     "crossval": _crossval,
     "curve": _curve,

@@ -3,10 +3,11 @@
 import shlex
 from pathlib import Path
 
+from model.program import program
 from model.store import Store
 from training.data.dataset import Dataset
 from training.estimators.estimator import Learner
-from training.evaluation.data_warnings import warnings
+from training.evaluation.data_warnings import data_warnings
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.figures import measure, table
 from training.evaluation.post_processing import Method
@@ -33,7 +34,7 @@ def fit(
 ) -> Evaluation:
     """Train, measure, publish, and say where it is and how to use it. `learning_curve`: for the report.
 
-    Raises DataError or PromiseError where there are too few images, StoreError, or ArtifactError where what was
+    Raises DataError or ErrorBoundError where there are too few images, StoreError, or ArtifactError where what was
     written doesn't load.
     """
     material = learner.material
@@ -41,7 +42,7 @@ def fit(
         trained = train(learner, material.real, recipe, method, advance)
     with reporter.task("measuring", 1):
         figures = measure(trained.predictions, trained.how)
-    cautions = warnings(figures, material.anomalies == "synthetic")
+    cautions = data_warnings(figures, material.anomalies == "synthetic")
 
     def write_report(folder: Path) -> None:
         report_of_training(
@@ -68,7 +69,7 @@ def fit(
     worst = max(real, key=lambda prediction: prediction.probability).sample.path
     reporter.line(
         f"\nlook at it: {path / 'report' / 'report.html'}\n"
-        f"serve it:   python -m app serve --store {shlex.quote(str(store.root))}\n"
+        f"serve it:   {program('app')} serve --store {shlex.quote(str(store.root))}\n"
         f"then:       curl -F file=@{shlex.quote(str(worst))} http://127.0.0.1:8000/v1/models/{model}/predict"
     )
     return Evaluation(path, figures, trained.predictions)

@@ -62,7 +62,7 @@ def train(learner: Learner, real: Indices, recipe: Recipe, method: Method, advan
     """Train on these real samples, and on what is made from them.
 
     The published recipe keeps a part of them out; the others train on all, after having kept out parts in turn.
-    Raises DataError where there are too few for that, PromiseError where the rule promises more than they carry.
+    Raises DataError where there are too few for that, ErrorBoundError where the rule promises more than they carry.
     """
     if isinstance(recipe, Published):
         split = hold_out([learner.material.samples[i] for i in real], recipe.held_out, recipe.seed)
@@ -121,7 +121,7 @@ def held_out(learner: Learner, real: Indices, folds: int, seed: int, advance: Ad
     return OutOfFold(
         [sample for part in parts for sample in part.samples],
         np.concatenate([part.maps for part in parts]),
-        np.concatenate([part.parts for part in parts]),
+        np.concatenate([part.fold_ids for part in parts]),
         np.concatenate(contexts) if len(contexts) == len(parts) else None,
     )
 

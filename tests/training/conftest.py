@@ -44,7 +44,7 @@ kind = "places"
 name = "own-places"
 input_size = 64
 hypercolumn = { blocks = [1, 2], stride = 8, context = true }
-pooling = { share = 0.05 }
+pooling = { top_share = 0.05 }
 views = 1
 most_pictures = 1000
 penalty = 0.01

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import DataError, PromiseError
+from model.errors import DataError, ErrorBoundError
 from model.verdict import Calibration, prior_shift
 from tests.training.conftest import picture, prepare_places, quiet, save, tiny_places, tiny_published, write_folder
 from training.data.dataset import Dataset, survey
@@ -23,7 +23,7 @@ from training.estimators.patches import PatchLearner
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps, Method
 from training.evaluation.prediction import Prediction
-from training.evaluation.thresholds import BestBalancedAccuracy, Fixed, LeastCost, Limits
+from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, Fixed, LeastCost
 from training.features.imagenet import Trunk
 from training.pipeline import FittedPipeline, held_out, judge_once, method_of, steps, train, uncalibrated
 from training.progress import Advance, no_progress
@@ -106,7 +106,7 @@ def _once(work: Callable[[Mode], T]) -> Callable[[Mode], T]:
 def said(predictions: list[Prediction], mode: Mode) -> dict[str, tuple[object, ...]]:
     """All that is said of each image. Levels of the published recipe's pictures come from the test part itself."""
     return {
-        p.sample.name: (p.log_odds, p.thresholds, p.shift, None if mode is MODES["published"] else p.scale)
+        p.sample.name: (p.log_odds, p.thresholds, p.shift, None if mode is MODES["published"] else p.heatmap_scale)
         for p in predictions
     }
 
@@ -114,7 +114,7 @@ def said(predictions: list[Prediction], mode: Mode) -> dict[str, tuple[object, .
 def numbers(words: tuple[Any, ...]) -> list[float]:
     """The same, to be compared roughly."""
     log_odds, thresholds, shift, scale = words
-    levels = [scale.dark, scale.region] if scale else []
+    levels = [scale.good_median, scale.region_threshold] if scale else []
     return [log_odds, thresholds.review, thresholds.label, thresholds.reject, shift, *levels]
 
 
@@ -298,7 +298,7 @@ def test_it_learns_the_spots(trained: TrainedBy, mode: Mode) -> None:
     scores = {kind: [p.log_odds for p in predictions if p.sample.is_anomaly == kind] for kind in (True, False)}
     assert np.mean(scores[True]) > np.mean(scores[False])
     if mode.recipe == tiny_places() and mode.choices.get("anomalies") != "synthetic":
-        assert np.mean([p.is_right for p in predictions]) > 0.9
+        assert np.mean([p.is_correct for p in predictions]) > 0.9
 
 
 @every_mode
@@ -316,8 +316,8 @@ def test_every_image_is_judged_once_by_thresholds_of_others(prepared: Prepared, 
     assert {p.fold for p in predictions} == {1, 2, 3}
     assert how.startswith(f"{len(names)} images, each judged once in 3-fold cross-validation")
     for fold in (1, 2, 3):
-        assert len({(p.thresholds, p.scale) for p in predictions if p.fold == fold}) == 1
-    assert len({p.scale for p in predictions}) == 3
+        assert len({(p.thresholds, p.heatmap_scale) for p in predictions if p.fold == fold}) == 1
+    assert len({p.heatmap_scale for p in predictions}) == 3
 
 
 @every_mode
@@ -338,7 +338,7 @@ def test_parts_that_are_judged_are_the_inner_folds(prepared: Prepared) -> None:
     held = held_out(learner, learner.material.real, 3, 0, no_progress)
     folds = make_folds(learner.material.samples, 3, 0)
     for number, fold in enumerate(folds, 1):
-        names = {sample.name for sample, part in zip(held.samples, held.parts, strict=True) if part == number}
+        names = {sample.name for sample, part in zip(held.samples, held.fold_ids, strict=True) if part == number}
         assert names == {learner.material.samples[i].name for i in fold.test}
     assert held.maps.shape == (22, 8, 8)
 
@@ -346,7 +346,7 @@ def test_parts_that_are_judged_are_the_inner_folds(prepared: Prepared) -> None:
 # How the judge is chosen
 
 
-@pytest.mark.parametrize("rule", [LeastCost(3), RULE, Limits(0.3)])
+@pytest.mark.parametrize("rule", [LeastCost(3), RULE, ErrorRateLimits(0.3)])
 def test_the_rule_is_for_recipes_that_calibrate(prepared: Prepared, rule: LeastCost) -> None:
     material = prepared(MODES["masks"]).material
     method = method_of(tiny_places(), material, rule, defect_rate=RATE, use_masks=False)
@@ -357,8 +357,8 @@ def test_the_rule_is_for_recipes_that_calibrate(prepared: Prepared, rule: LeastC
 
 
 def test_class_weights_say_at_what_share_the_probabilities_hold() -> None:
-    assert uncalibrated(0.3, tiny_published()).defect_share == pytest.approx(0.3)
-    assert uncalibrated(0.25, tiny_published(class_weights=(1.0, 3.0))).defect_share == pytest.approx(0.5)
+    assert uncalibrated(0.3, tiny_published()).defect_rate == pytest.approx(0.3)
+    assert uncalibrated(0.25, tiny_published(class_weights=(1.0, 3.0))).defect_rate == pytest.approx(0.5)
 
 
 def test_the_published_softmax_is_read_at_the_share_that_it_was_trained_at(prepared: Prepared, split: Split) -> None:
@@ -389,8 +389,8 @@ def test_a_single_held_out_good_image_is_too_few_for_the_published_recipe(tmp_pa
 
 def test_a_promise_that_the_images_can_not_carry_is_refused(prepared: Prepared) -> None:
     learner = prepared(MODES["masks"])
-    method = method_of(tiny_places(), learner.material, Limits(0.01))
-    with pytest.raises(PromiseError, match="miss rate"):
+    method = method_of(tiny_places(), learner.material, ErrorRateLimits(0.01))
+    with pytest.raises(ErrorBoundError, match="miss rate"):
         train(learner, learner.material.real, tiny_places(), method, no_progress)
 
 
@@ -401,8 +401,8 @@ def test_good_images_alone_are_enough_to_train(tmp_path: Path, trunk: Trunk, ano
     learner = mode.prepared(found, trunk)
     trained = mode.trained(Watched(learner))
     assert {p.sample.kind for p in trained.predictions} == {"good", "synthetic"}
-    assert trained.judge.calibration.defect_share == pytest.approx(0.5)
-    assert measure(trained.predictions, "").errors_by_kind["synthetic"].images == 9
+    assert trained.judge.calibration.defect_rate == pytest.approx(0.5)
+    assert measure(trained.predictions, "").by_kind["synthetic"].images == 9
 
 
 def test_good_images_alone_are_no_real_anomalies(tmp_path: Path, trunk: Trunk) -> None:
