@@ -37,7 +37,7 @@ TheJsonLength = Annotated[
 
 @router.get("")
 async def server_metadata() -> ServerMetadata:
-    """What the server is."""
+    """Name, version and extensions of the server."""
     return ServerMetadata(name="camspector", version=VERSION, extensions=["binary_tensor_data"])
 
 
@@ -55,14 +55,14 @@ async def server_ready(request: Request, service: TheService) -> Response | Read
 
 @router.get("/models/{model}", responses=UNKNOWN)
 async def model_metadata(service: TheService, model: str) -> ModelMetadata:
-    """What a model takes and gives, by the version that serves."""
+    """Inputs and outputs of a model, by the version that serves."""
     snapshot = service.registry.snapshot
     return ModelMetadata.of(snapshot.model(model), snapshot.find(model))
 
 
 @router.get("/models/{model}/versions/{version}", responses=UNKNOWN_VERSION)
 async def version_metadata(service: TheService, model: str, version: Version) -> ModelMetadata:
-    """What one version takes and gives."""
+    """Inputs and outputs of one version."""
     snapshot = service.registry.snapshot
     return ModelMetadata.of(snapshot.model(model), snapshot.find(model, version))
 
