@@ -1,1 +1,1 @@
-"""The network, its verdict and picture, and the artifact: what training writes and the service reads."""
+"""The network, its verdict and heatmap, and the artifact: what training writes and the service reads."""
