@@ -12,7 +12,7 @@ from model.errors import ImageTooLargeError, UnsupportedFormatError
 
 @dataclass(frozen=True)
 class Layout:
-    """Layout of the pixels in strips as wide as the image, or tiles, of which the last go beyond its edges: segments."""
+    """Layout of the pixels in strips as wide as the image, or tiles, of which the last go beyond its edges."""
 
     width: int
     height: int
