@@ -1,12 +1,13 @@
 """The replies' forms, for FastAPI and its documentation."""
 
 import base64
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.pipeline import InspectionResult
+from app.request_record import ImageRecord, StepName
 from model.detector import Detector
 from model.figures import Figures
 from model.manifest import Agreement, OperatingPoint
@@ -29,6 +30,11 @@ class Timing(BaseModel):
     queue: float
     predict: float
     render: float
+
+    @staticmethod
+    def of(image: ImageRecord) -> "Timing":
+        times = {name: round(1000.0 * image.seconds(name), 1) for name in get_args(StepName)}
+        return Timing(**times)
 
 
 class Prediction(BaseModel):
@@ -81,12 +87,12 @@ class Prediction(BaseModel):
     timing_ms: Timing
 
     @staticmethod
-    def of(inspection: InspectionResult, inference_id: str, part_id: str | None) -> "Prediction":
-        loaded, verdict = inspection.loaded, inspection.verdict
+    def of(result: InspectionResult, loaded: LoadedModel, inference_id: str, part_id: str | None) -> "Prediction":
+        verdict = result.verdict
         return Prediction(
             label=verdict.label,
             probability=verdict.probability,
-            heatmap=base64.b64encode(inspection.picture).decode() if inspection.picture else None,
+            heatmap=base64.b64encode(result.png).decode() if result.png else None,
             decision=verdict.decision,
             log_odds=verdict.log_odds,
             thresholds=loaded.detector.thresholds,
@@ -94,14 +100,9 @@ class Prediction(BaseModel):
             model_version=loaded.version,
             inference_id=inference_id,
             part_id=part_id,
-            image=ImageSize(width=inspection.width, height=inspection.height),
-            regions=inspection.regions,
-            timing_ms=Timing(
-                decode=_ms(inspection.decode_seconds),
-                queue=_ms(inspection.queue_seconds),
-                predict=_ms(inspection.predict_seconds),
-                render=_ms(inspection.render_seconds),
-            ),
+            image=ImageSize(width=result.image.width, height=result.image.height),
+            regions=result.regions,
+            timing_ms=Timing.of(result.record),
         )
 
 
@@ -257,7 +258,3 @@ def _rate_source(detector: Detector, file: Serving) -> Literal["file", "settings
     if detector.line_rate is not None:
         return "settings"
     return "data" if detector.manifest.operating_point.defect_rate is None else "version"
-
-
-def _ms(seconds: float) -> float:
-    return round(1000.0 * seconds, 1)

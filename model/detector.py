@@ -83,12 +83,12 @@ class Detector:
         probability, thresholds = sigmoid(log_odds), self.thresholds
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
-    def calibrated(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """One map h×w in calibrated log-odds, the line's share of defects included: its pool is the verdict's."""
         calibration = self.variant.calibration
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
-    def picture(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rendering of one map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
         return self.variant.heatmap_scale(enlarge(evidence, self.input_size))
 

@@ -1,4 +1,4 @@
-"""python -m training: fit, crossval, curve, evaluate, report, weights."""
+"""The command line of training: fit, crossval, curve, evaluate, report, weights."""
 
 import argparse
 import sys
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0, or 1 with a clear error on standard error, or 130 after Ctrl-C."""
     chosen = parse(arguments)
     try:
-        _COMMANDS[chosen.command](chosen, Reporter())
+        COMMANDS[chosen.command](chosen, Reporter())
     except CamspectorError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -221,7 +221,7 @@ def _prepared(
     return trunk, learner, method
 
 
-_COMMANDS = {
+COMMANDS = {
     "fit": _fit,
     "crossval": _crossval,
     "curve": _curve,
