@@ -8,7 +8,7 @@ from training.data.samples import Sample
 from training.data.training_set import Anomalies, available
 from training.evaluation.error_bounds import most_errors
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost, Limits, Rule
-from training.recipe import Published, Recipe
+from training.recipe import Recipe
 
 
 def rule_of(chosen: argparse.Namespace) -> Rule | None:
@@ -54,20 +54,19 @@ def check_training(chosen: argparse.Namespace, recipe: Recipe) -> None:
     """Raise RecipeError where the preset, or the anomalies that are learnt from, can't be had with the rest."""
     rule_of(chosen)
     rule = named_rule(chosen)
-    if isinstance(recipe, Published):
-        if rule:
-            raise RecipeError(
-                f"preset {recipe.name} has a fixed threshold of {recipe.threshold:g}, so {rule} is for other presets"
-            )
-        if chosen.anomalies != "real":
-            raise RecipeError(
-                f"preset {recipe.name} learns from real anomalies only, so --anomalies {chosen.anomalies} is for other "
-                "presets"
-            )
-    elif chosen.command == "curve" and min(chosen.defects) < recipe.inner_folds:
+    if rule and recipe.fixed_threshold is not None:
         raise RecipeError(
-            f"--defects {min(chosen.defects)} is too few: preset {recipe.name} holds out {recipe.inner_folds} parts of "
-            "them in turn"
+            f"preset {recipe.name} has a fixed threshold of {recipe.fixed_threshold:g}, so {rule} is for other presets"
+        )
+    if chosen.anomalies != "real" and not recipe.takes_synthetic_anomalies:
+        raise RecipeError(
+            f"preset {recipe.name} learns from real anomalies only, so --anomalies {chosen.anomalies} is for other "
+            "presets"
+        )
+    if chosen.command == "curve" and min(chosen.defects) < recipe.inner_folds:
+        raise RecipeError(
+            f"--defects {min(chosen.defects)} is too few: preset {recipe.name} divides them into {recipe.inner_folds} "
+            "folds"
         )
     if chosen.anomalies == "synthetic":
         if chosen.max_miss is not None:

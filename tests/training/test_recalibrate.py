@@ -33,13 +33,13 @@ class Renewed:
 
 
 @pytest.fixture(scope="module")
-def renewed(tmp_path_factory: pytest.TempPathFactory, found: Dataset) -> Renewed:
+def renewed(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Renewed:
     store = Store(tmp_path_factory.mktemp("store"))
     version = publish(store.root, "spots")
     old = read_artifact(version)
-    before = evaluate(version, found, "cpu", quiet())
-    method = plan(old.manifest, found, BestBalancedAccuracy(), NEW)
-    after = rethreshold(before, found, method, store, quiet())
+    before = evaluate(version, dataset, "cpu", quiet())
+    method = plan(old.manifest, dataset, BestBalancedAccuracy(), NEW)
+    after = rethreshold(before, dataset, method, store, quiet())
     return Renewed(old, before, after, read_artifact(after.version))
 
 
@@ -55,7 +55,7 @@ def test_the_network_is_the_same_and_still_gives_its_golden_outputs(renewed: Ren
     load_detector(renewed.new.path, "cpu")  # replays them
 
 
-def test_what_is_new_is_what_comes_after_the_network(renewed: Renewed, found: Dataset) -> None:
+def test_what_is_new_is_what_comes_after_the_network(renewed: Renewed, dataset: Dataset) -> None:
     old, new = renewed.old.manifest, renewed.new.manifest
     variant = new.variant("float32")
     assert variant.calibration.defect_share == pytest.approx(10 / 22)
@@ -68,10 +68,10 @@ def test_what_is_new_is_what_comes_after_the_network(renewed: Renewed, found: Da
     assert replace(new, **rest) == old  # type: ignore[arg-type]
 
 
-def test_the_version_says_for_what_and_on_what(renewed: Renewed, found: Dataset) -> None:
+def test_the_version_says_for_what_and_on_what(renewed: Renewed, dataset: Dataset) -> None:
     operation = renewed.new.manifest.operation
     assert operation == Operation(
-        {"rule": "best-balanced-accuracy"}, operation.says, NEW, keeps_verdicts=True, fingerprint=found.fingerprint
+        {"rule": "best-balanced-accuracy"}, operation.says, NEW, keeps_verdicts=True, fingerprint=dataset.fingerprint
     )
     assert operation.says.startswith("Best balanced accuracy")
     assert "of 10 defects missed" in operation.says
@@ -103,8 +103,8 @@ def test_images_are_judged_at_thresholds_of_the_other_parts(renewed: Renewed) ->
     assert len({prediction.scale for prediction in renewed.after.predictions}) > 1
 
 
-def test_evaluating_on_those_images_again_is_warned_of(renewed: Renewed, found: Dataset) -> None:
-    (warning,) = evaluate(renewed.new.path, found, "cpu", quiet()).warnings
+def test_evaluating_on_those_images_again_is_warned_of(renewed: Renewed, dataset: Dataset) -> None:
+    (warning,) = evaluate(renewed.new.path, dataset, "cpu", quiet()).warnings
     assert "its thresholds were chosen on" in warning
 
 
@@ -118,29 +118,29 @@ def test_evaluating_on_those_images_again_is_warned_of(renewed: Renewed, found: 
 )
 @pytest.mark.parametrize(("told", "rate"), [(None, 0.05), (0.1, 0.1)])
 def test_without_a_rule_or_a_share_the_versions_own_are_kept(
-    renewed: Renewed, found: Dataset, stored: Rule, asked: Rule | None, used: Rule, told: float | None, rate: float
+    renewed: Renewed, dataset: Dataset, stored: Rule, asked: Rule | None, used: Rule, told: float | None, rate: float
 ) -> None:
     names = {Limits: "limits", Fixed: "fixed"}
     rule = {"rule": names[type(stored)]} | {name: getattr(stored, name) for name in stored.__struct_fields__}
     operation = Operation(rule, "…", 0.05, keeps_verdicts=True)
-    method = plan(replace(renewed.old.manifest, operation=operation), found, asked, told)
+    method = plan(replace(renewed.old.manifest, operation=operation), dataset, asked, told)
     assert (method.rule, method.defect_rate) == (used, rate)
 
 
-def test_images_that_the_network_learnt_from_are_refused(renewed: Renewed, found: Dataset) -> None:
+def test_images_that_the_network_learnt_from_are_refused(renewed: Renewed, dataset: Dataset) -> None:
     manifest = renewed.old.manifest
-    known = replace(manifest, data=replace(manifest.data, fingerprint=found.fingerprint))
+    known = replace(manifest, data=replace(manifest.data, fingerprint=dataset.fingerprint))
     with pytest.raises(DataError, match="the network learnt from these very images"):
-        plan(known, found, None, None)
+        plan(known, dataset, None, None)
 
 
 @pytest.mark.parametrize("defects", [0, 1])
-def test_too_few_images_are_refused(renewed: Renewed, found: Dataset, defects: int) -> None:
-    goods = [sample for sample in found.samples if not sample.is_anomaly]
-    bads = [sample for sample in found.samples if sample.is_anomaly]
+def test_too_few_images_are_refused(renewed: Renewed, dataset: Dataset, defects: int) -> None:
+    goods = [sample for sample in dataset.samples if not sample.is_anomaly]
+    bads = [sample for sample in dataset.samples if sample.is_anomaly]
     few = goods + bads[:defects]
     with pytest.raises(DataError, match=r"no image is of a defective part|class anomaly has 1 image"):
-        plan(renewed.old.manifest, replace(found, samples=few, digests=found.digests[: len(few)]), None, None)
+        plan(renewed.old.manifest, replace(dataset, samples=few, digests=dataset.digests[: len(few)]), None, None)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_too_few_images_are_refused(renewed: Renewed, found: Dataset, defects: i
     ],
 )
 def test_a_promise_that_the_images_can_not_carry_is_refused(
-    renewed: Renewed, found: Dataset, limit: float, message: str
+    renewed: Renewed, dataset: Dataset, limit: float, message: str
 ) -> None:
     with pytest.raises(PromiseError, match=message):
-        plan(renewed.old.manifest, found, Limits(limit), None)
+        plan(renewed.old.manifest, dataset, Limits(limit), None)

@@ -15,7 +15,7 @@ from model.image import decode
 from model.manifest import Figures, Manifest
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
-from training.data.file_names import naming
+from training.data.file_errors import naming_file
 from training.data.samples import Sample
 from training.evaluation.figures import measure
 from training.evaluation.prediction import Prediction
@@ -74,7 +74,7 @@ def _known(manifest: Manifest, data: Dataset) -> list[str]:
 
 def judge(detector: Detector, sample: Sample) -> Prediction:
     """One image alone, from its file to what is said of it. Raises DataError that names one that can't be judged."""
-    with naming(sample.path):
+    with naming_file(sample.path):
         pixels = detector.resize_to_input(decode(sample.path.read_bytes()))
     evidence = detector.engine.evidence(pixels[np.newaxis])[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift

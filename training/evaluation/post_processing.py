@@ -10,7 +10,7 @@ from model.evidence import HeatmapScale, Pooling
 from model.verdict import Calibration, Thresholds, prior_shift
 from training.data.masks import coverage
 from training.data.samples import Sample
-from training.estimators.image_head import Context, choose_weight, with_context
+from training.estimators.image_head import ImageLogOdds, add_image_head, choose_image_weight
 from training.evaluation.calibration import fit_platt
 from training.evaluation.heatmap_scale import choose_heatmap_scale
 from training.evaluation.prediction import Prediction
@@ -28,12 +28,23 @@ class OutOfFold:
     """n×h×w."""
     parts: NDArray[np.intp]
     """n; what is decided for images of one part is decided on the other parts."""
-    context: Context | None = None
+    context: ImageLogOdds | None = None
     """n, the log-odds of whole images, which the maps don't have yet."""
 
     @property
     def is_anomaly(self) -> NDArray[np.bool_]:
         return np.array([sample.is_anomaly for sample in self.samples])
+
+    @classmethod
+    def concatenate(cls, folds: "Sequence[OutOfFold]") -> "OutOfFold":
+        """All of these folds' samples; without log-odds of whole images where a fold has none."""
+        contexts = [fold.context for fold in folds if fold.context is not None]
+        return cls(
+            [sample for fold in folds for sample in fold.samples],
+            np.concatenate([fold.maps for fold in folds]),
+            np.concatenate([fold.parts for fold in folds]),
+            np.concatenate(contexts) if len(contexts) == len(folds) else None,
+        )
 
     def of(self, chosen: NDArray[np.bool_]) -> "OutOfFold":
         samples = [sample for sample, is_chosen in zip(self.samples, chosen, strict=True) if is_chosen]
@@ -77,10 +88,10 @@ class PostProcessor:
         )
 
     def predictions(
-        self, samples: Sequence[Sample], maps: Maps, context: Context | None, fold: int = 0
+        self, samples: Sequence[Sample], maps: Maps, context: ImageLogOdds | None, fold: int = 0
     ) -> list[Prediction]:
         """What is said of samples with these maps, n×h×w, and this context, n."""
-        maps = with_context(maps, context, self.context_weight)
+        maps = add_image_head(maps, context, self.context_weight)
         return [
             Prediction(sample, self.calibration(pooled), self.thresholds, evidence, self.scale, self.shift, fold)
             for sample, pooled, evidence in zip(samples, self.pooling(maps).tolist(), maps, strict=True)
@@ -89,8 +100,8 @@ class PostProcessor:
 
 def fit_post_processor(held: OutOfFold, method: Method) -> PostProcessor:
     """Calibration, thresholds and levels. Raises DataError or PromiseError where the images can't carry them."""
-    weight = choose_weight(method.pooling(held.maps), held.context, held.is_anomaly)
-    maps = with_context(held.maps, held.context, weight)
+    weight = choose_image_weight(method.pooling(held.maps), held.context, held.is_anomaly)
+    maps = add_image_head(held.maps, held.context, weight)
     log_odds = method.pooling(maps)
     calibration = method.calibration or fit_platt(log_odds, held.is_anomaly)
     calibrated = np.array([calibration(value) for value in log_odds.tolist()])

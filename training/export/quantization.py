@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.engines import ort
 from training.export.onnx_graph import FLOAT_NODES
-from training.features.extraction import Picture
+from training.features.extraction import ImageLoader
 
 _CALIBRATION_IMAGES: Final = 64
 
@@ -19,7 +19,7 @@ _tools: Any = ort.part("quantization")
 _shapes: Any = ort.part("quantization.shape_inference")
 
 
-def quantized(model: onnx.ModelProto, pictures: Sequence[Picture], seed: int) -> bytes:
+def quantized(model: onnx.ModelProto, pictures: Sequence[ImageLoader], seed: int) -> bytes:
     """The ONNX file of `model` with its trunk in int8, on ranges seen in some of these pictures, drawn by `seed`.
 
     Activations uint8 by tensor, weights int8 by output channel, from smallest to largest value, QDQ format (ONNX
@@ -48,7 +48,7 @@ def quantized(model: onnx.ModelProto, pictures: Sequence[Picture], seed: int) ->
 class _Reader(_tools.CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
     """One picture at a time, so that memory holds one picture's activations."""
 
-    def __init__(self, pictures: Iterator[Picture]) -> None:
+    def __init__(self, pictures: Iterator[ImageLoader]) -> None:
         self._pictures = pictures
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:

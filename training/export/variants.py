@@ -22,7 +22,7 @@ from training.evaluation.post_processing import Maps, PostProcessor
 from training.evaluation.ranking import Ranking
 from training.export.onnx_graph import onnx_model
 from training.export.quantization import quantized
-from training.features.extraction import Picture
+from training.features.extraction import ImageLoader
 from training.progress import Advance
 from training.recipe import Recipe
 
@@ -49,7 +49,7 @@ def build_variants(
     judge: PostProcessor,
     figures: Figures,
     golden: GoldenPixels,
-    pictures: Sequence[Picture],
+    pictures: Sequence[ImageLoader],
     maps: Maps,
     is_anomaly: Bools,
     advance: Advance,
@@ -128,10 +128,10 @@ def agreement(
     return Agreement(len(ours), float(np.median(np.abs(np.subtract(ours, theirs)))), flips, change)
 
 
-def _maps_of(engine: OnnxEngine, pictures: Sequence[Picture], advance: Advance) -> Maps:
+def _maps_of(engine: OnnxEngine, pictures: Sequence[ImageLoader], advance: Advance) -> Maps:
     """Evidence maps n×h×w, a picture at a time on each CPU."""
 
-    def judged(picture: Picture) -> Maps:
+    def judged(picture: ImageLoader) -> Maps:
         maps = engine.evidence(picture()[np.newaxis], alone=False)
         advance()
         return maps

@@ -21,12 +21,12 @@ from model.weights import trunk_digest
 from training.data.dataset import Dataset
 from training.data.samples import kinds_of
 from training.data.training_set import TrainingSet
-from training.estimators.image_head import with_context
+from training.estimators.image_head import add_image_head
 from training.evaluation.error_bounds import outcome_of, sentence
 from training.evaluation.post_processing import Method
 from training.export.command import command
 from training.export.variants import build_variants
-from training.features.extraction import picture_of, squashed
+from training.features.extraction import image_loader, load_images
 from training.features.imagenet import Trunk
 from training.pipeline import FittedPipeline
 from training.progress import Advance, no_progress
@@ -54,14 +54,16 @@ def export(
     `write_report` fills the version's folder of pages for people. Raises StoreError, or ArtifactError where what was
     written doesn't load.
     """
-    weight = trained.judge.context_weight
-    network = trained.model.network(weight)
+    weight = trained.post_processor.context_weight
+    network = trained.model.to_network(weight)
     golden = _golden_pixels(found, recipe)
-    pictures = [picture_of(sample, recipe.input_size, found.full_scale) for sample in found.samples]
-    maps = with_context(trained.model.maps(material.real), trained.model.context(material.real), weight)
+    pictures = [image_loader(sample, recipe.input_size, found.full_scale) for sample in found.samples]
+    maps = add_image_head(trained.model.evidence(material.real), trained.model.image_log_odds(material.real), weight)
     is_anomaly = material.is_anomaly[material.real]
     try:
-        built = build_variants(network, recipe, trained.judge, figures, golden, pictures, maps, is_anomaly, advance)
+        built = build_variants(
+            network, recipe, trained.post_processor, figures, golden, pictures, maps, is_anomaly, advance
+        )
     except OSError as error:  # in a folder for temporary files
         raise StoreError(f"a version of {model!r} can't be put together: {error}") from error
     manifest = Manifest(
@@ -105,5 +107,5 @@ def _golden_pixels(found: Dataset, recipe: Recipe) -> dict[str, NDArray[np.uint8
     goods = [sample for sample in found.samples if not sample.is_anomaly]
     defects = [sample for sample in found.samples if sample.is_anomaly]
     chosen = goods[:_GOLDEN_PER_CLASS] + defects[:_GOLDEN_PER_CLASS]
-    pixels = squashed(chosen, recipe.input_size, found.full_scale)
+    pixels = load_images(chosen, recipe.input_size, found.full_scale)
     return {f"golden/{number}.png": image for number, image in enumerate(pixels)}

@@ -23,7 +23,7 @@ from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import LeastCost, Rule
 from training.export.command import command
-from training.recipe import Published, Recipe, as_dict
+from training.recipe import Recipe, as_dict
 from training.report import DataFacts, LearningCurve, Subject, write_report
 
 
@@ -60,7 +60,7 @@ def report_of_training(
         warnings=warnings,
         thresholds=thresholds,
         defect_rate=method.defect_rate,
-        one_network=isinstance(recipe, Published) and thresholds is not None,
+        one_network=recipe.inner_folds == 0 and thresholds is not None,
         error_before_calibration=_error_before(predictions, recipe.pooling),
         learning_curve=learning_curve,
     )

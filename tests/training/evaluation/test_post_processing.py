@@ -13,7 +13,7 @@ from model.verdict import Calibration, Thresholds, prior_shift
 from tests.training.conftest import save
 from training.data.masks import Mask
 from training.data.samples import Sample
-from training.estimators.image_head import choose_weight
+from training.estimators.image_head import choose_image_weight
 from training.evaluation.calibration import fit_platt
 from training.evaluation.heatmap_scale import choose_heatmap_scale
 from training.evaluation.post_processing import (
@@ -99,7 +99,7 @@ def test_context_is_part_of_every_map_and_of_what_is_chosen_on_them() -> None:
     held = with_noisy_context(drawn())
     judge = fit_post_processor(held, METHOD)
     assert held.context is not None
-    assert judge.context_weight == choose_weight(Pooling(0.1)(held.maps), held.context, held.is_anomaly) > 0
+    assert judge.context_weight == choose_image_weight(Pooling(0.1)(held.maps), held.context, held.is_anomaly) > 0
     whole = held.maps + np.float32(judge.context_weight) * held.context[:, None, None]
     same = fit_post_processor(replace(held, maps=whole, context=None), METHOD)
     assert judge == replace(same, context_weight=judge.context_weight)

@@ -13,7 +13,7 @@ from model.errors import DataError
 from model.evidence import Pooling
 from model.verdict import Thresholds, logit
 from tests.support.artifacts import publish
-from tests.training.conftest import quiet, tiny_places, tiny_published
+from tests.training.conftest import quiet, tiny_fine_tuning, tiny_patches
 from tests.training.predictions import prediction
 from tests.training.report.reader import Reader
 from training.data.dataset import Dataset
@@ -53,7 +53,7 @@ def trained(folder: Path, found: Dataset, judged: Evaluation, **members: Any) ->
     usual: dict[str, Any] = {
         "model": "spots",
         "about": "a cross-validation",
-        "recipe": tiny_places(),
+        "recipe": tiny_patches(),
         "method": Method(Pooling(), LeastCost(5)),
         "seconds": {"training": 1.0},
     }
@@ -91,11 +91,11 @@ def test_an_exported_version_has_its_thresholds_and_its_learning_curve(
 
 def test_the_published_recipe_judges_with_one_network(tmp_path: Path, found: Dataset, parts: Evaluation) -> None:
     """What `fit` holds out; its cross-validation is of several again."""
-    text = trained(tmp_path, found, parts, recipe=tiny_published(), thresholds=Thresholds())
+    text = trained(tmp_path, found, parts, recipe=tiny_fine_tuning(), thresholds=Thresholds())
     assert "Part by part" in text
     assert "Each of 2 parts of the images is judged at thresholds chosen on the others" in text
     assert "model trained on the others" not in text
-    assert "Model by model" in trained(tmp_path, found, parts, recipe=tiny_published())
+    assert "Model by model" in trained(tmp_path, found, parts, recipe=tiny_fine_tuning())
 
 
 def test_a_version_on_new_images(tmp_path: Path, found: Dataset, evaluation: Evaluation) -> None:
