@@ -17,7 +17,7 @@ class Hypercolumn:
     """Ascending, of 1 … 5. Blocks beyond the last one are not part of the network."""
     stride: int = 16
     """Side of a patch in input pixels: at least the last block's own, 2^(block − 1)."""
-    context: bool = False
+    image_head: bool = False
     """Whether each patch also has the means of all features over the whole image (ParseNet: Liu, Rabinovich & Berg
     2015, section 3.1). They are the same at every patch, and linear in the features like the rest."""
 
@@ -36,7 +36,7 @@ class Hypercolumn:
     @property
     def inputs(self) -> int:
         """Inputs of the dense layer at a patch: its own features, then the image's means."""
-        return self.channels * (2 if self.context else 1)
+        return self.channels * (2 if self.image_head else 1)
 
     @property
     def widths(self) -> list[int]:

@@ -73,17 +73,19 @@ class VGG16CAM(nn.Module):
 
         Each layer is weighted before it is averaged, over a patch or over the image: the same, and cheaper.
         """
-        rows = torch.cat(torch.split(self.dense.weight, self.hypercolumn.channels, dim=1))  # 2×C, or 4×C with context
+        rows = torch.cat(
+            torch.split(self.dense.weight, self.hypercolumn.channels, dim=1)
+        )  # 2×C, or 4×C with an image head
         maps = [
             self._averaged(nn.functional.conv2d(layer, row[:, :, None, None]), number)
             for number, layer, row in zip(
                 self.hypercolumn.blocks, layers, torch.split(rows, self.hypercolumn.widths, dim=1), strict=True
             )
         ]
-        found, *contexts = torch.split(torch.stack(maps).sum(0), 2, dim=1)  # N×2×h×w
-        for context in contexts:
-            found = found + context.mean((2, 3), keepdim=True)
-        return found + self.dense.bias[:, None, None]
+        maps_of_classes, *of_images = torch.split(torch.stack(maps).sum(0), 2, dim=1)  # N×2×h×w
+        for of_image in of_images:
+            maps_of_classes = maps_of_classes + of_image.mean((2, 3), keepdim=True)
+        return maps_of_classes + self.dense.bias[:, None, None]
 
     def _averaged(self, x: Tensor, block: int) -> Tensor:
         side = self.hypercolumn.stride >> (block - 1)

@@ -72,8 +72,8 @@ def recalibrate(
     manifest = replace(manifest, operating_point=operating_point(method, predictions, dataset.fingerprint))
     warnings = data_warnings(figures, synthetic=False)
     about = (
-        f"the network of version {evaluation.version.name}, with calibration and thresholds chosen on these images: the "
-        "new version's number is its folder's name in the store"
+        f"the network of version {evaluation.version.name}, with calibration and thresholds chosen on these images: "
+        "the new version's number is its folder's name in the store"
     )
     report = version_report(manifest, dataset, model, about, predictions, figures).amended(
         seconds=dict(reporter.seconds),
@@ -110,9 +110,7 @@ def _variant(variant: Variant, float32: Variant, post_processor: PostProcessor) 
     slope = variant.calibration.slope / float32.calibration.slope
     offset = (variant.calibration.offset - float32.calibration.offset) / float32.calibration.slope
     own = post_processor.moved(slope, offset)
-    return replace(
-        variant, calibration=own.calibration, thresholds=own.thresholds, heatmap_scale=own.heatmap_scale
-    )
+    return replace(variant, calibration=own.calibration, thresholds=own.thresholds, heatmap_scale=own.heatmap_scale)
 
 
 def _splits(samples: list[Sample]) -> list[Split]:

@@ -59,7 +59,7 @@ def test_every_file_has_a_row() -> None:
     assert set(rows("Files")) == named | {"golden/N.png", "report/report.html", "report/report.json"}
 
 
-@pytest.mark.parametrize("hypercolumn", [Hypercolumn(), Hypercolumn((2, 3, 4), 8, context=True)], ids=str)
+@pytest.mark.parametrize("hypercolumn", [Hypercolumn(), Hypercolumn((2, 3, 4), 8, image_head=True)], ids=str)
 def test_every_tensor_has_a_row_with_its_shape(hypercolumn: Hypercolumn) -> None:
     shapes = rows("weights.safetensors")
     assert shapes.keys() == tensor_shapes(Hypercolumn()).keys()

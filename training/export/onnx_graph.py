@@ -51,7 +51,7 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
                 )
             maps.append(weighted)
     total = graph.node("Sum", maps, f"{_HEAD}sum")
-    if hypercolumn.context:
+    if hypercolumn.image_head:
         patches, image = graph.nodes("Split", [total], [f"{_HEAD}patches", f"{_HEAD}image"], axis=1)
         total = graph.node("Add", [patches, graph.node("GlobalAveragePool", [image], f"{_HEAD}mean")], f"{_HEAD}both")
     bias = graph.constant(f"{_HEAD}bias", np.float32(weights["dense.bias"][1] - weights["dense.bias"][0]).reshape(1))

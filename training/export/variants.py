@@ -47,7 +47,9 @@ class ReferenceImages:
 
     def golden(self) -> dict[str, NDArray[np.uint8]]:
         """The first images of each class, uint8 S×S×3, by the file name that they get."""
-        goods, defects = (np.flatnonzero(of_class)[:_GOLDEN_PER_CLASS] for of_class in (~self.is_anomaly, self.is_anomaly))
+        goods, defects = (
+            np.flatnonzero(of_class)[:_GOLDEN_PER_CLASS] for of_class in (~self.is_anomaly, self.is_anomaly)
+        )
         chosen = np.concatenate([goods, defects]).tolist()
         return {f"golden/{number}.png": self.loaders[i]() for number, i in enumerate(chosen)}
 
@@ -141,9 +143,7 @@ def agreement(
     )
     auroc_change = None
     if 0 < is_anomaly.sum() < len(is_anomaly):
-        auroc_change = float(
-            Ranking.of(log_odds, is_anomaly).auroc()[0] - Ranking.of(reference, is_anomaly).auroc()[0]
-        )
+        auroc_change = float(Ranking.of(log_odds, is_anomaly).auroc()[0] - Ranking.of(reference, is_anomaly).auroc()[0])
     return Agreement(len(ours), float(np.median(np.abs(np.subtract(ours, theirs)))), changed, auroc_change)
 
 

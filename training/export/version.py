@@ -38,7 +38,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
     Raises as `publish_version` does.
     """
     recipe, dataset, real = run.recipe, run.dataset, pipeline.training_set.real
-    weight = pipeline.post_processor.context_weight
+    weight = pipeline.post_processor.image_weight
     images = ReferenceImages(
         [image_loader(sample, recipe.input_size, dataset.full_scale) for sample in dataset.samples],
         add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight),
@@ -90,9 +90,7 @@ def operating_point(
     )
 
 
-def publish_version(
-    store: Store, model: str, manifest: Manifest, files: Mapping[str, bytes], report: Report
-) -> Path:
+def publish_version(store: Store, model: str, manifest: Manifest, files: Mapping[str, bytes], report: Report) -> Path:
     """Publish `files` under `manifest` as the model's newest version, after loading it the way the service will.
 
     Raises StoreError, or ArtifactError where what was written doesn't load; then nothing is published.

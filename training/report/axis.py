@@ -8,8 +8,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from model.verdict import logit, sigmoid
 from training.report import words
 from training.report.curves import FARTHEST
-from training.report.drawing import ACCENT
 from training.report.decisions import ThresholdRange
+from training.report.drawing import ACCENT
 
 _PROBABILITIES: Final = (0.5, 0.1, 0.9, 0.01, 0.99, 0.001, 0.999, 1e-4, 0.9999, 1e-5, 0.99999)
 """Candidates for marks on the axis, the most wanted first."""

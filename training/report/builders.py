@@ -25,9 +25,7 @@ from training.report.writer import write_report
 from training.training_run import TrainingRun
 
 
-def run_report(
-    run: TrainingRun, model: str, about: str, predictions: Sequence[Prediction], figures: Figures
-) -> Report:
+def run_report(run: TrainingRun, model: str, about: str, predictions: Sequence[Prediction], figures: Figures) -> Report:
     """The report of a run's held-out predictions. `about`: what was measured, as a sentence."""
     subject = Subject(
         model=model,

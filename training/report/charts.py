@@ -11,8 +11,8 @@ from model.figures import CalibrationError, Figures
 from training.report import words
 from training.report.axis import mark, mark_probabilities, name, on_axis
 from training.report.curves import Cost, Curves, Histogram, PrecisionRecall, ReliabilityBin, Roc
-from training.report.drawing import ACCENT, BAD, GOOD, INK, MUTED, PAPER, drawing
 from training.report.decisions import DecisionSummary, ThresholdRange
+from training.report.drawing import ACCENT, BAD, GOOD, INK, MUTED, PAPER, drawing
 from training.report.report import LearningCurve
 
 _PERCENT: Final = FuncFormatter(lambda share, _: f"{100 * share:.6g} %")

@@ -58,7 +58,7 @@ _SORTS: Final = (
     _Sort(
         name="false-rejects",
         title="Worst false rejects",
-        lead="Good parts that were called defective, the surest mistake first. Look whether they are labelled correctly.",
+        lead="Good parts that were called defective, the surest mistake first. Look whether they really are good.",
         none="No good part was called defective.",
         belongs=lambda prediction: not prediction.sample.is_anomaly and not prediction.is_correct,
         rank=lambda prediction: -_score(prediction),

@@ -8,11 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from training.report import words
 from training.report.charts import draw_charts
 from training.report.curves import Curves
+from training.report.decisions import summarise_decisions
 from training.report.gallery import Gallery
 from training.report.kinds import kind_rows
-from training.report.decisions import summarise_decisions
-from training.report.thumbnails import make_thumbnails
 from training.report.report import Report
+from training.report.thumbnails import make_thumbnails
 
 _FILTERS: Final = {
     "percent": words.percent,

@@ -23,9 +23,7 @@ def write_report(folder: Path, report: Report) -> list[Path]:
     The same report gives the same bytes. Raises DataError where the files can't be written.
     """
     subject = report.subject
-    curves = trace(
-        report.predictions, report.figures, defect_rate=subject.defect_rate, cost_ratio=subject.cost_ratio
-    )
+    curves = trace(report.predictions, report.figures, defect_rate=subject.defect_rate, cost_ratio=subject.cost_ratio)
     galleries = choose_galleries(report.predictions)
     contents = {
         _HTML: render_page(report, curves, galleries).encode(),

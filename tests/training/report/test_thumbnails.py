@@ -28,7 +28,9 @@ def test_small_and_of_the_images_shape(tmp_path: Path) -> None:
     image = save(tmp_path / "image.png", Image.new("RGB", (1600, 1200), (90, 120, 150)))
     thumbnails = make_thumbnails(at(image, save(tmp_path / "mask.png", Image.fromarray(scratch))), 32, None)
     assert (thumbnails.width, thumbnails.height) == (320, 240)
-    assert opened(thumbnails.image).size == opened(thumbnails.overlay).size == opened(thumbnails.mask).size == (320, 240)
+    assert (
+        opened(thumbnails.image).size == opened(thumbnails.overlay).size == opened(thumbnails.mask).size == (320, 240)
+    )
     assert np.asarray(opened(thumbnails.mask)).any()
 
 
