@@ -215,7 +215,7 @@ class ModelManager:
         """Replace one model's state."""
         old, previous, serving = self._state(name), self._state(name).serving, state.serving
         self.snapshot = self.snapshot.with_model(name, state)
-        if state.serving_config != old.serving_config and not state.serving_config_error:
+        if state.serving_config != old.serving_config and not state.serving_error:
             log.info("model %s: %s is in force: %s", name, SERVING, state.serving_config)
         if serving and serving.version != (previous and previous.version):
             was = f" (previous: {previous.version})" if previous else ""

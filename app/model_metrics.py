@@ -28,13 +28,13 @@ class ModelCollector(Collector):
             "camspector_model_refused_versions", "Versions of the store that can't be used.", labels=["model"]
         )
         config_error = GaugeMetricFamily(
-            "camspector_model_serving_config_error", "1 where serving.json isn't in force as it is.", labels=["model"]
+            "camspector_model_serving_error", "1 where serving.json isn't in force as it is.", labels=["model"]
         )
         for name, model in self._snapshot().models.items():
             engine.add_metric([name], _engine_labels(model.serving))
             version.add_metric([name], model.serving.version if model.serving else 0)
             refused.add_metric([name], len(model.refused))
-            config_error.add_metric([name], bool(model.serving_config_error))
+            config_error.add_metric([name], bool(model.serving_error))
         yield from (engine, version, refused, config_error)
         yield GaugeMetricFamily(
             "camspector_store_poll_age_seconds", "Since a poll of the store was last completed.", self._poll_age()

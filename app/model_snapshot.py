@@ -41,7 +41,7 @@ class ModelState:
     """Versions that can't be used, with the reason."""
     serving_config: Serving = field(default_factory=Serving)
     """The content of serving.json that is in force."""
-    serving_config_error: str = ""
+    serving_error: str = ""
     """Why the present content of serving.json isn't in force; empty: it is."""
 
     @property
@@ -52,13 +52,13 @@ class ModelState:
     @property
     def unavailable_reason(self) -> str:
         """The end of a sentence on a model of which no version serves."""
-        reasons = [*filter(None, [self.serving_config_error]), *self.refused.values()]
+        reasons = [*filter(None, [self.serving_error]), *self.refused.values()]
         return ": " + "; ".join(reasons) if reasons else " yet"
 
     def applying(self, config: Serving, error: str = "") -> "ModelState":
         """With another serving config in force for all its versions."""
         loaded = {version: each.under(config) for version, each in self.loaded.items()}
-        return replace(self, serving_config=config, serving_config_error=error, loaded=loaded)
+        return replace(self, serving_config=config, serving_error=error, loaded=loaded)
 
     def loading(self, loaded: LoadedModel) -> "ModelState":
         """With one more version, or another engine for one."""
@@ -142,7 +142,7 @@ class ModelSnapshot:
 
     def warnings(self, default_model: str | None) -> set[str]:
         """Where serving configs or settings don't fit the models."""
-        errors = {name: model.serving_config_error for name, model in self.models.items() if model.serving_config_error}
+        errors = {name: model.serving_error for name, model in self.models.items() if model.serving_error}
         warnings, served = {f"model {name}: {error}" for name, error in errors.items()}, self.served()
         if default_model is None and len(served) > 1:
             names = ", ".join(served)

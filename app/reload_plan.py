@@ -112,7 +112,7 @@ def _plan_model(name: str, stored: StoredModel, versions_kept: int, state: Model
     if pinned is not None and pinned not in loaded and not error:
         actions.append(Load(name, pinned, config))
         loaded.add(pinned)
-    elif (config, error) != (state.serving_config, state.serving_config_error):
+    elif (config, error) != (state.serving_config, state.serving_error):
         actions.append(Apply(name, config, error))
     if isinstance(stored.serving_config, ServingError) and not loaded:
         return actions  # better no verdicts than such as weren't meant

@@ -47,7 +47,7 @@ class Service:
         self.executor = ThreadPoolExecutor(cpus, thread_name_prefix="executor")
         limits = Limits.of(settings.max_pixels, settings.max_bytes)
         self.codecs = CodecPool(cpus, settings.max_pixels, limits, self.metrics)
-        self.pipeline = Pipeline(self.executor, self.codecs, self.queue, self.latency, self.drawing, self.metrics)
+        self.pipeline = Pipeline(self.executor, self.codecs, self.queue, self.latency, self.drawing)
         self.watchdog = Watchdog(self.workers, settings.stall_seconds)
         self.draining = False
         self.stalled = ""

@@ -51,7 +51,7 @@ async def test_reload_answers_when_what_is_new_is_there(admin: httpx.AsyncClient
     gadget, widget = reply.json()["changed"]
     assert (gadget["model"], gadget["previous"], gadget["serving"], gadget["loaded"]) == ("gadget", None, 1, [1])
     assert (widget["model"], widget["previous"], widget["serving"]) == ("widget", 1, 3)
-    assert (widget["loaded"], widget["released"], widget["serving_config_error"]) == ([2, 3], [1], None)
+    assert (widget["loaded"], widget["released"], widget["serving_error"]) == ([2, 3], [1], None)
     (refused,) = widget["refused"]
     assert refused["version"] == 4
     assert "golden/0.png" in refused["reason"]
@@ -62,8 +62,8 @@ async def test_reload_tells_of_a_broken_file(admin: httpx.AsyncClient, own_store
     (own_store / "widget" / "serving.json").write_text("{")
     (widget,) = (await admin.post("/v1/admin/reload")).json()["changed"]
     assert (widget["previous"], widget["serving"]) == (1, 1)
-    assert "serving.json can't be read" in widget["serving_config_error"]
-    assert (await admin.get("/v1/models/widget")).json()["serving_config_error"] == widget["serving_config_error"]
+    assert "serving.json can't be read" in widget["serving_error"]
+    assert (await admin.get("/v1/models/widget")).json()["serving_error"] == widget["serving_error"]
 
 
 async def test_what_serves_is_changed_in_one_step(admin: httpx.AsyncClient, store: Path, own_store: Path) -> None:
@@ -73,12 +73,12 @@ async def test_what_serves_is_changed_in_one_step(admin: httpx.AsyncClient, stor
     reply = await admin.put("/v1/admin/models/widget/serving", json=wanted)
     assert reply.status_code == 200
     assert reply.json() == (await admin.get("/v1/models/widget")).json()
-    assert (reply.json()["serving"], reply.json()["pinned"], reply.json()["serving_config_error"]) == (1, 1, None)
+    assert (reply.json()["serving"], reply.json()["pinned"], reply.json()["serving_error"]) == (1, 1, None)
     assert json.loads((own_store / "widget" / "serving.json").read_text()) == wanted
     verdict = (await admin.post("/v1/models/widget/predict", content=encoded())).json()
     assert (verdict["model_version"], verdict["thresholds"]) == (1, wanted["thresholds"])
     version = next(each for each in reply.json()["versions"] if each["version"] == 1)
-    assert (version["thresholds_source"], version["defect_rate_source"]) == ("file", "file")
+    assert (version["thresholds_source"], version["defect_rate_source"]) == ("serving.json", "serving.json")
     reply = await admin.put("/v1/admin/models/widget/serving", json={})
     assert (reply.json()["serving"], reply.json()["pinned"]) == (2, None)
 

@@ -52,7 +52,7 @@ def test_pinned_version_is_loaded_and_serves_though_it_is_older(
     assert loaded(held) == {"widget": [1, 3]}
     assert held.snapshot.find("widget").version == 1
     assert held.snapshot.find("widget", 3).version == 3
-    assert (info(held).pinned, info(held).serving_config_error) == (1, None)
+    assert (info(held).pinned, info(held).serving_error) == (1, None)
     assert "model widget: version 1 serves now" in said(caplog)
 
 
@@ -106,8 +106,8 @@ def test_thresholds_and_share_change_as_one_without_loading(own_store: Path, cap
     [
         ("{}", ("data", 1 / 3), ("version", 0.42)),
         ('{"version": 2}', ("data", 1 / 3), ("version", 0.42)),
-        ('{"defect_rate": 0.01}', ("serving_config", 0.01), ("version", 0.42)),
-        ('{"thresholds": 0.7}', ("data", 1 / 3), ("serving_config", 0.7)),
+        ('{"defect_rate": 0.01}', ("serving.json", 0.01), ("version", 0.42)),
+        ('{"thresholds": 0.7}', ("data", 1 / 3), ("serving.json", 0.7)),
     ],
 )
 def test_the_file_wins_over_the_version_member_by_member(
@@ -151,16 +151,16 @@ def test_while_the_file_is_broken_what_was_in_force_stays_so(
     held.poll()
     version = served(held)
     assert (version.version, version.thresholds.label, info(held).pinned) == (2, 0.8, 2)
-    fault = info(held).serving_config_error
+    fault = info(held).serving_error
     assert fault is not None
     assert reason in fault
     assert said(caplog) == [f"model widget: {fault}"]
-    assert gauge(metrics, "camspector_model_serving_config_error") == 1
+    assert gauge(metrics, "camspector_model_serving_error") == 1
     say(own_store, '{"version": 3}')
     held.poll()
-    assert (info(held).serving, info(held).serving_config_error) == (3, None)
+    assert (info(held).serving, info(held).serving_error) == (3, None)
     assert said(caplog)[-1] == f"resolved: model widget: {fault}"
-    assert gauge(metrics, "camspector_model_serving_config_error") == 0
+    assert gauge(metrics, "camspector_model_serving_error") == 0
 
 
 def test_without_anything_in_force_a_broken_file_is_waited_for(own_store: Path) -> None:
@@ -198,7 +198,7 @@ def test_pinned_version_that_vanishes_goes_on_serving(own_store: Path) -> None:
     shutil.rmtree(own_store / "widget" / "1")
     held.poll()
     assert (info(held).serving, loaded(held)) == (1, {"widget": [1, 3]})
-    assert "which is not in the store" in (info(held).serving_config_error or "")
+    assert "which is not in the store" in (info(held).serving_error or "")
 
 
 def test_set_serving_writes_and_follows(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -229,7 +229,7 @@ def test_set_serving_changes_nothing_where_the_version_cannot_serve(store: Path,
     with pytest.raises(UnknownModelError):
         held._set_serving("../own_store/widget", Serving())
     assert not (own_store / "widget" / "serving.json").exists()
-    assert (info(held).serving, info(held).serving_config_error) == (3, None)
+    assert (info(held).serving, info(held).serving_error) == (3, None)
 
 
 def test_set_serving_in_a_store_that_cannot_be_written(own_store: Path) -> None:
