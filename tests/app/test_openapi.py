@@ -33,6 +33,6 @@ def test_schemathesis_finds_nothing(guarded: tuple[Server, str]) -> None:
     assert int(generated[1]) > 500
     # Pictures were judged by every route that judges; else nothing would be found because nothing was asked.
     metrics = httpx.get(f"{server.url}/metrics").text
-    judged = re.findall(r'http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
+    judged = re.findall(r'camspector_http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
     assert {route.rpartition("/")[2] for route in judged} == {"predict", "infer", "reload"}
     assert len(judged) == 6
