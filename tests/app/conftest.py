@@ -66,7 +66,7 @@ def one_template() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """gadget 1; widget 1 and 2, which judge differently."""
+    """gadget 1; widget 1 and 2, which differ."""
     root = tmp_path_factory.mktemp("store")
     publish(root, "widget", slope=10.0)
     publish(root, "widget", slope=5.0)
