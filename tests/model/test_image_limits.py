@@ -75,7 +75,7 @@ def test_tables_that_every_tile_would_read_again() -> None:
         decode(encoders.tiff(np.zeros((64, 64), np.uint8), compression=7, tags=tags))
 
 
-def test_strips_that_all_lie_in_the_same_place() -> None:
+def test_strips_that_all_lie_at_the_same_offset() -> None:
     strip = zlib.compress(np.random.default_rng(0).integers(0, 256, 1 << 20, dtype=np.uint8).tobytes())
     tags = {256: (4, [16]), 257: (4, [1000]), 259: (3, [8]), 278: (4, [1]), 279: (4, [len(strip)] * 1000)}
     at = 8 + len(

@@ -1,4 +1,4 @@
-"""A version on labelled images: judged as the service judges them, and the reader warned where that flatters."""
+"""A version on labelled images: predicted as the service predicts them, and the reader warned where that flatters."""
 
 import json
 from dataclasses import replace
