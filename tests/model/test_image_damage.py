@@ -155,8 +155,8 @@ PACKINGS: dict[int, Callable[[bytes], bytes]] = {1: bytes, 8: zlib.compress, 327
 @pytest.mark.parametrize("offset", [{"rows": 16}, {"tile": (64, 48)}, {"rows": 50, "planar": True}], ids=str)
 @pytest.mark.parametrize("compression", PACKINGS)
 def test_strips_and_tiles_that_are_missing_or_short(compression: int, offset: dict[str, Any]) -> None:
-    def drawn(spoil: Callable[[list[bytes]], list[bytes]]) -> bytes:
-        return encoders.tiff(NOISY, compression=compression, pack=PACKINGS[compression], spoil=spoil, **offset)
+    def drawn(damage: Callable[[list[bytes]], list[bytes]]) -> bytes:
+        return encoders.tiff(NOISY, compression=compression, pack=PACKINGS[compression], damage=damage, **offset)
 
     assert np.array_equal(np.asarray(decode(drawn(list))), NOISY)
     refused(drawn(lambda parts: [*parts[:-2], b"", b""]), "missing or cut short")
@@ -166,10 +166,10 @@ def test_strips_and_tiles_that_are_missing_or_short(compression: int, offset: di
 
 
 def test_the_checksum_of_a_deflated_strip_counts() -> None:
-    def spoil(parts: list[bytes]) -> list[bytes]:
+    def damage(parts: list[bytes]) -> list[bytes]:
         return [parts[0][:-1] + bytes((parts[0][-1] ^ 1,)), *parts[1:]]
 
-    refused(encoders.tiff(GRAY, rows=50, compression=8, pack=zlib.compress, spoil=spoil), "incorrect data check")
+    refused(encoders.tiff(GRAY, rows=50, compression=8, pack=zlib.compress, damage=damage), "incorrect data check")
 
 
 @pytest.mark.parametrize("packing", ["tiff_lzw", "packbits", "tiff_adobe_deflate", "zstd", "lzma", "jpeg"])

@@ -61,7 +61,7 @@ def test_a_tile_larger_than_the_limit() -> None:
     with pytest.raises(ImageTooLargeError, match="tiles cover 2,147,024,896 pixels"):
         decode(tile)
     with pytest.raises(ImageTooLargeError, match="tiles cover"):
-        decode(encoders.tiff(np.zeros((16, 16), np.uint8), tile=(8192, 8192), spoil=lambda parts: [b"x"]))
+        decode(encoders.tiff(np.zeros((16, 16), np.uint8), tile=(8192, 8192), damage=lambda parts: [b"x"]))
 
 
 def test_a_small_file_of_many_strips_takes_no_memory() -> None:

@@ -8,7 +8,7 @@ from training.evaluation.error_bounds import error_rates, max_errors, percent, s
 from training.evaluation.intervals import upper_bound
 
 
-def test_a_bound_that_takes_more_images_names_how_many() -> None:
+def test_a_bound_that_takes_more_images_names_their_number() -> None:
     with pytest.raises(ErrorBoundError) as error:
         max_errors(0.001, 109, "miss rate")
     assert str(error.value) == "a miss rate under 0.1 % needs at least 2,995 defects with no miss; you have 109"

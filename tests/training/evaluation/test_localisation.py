@@ -22,10 +22,10 @@ def save_mask(path: Path, mask: Array) -> Path:
     return path
 
 
-def squares(*places: tuple[slice, slice], size: int = SIZE) -> Array:
+def squares(*areas: tuple[slice, slice], size: int = SIZE) -> Array:
     mask = np.zeros((size, size), bool)
-    for place in places:
-        mask[place] = True
+    for area in areas:
+        mask[area] = True
     return mask
 
 

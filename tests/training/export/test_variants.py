@@ -16,7 +16,7 @@ def test_a_linear_map_brings_log_odds_back() -> None:
     assert (slope, offset) == (pytest.approx(2.0), pytest.approx(8.0))
 
 
-@pytest.mark.parametrize("found", [np.full(6, 5.0), -REFERENCE])
+@pytest.mark.parametrize("log_odds", [np.full(6, 5.0), -REFERENCE])
 def test_a_linear_map_never_turns_the_order(log_odds: np.ndarray) -> None:
     slope, offset = linear_map(REFERENCE, log_odds)
     assert slope == 1.0
