@@ -55,7 +55,7 @@ class _Chunks(NamedTuple):
 
 
 def read(data: bytes, max_pixels: int) -> StoredImage:
-    """Decode a PNG. Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, ValueError or zlib.error."""
+    """Decode. Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, ValueError or zlib.error."""
     chunks = _chunks(data, max_pixels)
     header = chunks.header
     twice = header.depth == 16 and header.colour == _GRAY_ALPHA
