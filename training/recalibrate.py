@@ -26,9 +26,9 @@ from training.evaluation.post_processing import (
     fit_post_processor,
 )
 from training.evaluation.thresholds import Fixed, LeastCost, Rule
-from training.export.provenance import command, now
 from training.export.version import operating_point, publish_version
 from training.progress import Reporter
+from training.provenance import command, now
 from training.report.builders import version_report
 
 _FOLDS: Final = 5
