@@ -1,4 +1,4 @@
-"""Decoding, bounded and strict: bytes to an upright picture, whole or not at all. The same for training and service."""
+"""Decoding, bounded and strict: bytes to an upright image, whole or not at all. The same for training and service."""
 
 import struct
 import zlib
@@ -47,11 +47,11 @@ def sniff(data: bytes) -> str | None:
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one picture, turn it upright (EXIF) and bring it to one of three modes.
+    """Decode one image, turn it upright (EXIF) and bring it to one of three modes.
 
     Returns mode "L" or "RGB" (8 bit; transparency is dropped, the colours under it stay), or "I;16" for 16-bit gray,
     which `to_8bit` brings to "L". Raises UnsupportedFormatError, ImageTooLargeError (before any pixel is decoded),
-    MultipleFramesError, or UndecodableImageError: also where a decoder would make up a part of the picture.
+    MultipleFramesError, or UndecodableImageError: also where a decoder would make up a part of the image.
     """
     form = sniff(data)
     if form is None:
@@ -68,11 +68,11 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return _in_one_of_three_modes(upright(*stored))
 
 
-def _in_one_of_three_modes(photo: Image.Image) -> Image.Image:
-    if photo.mode.startswith("I;16"):
-        return photo if photo.mode == "I;16" else Image.fromarray(np.asarray(photo).astype("<u2"))
-    mode = "L" if photo.mode in {"1", "L", "LA", "La"} else "RGB"
-    return photo if photo.mode == mode else photo.convert(mode)
+def _in_one_of_three_modes(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return image if image.mode == "I;16" else Image.fromarray(np.asarray(image).astype("<u2"))
+    mode = "L" if image.mode in {"1", "L", "LA", "La"} else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def full_scale_for(brightest: int) -> FullScale:
@@ -80,26 +80,24 @@ def full_scale_for(brightest: int) -> FullScale:
     return next(scale for scale in FULL_SCALES if brightest <= scale)
 
 
-def brightest(photo: Image.Image) -> int | None:
-    """The largest pixel value of a 16-bit picture; None for one of 8 bits."""
-    return int(np.asarray(photo).max()) if photo.mode == "I;16" else None
+def brightest(image: Image.Image) -> int | None:
+    """The largest pixel value of a 16-bit image; None for one of 8 bits."""
+    return int(np.asarray(image).max()) if image.mode == "I;16" else None
 
 
-def to_8bit(photo: Image.Image, full_scale: int | None) -> Image.Image:
-    """Bring 16-bit gray to mode "L" as value·255/full_scale, rounded; 8-bit pictures pass through.
+def to_8bit(image: Image.Image, full_scale: int | None) -> Image.Image:
+    """Bring 16-bit gray to mode "L" as value·255/full_scale, rounded; 8-bit images pass through.
 
-    Raises BrightnessError where the model has seen no 16-bit pictures (full_scale None) or a pixel is above full scale.
+    Raises BrightnessError where the model has seen no 16-bit images (full_scale None) or a pixel is above full scale.
     """
-    top = brightest(photo)
+    top = brightest(image)
     if top is None:
-        return photo
+        return image
     if full_scale is None:
-        raise BrightnessError(
-            "a 16-bit picture, but the model was trained on 8-bit pictures: its full scale is unknown"
-        )
+        raise BrightnessError("a 16-bit image, but the model was trained on 8-bit images: its full scale is unknown")
     if top > full_scale:
         raise BrightnessError(
             f"a pixel of {top} is above the full scale of {full_scale} that the model was trained with"
         )
     table = np.arange(full_scale + 1, dtype=np.float32) * np.float32(255.0 / full_scale)
-    return Image.fromarray(np.rint(table).astype(np.uint8)[np.asarray(photo)])
+    return Image.fromarray(np.rint(table).astype(np.uint8)[np.asarray(image)])

@@ -1,4 +1,4 @@
-"""A TIFF directory, classic or BigTIFF, in either byte order: what TIFF, EXIF and a multi-picture index are made of."""
+"""A TIFF directory, classic or BigTIFF, in either byte order: what TIFF, EXIF and a multi-image index are made of."""
 
 import struct
 from collections.abc import Mapping

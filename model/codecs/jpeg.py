@@ -38,7 +38,7 @@ _MARKER: Final = re.compile(rb"\xff[^\x00\xff]")
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _ADOBE: Final = b"Adobe\0d\0\0\0\0"
 _COLOURS: Final = {1: "GRAY", 3: "RGB", 4: "CMYK"}
-# So many zero bytes are 85 coefficients of -1 in a row, or more: a lost packet, not a picture.
+# So many zero bytes are 85 coefficients of -1 in a row, or more: a lost packet, not an image.
 _ZEROS: Final = bytes(32)
 
 
@@ -72,10 +72,10 @@ def read(data: bytes, max_pixels: int) -> Stored:
     pixels = decode(frame)
     if len(frame.components) == 4:  # as Adobe writes them: inverted
         size = (frame.width, frame.height)
-        photo = Image.frombuffer("CMYK", size, pixels, "raw", "CMYK;I", 0, 1)
+        image = Image.frombuffer("CMYK", size, pixels, "raw", "CMYK;I", 0, 1)
     else:
-        photo = Image.fromarray(pixels)
-    return Stored(photo, orientation(frame.exif, frame.xmp))
+        image = Image.fromarray(pixels)
+    return Stored(image, orientation(frame.exif, frame.xmp))
 
 
 def decode(frame: Frame) -> NDArray[np.uint8]:
@@ -90,7 +90,7 @@ def decode(frame: Frame) -> NDArray[np.uint8]:
             return _unusually_sampled(stream)
         if "extraneous bytes before marker 0xd9" not in str(error):
             raise
-        # Some cameras fill up with zeros after the picture. If it is whole without them, it is whole.
+        # Some cameras fill up with zeros after the image. If it is whole without them, it is whole.
         pixels = simplejpeg.decode_jpeg(stream.rstrip(b"\0") + _END, colour)
     return pixels[..., 0] if colour == "GRAY" else pixels
 
@@ -103,15 +103,15 @@ def _unusually_sampled(stream: bytes) -> NDArray[np.uint8]:
     found = []
     for following in (b"", _NOISE):
         with io.BytesIO(stream + following + _END) as file:
-            photo = Image.open(file, formats=["JPEG"])
-            found.append(np.asarray(photo))
+            image = Image.open(file, formats=["JPEG"])
+            found.append(np.asarray(image))
     if not np.array_equal(found[0], found[1]):
         raise ValueError("premature end of its pixels")
-    return 255 - found[0] if photo.mode == "CMYK" else found[0]  # which Pillow inverts
+    return 255 - found[0] if image.mode == "CMYK" else found[0]  # which Pillow inverts
 
 
 def parse(data: bytes, max_pixels: int, transform: int | None = None) -> Frame:
-    """Walk the segments to the picture's end, which may be the file's. Raises as `read` does.
+    """Walk the segments to the image's end, which may be the file's. Raises as `read` does.
 
     `transform`: Adobe's number of the colour transform, where a container says it; None: as the segments say.
     """
@@ -229,7 +229,7 @@ def _has_lost_packet(coded: bytes) -> bool:
 
 
 def _is_complete(frame: Frame) -> bool:
-    """A progressive picture without its last passes is a blur, and libjpeg takes it for whole."""
+    """A progressive image without its last passes is a blur, and libjpeg takes it for whole."""
     return not any(any(bits) for bits in frame.missing.values())
 
 

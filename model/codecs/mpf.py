@@ -1,4 +1,4 @@
-"""The index of further pictures in a JPEG (CIPA DC-007), and what such pictures are."""
+"""The index of further images in a JPEG (CIPA DC-007), and what such images are."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ _ENTRIES: Final = 0xB002
 _ENTRY_BYTES: Final = 16
 _GAIN_MAPS: Final = (b"hdrgm:", b"/hdr-gain-map/", b"hdrgainmap", b"urn:iso:std:iso:ts:21496")
 _HEAD: Final = 65536
-"""Of a further picture, where it says what it is."""
+"""Of a further image, where it says what it is."""
 
 
 def refuse_further_pictures(data: bytes, segments: Sequence[tuple[int, bytes]]) -> None:
     """`segments`: APP1 and APP2, each with its place in `data`.
 
-    An index of pictures that aren't there any more, as tools leave it behind, does no harm. Raises
+    An index of images that aren't there any more, as tools leave it behind, does no harm. Raises
     UnsupportedFormatError for a gain map, else MultipleFramesError.
     """
     further = [place for at, body in segments if body.startswith(b"MPF\0") for place in _places(body[4:], at + 4)]
@@ -27,12 +27,12 @@ def refuse_further_pictures(data: bytes, segments: Sequence[tuple[int, bytes]]) 
         return
     said = [body for _, body in segments] + [data[place : place + _HEAD] for place in there]
     if any(name in text for name in _GAIN_MAPS for text in said):
-        raise UnsupportedFormatError("a JPEG with a gain map (Ultra HDR) beside its picture; send the picture alone")
+        raise UnsupportedFormatError("a JPEG with a gain map (Ultra HDR) beside its image; send the image alone")
     raise multiple_frames()
 
 
 def _places(index: bytes, start: int) -> Iterator[int]:
-    """Where the pictures after the first one begin, as the index says; `start` is its own place."""
+    """Where the images after the first one begin, as the index says; `start` is its own place."""
     try:
         directory = read_directory(index)
     except ValueError:
@@ -40,5 +40,5 @@ def _places(index: bytes, start: int) -> Iterator[int]:
     entries = directory.raw(_ENTRIES)
     for at in range(_ENTRY_BYTES, len(entries) - _ENTRY_BYTES + 1, _ENTRY_BYTES):
         (offset,) = struct.unpack_from(directory.order + "I", entries, at + 8)
-        if offset:  # 0 is the first picture's
+        if offset:  # 0 is the first image's
             yield start + offset

@@ -62,16 +62,16 @@ def read(data: bytes, max_pixels: int) -> Stored:
     # Four bytes a pixel either way, with the same filters: so Pillow gives all 16 bits, and not the high eight.
     shown = header._replace(depth=8, colour=_COLOUR_ALPHA) if twice else header
     with io.BytesIO(_clean(shown, chunks)) as file:
-        photo: Image.Image = Image.open(file, formats=["PNG"])
-        photo.load()
-    # Pillow takes the stream's end for the picture's. Rows that never came are black in it.
-    last = photo.crop((0, header.height - 1, header.width, header.height)).tobytes()
+        image: Image.Image = Image.open(file, formats=["PNG"])
+        image.load()
+    # Pillow takes the stream's end for the image's. Rows that never came are black in it.
+    last = image.crop((0, header.height - 1, header.width, header.height)).tobytes()
     if (header.interlace or not any(last)) and not _is_whole(chunks.pixels, header.stream_bytes):
         raise ValueError("rows are missing")
     if twice:
-        high_and_low = np.asarray(photo)[..., :2]  # H×W×2
-        photo = Image.fromarray(np.ascontiguousarray(high_and_low).view(">u2")[..., 0].astype("<u2"))
-    return Stored(photo, chunks.turn)
+        high_and_low = np.asarray(image)[..., :2]  # H×W×2
+        image = Image.fromarray(np.ascontiguousarray(high_and_low).view(">u2")[..., 0].astype("<u2"))
+    return Stored(image, chunks.turn)
 
 
 def _chunks(data: bytes, max_pixels: int) -> _Chunks:

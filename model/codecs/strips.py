@@ -12,7 +12,7 @@ from model.errors import ImageTooLargeError, UnsupportedFormatError
 
 @dataclass(frozen=True)
 class Layout:
-    """How pixels are laid out: in strips as wide as the picture, or in tiles, of which the last go beyond its edges."""
+    """How pixels are laid out: in strips as wide as the image, or in tiles, of which the last go beyond its edges."""
 
     width: int
     height: int
@@ -78,7 +78,7 @@ def layout_of(page: Directory, max_pixels: int) -> Layout:
 
 @dataclass(frozen=True)
 class Parts:
-    """Where strips or tiles lie in `data`, in the picture's order, plane by plane."""
+    """Where strips or tiles lie in `data`, in the image's order, plane by plane."""
 
     data: bytes
     offsets: NDArray[np.int64]

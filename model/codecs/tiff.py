@@ -1,6 +1,6 @@
 """TIFF 6.0 and BigTIFF: every strip and tile there, before libtiff or libjpeg-turbo sees one.
 
-What they are given is a file made anew of one picture's pixels and the few tags that say how to read them.
+What they are given is a file made anew of one image's pixels and the few tags that say how to read them.
 """
 
 import io
@@ -46,13 +46,13 @@ def read(data: bytes, max_pixels: int) -> Stored:
     compression = page.integer(Tag.COMPRESSION, _RAW)
     parts = parts_of(page, layout, packed=compression != _RAW)
     if compression == _JPEG:
-        photo = _from_jpeg(page, layout, parts)
+        image = _from_jpeg(page, layout, parts)
     elif layout.bits in (12, 16):
-        photo = _deep_gray(page, layout, parts)
+        image = _deep_gray(page, layout, parts)
     else:
         tags: dict[int, list[int]] = {tag: page.integers(tag).tolist() for tag in _KEPT if tag in page}
-        photo = _by_pillow(page, layout, parts, tags)
-    return Stored(photo, orientation(data, page.raw(Tag.XMP)))
+        image = _by_pillow(page, layout, parts, tags)
+    return Stored(image, orientation(data, page.raw(Tag.XMP)))
 
 
 def _has_next_page(page: Directory) -> bool:
@@ -110,14 +110,14 @@ def _by_pillow(page: Directory, layout: Layout, parts: Parts, tags: dict[int, li
         made = parts.each()
     with io.BytesIO(_file_of(order, layout, tags, made)) as file:
         try:
-            photo: Image.Image = Image.open(file, formats=["TIFF"])
+            image: Image.Image = Image.open(file, formats=["TIFF"])
         except UnidentifiedImageError:
             raise UnsupportedFormatError(
                 f"a TIFF of {layout.samples * layout.planes} channels of {layout.bits} bits, photometric interpretation"
                 f" {tags.get(Tag.PHOTOMETRIC, [0])[0]}; send 8-bit colour, or 8- or 16-bit gray"
             ) from None
-        photo.load()
-    return photo
+        image.load()
+    return image
 
 
 def _inflated(parts: Parts, layout: Layout) -> list[bytes]:
@@ -128,7 +128,7 @@ def _inflated(parts: Parts, layout: Layout) -> list[bytes]:
         unpacking = zlib.decompressobj()
         unpacked = unpacking.decompress(packed, most)
         if len(unpacked) < size or unpacking.decompress(unpacking.unconsumed_tail, 1):  # on to the checksum
-            raise ValueError("a strip or tile has another size than the picture's")
+            raise ValueError("a strip or tile has another size than the image's")
         stored.append(zlib.compress(unpacked[:size], 0))
     return stored
 
@@ -140,7 +140,7 @@ def _is_subsampled(page: Directory) -> bool:
 def _file_of(
     order: str, layout: Layout, tags: Mapping[int, Sequence[int]], parts: Sequence[memoryview | bytes]
 ) -> bytes:
-    """A TIFF of one picture."""
+    """A TIFF of one image."""
     sizes = [len(part) for part in parts]
     geometry: dict[int, Sequence[int]] = {Tag.WIDTH: [layout.width], Tag.HEIGHT: [layout.height]}
     if layout.tiled:
@@ -185,7 +185,7 @@ def _from_jpeg(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
         target = pixels[plane, top : top + layout.part_height, left : left + layout.part_width]
         tile = _tile(tables + bytes(part[2:]), layout, transform)
         if tile.shape[0] < target.shape[0] or tile.shape[1:] != (layout.part_width, layout.samples):
-            raise ValueError("a strip or tile has another size than the picture's")
+            raise ValueError("a strip or tile has another size than the image's")
         target[:] = tile[: target.shape[0], : target.shape[1]]
     joined = pixels.transpose(1, 2, 0, 3).reshape(layout.height, layout.width, -1)  # H×W×channels
     if channels == 1:

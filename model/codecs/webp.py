@@ -13,11 +13,11 @@ def read(data: bytes, max_pixels: int) -> Stored:
     """Raises ImageTooLargeError, MultipleFramesError, or ValueError and OSError."""
     check_size(*_size(data), max_pixels)
     with io.BytesIO(data) as file:
-        photo = Image.open(file, formats=["WEBP"])
-        if photo.n_frames > 1:  # type: ignore[attr-defined]
+        image = Image.open(file, formats=["WEBP"])
+        if image.n_frames > 1:  # type: ignore[attr-defined]
             raise multiple_frames()
-        photo.load()
-    return Stored(photo, orientation(photo.info.get("exif", b""), photo.info.get("xmp", b"")))
+        image.load()
+    return Stored(image, orientation(image.info.get("exif", b""), image.info.get("xmp", b"")))
 
 
 def _size(data: bytes) -> tuple[int, int]:
@@ -33,4 +33,4 @@ def _size(data: bytes) -> tuple[int, int]:
     if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
-    raise ValueError("its first chunk is no picture")
+    raise ValueError("its first chunk is no image")

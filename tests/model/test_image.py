@@ -105,7 +105,7 @@ def test_other_bytes_are_an_unsupported_format(data: bytes) -> None:
 def test_more_than_one_frame_is_an_error(form: str) -> None:
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "green")]
     data = encoded(frames[0], form, save_all=True, append_images=frames[1:])
-    with pytest.raises(errors.MultipleFramesError, match="one picture"):
+    with pytest.raises(errors.MultipleFramesError, match="one image"):
         decode(data)
 
 
