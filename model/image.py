@@ -1,4 +1,4 @@
-"""Decoding, bounded and strict: bytes to an upright image, whole or not at all. The same for training and service."""
+"""Decoding, bounded and strict: bytes to an image, whole or not at all. The same for training and service."""
 
 import struct
 import zlib
@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from model.codecs import bmp, jpeg, png, tiff, unsupported, webp
-from model.codecs.exif import upright
-from model.codecs.stored import Stored
+from model.codecs.exif import exif_transpose
+from model.codecs.stored import StoredImage
 from model.errors import BrightnessError, UndecodableImageError, UnsupportedFormatError
 
 FullScale = Literal[1023, 4095, 16383, 65535]
@@ -29,7 +29,7 @@ _MAGIC: Final = (
     (b"II+\x00", "TIFF"),
     (b"MM\x00+", "TIFF"),
 )
-_READERS: Final[dict[str, Callable[[bytes, int], Stored]]] = {
+_READERS: Final[dict[str, Callable[[bytes, int], StoredImage]]] = {
     "PNG": png.read, "JPEG": jpeg.read, "BMP": bmp.read, "TIFF": tiff.read, "WEBP": webp.read,
 }  # fmt: skip
 # What Pillow's readers raise on broken files, beside OSError: each has been seen, or stands in their source.
@@ -47,25 +47,25 @@ def sniff(data: bytes) -> str | None:
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one image, turn it upright (EXIF) and bring it to one of three modes.
+    """Decode one image, transpose it by its EXIF orientation and bring it to one of three modes.
 
     Returns mode "L" or "RGB" (8 bit; transparency is dropped, the colours under it stay), or "I;16" for 16-bit gray,
     which `to_8bit` brings to "L". Raises UnsupportedFormatError, ImageTooLargeError (before any pixel is decoded),
-    MultipleFramesError, or UndecodableImageError: also where a decoder would make up a part of the image.
+    MultipleFramesError, or UndecodableImageError: also where a decoder would make up some of the pixels.
     """
-    form = sniff(data)
-    if form is None:
+    image_format = sniff(data)
+    if image_format is None:
         name = unsupported.name_of(data)
         raise UnsupportedFormatError(
             f"not a PNG, JPEG, BMP, TIFF or WebP image; it {f'is {name}' if name else f'begins with {data[:8]!r}'}"
         )
     try:
-        stored = _READERS[form](data, max_pixels)
+        stored = _READERS[image_format](data, max_pixels)
     except UnidentifiedImageError:
-        raise UndecodableImageError(f"begins like a {form} image, but isn't one") from None
+        raise UndecodableImageError(f"begins like a {image_format} image, but isn't one") from None
     except _BROKEN as error:
-        raise UndecodableImageError(f"the {form} image is broken or cut short: {error}") from error
-    return _in_one_of_three_modes(upright(*stored))
+        raise UndecodableImageError(f"the {image_format} image is broken or cut short: {error}") from error
+    return _in_one_of_three_modes(exif_transpose(*stored))
 
 
 def _in_one_of_three_modes(image: Image.Image) -> Image.Image:
@@ -77,7 +77,7 @@ def _in_one_of_three_modes(image: Image.Image) -> Image.Image:
 
 def full_scale_for(brightest: int) -> FullScale:
     """The smallest usual full scale (10, 12, 14 or 16 bits) that covers the value `brightest`."""
-    return next(scale for scale in FULL_SCALES if brightest <= scale)
+    return next(full_scale for full_scale in FULL_SCALES if brightest <= full_scale)
 
 
 def brightest(image: Image.Image) -> int | None:

@@ -1,4 +1,4 @@
-"""What the network sees of an image: the one place, for training and serving."""
+"""Resizes an image to the network's input: the only such code, for training and serving."""
 
 from typing import Final
 

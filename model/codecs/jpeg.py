@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.codecs.exif import orientation
-from model.codecs.mpf import refuse_further_pictures
-from model.codecs.stored import MAX_SEGMENTS, Stored, check_size, more_than_limit
+from model.codecs.mpf import refuse_further_images
+from model.codecs.stored import MAX_SEGMENTS, StoredImage, check_size, more_than_limit
 from model.errors import UnsupportedFormatError
 
 MAX_SCANS: Final = 100
@@ -56,7 +56,7 @@ class Frame:
     exif: bytes = b""
     xmp: bytes = b""
     extras: list[tuple[int, bytes]] = field(default_factory=list)
-    """APP1 and APP2 with their places."""
+    """APP1 and APP2 with their offsets."""
     missing: dict[int, list[int]] = field(default_factory=dict)
     """By component the lowest bit that has come of each of 64 coefficients, 0 for all bits, -1 for none."""
     scans: int = 0
@@ -65,17 +65,17 @@ class Frame:
     adobe: bytearray = field(default_factory=bytearray)
 
 
-def read(data: bytes, max_pixels: int) -> Stored:
+def read(data: bytes, max_pixels: int) -> StoredImage:
     """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError."""
     frame = parse(data, max_pixels)
-    refuse_further_pictures(data, frame.extras)
+    refuse_further_images(data, frame.extras)
     pixels = decode(frame)
     if len(frame.components) == 4:  # as Adobe writes them: inverted
         size = (frame.width, frame.height)
         image = Image.frombuffer("CMYK", size, pixels, "raw", "CMYK;I", 0, 1)
     else:
         image = Image.fromarray(pixels)
-    return Stored(image, orientation(frame.exif, frame.xmp))
+    return StoredImage(image, orientation(frame.exif, frame.xmp))
 
 
 def decode(frame: Frame) -> NDArray[np.uint8]:
@@ -234,12 +234,12 @@ def _is_complete(frame: Frame) -> bool:
 
 
 def _ends_of_scans(data: bytes) -> NDArray[np.intp]:
-    """Every place where a scan would end: a marker that is no restart, or the file's end."""
+    """Every offset where a scan would end: a marker that is no restart, or the file's end."""
     values = np.frombuffer(data, np.uint8)
-    places = np.flatnonzero(values[:-1] == 0xFF)
-    codes = values[places + 1]
+    offsets = np.flatnonzero(values[:-1] == 0xFF)
+    codes = values[offsets + 1]
     within = (codes == 0) | (codes == 0xFF) | ((codes >= 0xD0) & (codes <= 0xD7))
-    return np.append(places[~within], len(data))
+    return np.append(offsets[~within], len(data))
 
 
 def _first_symbols(tables: bytes) -> dict[int, int]:

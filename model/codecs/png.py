@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from model.codecs.exif import orientation
-from model.codecs.stored import MAX_SEGMENTS, Stored, check_size, more_than_limit, multiple_frames
+from model.codecs.stored import MAX_SEGMENTS, StoredImage, check_size, more_than_limit, multiple_frames
 from model.errors import UnsupportedFormatError
 
 _MAGIC: Final = b"\x89PNG\r\n\x1a\n"
@@ -54,7 +54,7 @@ class _Chunks(NamedTuple):
     turn: int
 
 
-def read(data: bytes, max_pixels: int) -> Stored:
+def read(data: bytes, max_pixels: int) -> StoredImage:
     """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError and zlib.error."""
     chunks = _chunks(data, max_pixels)
     header = chunks.header
@@ -71,7 +71,7 @@ def read(data: bytes, max_pixels: int) -> Stored:
     if twice:
         high_and_low = np.asarray(image)[..., :2]  # H×W×2
         image = Image.fromarray(np.ascontiguousarray(high_and_low).view(">u2")[..., 0].astype("<u2"))
-    return Stored(image, chunks.turn)
+    return StoredImage(image, chunks.turn)
 
 
 def _chunks(data: bytes, max_pixels: int) -> _Chunks:

@@ -12,8 +12,8 @@ MAX_TILES: Final = 50_000
 """50 megapixels in tiles of 32×32."""
 
 
-class Stored(NamedTuple):
-    """An image before it is turned upright."""
+class StoredImage(NamedTuple):
+    """An image before it is transposed by its EXIF orientation."""
 
     image: Image.Image
     orientation: int = 1

@@ -6,10 +6,10 @@ import struct
 from PIL import Image
 
 from model.codecs.exif import orientation
-from model.codecs.stored import Stored, check_size, multiple_frames
+from model.codecs.stored import StoredImage, check_size, multiple_frames
 
 
-def read(data: bytes, max_pixels: int) -> Stored:
+def read(data: bytes, max_pixels: int) -> StoredImage:
     """Raises ImageTooLargeError, MultipleFramesError, or ValueError and OSError."""
     check_size(*_size(data), max_pixels)
     with io.BytesIO(data) as file:
@@ -17,7 +17,7 @@ def read(data: bytes, max_pixels: int) -> Stored:
         if image.n_frames > 1:  # type: ignore[attr-defined]
             raise multiple_frames()
         image.load()
-    return Stored(image, orientation(image.info.get("exif", b""), image.info.get("xmp", b"")))
+    return StoredImage(image, orientation(image.info.get("exif", b""), image.info.get("xmp", b"")))
 
 
 def _size(data: bytes) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import ErrorBoundError, RecipeError
-from tests.training.conftest import tiny_places, tiny_published
+from tests.training.conftest import tiny_fine_tuning, tiny_patches
 from training.cli_validation import (
     check_evaluation,
     check_promise,
@@ -104,7 +104,7 @@ def test_a_promise_that_they_can_not_carry_is_refused_before_training(rule: Rule
 
 def asked(**arguments: object) -> argparse.Namespace:
     return chosen(
-        **{"anomalies": "real", "command": "fit", "rethreshold": False, "defects": [5, 10], "group": None} | arguments
+        **{"anomalies": "real", "command": "fit", "recalibrate": False, "defects": [5, 10], "group": None} | arguments
     )
 
 
@@ -124,10 +124,10 @@ def test_the_argument_that_names_a_rule(arguments: dict[str, object], name: str)
 @pytest.mark.parametrize(
     ("recipe", "arguments"),
     [
-        (tiny_published(), {"defect_rate": 0.1}),
-        (tiny_places(), {"max_miss": 0.1, "anomalies": "both"}),
-        (tiny_places(), {"max_false_reject": 0.1, "anomalies": "synthetic"}),
-        (tiny_places(), {"anomalies": "both", "command": "curve"}),
+        (tiny_fine_tuning(), {"defect_rate": 0.1}),
+        (tiny_patches(), {"max_miss": 0.1, "anomalies": "both"}),
+        (tiny_patches(), {"max_false_reject": 0.1, "anomalies": "synthetic"}),
+        (tiny_patches(), {"anomalies": "both", "command": "curve"}),
     ],
 )
 def test_what_goes_together_passes(recipe: Recipe, arguments: dict[str, object]) -> None:
@@ -137,10 +137,14 @@ def test_what_goes_together_passes(recipe: Recipe, arguments: dict[str, object])
 @pytest.mark.parametrize(
     ("recipe", "arguments", "message"),
     [
-        (tiny_published(), {"miss_cost": 3.0}, "preset own has a fixed threshold of 0.5, so --miss-cost is for other"),
-        (tiny_published(), {"anomalies": "both"}, "preset own learns from real anomalies only"),
-        (tiny_places(), {"anomalies": "synthetic", "max_miss": 0.1}, "--max-miss can't be promised of real defects"),
-        (tiny_places(), {"anomalies": "synthetic", "command": "curve"}, "learns from no real defect"),
+        (
+            tiny_fine_tuning(),
+            {"miss_cost": 3.0},
+            "preset own has a fixed threshold of 0.5, so --miss-cost is for other",
+        ),
+        (tiny_fine_tuning(), {"anomalies": "both"}, "preset own learns from real anomalies only"),
+        (tiny_patches(), {"anomalies": "synthetic", "max_miss": 0.1}, "--max-miss can't be promised of real defects"),
+        (tiny_patches(), {"anomalies": "synthetic", "command": "curve"}, "learns from no real defect"),
     ],
 )
 def test_what_does_not_is_named(recipe: Recipe, arguments: dict[str, object], message: str) -> None:
@@ -148,10 +152,10 @@ def test_what_does_not_is_named(recipe: Recipe, arguments: dict[str, object], me
         check_training(asked(**arguments), recipe)
 
 
-def test_a_rule_for_a_version_needs_rethreshold() -> None:
+def test_a_rule_for_a_version_needs_recalibrate() -> None:
     check_evaluation(asked())
-    check_evaluation(asked(max_miss=0.1, rethreshold=True))
-    with pytest.raises(RecipeError, match="--max-miss chooses new thresholds: it needs --rethreshold"):
+    check_evaluation(asked(max_miss=0.1, recalibrate=True))
+    with pytest.raises(RecipeError, match="--max-miss chooses new thresholds: it needs --recalibrate"):
         check_evaluation(asked(max_miss=0.1))
 
 

@@ -16,7 +16,7 @@ from model.image import decode
 from model.manifest import Manifest
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
-from training.data.file_names import naming
+from training.data.file_errors import naming_file
 from training.data.samples import Sample
 from training.evaluation.figures import measure
 from training.evaluation.prediction import Prediction
@@ -76,7 +76,7 @@ def _overlap_warnings(manifest: Manifest, dataset: Dataset) -> list[str]:
 
 def predict(detector: Detector, sample: Sample) -> Prediction:
     """One image alone, from its file to its prediction. Raises DataError, naming an image that can't be predicted."""
-    with naming(sample.path):
+    with naming_file(sample.path):
         pixels = detector.resize_to_input(decode(sample.path.read_bytes()))
     evidence = detector.engine.evidence(pixels[np.newaxis])[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift

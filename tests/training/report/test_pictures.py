@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from training.report.pictures import take_pictures
 
 from tests.training.conftest import save
 from tests.training.predictions import prediction
 from training.evaluation.prediction import Prediction
-from training.report.pictures import take_pictures
 
 
 def opened(uri: str | None) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The data set's files, read again while a network is trained on them."""
+"""Errors of the data set's files, which are read again while a network is trained on them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ from model.errors import DataError, ImageError
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """What reading and decoding this picture raises becomes a DataError that names it: it was sound at the start."""
+def naming_file(path: Path) -> Iterator[None]:
+    """Turn what reading and decoding this image raises into a DataError that names it: it was sound at the start."""
     try:
         yield
     except OSError as error:
