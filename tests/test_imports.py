@@ -13,9 +13,14 @@ from tests.support.images import encoded
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
-    "app": {"training", "tests", "torch", "torchvision"},
-    "training": {"app", "tests", "fastapi", "starlette", "pydantic_settings"},
-    "model": {"app", "training", "tests", "fastapi", "starlette", "pydantic", "pydantic_settings"},
+    "app": {"training", "tests", "benchmarks", "examples", "torch", "torchvision"},
+    "training": {"app", "tests", "benchmarks", "examples", "fastapi", "starlette", "pydantic_settings"},
+    "model": {
+        *("app", "training", "tests", "benchmarks", "examples"),
+        *("fastapi", "starlette", "pydantic", "pydantic_settings"),
+    },
+    "examples": {"app", "tests", "benchmarks"},
+    "tests": {"benchmarks"},
 }
 
 
@@ -25,6 +30,15 @@ def test_import_rule(package: str) -> None:
     assert files
     for file in files:
         assert not imported(file) & FORBIDDEN[package], file
+
+
+def test_benchmarks_take_of_the_tests_what_is_theirs_to_take() -> None:
+    """What both need is in tests/support."""
+    for file in (ROOT / "benchmarks").glob("*.py"):
+        modules = {
+            node.module or "" for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)
+        }
+        assert all(name.startswith("tests.support") for name in modules if name.split(".")[0] == "tests"), file
 
 
 def test_one_module_imports_onnx_runtime() -> None:
