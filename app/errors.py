@@ -1,4 +1,4 @@
-"""What a client is told when something is wrong: one table from error class to status, one body for all."""
+"""Errors of the HTTP API: one table from error class to status, one body (RFC 9457) for all."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.addresses import path_of
 from app.request_record import current
 from model import errors as model_errors
 from model.errors import CamspectorError
@@ -148,7 +149,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     model_errors.BrightnessError: Problem(422, "brightness-beyond-scale"),
     QueueFullError: Problem(429, "queue-full", retry_after=1),
     DeadlineUnreachableError: Problem(429, "deadline-unreachable", retry_after=1),
-    ClientDisconnect: Problem(499, "client-gone"),  # nobody reads it; the metrics count it
+    ClientDisconnect: Problem(499, "client-gone"),  # not sent to anyone, but counted in the metrics
     NotReadyError: Problem(503, "not-ready", retry_after=5),
     CodecsUnavailableError: Problem(503, "codecs-unavailable", retry_after=1),
     model_errors.DeviceMemoryError: Problem(503, "device-out-of-memory", retry_after=1),
@@ -216,7 +217,7 @@ def refusal(request: Request, error: Exception) -> Response:
 
 def is_v2(request: Request) -> bool:
     """Whether the address is one of the Open Inference Protocol."""
-    path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    path = path_of(request.scope)
     return path == "/v2" or path.startswith("/v2/")
 
 
@@ -232,13 +233,13 @@ def install_handlers(app: FastAPI) -> None:
         return refusal(request, error)
 
     kinds: set[type[Exception]] = {HTTPException, *TABLE}
-    for kind in kinds - {Exception}:  # bugs pass through to app.request_context
+    for kind in kinds - {Exception}:  # bugs pass through to app.middleware.request_context
         app.add_exception_handler(kind, answer)
 
 
 def _detail(error: Exception) -> str:
     if isinstance(error, RequestValidationError):
-        return "; ".join(f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        return "; ".join(f"{'.'.join(str(step) for step in each['loc'])}: {each['msg']}" for each in error.errors())
     if isinstance(error, HTTPException):
         return str(error.detail)
     if isinstance(error, model_errors.EngineError):

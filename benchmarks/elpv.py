@@ -14,16 +14,17 @@ import numpy as np
 
 from training.data.loading import load_dataset
 from training.data.splits import make_folds
-from training.estimators.estimator import prepare
+from training.estimators.estimator import steps
+from training.estimators.registry import estimator_for
 from training.evaluation.figures import measure, table
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Fixed
 from training.features.imagenet import imagenet_trunk
-from training.pipeline import judge_once, method_of, steps
 from training.progress import Reporter
 from training.recipe import read_recipe
+from training.training_run import TrainingRun
 
-PARTS: Final = 4
+FOLDS: Final = 4
 """Of which one is judged: 1,968 cells to learn from, 656 to judge."""
 
 
@@ -31,16 +32,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the folder that holds labels.csv")
     parser.add_argument("--preset", default="fast", help="which preset learns (default fast)")
-    parser.add_argument("--seed", type=int, default=42, help="of the split and the places drawn (default 42)")
+    parser.add_argument("--seed", type=int, default=42, help="of the split and the patches drawn (default 42)")
     chosen = parser.parse_args()
     reporter = Reporter()
     recipe = read_recipe(chosen.preset, seed=chosen.seed)
-    found = load_dataset(chosen.data, group=None, sample=None, seed=recipe.seed, reporter=reporter)
-    learner = prepare(found, imagenet_trunk(say=reporter.line), recipe, "cpu", reporter)
-    method = method_of(recipe, learner.material, Fixed(0.5))
-    split = make_folds(found.samples, PARTS, recipe.seed)[0]
-    with reporter.task("training", steps(learner, recipe)) as advance:
-        predictions = judge_once(learner, split, recipe, method, advance, 1)
+    dataset = load_dataset(chosen.data, group=None, sample=None, seed=recipe.seed, reporter=reporter)
+    estimator = estimator_for(recipe)
+    method = estimator.method(dataset.samples, Fixed(0.5))
+    run = TrainingRun(dataset, recipe, method, imagenet_trunk(say=reporter.line), reporter)
+    prepared = estimator.prepare(run)
+    split = make_folds(dataset.samples, FOLDS, recipe.seed)[0]
+    with reporter.task("training", steps(prepared)) as advance:
+        predictions = prepared.predict_fold(split, method, advance, 1)
     reporter.line(table(measure(predictions, f"{len(split.test)} cells, trained on {len(split.train)} others")))
     certainty = certainties(chosen.data / "labels.csv")
     reporter.line(

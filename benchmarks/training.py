@@ -1,6 +1,6 @@
 """Time and memory of `fit` by preset, phase by phase.
 
-    python -m benchmarks.training --data run/data/carpet [--presets seed fast accurate]
+    python -m benchmarks.training --data run/data/carpet [--presets baseline fast accurate]
 
 Each run is a process of its own, as a user would start it, and writes into a store that is thrown away.
 """
@@ -55,7 +55,7 @@ def main() -> None:
     """Flags that aren't its own are fit's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="images in MVTec AD's layout")
-    parser.add_argument("--presets", nargs="+", default=["seed", "fast", "accurate"])
+    parser.add_argument("--presets", nargs="+", default=["baseline", "fast", "accurate"])
     parser.add_argument("--json", type=Path, help="folder for the same figures as JSON")
     chosen, flags = parser.parse_known_args()
     rows: list[dict[str, object]] = []

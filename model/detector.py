@@ -1,4 +1,4 @@
-"""A loaded version, from squashed pixels' evidence to verdict and picture."""
+"""A loaded version: from evidence map to verdict, heatmap and anomaly map."""
 
 import logging
 import math
@@ -41,7 +41,7 @@ class Detector:
     skipped_variants: Mapping[str, str] = field(default_factory=dict)
     """Why quicker variants don't serve, by name."""
     decoding_difference: str | None = None
-    """How pictures are decoded otherwise here than in training; None: they aren't, or it isn't known."""
+    """How images are decoded otherwise here than in training; None: they aren't, or it isn't known."""
 
     @property
     def defect_rate(self) -> float:
@@ -54,26 +54,26 @@ class Detector:
         if self.line_thresholds is not None:
             return self.line_thresholds
         exported = self.variant.thresholds
-        if not self.manifest.operation.keeps_verdicts:
+        if not self.manifest.operating_point.prior_invariant:
             return exported
         return exported.moved(prior_shift(self._exported_rate, self.defect_rate))
 
     @property
     def _exported_rate(self) -> float:
-        return self.manifest.operation.defect_rate or self.variant.calibration.defect_share
+        return self.manifest.operating_point.defect_rate or self.variant.calibration.defect_rate
 
     @property
     def shift(self) -> float:
         """Log-odds that the line's own share of defects adds."""
-        return prior_shift(self.variant.calibration.defect_share, self.defect_rate)
+        return prior_shift(self.variant.calibration.defect_rate, self.defect_rate)
 
     @property
     def input_size(self) -> int:
         return self.manifest.preprocessing.input_size
 
-    def resize_to_input(self, photo: Image.Image) -> NDArray[np.uint8]:
-        """A decoded photo as the network sees it: uint8 S×S×3. Raises BrightnessError."""
-        return resize_to_input(photo, self.input_size, self.manifest.preprocessing.full_scale)
+    def resize_to_input(self, image: Image.Image) -> NDArray[np.uint8]:
+        """A decoded image resized for the network, uint8 S×S×3. Raises BrightnessError."""
+        return resize_to_input(image, self.input_size, self.manifest.preprocessing.full_scale)
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
@@ -83,14 +83,14 @@ class Detector:
         probability, thresholds = sigmoid(log_odds), self.thresholds
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
-    def calibrated(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One map h×w in calibrated log-odds, the line's share of defects included: its pool is the verdict's."""
+    def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calibrated log-odds of an evidence map h×w, the line's share of defects included; pooled: the verdict's."""
         calibration = self.variant.calibration
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
-    def picture(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The rendering of one map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
-        return self.variant.scale(enlarge(evidence, self.input_size))
+    def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Heatmap of an evidence map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
+        return self.variant.heatmap_scale(enlarge(evidence, self.input_size))
 
 
 def load_detector(
@@ -106,7 +106,7 @@ def load_detector(
 
     The quickest variant serves that runs here, agrees with float32 and reproduces its golden outputs; one that doesn't
     is passed over with one log line. Named by `variant`, one serves even where it doesn't agree. One more line tells
-    where pictures are decoded otherwise than in training.
+    where images are decoded otherwise than in training.
     Raises ArtifactError or EngineError.
     """
     artifact = read_artifact(path)
@@ -118,9 +118,9 @@ def load_detector(
         + "; ".join(f"{each.name} for {' and '.join(each.files)}" for each in artifact.manifest.variants)
     )
     for candidate, name in _candidates(artifact.manifest, device, engine, variant):
-        faults = candidate.agreement.faults if candidate.agreement else []
-        if faults and variant == "auto":
-            skipped_variants[candidate.name] = "; ".join(faults)
+        violations = candidate.agreement.violations if candidate.agreement else []
+        if violations and variant == "auto":
+            skipped_variants[candidate.name] = "; ".join(violations)
             log.warning("%s: variant %s doesn't serve: %s", path, candidate.name, skipped_variants[candidate.name])
             continue
         try:

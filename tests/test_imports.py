@@ -12,14 +12,12 @@ from tests.support.artifacts import publish
 from tests.support.images import encoded
 
 ROOT = Path(__file__).parent.parent
+REST = {"tests", "benchmarks", "examples"}
 FORBIDDEN = {
-    "app": {"training", "tests", "benchmarks", "examples", "torch", "torchvision"},
-    "training": {"app", "tests", "benchmarks", "examples", "fastapi", "starlette", "pydantic_settings"},
-    "model": {
-        *("app", "training", "tests", "benchmarks", "examples"),
-        *("fastapi", "starlette", "pydantic", "pydantic_settings"),
-    },
-    "examples": {"app", "tests", "benchmarks"},
+    "app": {"camspector", *REST, "training", "torch", "torchvision"},
+    "training": {"camspector", *REST, "app", "fastapi", "starlette", "pydantic_settings"},
+    "model": {"camspector", *REST, "app", "training", "fastapi", "starlette", "pydantic", "pydantic_settings"},
+    "examples": {"camspector", "app", "tests", "benchmarks"},
     "tests": {"benchmarks"},
 }
 

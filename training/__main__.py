@@ -16,18 +16,17 @@ from training.progress import Reporter
 if TYPE_CHECKING:  # the heavy modules are imported by the command that needs them, so that --help answers at once
     from training.data.dataset import Dataset
     from training.data.splits import Split
-    from training.estimators.estimator import Learner
-    from training.evaluation.post_processing import Method
+    from training.estimators.estimator import PreparedEstimator
     from training.evaluation.thresholds import Rule
-    from training.features.imagenet import Trunk
     from training.recipe import Recipe
+    from training.training_run import TrainingRun
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run one command; 0, or 1 with a clear error on standard error, or 130 after Ctrl-C."""
-    chosen = parse(arguments)
+    arguments = parse(argv)
     try:
-        _COMMANDS[chosen.command](chosen, Reporter())
+        _COMMANDS[arguments.command](arguments, Reporter())
     except CamspectorError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -37,188 +36,187 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _fit(chosen: argparse.Namespace, reporter: Reporter) -> None:
-    from training.evaluation.evaluate import summary
+def _fit(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from training.evaluation.evaluate import results
     from training.fit import fit
     from training.learning_curve import read_curve
     from training.report.results import write_results
 
-    store = Store(chosen.store)
-    curve = read_curve(chosen.curve) if chosen.curve else None
-    task = _task(chosen, reporter)
-    store.check_writable(chosen.model)
-    trunk, learner, method = _prepared(chosen, task, reporter, store.root / chosen.model)
-    fitted = fit(learner, task.found, trunk, task.recipe, method, store, chosen.model, reporter, curve)
-    if chosen.json:
-        write_results(chosen.json, {**summary(fitted), "seconds": reporter.seconds}, fitted.predictions)
+    store = Store(arguments.store)
+    curve = read_curve(arguments.curve) if arguments.curve else None
+    task = _task(arguments, reporter)
+    store.check_writable(arguments.model)
+    run, estimator = _prepared(arguments, task, reporter, store.root / arguments.model)
+    fitted = fit(estimator, run, store, arguments.model, curve)
+    if arguments.json:
+        write_results(arguments.json, {**results(fitted), "seconds": reporter.seconds}, fitted.predictions)
 
 
-def _crossval(chosen: argparse.Namespace, reporter: Reporter) -> None:
+def _crossval(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.cross_validation import cross_validate, summary
     from training.evaluation.figures import table
-    from training.report.reporting import report_of_training
+    from training.report.builders import run_report
     from training.report.results import write_results
+    from training.report.writer import write_report
 
-    task = _task(chosen, reporter)
-    _, learner, method = _prepared(chosen, task, reporter)
-    result = cross_validate(learner, task.splits, task.recipe, method, reporter)
+    task = _task(arguments, reporter)
+    run, estimator = _prepared(arguments, task, reporter)
+    result = cross_validate(estimator, task.splits, run)
     reporter.line(table(result.pooled))
-    if chosen.report:
-        report_of_training(
-            chosen.report,
-            model=chosen.data.resolve().name,
-            about="a cross-validation: how good a model that learns from such images will be; none was exported",
-            found=task.found,
-            recipe=task.recipe,
-            method=method,
-            predictions=result.predictions,
-            figures=result.pooled,
-            seconds=reporter.seconds,
-        )
-    if chosen.json:
-        write_results(
-            chosen.json, summary(result, task.found, task.recipe, method, reporter.seconds), result.predictions
-        )
+    if arguments.report:
+        about = "a cross-validation: how good a model that learns from such images will be; none was exported"
+        report = run_report(run, arguments.data.resolve().name, about, result.predictions, result.pooled)
+        write_report(arguments.report, report)
+    if arguments.json:
+        write_results(arguments.json, summary(result, run), result.predictions)
 
 
-def _curve(chosen: argparse.Namespace, reporter: Reporter) -> None:
+def _curve(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.cli_validation import check_promise
     from training.learning_curve import MEMBER, choose_draws, learning_curve
     from training.recipe import as_dict
     from training.report.results import write_results
 
-    task = _task(chosen, reporter)
-    check_promise(task.rule, min(chosen.defects), len(task.found.samples))
-    choose_draws(task.found.samples, task.recipe, chosen.defects, chosen.draws)
-    _, learner, method = _prepared(chosen, task, reporter)
-    points = learning_curve(learner, task.recipe, method, chosen.defects, chosen.draws, reporter)
-    if chosen.json:
-        write_results(chosen.json, {"recipe": as_dict(task.recipe), MEMBER: points}, [])
+    task = _task(arguments, reporter)
+    check_promise(task.rule, min(arguments.defects), len(task.dataset.samples))
+    choose_draws(task.dataset.samples, task.recipe, arguments.defects, arguments.draws)
+    run, estimator = _prepared(arguments, task, reporter)
+    points = learning_curve(estimator, run, arguments.defects, arguments.draws)
+    if arguments.json:
+        write_results(arguments.json, {"recipe": as_dict(task.recipe), MEMBER: points}, [])
 
 
-def _evaluate(chosen: argparse.Namespace, reporter: Reporter) -> None:
+def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from model.artifact import read_artifact
     from training.cli_validation import check_evaluation, rule_of
     from training.data.loading import load_dataset
-    from training.evaluation.evaluate import evaluate, summary
+    from training.evaluation.evaluate import evaluate, results
     from training.evaluation.figures import table
     from training.export.disk_space import check_room_for_copy
-    from training.recalibrate import plan, rethreshold
-    from training.report.reporting import copy_report, report_of_evaluation
-    from training.report.results import check_places, write_results
+    from training.recalibrate import choose_method, recalibrate
+    from training.report.builders import write_evaluation_report
+    from training.report.results import check_writable, write_results
+    from training.report.writer import copy_report
 
-    check_evaluation(chosen)
-    check_places(chosen.json, chosen.report)
-    store = Store(chosen.store)
-    path = store.path(chosen.model, chosen.version)
-    found = load_dataset(chosen.data, group=chosen.group, sample=None, seed=0, reporter=reporter)
-    if chosen.rethreshold:
-        method = plan(read_artifact(path).manifest, found, rule_of(chosen), chosen.defect_rate)
-        store.check_writable(chosen.model)
+    check_evaluation(arguments)
+    check_writable(arguments.json, arguments.report)
+    store = Store(arguments.store)
+    path = store.path(arguments.model, arguments.version)
+    dataset = load_dataset(arguments.data, group=arguments.group, sample=None, seed=0, reporter=reporter)
+    if arguments.recalibrate:
+        method = choose_method(read_artifact(path).manifest, dataset, rule_of(arguments), arguments.defect_rate)
+        store.check_writable(arguments.model)
         check_room_for_copy(path)
-    evaluation = evaluate(path, found, choose_device(chosen.device), reporter, chosen.defect_rate)
+    evaluation = evaluate(path, dataset, choose_device(arguments.device), reporter, arguments.defect_rate)
     reporter.line(table(evaluation.figures))
-    if chosen.rethreshold:
-        evaluation = rethreshold(evaluation, found, method, store, reporter)
+    if arguments.recalibrate:
+        evaluation = recalibrate(evaluation, dataset, method, store, reporter)
         reporter.line(f"\nversion {evaluation.version.name} has new thresholds:\n{table(evaluation.figures)}")
         for warning in evaluation.warnings:
             reporter.line(f"warning: {warning}")
-    if chosen.report:
-        if chosen.rethreshold:
-            copy_report(evaluation.version, chosen.report)
+    if arguments.report:
+        if arguments.recalibrate:
+            copy_report(evaluation.version, arguments.report)
         else:
-            report_of_evaluation(chosen.report, evaluation, found, reporter.seconds)
-    if chosen.json:
-        write_results(chosen.json, summary(evaluation), evaluation.predictions)
+            write_evaluation_report(arguments.report, evaluation, dataset, reporter.seconds)
+    if arguments.json:
+        write_results(arguments.json, results(evaluation), evaluation.predictions)
 
 
-def _report(chosen: argparse.Namespace, reporter: Reporter) -> None:
+def _report(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.cli_validation import check_defect_rate
     from training.data.loading import load_dataset
     from training.evaluation.evaluate import evaluate
-    from training.report.reporting import report_of_evaluation
-    from training.report.results import check_places
+    from training.report.builders import write_evaluation_report
+    from training.report.results import check_writable
 
-    check_defect_rate(chosen)
-    check_places(None, chosen.out)
-    path = Store(chosen.store).path(chosen.model, chosen.version)
-    found = load_dataset(chosen.data, group=None, sample=None, seed=0, reporter=reporter)
-    evaluation = evaluate(path, found, choose_device(chosen.device), reporter, chosen.defect_rate)
-    report_of_evaluation(chosen.out, evaluation, found, reporter.seconds)
-    reporter.line(f"look at it: {chosen.out / 'report.html'}")
+    check_defect_rate(arguments)
+    check_writable(None, arguments.out)
+    path = Store(arguments.store).path(arguments.model, arguments.version)
+    dataset = load_dataset(arguments.data, group=None, sample=None, seed=0, reporter=reporter)
+    evaluation = evaluate(path, dataset, choose_device(arguments.device), reporter, arguments.defect_rate)
+    write_evaluation_report(arguments.out, evaluation, dataset, reporter.seconds)
+    reporter.line(f"look at it: {arguments.out / 'report.html'}")
 
 
-def _weights(chosen: argparse.Namespace, reporter: Reporter) -> None:
+def _weights(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.features.imagenet import imagenet_trunk
 
-    imagenet_trunk(chosen.weights, say=reporter.line)
+    imagenet_trunk(arguments.weights, say=reporter.line)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What is to be done with which images."""
+    """What is to be learnt from which images."""
 
     recipe: "Recipe"
     rule: "Rule"
-    found: "Dataset"
+    dataset: "Dataset"
     splits: "Sequence[Split]"
-    """Whose training parts choose thresholds by which the test parts are judged."""
+    """Divisions of the images by whose training parts thresholds are chosen; crossval's are its folds."""
 
 
-def _task(chosen: argparse.Namespace, reporter: Reporter) -> _Task:
-    """Everything that can be wrong is said here, before anything is trained."""
+def _task(arguments: argparse.Namespace, reporter: Reporter) -> _Task:
+    """Check everything that can be wrong, before anything is trained."""
     from training.cli_validation import check_promise_of_parts, check_training, default_rule, rule_of
     from training.data.loading import load_dataset
     from training.recipe import read_recipe
-    from training.report.results import check_places
+    from training.report.results import check_writable
 
-    recipe = read_recipe(chosen.preset, seed=chosen.seed)
-    check_training(chosen, recipe)
-    check_places(chosen.json, getattr(chosen, "report", None))
-    found = load_dataset(chosen.data, group=chosen.group, sample=chosen.sample, seed=recipe.seed, reporter=reporter)
-    rule = rule_of(chosen) or default_rule(chosen.anomalies, found.samples)
-    splits = _splits(chosen, recipe, found)
-    check_promise_of_parts(rule, found.samples, [[found.samples[i] for i in split.train] for split in splits])
-    return _Task(recipe, rule, found, splits)
+    recipe = read_recipe(arguments.preset, seed=arguments.seed)
+    check_training(arguments, recipe)
+    check_writable(arguments.json, getattr(arguments, "report", None))
+    dataset = load_dataset(
+        arguments.data, group=arguments.group, sample=arguments.sample, seed=recipe.seed, reporter=reporter
+    )
+    rule = rule_of(arguments) or default_rule(arguments.anomalies, dataset.samples)
+    splits = _splits(arguments, recipe, dataset)
+    check_promise_of_parts(rule, dataset.samples, [[dataset.samples[i] for i in split.train] for split in splits])
+    return _Task(recipe, rule, dataset, splits)
 
 
-def _splits(chosen: argparse.Namespace, recipe: "Recipe", found: "Dataset") -> "list[Split]":
-    from training.data.splits import hold_out, make_folds
-    from training.data.training_set import available
-    from training.pipeline import check_split
-    from training.recipe import Published
+def _splits(arguments: argparse.Namespace, recipe: "Recipe", dataset: "Dataset") -> "list[Split]":
+    from training.data.splits import make_folds
+    from training.estimators.registry import estimator_for
 
-    if chosen.command != "fit":
-        folds = chosen.folds if chosen.command == "crossval" else chosen.draws
-        splits = make_folds(found.samples, folds, recipe.seed)
-        if chosen.anomalies != "synthetic":
-            for split in splits:
-                check_split(found.samples, split, recipe)
-        return splits
-    if isinstance(recipe, Published):
-        check_split(found.samples, split := hold_out(found.samples, recipe.held_out, recipe.seed), recipe)
-        return [split]
-    if available(chosen.anomalies, found.samples) == "synthetic":
-        return []  # its anomalies are made from good images
-    return make_folds(found.samples, recipe.inner_folds, recipe.seed)
+    estimator = estimator_for(recipe)
+    if arguments.command == "fit":
+        return estimator.splits(dataset.samples, arguments.anomalies)
+    folds = arguments.folds if arguments.command == "crossval" else arguments.draws
+    splits = make_folds(dataset.samples, folds, recipe.seed)
+    if arguments.anomalies != "synthetic":
+        for split in splits:
+            estimator.check_fold(dataset.samples, split)
+    return splits
 
 
 def _prepared(
-    chosen: argparse.Namespace, task: _Task, reporter: Reporter, home: Path | None = None
-) -> "tuple[Trunk, Learner, Method]":
-    """`home`: where a version will be written."""
-    from training.estimators.estimator import prepare
+    arguments: argparse.Namespace, task: _Task, reporter: Reporter, version_folder: Path | None = None
+) -> "tuple[TrainingRun, PreparedEstimator]":
+    """The run, and its estimator with the features of every image. `version_folder`: where a version will be written,
+    if one will."""
+    from training.estimators.registry import estimator_for
     from training.export.disk_space import check_room
     from training.features.imagenet import imagenet_trunk
-    from training.pipeline import method_of
+    from training.training_run import TrainingRun
 
-    check_room(task.recipe, task.found.samples, chosen.anomalies, home)
-    use_masks = chosen.masks == "auto"
-    trunk = imagenet_trunk(chosen.weights, say=reporter.line)
-    device = choose_device(chosen.device)
-    learner = prepare(task.found, trunk, task.recipe, device, reporter, anomalies=chosen.anomalies, use_masks=use_masks)
-    method = method_of(task.recipe, learner.material, task.rule, defect_rate=chosen.defect_rate, use_masks=use_masks)
-    return trunk, learner, method
+    check_room(task.recipe, task.dataset.samples, arguments.anomalies, version_folder)
+    estimator = estimator_for(task.recipe)
+    run = TrainingRun(
+        dataset=task.dataset,
+        recipe=task.recipe,
+        method=estimator.method(
+            task.dataset.samples,
+            task.rule,
+            defect_rate=arguments.defect_rate,
+            use_masks=arguments.masks == "auto",
+        ),
+        trunk=imagenet_trunk(arguments.weights, say=reporter.line),
+        reporter=reporter,
+        device=choose_device(arguments.device),
+        anomalies=arguments.anomalies,
+    )
+    return run, estimator.prepare(run)
 
 
 _COMMANDS = {

@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Sequence
 
-from model.errors import PromiseError, RecipeError
+from model.errors import ErrorBoundError, RecipeError
 from training.data.samples import Sample
 from training.data.training_set import Anomalies, available
-from training.evaluation.error_bounds import most_errors
-from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost, Limits, Rule
-from training.recipe import Published, Recipe
+from training.evaluation.error_bounds import max_errors
+from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, LeastCost, Rule
+from training.recipe import Recipe
 
 
 def rule_of(chosen: argparse.Namespace) -> Rule | None:
@@ -19,7 +19,7 @@ def rule_of(chosen: argparse.Namespace) -> Rule | None:
     check_defect_rate(chosen)
     try:
         if limits:
-            return Limits(chosen.max_miss, chosen.max_false_reject)
+            return ErrorRateLimits(chosen.max_miss, chosen.max_false_reject)
         if chosen.best_balanced_accuracy:
             return BestBalancedAccuracy()
         return None if chosen.miss_cost is None else LeastCost(chosen.miss_cost)
@@ -54,26 +54,25 @@ def check_training(chosen: argparse.Namespace, recipe: Recipe) -> None:
     """Raise RecipeError where the preset, or the anomalies that are learnt from, can't be had with the rest."""
     rule_of(chosen)
     rule = named_rule(chosen)
-    if isinstance(recipe, Published):
-        if rule:
-            raise RecipeError(
-                f"preset {recipe.name} has a fixed threshold of {recipe.threshold:g}, so {rule} is for other presets"
-            )
-        if chosen.anomalies != "real":
-            raise RecipeError(
-                f"preset {recipe.name} learns from real anomalies only, so --anomalies {chosen.anomalies} is for other "
-                "presets"
-            )
-    elif chosen.command == "curve" and min(chosen.defects) < recipe.inner_folds:
+    if rule and recipe.fixed_threshold is not None:
         raise RecipeError(
-            f"--defects {min(chosen.defects)} is too few: preset {recipe.name} holds out {recipe.inner_folds} parts of "
-            "them in turn"
+            f"preset {recipe.name} has a fixed threshold of {recipe.fixed_threshold:g}, so {rule} is for other presets"
+        )
+    if chosen.anomalies != "real" and not recipe.takes_synthetic_anomalies:
+        raise RecipeError(
+            f"preset {recipe.name} learns from real anomalies only, so --anomalies {chosen.anomalies} is for other "
+            "presets"
+        )
+    if chosen.command == "curve" and min(chosen.defects) < recipe.inner_folds:
+        raise RecipeError(
+            f"--defects {min(chosen.defects)} is too few: preset {recipe.name} divides them into {recipe.inner_folds} "
+            "folds"
         )
     if chosen.anomalies == "synthetic":
         if chosen.max_miss is not None:
             raise RecipeError(
                 "--max-miss can't be promised of real defects by synthetic ones; label some, and use evaluate "
-                "--rethreshold --max-miss"
+                "--recalibrate --max-miss"
             )
         if chosen.command == "curve":
             raise RecipeError("--anomalies synthetic learns from no real defect, so their number changes nothing")
@@ -82,20 +81,20 @@ def check_training(chosen: argparse.Namespace, recipe: Recipe) -> None:
 def check_evaluation(chosen: argparse.Namespace) -> None:
     """Raise RecipeError for a rule that nothing is chosen by, or groups that nothing is divided by."""
     rule_of(chosen)
-    if (rule := named_rule(chosen)) and not chosen.rethreshold:
-        raise RecipeError(f"{rule} chooses new thresholds: it needs --rethreshold")
-    if chosen.group is not None and not chosen.rethreshold:
-        raise RecipeError("--group keeps parts together where thresholds are chosen: it needs --rethreshold")
+    if (rule := named_rule(chosen)) and not chosen.recalibrate:
+        raise RecipeError(f"{rule} chooses new thresholds: it needs --recalibrate")
+    if chosen.group is not None and not chosen.recalibrate:
+        raise RecipeError("--group keeps parts together where thresholds are chosen: it needs --recalibrate")
 
 
 def check_promise(rule: Rule, defects: int, goods: int) -> None:
-    """Raise PromiseError now, not after training, where so few images can't carry the rule's promise."""
-    if not isinstance(rule, Limits):
+    """Raise ErrorBoundError now, not after training, where so few images can't carry the rule's promise."""
+    if not isinstance(rule, ErrorRateLimits):
         return
     if rule.max_miss is not None:
-        most_errors(rule.max_miss, defects, "miss rate")
+        max_errors(rule.max_miss, defects, "miss rate")
     if rule.max_false_reject is not None:
-        most_errors(rule.max_false_reject, goods, "false-reject rate")
+        max_errors(rule.max_false_reject, goods, "false-reject rate")
 
 
 def check_promise_of_parts(rule: Rule, samples: Sequence[Sample], parts: Sequence[Sequence[Sample]]) -> None:
@@ -104,8 +103,8 @@ def check_promise_of_parts(rule: Rule, samples: Sequence[Sample], parts: Sequenc
     try:
         for part in parts:
             check_promise(rule, *_counts(part))
-    except PromiseError as error:
-        raise PromiseError(f"{error} besides those held out to measure what the thresholds do") from None
+    except ErrorBoundError as error:
+        raise ErrorBoundError(f"{error} besides those held out to measure what the thresholds do") from None
 
 
 def _counts(samples: Sequence[Sample]) -> tuple[int, int]:

@@ -1,20 +1,17 @@
-"""The honest estimate: every image is judged once, by a network that never saw it."""
+"""The honest estimate: every image is predicted once, by a network that never saw it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.manifest import Figures
-from training.data.dataset import Dataset
+from model.figures import Figures
 from training.data.samples import kinds_of
 from training.data.splits import Split
-from training.estimators.estimator import Learner
+from training.estimators.estimator import PreparedEstimator, steps
 from training.evaluation.figures import measure, table
-from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
-from training.pipeline import judge_once, steps
-from training.progress import Reporter
-from training.recipe import Recipe, as_dict
+from training.recipe import as_dict
+from training.training_run import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -26,37 +23,34 @@ class CrossValidation:
     predictions: list[Prediction]
 
 
-def cross_validate(
-    learner: Learner, splits: Sequence[Split], recipe: Recipe, method: Method, reporter: Reporter
-) -> CrossValidation:
-    """Train and judge once a split; together their test parts are all images (see `make_folds`).
+def cross_validate(estimator: PreparedEstimator, splits: Sequence[Split], run: TrainingRun) -> CrossValidation:
+    """Fit and predict once a split; together their test parts are all images (see `make_folds`).
 
-    Calibration, thresholds and levels are chosen within each training part (nested cross-validation, Stone 1974).
+    Calibration, thresholds and heatmap scale are chosen within each training part (nested cross-validation, Stone
+    1974).
     """
     figures, predictions = [], []
     for number, split in enumerate(splits, 1):
-        with reporter.task(f"fold {number} of {len(splits)}", steps(learner, recipe)) as advance:
-            found = judge_once(learner, split, recipe, method, advance, number)
-        how = f"fold {number} of {len(splits)}: {len(split.test)} images, trained on {len(split.train)} others"
-        figures.append(measure(found, how))
-        reporter.line(table(figures[-1]))
-        predictions += found
-    how = f"{len(splits)} folds pooled: {len(predictions)} images, each judged once by a network that never saw it"
+        with run.reporter.task(f"fold {number} of {len(splits)}", steps(estimator)) as advance:
+            of_fold = estimator.predict_fold(split, run.method, advance, number)
+        protocol = f"fold {number} of {len(splits)}: {len(split.test)} images, trained on {len(split.train)} others"
+        figures.append(measure(of_fold, protocol))
+        run.reporter.line(table(figures[-1]))
+        predictions += of_fold
+    protocol = f"{len(splits)} folds pooled: {len(predictions)} images, each judged once by a network that never saw it"
     predictions.sort(key=lambda prediction: prediction.sample.name)
-    return CrossValidation(figures, measure(predictions, how), predictions)
+    return CrossValidation(figures, measure(predictions, protocol), predictions)
 
 
-def summary(
-    result: CrossValidation, found: Dataset, recipe: Recipe, method: Method, seconds: dict[str, float]
-) -> dict[str, Any]:
+def summary(result: CrossValidation, run: TrainingRun) -> dict[str, Any]:
     """Everything but the images, for `write_results`."""
     return {
-        "preset": recipe.name,
-        "recipe": as_dict(recipe),
-        "rule": method.rule,
-        "defect_rate": method.defect_rate,
-        "data": {"fingerprint": found.fingerprint, "kinds": kinds_of(found.samples)},
+        "preset": run.recipe.name,
+        "recipe": as_dict(run.recipe),
+        "rule": run.method.rule,
+        "defect_rate": run.method.defect_rate,
+        "data": {"fingerprint": run.dataset.fingerprint, "kinds": kinds_of(run.dataset.samples)},
         "folds": result.folds,
         "pooled": result.pooled,
-        "seconds": seconds,
+        "seconds": run.reporter.seconds,
     }

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -19,31 +19,35 @@ Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 InputSize = Annotated[int, msgspec.Meta(ge=32, le=1024, multiple_of=16)]
 
 
-class Published(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="published", tag_field="kind"
+class FineTuning(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="fine-tuning", tag_field="kind"
 ):
-    """Fine-tuning of the last blocks for a fixed threshold. No member is optional that changes the result."""
+    """Fine-tuning of VGG-16's last blocks for a fixed threshold. No member is optional that changes the result."""
+
+    takes_synthetic_anomalies: ClassVar[bool] = False
+    inner_folds: ClassVar[int] = 0
+    """It calibrates nothing, so that nothing has to be cross-validated within a training set."""
 
     name: str
     input_size: InputSize
-    """Side S of the square that every image is squashed to, in pixels: a multiple of every stride there is."""
+    """Side S of the square that every image is resized to, in pixels: a multiple of every stride there is."""
     frozen_blocks: Annotated[int, msgspec.Meta(ge=1, le=4)]
     """Blocks of VGG-16 that keep their ImageNet weights; their output is computed once per image."""
     batch_size: Positive
     epochs: Positive
-    """At most so many passes over the training images."""
+    """Largest number of passes over the training images."""
     stop_at_accuracy: Share
-    """Training ends after the pass in which this share of training images was judged rightly."""
+    """Training ends after the pass in which this share of training images was classified rightly."""
     learning_rate: PositiveFloat
-    """Of Adam (Kingma & Ba 2015)."""
+    """Step size of Adam (Kingma & Ba 2015)."""
     class_weights: tuple[PositiveFloat, PositiveFloat]
-    """Of good and anomaly in the cross-entropy."""
-    held_out: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
+    """Weights of good and anomaly in the cross-entropy."""
+    test_share: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
     """Share of the images that `fit` keeps out of training and measures on."""
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """Probability from which the label is anomaly."""
     seed: Seed
-    """Of the split, the dense layer's first weights and the order of images."""
+    """Seed of the split, the dense layer's first weights and the order of images."""
 
     @property
     def hypercolumn(self) -> Hypercolumn:
@@ -53,41 +57,49 @@ class Published(
     def pooling(self) -> Pooling:
         return Pooling()
 
+    @property
+    def fixed_threshold(self) -> float | None:
+        return self.threshold
 
-class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="places", tag_field="kind"):
-    """Logistic regression of places on ImageNet's features. No member is optional that changes the result."""
+
+class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="patches", tag_field="kind"):
+    """Logistic regression of patches on ImageNet's features. No member is optional that changes the result."""
+
+    takes_synthetic_anomalies: ClassVar[bool] = True
+    fixed_threshold: ClassVar[float | None] = None
+    """Thresholds are chosen on out-of-fold predictions, by a rule."""
 
     name: str
     input_size: InputSize
-    """Side S of the square that every image is squashed to, in pixels."""
+    """Side S of the square that every image is resized to, in pixels."""
     hypercolumn: Hypercolumn
-    """The layers that the dense layer reads."""
+    """The layers whose features a patch has."""
     pooling: Pooling
-    views: Annotated[int, msgspec.Meta(ge=1, le=3)]
-    """Of each image that is learnt from: as it is, mirrored left to right, mirrored top to bottom."""
-    most_pictures: Positive
-    """In all views of all images together; larger data has fewer views, so that the time stays bounded."""
-    penalty: PositiveFloat
-    """Of the squared weights of standardised features, beside the mean cross-entropy."""
-    context_penalty: PositiveFloat
-    """The same of the regression of whole pictures, where the hypercolumn has context."""
-    good_places: Positive
-    """Places drawn from good images, of all of them together."""
-    defect_places: Positive
-    """Places on a defect, and beside it, that an image with a mask gives at most."""
-    hard_places: Positive
-    """Strongest places of good images, of all of them together, that each round adds."""
-    rounds: Positive
-    """Regressions, each on the places that the one before judged worst."""
-    guessed_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    """Without a mask, an image's defective places are those stronger than all but this share of good places."""
+    flips: Annotated[int, msgspec.Meta(ge=0, le=2)]
+    """Flipped copies of each image that are learnt from beside it: left to right, then top to bottom."""
+    max_images: Positive
+    """Largest number of images and flipped copies together: larger data has fewer copies, so that time is bounded."""
+    l2_penalty: PositiveFloat
+    """Factor of the squared weights of standardised patch features, beside the mean cross-entropy."""
+    image_l2_penalty: PositiveFloat
+    """The same factor of the regression of whole images, where the hypercolumn has an image head."""
+    good_patches: Positive
+    """Number of patches drawn from all good images together."""
+    defect_patches: Positive
+    """Largest number of patches on a defect, and of patches beside it, that one image with a mask gives."""
+    hard_patches: Positive
+    """Number of good images' most anomalous patches, of all images together, that each round of mining adds."""
+    mining_rounds: Positive
+    """Number of regressions, each on the patches that the one before classified worst (hard-negative mining)."""
+    pseudo_label_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    """Share of good patches that score higher than what is taken for defective in an anomaly without a mask."""
     inner_folds: Annotated[int, msgspec.Meta(ge=2)]
-    """Parts that take turns at being held out, for calibration, thresholds and region level."""
+    """Folds of the cross-validation that calibration, thresholds and region level are chosen by."""
     seed: Seed
-    """Of the splits and of the places drawn."""
+    """Seed of the splits and of the patches drawn."""
 
 
-Recipe = Published | Places
+Recipe = FineTuning | Patches
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Small labelled folders, a random trunk, and recipes of either kind that train in seconds."""
 
+import copy
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,17 +15,23 @@ from rich.console import Console
 from model.weights import trunk_shapes
 from training.data.dataset import Dataset, survey
 from training.data.samples import find_samples
-from training.estimators.estimator import prepare
-from training.estimators.fine_tuning import PublishedLearner
-from training.estimators.patches import PatchLearner
+from training.data.splits import Indices
+from training.data.training_set import Anomalies
+from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.estimators.fine_tuning import FineTuningEstimator, PreparedFineTuning
+from training.estimators.patches import PatchEstimator, PreparedPatches
+from training.estimators.registry import estimator_for
+from training.evaluation.thresholds import BestBalancedAccuracy, Rule
 from training.features.imagenet import Trunk
-from training.progress import Reporter
-from training.recipe import Places, Published
+from training.progress import Advance, Reporter, no_progress
+from training.recipe import FineTuning, Patches, Recipe
+from training.training_run import TrainingRun
 
 MakeFolder = Callable[..., Path]
+BEST_BALANCED_ACCURACY: Final = BestBalancedAccuracy()
 
-OWN_PRESET: Final = """
-kind = "published"
+OWN_FINE_TUNING: Final = """
+kind = "fine-tuning"
 name = "own"
 input_size = 32
 frozen_blocks = 4
@@ -33,31 +40,31 @@ epochs = 2
 stop_at_accuracy = 1.0
 learning_rate = 1e-4
 class_weights = [1, 1]
-held_out = 0.25
+test_share = 0.25
 threshold = 0.5
 seed = 7
 """
 """A preset file of a user's own."""
 
-OWN_PLACES: Final = """
-kind = "places"
-name = "own-places"
+OWN_PATCHES: Final = """
+kind = "patches"
+name = "own-patches"
 input_size = 64
-hypercolumn = { blocks = [1, 2], stride = 8, context = true }
-pooling = { share = 0.05 }
-views = 1
-most_pictures = 1000
-penalty = 0.01
-context_penalty = 0.05
-good_places = 200
-defect_places = 10
-hard_places = 60
-rounds = 3
-guessed_share = 0.01
+hypercolumn = { blocks = [1, 2], stride = 8, image_head = true }
+pooling = { top_share = 0.05 }
+flips = 0
+max_images = 1000
+l2_penalty = 0.01
+image_l2_penalty = 0.05
+good_patches = 200
+defect_patches = 10
+hard_patches = 60
+mining_rounds = 3
+pseudo_label_share = 0.01
 inner_folds = 3
 seed = 7
 """
-"""The same for places; of its eight by eight places a spot of `picture` touches four."""
+"""The same for patches; of its eight by eight patches a spot of `picture` touches four."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -113,41 +120,74 @@ def trunk() -> Trunk:
     return layers
 
 
-def tiny_published(**changes: Any) -> Published:
-    """`OWN_PRESET` with other members."""
-    return msgspec.structs.replace(msgspec.toml.decode(OWN_PRESET, type=Published), **changes)
+def tiny_fine_tuning(**changes: Any) -> FineTuning:
+    """`OWN_FINE_TUNING` with other members."""
+    return msgspec.structs.replace(msgspec.toml.decode(OWN_FINE_TUNING, type=FineTuning), **changes)
 
 
-def tiny_places(**changes: Any) -> Places:
-    """`OWN_PLACES` with other members."""
-    return msgspec.structs.replace(msgspec.toml.decode(OWN_PLACES, type=Places), **changes)
+def tiny_patches(**changes: Any) -> Patches:
+    """`OWN_PATCHES` with other members."""
+    return msgspec.structs.replace(msgspec.toml.decode(OWN_PATCHES, type=Patches), **changes)
 
 
 @pytest.fixture(scope="session")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Twelve good images and ten with a bright spot, of two kinds, with masks."""
     return survey(find_samples(write_folder(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.fixture(scope="session")
-def published(found: Dataset, trunk: Trunk) -> PublishedLearner:
-    """`found`, ready for fine-tuning as `tiny_published` says."""
-    learner = prepare(found, trunk, tiny_published(), "cpu", quiet())
-    assert isinstance(learner, PublishedLearner)
-    return learner
+def fine_tuning(dataset: Dataset, trunk: Trunk) -> PreparedFineTuning:
+    """`dataset`, ready for fine-tuning as `tiny_fine_tuning` says."""
+    prepared = prepare(dataset, trunk, tiny_fine_tuning())
+    assert isinstance(prepared, PreparedFineTuning)
+    return prepared
 
 
 @pytest.fixture(scope="session")
-def places(found: Dataset, trunk: Trunk) -> PatchLearner:
-    """`found`, ready for regression as `tiny_places` says, with masks."""
-    return prepare_places(found, trunk)
+def patches(dataset: Dataset, trunk: Trunk) -> PreparedPatches:
+    """`dataset`, ready for regression as `tiny_patches` says, with masks."""
+    return prepare_patches(dataset, trunk)
 
 
-def prepare_places(found: Dataset, trunk: Trunk, recipe: Places | None = None, **choices: Any) -> PatchLearner:
+def prepare_patches(dataset: Dataset, trunk: Trunk, recipe: Patches | None = None, **choices: Any) -> PreparedPatches:
     """`choices`: anomalies and use_masks."""
-    learner = prepare(found, trunk, recipe or tiny_places(), "cpu", quiet(), **choices)
-    assert isinstance(learner, PatchLearner)
-    return learner
+    prepared = prepare(dataset, trunk, recipe or tiny_patches(), **choices)
+    assert isinstance(prepared, PreparedPatches)
+    return prepared
+
+
+def prepare(dataset: Dataset, trunk: Trunk, recipe: Recipe, **choices: Any) -> PreparedEstimator:
+    """Features of the dataset; `choices` are those of `training_run`."""
+    return estimator_for(recipe).prepare(training_run(dataset, trunk, recipe, **choices))
+
+
+def training_run(
+    dataset: Dataset,
+    trunk: Trunk,
+    recipe: Recipe,
+    *,
+    rule: Rule = BEST_BALANCED_ACCURACY,
+    defect_rate: float | None = None,
+    anomalies: Anomalies = "real",
+    use_masks: bool = True,
+) -> TrainingRun:
+    """What the commands make of their arguments."""
+    method = estimator_for(recipe).method(dataset.samples, rule, defect_rate=defect_rate, use_masks=use_masks)
+    return TrainingRun(dataset, recipe, method, trunk, quiet(), anomalies=anomalies)
+
+
+def fitting(prepared: PreparedEstimator, fit: Callable[[Indices, Advance], FittedEstimator]) -> PreparedEstimator:
+    """A copy whose networks come from `fit`, in its cross-validation too."""
+    copied = copy.copy(prepared)
+    object.__setattr__(copied, "fit", lambda indices, advance=no_progress: fit(indices, advance))  # it is frozen
+    return copied
+
+
+def replace_prepare(monkeypatch: pytest.MonkeyPatch, work: Callable[..., object]) -> None:
+    """Let `work` stand where a command begins to compute."""
+    for estimator in (FineTuningEstimator, PatchEstimator):
+        monkeypatch.setattr(estimator, "prepare", work)
 
 
 def quiet() -> Reporter:

@@ -13,12 +13,11 @@ from safetensors.numpy import save_file
 from model.errors import RecipeError
 from model.weights import trunk_digest
 from tests.support.artifacts import publish
-from tests.training.conftest import OWN_PLACES, OWN_PRESET, MakeFolder, picture, save
+from tests.training.conftest import OWN_FINE_TUNING, OWN_PATCHES, MakeFolder, picture, replace_prepare, save
 from tests.training.report.reader import Reader
 from training.__main__ import main
 from training.cli import parse
 from training.cli_validation import rule_of
-from training.estimators import estimator as learner
 from training.features.imagenet import Trunk
 
 
@@ -72,7 +71,7 @@ def test_folds_that_the_data_can_not_fill_are_refused(
 def test_inner_folds_that_the_data_can_not_fill_are_refused(
     make_folder: MakeFolder, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    """Of eight defects a fold learns from four, and holds out five parts of them in turn."""
+    """Of eight defects a fold learns from four, and divides them into five folds."""
     assert main([*command, "--data", str(make_folder(good=12, bad=4))]) == 1
     assert "class anomaly has 4 image(s)" in capsys.readouterr().err
 
@@ -88,9 +87,9 @@ def test_draws_of_too_few_groups_are_refused_before_training(
     shutil.rmtree(workplace / "parts/dent")
     for i in range(24):
         save(workplace / f"parts/dent/lot{i // 4}-{i}.png", picture(i, defective=True))
-    monkeypatch.setattr(learner, "prepare", untrained)
+    replace_prepare(monkeypatch, untrained)
     group = ["--group", r"good/\d+|lot\d+"]
-    assert main(["curve", *PLACES, *group, "--draws", "2", "--defects", "3"]) == 1
+    assert main(["curve", *PATCHES, *group, "--draws", "2", "--defects", "3"]) == 1
     assert re.search(r"class anomaly has [12] image\(s\), or groups of images, but 3", capsys.readouterr().err)
 
 
@@ -99,10 +98,10 @@ def test_too_few_good_images_to_hold_out_are_refused_before_training(
     workplace: Path, command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (workplace / "parts/good/6.png").unlink()
-    text = OWN_PRESET.replace("held_out = 0.25", "held_out = 0.1667")
+    text = OWN_FINE_TUNING.replace("test_share = 0.25", "test_share = 0.1667")
     (workplace / "own.toml").write_text(text)
-    monkeypatch.setattr(learner, "prepare", untrained)
-    assert main([command[0], *PUBLISHED, *command[1:]]) == 1
+    replace_prepare(monkeypatch, untrained)
+    assert main([command[0], *FINE_TUNING, *command[1:]]) == 1
     assert "of 2 images that are held out only one is good" in capsys.readouterr().err
 
 
@@ -127,8 +126,8 @@ def workplace(tmp_path: Path, trunk: Trunk, monkeypatch: pytest.MonkeyPatch) -> 
     """12-bit pictures of two kinds of part, presets and weights, in the current folder."""
     monkeypatch.chdir(tmp_path)
     write_parts(tmp_path / "parts", seed=0)
-    (tmp_path / "own.toml").write_text(OWN_PRESET)
-    (tmp_path / "places.toml").write_text(OWN_PLACES)
+    (tmp_path / "own.toml").write_text(OWN_FINE_TUNING)
+    (tmp_path / "patches.toml").write_text(OWN_PATCHES)
     save_file(trunk, tmp_path / "trunk.safetensors", metadata={"trunk_sha256": trunk_digest(trunk)})
     return tmp_path
 
@@ -142,12 +141,12 @@ def write_parts(folder: Path, seed: int) -> None:
             save(folder / kind / f"{i}.png", Image.fromarray(pixels))
 
 
-PUBLISHED = ["--data", "parts", "--preset", "own.toml", "--weights", "trunk.safetensors"]
-PLACES = ["--data", "parts", "--preset", "places.toml", "--weights", "trunk.safetensors"]
+FINE_TUNING = ["--data", "parts", "--preset", "own.toml", "--weights", "trunk.safetensors"]
+PATCHES = ["--data", "parts", "--preset", "patches.toml", "--weights", "trunk.safetensors"]
 PART = ["--model", "part", "--store", "store"]
 
 
-@pytest.mark.parametrize("training", [PUBLISHED, PLACES])
+@pytest.mark.parametrize("training", [FINE_TUNING, PATCHES])
 def test_crossval_judges_every_image_once(
     workplace: Path, training: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,7 +161,7 @@ def test_crossval_judges_every_image_once(
 
 def test_evaluate_repeats_what_fit_measured(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Over 16-bit pictures, so that the full scale must have gone into the artifact."""
-    assert main(["fit", *PUBLISHED, *PART, "--json", "fit.json"]) == 0
+    assert main(["fit", *FINE_TUNING, *PART, "--json", "fit.json"]) == 0
     assert main(["evaluate", "--data", "parts", *PART, "--json", "eval.json"]) == 0
     fitted, evaluated = (json.loads((workplace / f"{name}.json").read_text())["images"] for name in ("fit", "eval"))
     assert len(evaluated) == 13
@@ -176,8 +175,8 @@ def test_evaluate_repeats_what_fit_measured(workplace: Path, capsys: pytest.Capt
 def test_fit_then_curve_report_and_new_thresholds(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A product's life: a version with a learning curve in its report, newly labelled parts, a better version."""
     write_parts(workplace / "more", seed=1)
-    assert main(["curve", *PLACES, "--defects", "3", "--draws", "2", "--json", "curve.json"]) == 0
-    assert main(["fit", *PLACES, *PART, "--best-balanced-accuracy", "--curve", "curve.json"]) == 0
+    assert main(["curve", *PATCHES, "--defects", "3", "--draws", "2", "--json", "curve.json"]) == 0
+    assert main(["fit", *PATCHES, *PART, "--best-balanced-accuracy", "--curve", "curve.json"]) == 0
     page = Reader((workplace / "store/part/1/report/report.html").read_text()).words
     assert "Learning curve" in page
     assert "Best balanced accuracy" in page
@@ -189,12 +188,12 @@ def test_fit_then_curve_report_and_new_thresholds(workplace: Path, capsys: pytes
     capsys.readouterr()
     assert main(["evaluate", *more, "--defect-rate", "0.01", "--report", "line"]) == 0
     assert "where 1 % of parts are defective" in Reader((workplace / "line" / "report.html").read_text()).words
-    assert main(["evaluate", *more, "--rethreshold", "--miss-cost", "3", "--report", "new", "--json", "new.json"]) == 0
+    assert main(["evaluate", *more, "--recalibrate", "--miss-cost", "3", "--report", "new", "--json", "new.json"]) == 0
     assert "version 2 has new thresholds" in capsys.readouterr().out
     assert json.loads((workplace / "new.json").read_text())["version"] == 2
     assert (workplace / "new/report.html").read_bytes() == (workplace / "store/part/2/report/report.html").read_bytes()
-    operation = json.loads((workplace / "store/part/2/manifest.json").read_text())["operation"]
-    assert operation["rule"] == {"rule": "least-cost", "miss_cost": 3.0}
+    operating_point = json.loads((workplace / "store/part/2/manifest.json").read_text())["operating_point"]
+    assert operating_point["rule"] == {"name": "least-cost", "miss_cost": 3.0}
     assert main(["evaluate", *more]) == 0
     assert "warning: these are the very images that its thresholds were chosen on" in capsys.readouterr().out
 
@@ -208,7 +207,7 @@ def test_new_thresholds_keep_groups_whole(workplace: Path, capsys: pytest.Captur
                 workplace / f"lots/{kind}/part{i // 3}{kind}-{i}.png",
                 picture(i + 50 * (kind == "dent"), defective=kind == "dent"),
             )
-    arguments = ["evaluate", "--data", "lots", *PART, "--rethreshold", "--json", "r.json"]
+    arguments = ["evaluate", "--data", "lots", *PART, "--recalibrate", "--json", "r.json"]
     assert main([*arguments, "--group", r"(part\d+\w+)-"]) == 0
     how = json.loads((workplace / "r.json").read_text())["figures"]["how"]
     assert how.startswith("15 newly labelled images in 2 parts")
@@ -220,33 +219,42 @@ def test_good_images_alone_are_enough_with_synthetic_anomalies(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(workplace / "parts/dent")
-    assert main(["crossval", *PLACES, "--anomalies", "synthetic"]) == 1
-    assert main(["fit", *PLACES, *PART]) == 1
+    assert main(["crossval", *PATCHES, "--anomalies", "synthetic"]) == 1
+    assert main(["fit", *PATCHES, *PART]) == 1
     assert capsys.readouterr().err.count("no image is of a defective part") == 2
-    assert main(["fit", *PLACES, *PART, "--anomalies", "synthetic"]) == 0
+    assert main(["fit", *PATCHES, *PART, "--anomalies", "synthetic"]) == 0
     assert "warning: no real defect was used" in capsys.readouterr().out
 
 
 def test_evaluate_names_an_image_that_the_model_can_not_judge(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["fit", *PUBLISHED, *PART]) == 0
+    assert main(["fit", *FINE_TUNING, *PART]) == 0
     save(workplace / "parts/good/0.png", Image.fromarray(np.full((40, 40), 60_000, dtype=np.uint16)))
     assert main(["evaluate", "--data", "parts", *PART]) == 1
     assert "parts/good/0.png: a pixel of 60000 is above the full scale of 4095" in capsys.readouterr().err
 
 
-FIT = ["fit", *PLACES, *PART]
-SEED = ["fit", "--data", "parts", "--preset", "seed", *PART]
+FIT = ["fit", *PATCHES, *PART]
+BASELINE = ["fit", "--data", "parts", "--preset", "baseline", *PART]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*SEED, "--miss-cost", "3"], "preset seed has a fixed threshold of 0.5, so --miss-cost is for other presets"),
-        ([*SEED, "--max-miss", "0.3"], "preset seed has a fixed threshold of 0.5, so --max-miss is for other presets"),
-        ([*SEED, "--best-balanced-accuracy"], "preset seed has a fixed threshold of 0.5, so --best-balanced-accuracy"),
-        ([*SEED, "--anomalies", "synthetic"], "preset seed learns from real anomalies only"),
+        (
+            [*BASELINE, "--miss-cost", "3"],
+            "preset baseline has a fixed threshold of 0.5, so --miss-cost is for other presets",
+        ),
+        (
+            [*BASELINE, "--max-miss", "0.3"],
+            "preset baseline has a fixed threshold of 0.5, so --max-miss is for other presets",
+        ),
+        (
+            [*BASELINE, "--best-balanced-accuracy"],
+            "preset baseline has a fixed threshold of 0.5, so --best-balanced-accuracy",
+        ),
+        ([*BASELINE, "--anomalies", "synthetic"], "preset baseline learns from real anomalies only"),
         ([*FIT, "--max-miss", "1.5"], "a highest rate of errors must lie between 0 and 1, not 1.5"),
         ([*FIT, "--max-miss", "0.3", "--miss-cost", "3"], "choose one of --miss-cost, --best-balanced-accuracy"),
         ([*FIT, "--defect-rate", "31"], "--defect-rate must lie between 0 and 1, not 31"),
@@ -258,8 +266,8 @@ SEED = ["fit", "--data", "parts", "--preset", "seed", *PART]
             ["curve", "--data", "parts", "--defects", "3", "9"],
             "--defects 3 is too few: preset accurate holds out 5 parts",
         ),
-        (["curve", *PLACES, "--anomalies", "synthetic"], "--anomalies synthetic learns from no real defect"),
-        (["crossval", *PLACES, "--report", "own.toml/page"], "the report can't be written to own.toml/page"),
+        (["curve", *PATCHES, "--anomalies", "synthetic"], "--anomalies synthetic learns from no real defect"),
+        (["crossval", *PATCHES, "--report", "own.toml/page"], "the report can't be written to own.toml/page"),
         (["evaluate", "--data", "parts", *PART, "--max-miss", "0.3"], "--max-miss chooses new thresholds: it needs"),
         (["evaluate", "--data", "parts", *PART, "--group", "x"], "--group keeps parts together where thresholds"),
         (["evaluate", "--data", "parts", *PART, "--report", "own.toml"], "the report can't be written to own.toml"),
@@ -286,11 +294,11 @@ def test_what_does_not_go_together_is_said_at_once(
             [*FIT, "--max-miss", "0.001"],
             "a miss rate under 0.1 % needs at least 2,995 defects with no miss; you have 6$",
         ),
-        (["crossval", *PLACES, "--max-false-reject", "0.01"], "needs at least 299 good images .* you have 7$"),
+        (["crossval", *PATCHES, "--max-false-reject", "0.01"], "needs at least 299 good images .* you have 7$"),
         ([*FIT, "--max-miss", "0.5"], "needs at least 5 defects with no miss; you have 4 besides those held out"),
-        (["curve", *PLACES, "--draws", "2", "--max-miss", "0.9", "--defects", "3"], ""),
+        (["curve", *PATCHES, "--draws", "2", "--max-miss", "0.9", "--defects", "3"], ""),
         (
-            ["curve", *PLACES, "--draws", "2", "--max-miss", "0.6", "--defects", "3"],
+            ["curve", *PATCHES, "--draws", "2", "--max-miss", "0.6", "--defects", "3"],
             "at least 4 defects .* 3 besides",
         ),
     ],
@@ -305,6 +313,6 @@ def test_a_promise_that_the_images_can_not_carry_is_refused_before_training(
     def trained(*_: object, **__: object) -> None:
         raise RecipeError("training has begun")
 
-    monkeypatch.setattr(learner, "prepare", trained)
+    replace_prepare(monkeypatch, trained)
     assert main(arguments) == 1
     assert re.search(message or "training has begun", capsys.readouterr().err.strip())

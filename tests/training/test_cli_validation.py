@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import PromiseError, RecipeError
-from tests.training.conftest import tiny_places, tiny_published
+from model.errors import ErrorBoundError, RecipeError
+from tests.training.conftest import tiny_fine_tuning, tiny_patches
 from training.cli_validation import (
     check_evaluation,
     check_promise,
@@ -16,7 +16,7 @@ from training.cli_validation import (
 )
 from training.data.samples import Sample
 from training.data.training_set import Anomalies
-from training.evaluation.thresholds import BestBalancedAccuracy, Fixed, LeastCost, Limits, Rule
+from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, Fixed, LeastCost, Rule
 from training.recipe import Recipe
 
 
@@ -37,9 +37,9 @@ def chosen(**arguments: object) -> argparse.Namespace:
         ({}, None),
         ({"miss_cost": 3.0}, LeastCost(3)),
         ({"best_balanced_accuracy": True}, BestBalancedAccuracy()),
-        ({"max_miss": 0.02}, Limits(0.02, None)),
-        ({"max_miss": 0.02, "max_false_reject": 0.01}, Limits(0.02, 0.01)),
-        ({"max_false_reject": 0.01, "defect_rate": 0.02}, Limits(None, 0.01)),
+        ({"max_miss": 0.02}, ErrorRateLimits(0.02, None)),
+        ({"max_miss": 0.02, "max_false_reject": 0.01}, ErrorRateLimits(0.02, 0.01)),
+        ({"max_false_reject": 0.01, "defect_rate": 0.02}, ErrorRateLimits(None, 0.01)),
     ],
 )
 def test_the_rule_is_the_one_that_was_asked_for(arguments: dict[str, object], rule: Rule | None) -> None:
@@ -83,17 +83,19 @@ def test_what_makes_no_sense_is_named(arguments: dict[str, object], message: str
         rule_of(chosen(**arguments))
 
 
-@pytest.mark.parametrize("rule", [LeastCost(), BestBalancedAccuracy(), Fixed(), Limits(0.1, 0.1), Limits(None, 0.05)])
+@pytest.mark.parametrize(
+    "rule", [LeastCost(), BestBalancedAccuracy(), Fixed(), ErrorRateLimits(0.1, 0.1), ErrorRateLimits(None, 0.05)]
+)
 def test_what_the_images_can_carry_passes(rule: Rule) -> None:
     check_promise(rule, 40, 60)
 
 
 @pytest.mark.parametrize(
     ("rule", "message"),
-    [(Limits(0.05), "miss rate.*59.*40"), (Limits(0.1, 0.03), "false-reject rate.*99.*60")],
+    [(ErrorRateLimits(0.05), "miss rate.*59.*40"), (ErrorRateLimits(0.1, 0.03), "false-reject rate.*99.*60")],
 )
 def test_a_promise_that_they_can_not_carry_is_refused_before_training(rule: Rule, message: str) -> None:
-    with pytest.raises(PromiseError, match=message):
+    with pytest.raises(ErrorBoundError, match=message):
         check_promise(rule, 40, 60)
 
 
@@ -102,7 +104,7 @@ def test_a_promise_that_they_can_not_carry_is_refused_before_training(rule: Rule
 
 def asked(**arguments: object) -> argparse.Namespace:
     return chosen(
-        **{"anomalies": "real", "command": "fit", "rethreshold": False, "defects": [5, 10], "group": None} | arguments
+        **{"anomalies": "real", "command": "fit", "recalibrate": False, "defects": [5, 10], "group": None} | arguments
     )
 
 
@@ -122,10 +124,10 @@ def test_the_argument_that_names_a_rule(arguments: dict[str, object], name: str)
 @pytest.mark.parametrize(
     ("recipe", "arguments"),
     [
-        (tiny_published(), {"defect_rate": 0.1}),
-        (tiny_places(), {"max_miss": 0.1, "anomalies": "both"}),
-        (tiny_places(), {"max_false_reject": 0.1, "anomalies": "synthetic"}),
-        (tiny_places(), {"anomalies": "both", "command": "curve"}),
+        (tiny_fine_tuning(), {"defect_rate": 0.1}),
+        (tiny_patches(), {"max_miss": 0.1, "anomalies": "both"}),
+        (tiny_patches(), {"max_false_reject": 0.1, "anomalies": "synthetic"}),
+        (tiny_patches(), {"anomalies": "both", "command": "curve"}),
     ],
 )
 def test_what_goes_together_passes(recipe: Recipe, arguments: dict[str, object]) -> None:
@@ -135,10 +137,14 @@ def test_what_goes_together_passes(recipe: Recipe, arguments: dict[str, object])
 @pytest.mark.parametrize(
     ("recipe", "arguments", "message"),
     [
-        (tiny_published(), {"miss_cost": 3.0}, "preset own has a fixed threshold of 0.5, so --miss-cost is for other"),
-        (tiny_published(), {"anomalies": "both"}, "preset own learns from real anomalies only"),
-        (tiny_places(), {"anomalies": "synthetic", "max_miss": 0.1}, "--max-miss can't be promised of real defects"),
-        (tiny_places(), {"anomalies": "synthetic", "command": "curve"}, "learns from no real defect"),
+        (
+            tiny_fine_tuning(),
+            {"miss_cost": 3.0},
+            "preset own has a fixed threshold of 0.5, so --miss-cost is for other",
+        ),
+        (tiny_fine_tuning(), {"anomalies": "both"}, "preset own learns from real anomalies only"),
+        (tiny_patches(), {"anomalies": "synthetic", "max_miss": 0.1}, "--max-miss can't be promised of real defects"),
+        (tiny_patches(), {"anomalies": "synthetic", "command": "curve"}, "learns from no real defect"),
     ],
 )
 def test_what_does_not_is_named(recipe: Recipe, arguments: dict[str, object], message: str) -> None:
@@ -146,17 +152,17 @@ def test_what_does_not_is_named(recipe: Recipe, arguments: dict[str, object], me
         check_training(asked(**arguments), recipe)
 
 
-def test_a_rule_for_a_version_needs_rethreshold() -> None:
+def test_a_rule_for_a_version_needs_recalibrate() -> None:
     check_evaluation(asked())
-    check_evaluation(asked(max_miss=0.1, rethreshold=True))
-    with pytest.raises(RecipeError, match="--max-miss chooses new thresholds: it needs --rethreshold"):
+    check_evaluation(asked(max_miss=0.1, recalibrate=True))
+    with pytest.raises(RecipeError, match="--max-miss chooses new thresholds: it needs --recalibrate"):
         check_evaluation(asked(max_miss=0.1))
 
 
 def test_a_promise_must_be_carried_by_every_part_that_chooses() -> None:
     samples = [Sample(Path("x"), "x", kind) for kind in ["dent"] * 62 + ["good"] * 10]
-    check_promise_of_parts(Limits(0.05), samples, [samples[:60], samples[2:]])
-    with pytest.raises(PromiseError, match=r"miss rate.*58.* besides those held out to measure"):
-        check_promise_of_parts(Limits(0.05), samples, [samples[4:]])
-    with pytest.raises(PromiseError, match=r"miss rate.*10\D*$"):
-        check_promise_of_parts(Limits(0.05), samples[52:], [])
+    check_promise_of_parts(ErrorRateLimits(0.05), samples, [samples[:60], samples[2:]])
+    with pytest.raises(ErrorBoundError, match=r"miss rate.*58.* besides those held out to measure"):
+        check_promise_of_parts(ErrorRateLimits(0.05), samples, [samples[4:]])
+    with pytest.raises(ErrorBoundError, match=r"miss rate.*10\D*$"):
+        check_promise_of_parts(ErrorRateLimits(0.05), samples[52:], [])

@@ -14,65 +14,62 @@ from model.detector import Detector, load_detector
 from model.errors import DataError, GoldenOutputError, StoreError
 from model.image import decode
 from model.store import Store
-from tests.training.conftest import prepare_places, quiet, tiny_places, write_folder
+from tests.training.conftest import tiny_fine_tuning, tiny_patches, training_run, write_folder
 from training.data.dataset import Dataset, survey
 from training.data.samples import Sample, find_samples
 from training.data.splits import Indices, hold_out
-from training.estimators.fine_tuning import PublishedLearner
-from training.estimators.image_head import with_context
-from training.estimators.patches import PatchLearner
+from training.data.training_set import Anomalies
+from training.estimators.estimator import PreparedEstimator
+from training.estimators.image_head import add_image_head
+from training.estimators.registry import estimator_for
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps
-from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost, Rule
+from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
 from training.export import version as exporting
 from training.features.imagenet import Trunk
 from training.fit import fit
-from training.pipeline import FittedPipeline, method_of, train
+from training.pipeline import FittedPipeline, fit_pipeline
 from training.progress import no_progress
+from training.training_run import TrainingRun
 
 RATE = 0.05
 
 
 @dataclass(frozen=True)
-class Run:
-    """A learner's version, with what the same training gives again."""
+class Fit:
+    """An estimator's version, with what the same training gives again."""
 
-    learner: PublishedLearner | PatchLearner
+    estimator: PreparedEstimator
     fitted: Evaluation
-    trained: FittedPipeline
+    pipeline: FittedPipeline
 
     @property
     def detector(self) -> Detector:
         return load_detector(self.fitted.version, "cpu", engine="torch", variant="float32")
 
 
-def fitted(
-    learner: PublishedLearner | PatchLearner, found: Dataset, store: Store, rule: Rule | None = None
-) -> Evaluation:
-    method = method_of(learner.recipe, learner.material, rule or LeastCost(20), defect_rate=RATE)
-    return fit(learner, found, learner.trunk, learner.recipe, method, store, "spots", quiet())
-
-
-def run(learner: PublishedLearner | PatchLearner, found: Dataset, root: Path) -> Run:
-    method = method_of(learner.recipe, learner.material, LeastCost(20), defect_rate=RATE)
-    trained = train(learner, learner.material.real, learner.recipe, method, no_progress)
-    return Run(learner, fitted(learner, found, Store(root)), trained)
+def fit_once(run: TrainingRun, root: Path) -> Fit:
+    estimator = estimator_for(run.recipe).prepare(run)
+    fitted = fit(estimator, run, Store(root), "spots")
+    return Fit(estimator, fitted, fit_pipeline(estimator, run.method, no_progress))
 
 
 @pytest.fixture(scope="module")
-def published_run(tmp_path_factory: pytest.TempPathFactory, published: PublishedLearner, found: Dataset) -> Run:
-    return run(published, found, tmp_path_factory.mktemp("store"))
+def fine_tuning_fit(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, trunk: Trunk) -> Fit:
+    run = training_run(dataset, trunk, tiny_fine_tuning(), rule=LeastCost(20), defect_rate=RATE)
+    return fit_once(run, tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
-def places_run(tmp_path_factory: pytest.TempPathFactory, places: PatchLearner, found: Dataset) -> Run:
-    return run(places, found, tmp_path_factory.mktemp("store"))
+def patches_fit(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, trunk: Trunk) -> Fit:
+    run = training_run(dataset, trunk, tiny_patches(), rule=LeastCost(20), defect_rate=RATE)
+    return fit_once(run, tmp_path_factory.mktemp("store"))
 
 
-@pytest.fixture(scope="module", params=["published", "places"])
-def one(request: pytest.FixtureRequest) -> Run:
-    chosen: Run = request.getfixturevalue(f"{request.param}_run")
+@pytest.fixture(scope="module", params=["fine_tuning", "patches"])
+def one(request: pytest.FixtureRequest) -> Fit:
+    chosen: Fit = request.getfixturevalue(f"{request.param}_fit")
     return chosen
 
 
@@ -85,55 +82,57 @@ def pooled(detector: Detector, sample: Sample) -> float:
 # What the version says
 
 
-def test_the_version_says_how_it_was_made_and_how_good_it_is(one: Run, found: Dataset) -> None:
+def test_the_version_says_how_it_was_made_and_how_good_it_is(one: Fit, dataset: Dataset) -> None:
     version = one.fitted.version
     assert (version.parent.name, version.name) == ("spots", "1")
     manifest = one.detector.manifest
     assert manifest.data.kinds == {"good": 12, "scratch": 5, "spot": 5}
     assert (manifest.data.images, manifest.data.anomalies) == (22, "real")
-    assert manifest.data.defect_share == pytest.approx(10 / 22)
-    assert manifest.data.fingerprint == found.fingerprint
-    assert (manifest.network, manifest.pooling) == (one.learner.recipe.hypercolumn, one.learner.recipe.pooling)
-    assert manifest.preprocessing.input_size == one.learner.recipe.input_size
+    assert manifest.data.defect_rate == pytest.approx(10 / 22)
+    assert manifest.data.fingerprint == dataset.fingerprint
+    assert (manifest.network, manifest.pooling) == (one.estimator.recipe.hypercolumn, one.estimator.recipe.pooling)
+    assert manifest.preprocessing.input_size == one.estimator.recipe.input_size
     assert manifest.recipe["seed"] == 7
     assert manifest.figures == one.fitted.figures
-    assert manifest.figures == measure(one.trained.predictions, one.trained.how)
+    assert manifest.figures == measure(one.pipeline.predictions, one.pipeline.protocol)
     assert manifest.variant("float16").figures is None
     assert len(manifest.variant("float32").golden.log_odds) == 4
     assert manifest.libraries.keys() >= {"python", "torch", "pillow"}
 
 
-def test_the_version_says_for_what_its_thresholds_were_chosen(published_run: Run, places_run: Run) -> None:
-    operation = places_run.detector.manifest.operation
-    assert operation.rule == {"rule": "least-cost", "miss_cost": 20.0}
-    assert operation.says.startswith("Least expected cost, where a missed defect costs as much as 20 false rejects. ")
-    assert "of 10 defects missed" in operation.says
-    assert "of 12 good parts rejected" in operation.says
-    assert (operation.defect_rate, operation.keeps_verdicts) == (RATE, False)
-    fixed = published_run.detector.manifest.operation
-    assert fixed.rule == {"rule": "fixed", "threshold": 0.5}
-    assert fixed.says.startswith("A fixed threshold of 0.5. ")
+def test_the_version_says_for_what_its_thresholds_were_chosen(fine_tuning_fit: Fit, patches_fit: Fit) -> None:
+    operating_point = patches_fit.detector.manifest.operating_point
+    assert operating_point.rule == {"name": "least-cost", "miss_cost": 20.0}
+    assert operating_point.summary.startswith(
+        "Least expected cost, where a missed defect costs as much as 20 false rejects. "
+    )
+    assert "of 10 defects missed" in operating_point.summary
+    assert "of 12 good parts rejected" in operating_point.summary
+    assert (operating_point.defect_rate, operating_point.prior_invariant) == (RATE, False)
+    fixed = fine_tuning_fit.detector.manifest.operating_point
+    assert fixed.rule == {"name": "fixed", "threshold": 0.5}
+    assert fixed.summary.startswith("A fixed threshold of 0.5. ")
 
 
-def test_the_judge_is_in_every_variant(one: Run) -> None:
-    judge, manifest = one.trained.judge, one.detector.manifest
+def test_the_post_processing_is_in_every_variant(one: Fit) -> None:
+    post_processor, manifest = one.pipeline.post_processor, one.detector.manifest
     assert [variant.name for variant in manifest.variants] == ["float32", "float16", "int8"]
     for variant in manifest.variants[:2]:
-        assert (variant.calibration, variant.thresholds, variant.scale) == (
-            judge.calibration,
-            judge.thresholds,
-            judge.scale,
+        assert (variant.calibration, variant.thresholds, variant.heatmap_scale) == (
+            post_processor.calibration,
+            post_processor.thresholds,
+            post_processor.heatmap_scale,
         )
-    assert manifest.variant("int8").thresholds == judge.thresholds
+    assert manifest.variant("int8").thresholds == post_processor.thresholds
 
 
-def test_int8_has_a_judge_that_agrees_with_float32(one: Run, found: Dataset) -> None:
+def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Dataset) -> None:
     """Its figures of agreement are those that come out of judging every image by both."""
     float32 = one.detector
     int8 = load_detector(one.fitted.version, "cpu", variant="int8")
     assert (int8.engine.name, int8.variant.name) == ("onnxruntime", "int8")
     changes, flips = [], 0
-    for sample in found.samples:
+    for sample in dataset.samples:
         pixels = float32.resize_to_input(decode(sample.path.read_bytes()))[None]
         one_says, other_says = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
         changes.append(abs(one_says.log_odds - other_says.log_odds))
@@ -141,26 +140,28 @@ def test_int8_has_a_judge_that_agrees_with_float32(one: Run, found: Dataset) -> 
     agreement = int8.variant.agreement
     assert agreement is not None
     assert agreement.images == 22
-    assert agreement.flips == flips
-    assert 0 < agreement.median_change == pytest.approx(float(np.median(changes)), abs=2e-3)
+    assert agreement.changed_verdicts == flips
+    assert 0 < agreement.median_log_odds_change == pytest.approx(float(np.median(changes)), abs=2e-3)
     sizes = [(one.fitted.version / name).stat().st_size for name in ("model.int8.onnx", "model.onnx")]
     assert sizes[0] < 0.3 * sizes[1]
 
 
-def test_the_quickest_serves(one: Run) -> None:
+def test_the_quickest_serves(one: Fit) -> None:
     served, int8 = load_detector(one.fitted.version, "cpu"), one.detector.manifest.variant("int8")
     assert int8.agreement is not None
-    assert served.variant.name == ("float32" if int8.agreement.faults else "int8")
+    assert served.variant.name == ("float32" if int8.agreement.violations else "int8")
     assert served.engine.name == "onnxruntime"
 
 
-def test_a_report_lies_in_it(one: Run) -> None:
+def test_a_report_lies_in_it(one: Fit) -> None:
     report = one.fitted.version / "report"
     assert "spots" in (report / "report.html").read_text("utf-8")
     told: dict[str, Any] = json.loads((report / "report.json").read_bytes())
-    assert told["figures"]["how"] == one.fitted.figures.how
-    assert told["subject"]["thresholds"] == asdict(one.trained.judge.thresholds)
+    assert told["figures"]["protocol"] == one.fitted.figures.protocol
+    assert told["subject"]["thresholds"] == asdict(one.pipeline.post_processor.thresholds)
     assert told["subject"]["data"]["kinds"] == {"good": 12, "scratch": 5, "spot": 5}
+    assert told["subject"]["one_network"] == (one.estimator.recipe.inner_folds == 0)
+    assert "training" in told["subject"]["seconds"]
 
 
 # What is served is what was measured
@@ -168,7 +169,7 @@ def test_a_report_lies_in_it(one: Run) -> None:
 
 @pytest.mark.parametrize("variant", ["float32", "int8"])
 def test_a_version_that_fails_its_own_test_is_not_published(
-    one: Run, found: Dataset, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
+    one: Fit, dataset: Dataset, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     """float32 must not fail; another variant gives way."""
     build = exporting.build_variants
@@ -185,34 +186,35 @@ def test_a_version_that_fails_its_own_test_is_not_published(
 
     monkeypatch.setattr(exporting, "build_variants", falsified)
     store = Store(tmp_path / "store")
-    learner = one.learner
-    method = method_of(learner.recipe, learner.material, LeastCost())
+    run = training_run(dataset, trunk, one.estimator.recipe, rule=LeastCost())
     if variant == "int8":
-        assert fit(learner, found, trunk, learner.recipe, method, store, "part", quiet()).version.name == "1"
+        assert fit(one.estimator, run, store, "part").version.name == "1"
         return
     with pytest.raises(GoldenOutputError, match="float32"):
-        fit(learner, found, trunk, learner.recipe, method, store, "part", quiet())
+        fit(one.estimator, run, store, "part")
     assert store.models() == [] or store.versions("part") == []
 
 
-def maps_of(run: Run, indices: Indices) -> Maps:
+def maps_of(fit: Fit, indices: Indices) -> Maps:
     """Of the network that is exported."""
-    model = run.trained.model
-    return with_context(model.maps(indices), model.context(indices), run.trained.judge.context_weight)
+    model = fit.pipeline.model
+    return add_image_head(
+        model.evidence(indices), model.image_log_odds(indices), fit.pipeline.post_processor.image_weight
+    )
 
 
-def test_golden_images_have_the_log_odds_of_the_trained_network(one: Run, found: Dataset) -> None:
+def test_golden_images_have_the_log_odds_of_the_trained_network(one: Fit, dataset: Dataset) -> None:
     golden = one.detector.manifest.variant("float32").golden.log_odds
-    goods = [i for i, sample in enumerate(found.samples) if not sample.is_anomaly]
-    bads = [i for i, sample in enumerate(found.samples) if sample.is_anomaly]
-    expected = one.learner.recipe.pooling(maps_of(one, np.array(goods[:2] + bads[:2])))
+    goods = [i for i, sample in enumerate(dataset.samples) if not sample.is_anomaly]
+    bads = [i for i, sample in enumerate(dataset.samples) if sample.is_anomaly]
+    expected = one.estimator.recipe.pooling(maps_of(one, np.array(goods[:2] + bads[:2])))
     assert [golden[f"golden/{number}.png"] for number in range(4)] == pytest.approx(expected.tolist(), abs=2e-3)
 
 
-def test_the_service_judges_every_image_as_training_does(one: Run, found: Dataset) -> None:
+def test_the_service_judges_every_image_as_training_does(one: Fit, dataset: Dataset) -> None:
     """From its file through the exported network, alone."""
     detector = one.detector
-    said = one.trained.judge.predictions(found.samples, maps_of(one, np.arange(22)), None)
+    said = one.pipeline.post_processor.predictions(dataset.samples, maps_of(one, np.arange(22)), None)
     for expected in said:
         assert pooled(detector, expected.sample) == pytest.approx(
             float(detector.manifest.pooling(expected.evidence)), abs=2e-3
@@ -223,50 +225,50 @@ def test_the_service_judges_every_image_as_training_does(one: Run, found: Datase
         assert verdict.decision == expected.decision
 
 
-def test_held_out_images_of_the_published_recipe_are_served_as_they_were_measured(
-    published_run: Run, found: Dataset
+def test_held_out_images_of_fine_tuning_are_served_as_they_were_measured(
+    fine_tuning_fit: Fit, dataset: Dataset
 ) -> None:
     """There the measured network is the one that is exported."""
-    held = hold_out(found.samples, 0.25, 7).test
-    measured = {prediction.sample.name: prediction.log_odds for prediction in published_run.fitted.predictions}
-    assert measured.keys() == {found.samples[i].name for i in held}
+    held = hold_out(dataset.samples, 0.25, 7).test
+    measured = {prediction.sample.name: prediction.log_odds for prediction in fine_tuning_fit.fitted.predictions}
+    assert measured.keys() == {dataset.samples[i].name for i in held}
     for i in held:
-        served = pooled(published_run.detector, found.samples[i])
-        assert served == pytest.approx(measured[found.samples[i].name], abs=1e-3)
+        served = pooled(fine_tuning_fit.detector, dataset.samples[i])
+        assert served == pytest.approx(measured[dataset.samples[i].name], abs=1e-3)
 
 
 # Good images alone, and none of a class
 
 
 @pytest.mark.parametrize(("anomalies", "flat"), [("synthetic", False), ("both", True)])
-def test_good_images_alone_make_a_version(tmp_path: Path, trunk: Trunk, anomalies: str, flat: bool) -> None:
+def test_good_images_alone_make_a_version(tmp_path: Path, trunk: Trunk, anomalies: Anomalies, flat: bool) -> None:
     root = write_folder(tmp_path / "product", good=18 if flat else 9, bad=0)
-    found = survey(find_samples(root / "train" if flat else root))
-    learner = prepare_places(found, trunk, anomalies=anomalies)
-    evaluation = fitted(learner, found, Store(tmp_path / "store"), BestBalancedAccuracy())
+    dataset = survey(find_samples(root / "train" if flat else root))
+    run = training_run(dataset, trunk, tiny_patches(), rule=BestBalancedAccuracy(), anomalies=anomalies)
+    evaluation = fit_once(run, tmp_path / "store").fitted
     manifest = load_detector(evaluation.version, "cpu").manifest
     assert (manifest.data.kinds, manifest.data.images, manifest.data.anomalies) == ({"good": 9}, 9, "synthetic")
-    assert manifest.data.defect_share == 0
+    assert manifest.data.defect_rate == 0
     assert len(manifest.variant("float32").golden.log_odds) == 2
     assert manifest.figures is not None
-    assert manifest.figures.errors_by_kind.keys() == {"good", "synthetic"}
+    assert manifest.figures.by_kind.keys() == {"good", "synthetic"}
     assert manifest.figures.localisation is None
     assert (evaluation.version / "report/report.html").is_file()
 
 
-def test_synthetic_anomalies_are_no_images_of_the_data(tmp_path: Path, trunk: Trunk, found: Dataset) -> None:
-    learner = prepare_places(found, trunk, anomalies="both")
-    evaluation = fitted(learner, found, Store(tmp_path))
+def test_synthetic_anomalies_are_no_images_of_the_data(tmp_path: Path, trunk: Trunk, dataset: Dataset) -> None:
+    run = training_run(dataset, trunk, tiny_patches(), rule=LeastCost(20), defect_rate=RATE, anomalies="both")
+    evaluation = fit_once(run, tmp_path).fitted
     manifest = load_detector(evaluation.version, "cpu").manifest
     assert manifest.data.kinds == {"good": 12, "scratch": 5, "spot": 5}
     assert (manifest.data.images, manifest.data.anomalies) == (22, "both")
-    assert evaluation.figures.errors_by_kind.keys() == {"good", "scratch", "spot"}
+    assert evaluation.figures.by_kind.keys() == {"good", "scratch", "spot"}
 
 
 def test_without_any_defect_and_none_made_it_says_what_to_do(tmp_path: Path, trunk: Trunk) -> None:
-    found = survey(find_samples(write_folder(tmp_path / "product", good=9, bad=0)))
+    dataset = survey(find_samples(write_folder(tmp_path / "product", good=9, bad=0)))
     with pytest.raises(DataError, match=r"no image is of a defective part.*`fit --anomalies synthetic`"):
-        fitted(prepare_places(found, trunk), found, Store(tmp_path / "store"))
+        fit_once(training_run(dataset, trunk, tiny_patches()), tmp_path / "store")
 
 
 # Nothing by halves
@@ -274,7 +276,7 @@ def test_without_any_defect_and_none_made_it_says_what_to_do(tmp_path: Path, tru
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
 def test_an_interrupted_export_leaves_no_version(
-    places: PatchLearner, found: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+    dataset: Dataset, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
     def half(path: Path, *_: object) -> None:
         (path / "weights.safetensors").write_bytes(b"half")
@@ -284,6 +286,6 @@ def test_an_interrupted_export_leaves_no_version(
     expected = KeyboardInterrupt if isinstance(failure, KeyboardInterrupt) else StoreError
     store = Store(tmp_path)
     with pytest.raises(expected):
-        fitted(replace(places, recipe=tiny_places(rounds=1)), found, store)
+        fit_once(training_run(dataset, trunk, tiny_patches(mining_rounds=1), rule=LeastCost(20)), tmp_path)
     assert store.models() == []
     assert list((store.root / "spots").iterdir()) == []

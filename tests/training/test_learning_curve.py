@@ -7,50 +7,55 @@ import numpy as np
 import pytest
 
 from model.errors import DataError
-from tests.training.conftest import quiet, tiny_places
+from tests.training.conftest import fitting, tiny_patches, training_run
+from training.data.dataset import Dataset
 from training.data.splits import Indices, make_folds
 from training.data.training_set import TrainingSet
-from training.estimators.estimator import Learner, Model
-from training.estimators.patches import PatchLearner
-from training.evaluation.thresholds import BestBalancedAccuracy
+from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.estimators.patches import PreparedPatches
+from training.features.imagenet import Trunk
 from training.learning_curve import CurvePoint, learning_curve, read_curve
-from training.pipeline import method_of
-from training.progress import Advance, no_progress
+from training.progress import Advance
 from training.report.results import write_results
+from training.training_run import TrainingRun
 
 FOLDS = 3
-"""Inner ones: of four networks a draw, the first learns from all that the draw may."""
+"""Inner ones: of four networks a draw, the last learns from all that the draw may."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """Keeps what each network learnt from."""
+    """Keeps what each network of a copy of an estimator learns from."""
 
-    inner: Learner
+    inner: PreparedEstimator
     learnt: list[Indices] = field(default_factory=list)
 
     @property
-    def material(self) -> TrainingSet:
-        return self.inner.material
+    def training_set(self) -> TrainingSet:
+        return self.inner.training_set
 
     @property
-    def steps(self) -> int:
-        return self.inner.steps
+    def estimator(self) -> PreparedEstimator:
+        return fitting(self.inner, self._fit)
 
-    def learn(self, chosen: Indices, advance: Advance = no_progress) -> Model:
-        self.learnt.append(chosen)
-        return self.inner.learn(chosen, advance)
-
-
-@pytest.fixture(scope="module")
-def watched(places: PatchLearner) -> Watched:
-    return Watched(places)
+    def _fit(self, indices: Indices, advance: Advance) -> FittedEstimator:
+        self.learnt.append(indices)
+        return self.inner.fit(indices, advance)
 
 
 @pytest.fixture(scope="module")
-def points(watched: Watched) -> list[CurvePoint]:
-    method = method_of(tiny_places(), watched.material, BestBalancedAccuracy())
-    return learning_curve(watched, tiny_places(), method, [3, 3, 40], 2, quiet())
+def run(dataset: Dataset, trunk: Trunk) -> TrainingRun:
+    return training_run(dataset, trunk, tiny_patches())
+
+
+@pytest.fixture(scope="module")
+def watched(patches: PreparedPatches) -> Watched:
+    return Watched(patches)
+
+
+@pytest.fixture(scope="module")
+def points(watched: Watched, run: TrainingRun) -> list[CurvePoint]:
+    return learning_curve(watched.estimator, run, [3, 3, 40], 2)
 
 
 def test_a_point_for_each_number_of_defects_and_for_all(points: list[CurvePoint]) -> None:
@@ -61,14 +66,14 @@ def test_a_point_for_each_number_of_defects_and_for_all(points: list[CurvePoint]
 
 
 def test_each_draw_learns_from_so_many_defects_and_all_good_images(watched: Watched, points: list[CurvePoint]) -> None:
-    material = watched.material
-    splits = make_folds(material.samples, 2, tiny_places().seed)
-    outer = watched.learnt[:: FOLDS + 1]
+    training_set = watched.training_set
+    splits = make_folds(training_set.samples, 2, tiny_patches().seed)
+    outer = watched.learnt[FOLDS :: FOLDS + 1]
     assert len(outer) == len(points) * len(splits)
     for number, chosen in enumerate(outer):
         split = splits[number % 2]
-        assert material.is_anomaly[chosen].sum() == points[number // 2].defects
-        assert set(chosen[~material.is_anomaly[chosen]]) == set(split.train[~material.is_anomaly[split.train]])
+        assert training_set.is_anomaly[chosen].sum() == points[number // 2].defects
+        assert set(chosen[~training_set.is_anomaly[chosen]]) == set(split.train[~training_set.is_anomaly[split.train]])
         for inner in watched.learnt[number * (FOLDS + 1) : (number + 1) * (FOLDS + 1)]:
             assert set(inner) <= set(chosen)
     for fewer, more in zip(outer, outer[2:], strict=False):
@@ -76,10 +81,9 @@ def test_each_draw_learns_from_so_many_defects_and_all_good_images(watched: Watc
     assert set(outer[0]) != set(outer[1])
 
 
-def test_too_few_for_the_inner_folds_is_a_clear_error(places: PatchLearner) -> None:
-    method = method_of(tiny_places(), places.material, BestBalancedAccuracy())
+def test_too_few_for_the_inner_folds_is_a_clear_error(patches: PreparedPatches, run: TrainingRun) -> None:
     with pytest.raises(DataError, match="class anomaly has 2 image"):
-        learning_curve(places, tiny_places(), method, [2], 2, quiet())
+        learning_curve(patches, run, [2], 2)
 
 
 def test_a_report_can_read_what_was_written(points: list[CurvePoint], tmp_path: Path) -> None:
@@ -104,7 +108,7 @@ def test_a_curve_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_draws_are_of_the_training_part_alone(watched: Watched, points: list[CurvePoint]) -> None:
-    splits = make_folds(watched.material.samples, 2, tiny_places().seed)
+    splits = make_folds(watched.training_set.samples, 2, tiny_patches().seed)
     for number in range(2 * len(points)):
         seen = np.concatenate(watched.learnt[number * (FOLDS + 1) : (number + 1) * (FOLDS + 1)])
         assert not np.intersect1d(seen, splits[number % 2].test).size

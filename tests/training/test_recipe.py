@@ -7,20 +7,20 @@ import pytest
 from model.errors import RecipeError
 from model.evidence import Pooling
 from model.hypercolumn import Hypercolumn
-from tests.training.conftest import OWN_PLACES, OWN_PRESET, tiny_places, tiny_published
-from training.recipe import Places, Published, Recipe, as_dict, preset_names, read_recipe
+from tests.training.conftest import OWN_FINE_TUNING, OWN_PATCHES, tiny_fine_tuning, tiny_patches
+from training.recipe import FineTuning, Patches, Recipe, as_dict, preset_names, read_recipe
 
 
 def column(blocks: str, stride: int) -> str:
     """Its line in a preset file."""
-    return f"hypercolumn = {{ blocks = {blocks}, stride = {stride}, context = false }}"
+    return f"hypercolumn = {{ blocks = {blocks}, stride = {stride}, image_head = false }}"
 
 
-def test_seed_is_the_published_recipe() -> None:
-    recipe = read_recipe("seed")
+def test_baseline_is_the_published_recipe() -> None:
+    recipe = read_recipe("baseline")
     assert as_dict(recipe) == {
-        "kind": "published",
-        "name": "seed",
+        "kind": "fine-tuning",
+        "name": "baseline",
         "input_size": 224,
         "frozen_blocks": 4,
         "batch_size": 10,
@@ -28,7 +28,7 @@ def test_seed_is_the_published_recipe() -> None:
         "stop_at_accuracy": 0.98,
         "learning_rate": 1e-4,
         "class_weights": (1.0, 3.0),
-        "held_out": 0.2,
+        "test_share": 0.2,
         "threshold": 0.5,
         "seed": 42,
     }
@@ -36,65 +36,65 @@ def test_seed_is_the_published_recipe() -> None:
 
 
 def test_every_preset_is_valid_and_named_after_its_file() -> None:
-    assert set(preset_names()) >= {"accurate", "fast", "seed"}
+    assert set(preset_names()) >= {"accurate", "fast", "baseline"}
     assert all(read_recipe(name).name == name for name in preset_names())
     assert read_recipe("fast").input_size == 224
 
 
 def test_a_recipe_is_of_the_kind_that_it_names(tmp_path: Path) -> None:
-    assert own(tmp_path, OWN_PRESET) == tiny_published()
-    recipe = own(tmp_path, OWN_PLACES)
-    assert isinstance(recipe, Places)
-    assert recipe == tiny_places()
-    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((1, 2), 8, context=True), Pooling(0.05))
+    assert own(tmp_path, OWN_FINE_TUNING) == tiny_fine_tuning()
+    recipe = own(tmp_path, OWN_PATCHES)
+    assert isinstance(recipe, Patches)
+    assert recipe == tiny_patches()
+    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((1, 2), 8, image_head=True), Pooling(0.05))
 
 
-@pytest.mark.parametrize("recipe", [tiny_published(), tiny_places()])
+@pytest.mark.parametrize("recipe", [tiny_fine_tuning(), tiny_patches()])
 def test_a_recipe_comes_back_from_what_the_manifest_keeps(recipe: Recipe) -> None:
     kept = msgspec.json.encode(as_dict(recipe))
-    assert msgspec.json.decode(kept, type=Published | Places) == recipe
+    assert msgspec.json.decode(kept, type=FineTuning | Patches) == recipe
 
 
 def test_another_seed_changes_nothing_else(tmp_path: Path) -> None:
-    own(tmp_path, OWN_PLACES)
-    assert read_recipe(str(tmp_path / "own.toml"), seed=0) == tiny_places(seed=0)
+    own(tmp_path, OWN_PATCHES)
+    assert read_recipe(str(tmp_path / "own.toml"), seed=0) == tiny_patches(seed=0)
     for seed in (-1, 2**32):
         with pytest.raises(RecipeError, match="seed must lie between 0 and 4294967295"):
-            read_recipe("seed", seed=seed)
+            read_recipe("baseline", seed=seed)
 
 
 @pytest.mark.parametrize(
     ("preset", "line", "message"),
     [
-        (OWN_PRESET, "kind = 'forest'", r"'forest'.*kind"),
-        (OWN_PRESET, "input_size = 100", "multiple of 16.*input_size"),
-        (OWN_PRESET, "input_size = 2048", "<= 1024.*input_size"),
-        (OWN_PRESET, "epochs = 0", ">= 1.*epochs"),
-        (OWN_PRESET, "frozen_blocks = 5", "<= 4.*frozen_blocks"),
-        (OWN_PRESET, "learning_rate = 'fast'", "float.*learning_rate"),
-        (OWN_PRESET, "learning_rate = inf", "< 1000000.*learning_rate"),
-        (OWN_PRESET, "class_weights = [1, 2, 3]", "length 2.*class_weights"),
-        (OWN_PRESET, "held_out = 0.6", "<= 0.5.*held_out"),
-        (OWN_PRESET, "seed = -1", ">= 0.*seed"),
-        (OWN_PRESET, "rounds = 3", "unknown field `rounds`"),
-        (OWN_PRESET, "typo", "line"),
-        (OWN_PLACES, "epochs = 3", "unknown field `epochs`"),
-        (OWN_PLACES, "input_size = 40", "multiple of 16.*input_size"),
-        (OWN_PLACES, "penalty = 0", "> 0.*penalty"),
-        (OWN_PLACES, "views = 4", "<= 3.*views"),
-        (OWN_PLACES, "most_pictures = 0", ">= 1.*most_pictures"),
-        (OWN_PLACES, "rounds = 0", ">= 1.*rounds"),
-        (OWN_PLACES, "inner_folds = 1", ">= 2.*inner_folds"),
-        (OWN_PLACES, "guessed_share = 1.0", "< 1.*guessed_share"),
-        (OWN_PLACES, "pooling = 0.01", "object.*pooling"),
-        (OWN_PLACES, "pooling = { share = 0 }", r"> 0.*pooling\.share"),
-        (OWN_PLACES, "pooling = { share = 1.5 }", r"<= 1.*pooling\.share"),
-        (OWN_PLACES, "pooling = { shar = 0.01 }", "pooling must have the members share, not shar"),
-        (OWN_PLACES, "hypercolumn = { blocks = [2, 3], stride = 4 }", "blocks, stride, context, not blocks, stride"),
-        (OWN_PLACES, column("[2, 3]", 2), r"one of \[4, 8, 16\], not 2.*hypercolumn"),
-        (OWN_PLACES, column("[5]", 32), r"must be one of \[16\], not 32.*hypercolumn"),
-        (OWN_PLACES, column("[3, 2]", 8), "must ascend within 1 … 5.*hypercolumn"),
-        (OWN_PLACES, column("[]", 8), r"must ascend .*\(\).*hypercolumn"),
+        (OWN_FINE_TUNING, "kind = 'forest'", r"'forest'.*kind"),
+        (OWN_FINE_TUNING, "input_size = 100", "multiple of 16.*input_size"),
+        (OWN_FINE_TUNING, "input_size = 2048", "<= 1024.*input_size"),
+        (OWN_FINE_TUNING, "epochs = 0", ">= 1.*epochs"),
+        (OWN_FINE_TUNING, "frozen_blocks = 5", "<= 4.*frozen_blocks"),
+        (OWN_FINE_TUNING, "learning_rate = 'fast'", "float.*learning_rate"),
+        (OWN_FINE_TUNING, "learning_rate = inf", "< 1000000.*learning_rate"),
+        (OWN_FINE_TUNING, "class_weights = [1, 2, 3]", "length 2.*class_weights"),
+        (OWN_FINE_TUNING, "test_share = 0.6", "<= 0.5.*test_share"),
+        (OWN_FINE_TUNING, "seed = -1", ">= 0.*seed"),
+        (OWN_FINE_TUNING, "mining_rounds = 3", "unknown field `mining_rounds`"),
+        (OWN_FINE_TUNING, "typo", "line"),
+        (OWN_PATCHES, "epochs = 3", "unknown field `epochs`"),
+        (OWN_PATCHES, "input_size = 40", "multiple of 16.*input_size"),
+        (OWN_PATCHES, "l2_penalty = 0", "> 0.*l2_penalty"),
+        (OWN_PATCHES, "flips = 3", "<= 2.*flips"),
+        (OWN_PATCHES, "max_images = 0", ">= 1.*max_images"),
+        (OWN_PATCHES, "mining_rounds = 0", ">= 1.*mining_rounds"),
+        (OWN_PATCHES, "inner_folds = 1", ">= 2.*inner_folds"),
+        (OWN_PATCHES, "pseudo_label_share = 1.0", "< 1.*pseudo_label_share"),
+        (OWN_PATCHES, "pooling = 0.01", "object.*pooling"),
+        (OWN_PATCHES, "pooling = { top_share = 0 }", r"> 0.*pooling\.top_share"),
+        (OWN_PATCHES, "pooling = { top_share = 1.5 }", r"<= 1.*pooling\.top_share"),
+        (OWN_PATCHES, "pooling = { share = 0.01 }", "pooling must have the members top_share, not share"),
+        (OWN_PATCHES, "hypercolumn = { blocks = [2, 3], stride = 4 }", "stride, image_head, not blocks, stride"),
+        (OWN_PATCHES, column("[2, 3]", 2), r"one of \[4, 8, 16\], not 2.*hypercolumn"),
+        (OWN_PATCHES, column("[5]", 32), r"must be one of \[16\], not 32.*hypercolumn"),
+        (OWN_PATCHES, column("[3, 2]", 8), "must ascend within 1 … 5.*hypercolumn"),
+        (OWN_PATCHES, column("[]", 8), r"must ascend .*\(\).*hypercolumn"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path: Path, preset: str, line: str, message: str) -> None:
@@ -103,7 +103,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, preset: str, line: str, message:
 
 
 MEMBERS = [
-    (preset, row.split(" ")[0]) for preset in (OWN_PRESET, OWN_PLACES) for row in preset.splitlines() if " = " in row
+    (preset, row.split(" ")[0])
+    for preset in (OWN_FINE_TUNING, OWN_PATCHES)
+    for row in preset.splitlines()
+    if " = " in row
 ]
 
 
@@ -115,15 +118,15 @@ def test_no_member_may_be_left_out(tmp_path: Path, preset: str, member: str) -> 
 
 def test_a_preset_as_windows_saves_it(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_bytes(OWN_PLACES.replace("\n", "\r\n").encode("utf-8-sig"))
-    assert read_recipe(str(path)) == tiny_places()
-    path.write_bytes(OWN_PLACES.encode("utf-16"))
+    path.write_bytes(OWN_PATCHES.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert read_recipe(str(path)) == tiny_patches()
+    path.write_bytes(OWN_PATCHES.encode("utf-16"))
     with pytest.raises(RecipeError, match=r"own\.toml: it is in UTF-16"):
         read_recipe(str(path))
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match=r"no preset 'fancy'; there are: accurate, fast.*seed \(or name a .toml"):
+    with pytest.raises(RecipeError, match=r"no preset 'fancy'; there are: accurate, baseline, fast \(or name a .toml"):
         read_recipe("fancy")
 
 

@@ -47,7 +47,7 @@ class TrainingSet:
             real = real[~self.is_anomaly[real]]
         return np.concatenate([real, self._made_from(real)]) if self.is_synthetic.any() else real
 
-    def judged(self, real: Indices) -> Indices:
+    def calibration_indices(self, real: Indices) -> Indices:
         """What calibration and thresholds are chosen on: real anomalies, and synthetic ones only in place of them."""
         if self.anomalies != "synthetic":
             return real

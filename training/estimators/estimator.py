@@ -1,117 +1,109 @@
-"""What a preset makes of images: a learner, which trains on any part of them."""
+"""The protocol of both ways to learn: a recipe makes an estimator, which is prepared, fitted and cross-validated.
 
-from functools import partial
+The verbs are scikit-learn's; what is fitted is a new object each time, so that any part of the data can be learnt from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from model.errors import RecipeError
 from model.network import VGG16CAM
-from training.data.dataset import Dataset
-from training.data.masks import coverage
-from training.data.splits import Indices
-from training.data.training_set import Anomalies, TrainingSet, available
-from training.estimators.fine_tuning import PublishedLearner
-from training.estimators.image_head import Context
-from training.estimators.network import fresh_network
-from training.estimators.patches import PatchLearner
-from training.evaluation.post_processing import Maps
-from training.features.augmentation import mirrored_coverage, views_of
-from training.features.extraction import Picture, compute_features, picture_of
-from training.features.imagenet import Trunk
-from training.progress import Advance, Reporter
-from training.recipe import Places, Published, Recipe
-from training.synthetic import synthesise
+from training.data.samples import Sample
+from training.data.splits import Indices, Split
+from training.data.training_set import Anomalies, TrainingSet
+from training.estimators.image_head import ImageLogOdds
+from training.evaluation.post_processing import Maps, Method, OutOfFold
+from training.evaluation.prediction import Prediction
+from training.evaluation.thresholds import Rule
+from training.progress import Advance
+from training.recipe import Recipe
+from training.training_run import TrainingRun
 
 
-class Model(Protocol):
-    """A trained network."""
+class FittedEstimator(Protocol):
+    """A trained network, which reads the prepared features of any sample."""
 
-    def maps(self, indices: Indices) -> Maps:
-        """Evidence maps n×h×w of the material's samples at `indices`, without context."""
+    def evidence(self, indices: Indices) -> Maps:
+        """Evidence maps n×h×w of the training set's samples at `indices`, in log-odds, without the image head."""
 
-    def context(self, indices: Indices) -> Context | None:
-        """Log-odds n of the same samples as wholes; None where the recipe has no such thing."""
+    def image_log_odds(self, indices: Indices) -> ImageLogOdds | None:
+        """Log-odds n of the same samples by the image head; None where the recipe has none, or it learnt nothing."""
 
-    def network(self, context_weight: float = 0.0) -> VGG16CAM:
-        """The whole network, on the CPU, with the context added to every place, so many times."""
+    def to_network(self, image_weight: float = 0.0) -> VGG16CAM:
+        """The whole network on the CPU, with `image_weight` times the image head added to every patch."""
 
 
-class Learner(Protocol):
-    """TrainingSet with its features."""
+@dataclass(frozen=True, eq=False)
+class CrossValidated:
+    """A fitted estimator, with predictions of samples that the network that made them had not seen."""
+
+    model: FittedEstimator
+    """The network to export."""
+    out_of_fold: OutOfFold
+    """Evidence by other networks of the same recipe, or by `model` of samples that were kept from it."""
+    protocol: str
+    """Which samples those are, and which networks predicted them."""
+
+
+class PreparedEstimator(Protocol):
+    """An estimator with everything that it needs of the images, computed once."""
 
     @property
-    def material(self) -> TrainingSet:
-        """What the indices mean."""
+    def training_set(self) -> TrainingSet:
+        """The samples that all indices refer to."""
 
     @property
-    def steps(self) -> int:
-        """How often `learn` calls `advance`, at most."""
+    def recipe(self) -> Recipe: ...
 
-    def learn(self, chosen: Indices, advance: Advance = ...) -> Model:
-        """Train on these samples alone. Raises RecipeError."""
+    @property
+    def fit_steps(self) -> int:
+        """Largest number of calls of `advance` by one `fit`."""
 
+    def fit(self, indices: Indices, advance: Advance = ...) -> FittedEstimator:
+        """Train on these samples alone. Raises RecipeError where training diverges."""
 
-def prepare(
-    found: Dataset,
-    trunk: Trunk,
-    recipe: Recipe,
-    device: str,
-    reporter: Reporter,
-    *,
-    anomalies: Anomalies = "real",
-    use_masks: bool = True,
-) -> Learner:
-    """Run the frozen blocks over every image, once. Raises RecipeError where the recipe can't use such anomalies."""
-    pictures = [picture_of(sample, recipe.input_size, found.full_scale) for sample in found.samples]
-    network = fresh_network(trunk, recipe.hypercolumn, recipe.seed, device)
-    if isinstance(recipe, Published):
-        if anomalies != "real":
-            raise RecipeError(f"preset {recipe.name} learns from real anomalies only")
-        with reporter.task("frozen blocks", len(pictures)) as advance:
-            features = compute_features(
-                lambda pixels: network.frozen(pixels, stop=recipe.frozen_blocks), pictures, device, advance
-            )
-        material = TrainingSet(found.samples, np.arange(len(found.samples)))
-        return PublishedLearner(material, features, trunk, recipe, device)
-    return _places(found, pictures, network, trunk, recipe, device, reporter, anomalies, use_masks)
+    def cross_val_predict(self, real: Indices, advance: Advance) -> CrossValidated:
+        """Fit on these real samples and what is made from them, and predict them, or some, out of fold.
+
+        Raises DataError where there are too few for that.
+        """
+
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+        """Fit on `split.train` and predict `split.test`, which influences no probability, threshold or decision."""
 
 
-def _places(
-    found: Dataset,
-    pictures: list[Picture],
-    network: VGG16CAM,
-    trunk: Trunk,
-    recipe: Places,
-    device: str,
-    reporter: Reporter,
-    anomalies: Anomalies,
-    use_masks: bool,
-) -> PatchLearner:
-    side = recipe.input_size // recipe.hypercolumn.stride
-    shares = np.zeros((len(pictures), side, side), np.float32)
-    masked = [i for i, sample in enumerate(found.samples) if sample.mask is not None and use_masks]
-    shares[masked] = coverage([found.samples[i] for i in masked], side, side)
-    unknown = [i for i, sample in enumerate(found.samples) if sample.is_anomaly and i not in set(masked)]
-    shares[unknown] = np.nan
-    anomalies = available(anomalies, found.samples)
-    material = TrainingSet(found.samples, np.arange(len(pictures)), anomalies)
-    if anomalies != "real":
-        with reporter.task("synthetic anomalies", 1):
-            made = synthesise(found.samples, pictures, recipe.seed, side)
-        material = TrainingSet(found.samples + made.samples, np.concatenate([material.source, made.source]), anomalies)
-        pictures = pictures + [partial(np.copy, picture) for picture in made.pictures]
-        shares = np.concatenate([shares, made.coverage])
-    views = views_of(pictures, recipe.views, recipe.most_pictures)
-    shown = [picture for view in views for picture in view]
-    with reporter.task("features", len(shown)) as advance:
-        columns = compute_features(
-            lambda pixels: (
-                network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)
-            ),
-            shown,
-            device,
-            advance,
-        )
-    known = mirrored_coverage(shares, len(views)).reshape(len(shown), -1)
-    return PatchLearner(material, columns, known, trunk, recipe)
+class Estimator(Protocol):
+    """What can be said and checked of a recipe before any feature is computed."""
+
+    def method(
+        self, samples: Sequence[Sample], rule: Rule, *, defect_rate: float | None = None, use_masks: bool = True
+    ) -> Method:
+        """How calibration and thresholds are chosen where `rule` is asked for."""
+
+    def splits(self, samples: Sequence[Sample], anomalies: Anomalies) -> list[Split]:
+        """Divisions of the real samples by which `cross_val_predict` chooses thresholds; none where it uses none of
+        them. Raises DataError where there are too few images, or groups of them."""
+
+    def check_fold(self, samples: Sequence[Sample], split: Split) -> None:
+        """Raise DataError now, not after hours, where `predict_fold` would for want of images, or of groups."""
+
+    def features_size(self, samples: Sequence[Sample], anomalies: Anomalies) -> int:
+        """Bytes on disk of what `prepare` computes of these images."""
+
+    def prepare(self, run: TrainingRun) -> PreparedEstimator:
+        """Compute the features of every image, once. Raises RecipeError for anomalies that it can't learn from."""
+
+
+def predict(training_set: TrainingSet, model: FittedEstimator, indices: Indices, fold: int) -> OutOfFold:
+    """What `model` says of samples that it hasn't seen, as one fold."""
+    samples = [training_set.samples[i] for i in indices]
+    return OutOfFold(
+        samples, model.evidence(indices), np.full(len(indices), fold, np.intp), model.image_log_odds(indices)
+    )
+
+
+def steps(estimator: PreparedEstimator) -> int:
+    """Largest number of calls of `advance` by `cross_val_predict`, or by `predict_fold`."""
+    return estimator.fit_steps * (estimator.recipe.inner_folds + 1)

@@ -1,4 +1,4 @@
-"""Logistic regression with soft targets and weights, by L-BFGS."""
+"""Logistic regression with soft targets, both classes weighing alike, by L-BFGS."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,46 +10,48 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 Floats = NDArray[np.float32]
 _DAMPING: Final = 0.3
+"""Share of the mean deviation that is added to each feature's."""
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class LinearModel:
     """log-odds = weights · features + bias."""
 
     weights: Floats
     bias: float
 
     def __call__(self, features: Floats) -> Floats:
-        """… ×C to …"""
+        """Log-odds … of features …×C."""
         return np.asarray(features @ self.weights + np.float32(self.bias))
 
-    def unstandardised(self, scale: "Scale") -> "Line":
-        """The same line for features before they were standardised."""
+    def unstandardised(self, scale: "FeatureScale") -> "LinearModel":
+        """The same model for features as they were before they were standardised."""
         weights = self.weights / scale.deviation
-        return Line(weights, self.bias - float(weights.astype(np.float64) @ scale.mean))
+        return LinearModel(weights, self.bias - float(weights.astype(np.float64) @ scale.mean))
 
 
 @dataclass(frozen=True, eq=False)
-class Scale:
-    """Standardises features."""
+class FeatureScale:
+    """Mean and deviation C by which features are standardised."""
 
     mean: Floats
     deviation: Floats
 
     @classmethod
-    def of(cls, features: Floats) -> "Scale":
-        """From features n×C; a share of the mean deviation is added to each, so that rare features stay small."""
+    def fit(cls, features: Floats) -> "FeatureScale":
+        """The scale of features n×C; deviations are damped, so that rare features stay small."""
         deviation = features.std(axis=0)
         return cls(features.mean(axis=0), deviation + np.float32(_DAMPING) * deviation.mean())
 
     def __call__(self, features: Floats) -> Floats:
+        """Standardised features …×C."""
         return np.asarray((features - self.mean) / self.deviation)
 
 
 def fit_logistic(
-    features: Floats, targets: Floats, penalty: float, *, start: Line | None = None, iterations: int = 100
-) -> Line:
-    """The line of least cross-entropy, both classes weighing alike, plus `penalty` times the squared weights.
+    features: Floats, targets: Floats, l2_penalty: float, *, start: LinearModel | None = None, iterations: int = 100
+) -> LinearModel:
+    """The model of least cross-entropy, both classes weighing alike, plus `l2_penalty` times the squared weights.
 
     `features` n×C, standardised; `targets` n in 0..1. The problem is convex: `start` only shortens the way.
     L-BFGS with strong Wolfe line search (Nocedal & Wright 2006, algorithms 7.5 and 3.5).
@@ -66,9 +68,9 @@ def fit_logistic(
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
         entropy = binary_cross_entropy_with_logits(x @ weights + bias, t, reduction="none")
-        total = (entropy * importance).sum() + penalty * weights.square().sum()
+        total = (entropy * importance).sum() + l2_penalty * weights.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return Line(weights.detach().numpy(), float(bias.detach()))
+    return LinearModel(weights.detach().numpy(), float(bias.detach()))

@@ -1,25 +1,26 @@
-"""How unlike good places a place is, before anything is known of defects."""
+"""How unlike good patches a patch is, before anything is known of defects."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-_SHRINKAGE = 0.01
+_SHRINKAGE: Final = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Distance:
-    """Squared Mahalanobis distance from good places (PaDiM, Defard et al. 2021, equation 2, one Gaussian for all)."""
+class MahalanobisDistance:
+    """Squared Mahalanobis distance from good patches (PaDiM, Defard et al. 2021, equation 2, one Gaussian for all)."""
 
     mean: Floats
     whitening: Floats
-    """C×C: its product with a deviation has unit covariance on good places."""
+    """C×C: its product with a deviation has unit covariance on good patches."""
 
     @classmethod
-    def of(cls, good: Floats) -> "Distance":
-        """From features n×C of good places; the covariance is shrunk towards a multiple of the identity."""
+    def fit(cls, good: Floats) -> "MahalanobisDistance":
+        """Distance from features n×C of good patches; the covariance is shrunk towards a multiple of the identity."""
         mean = good.mean(axis=0)
         centred = good - mean
         covariance = centred.T @ centred / len(good)
@@ -28,5 +29,5 @@ class Distance:
         return cls(mean, np.linalg.inv(root).astype(np.float32))
 
     def __call__(self, features: Floats) -> Floats:
-        """n×C to n."""
+        """Distances n of features n×C."""
         return np.asarray(np.square((features - self.mean) @ self.whitening.T).sum(axis=1))

@@ -7,14 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from model.hypercolumn import BLOCKS, Hypercolumn
+from model.hypercolumn import Hypercolumn
 from model.weights import tensor_shapes
 from training.data.samples import Sample
-from training.data.training_set import Anomalies, available
-from training.features.augmentation import count_of_views
+from training.data.training_set import Anomalies
+from training.estimators.registry import estimator_for
 from training.features.cache import CACHE, cache_folder, claimed
-from training.recipe import Published, Recipe
-from training.synthetic.samples import MOST
+from training.recipe import Recipe
 
 _FLOAT: Final = 4
 _PAGES: Final = 20_000_000
@@ -23,7 +22,7 @@ _PAGES: Final = 20_000_000
 
 def check_room(recipe: Recipe, samples: Sequence[Sample], anomalies: Anomalies, home: Path | None = None) -> None:
     """Raise StoreError now, not after training. `home`: the folder where a version will be written, if one will."""
-    results, version = features_size(recipe, samples, anomalies), version_size(recipe.hypercolumn)
+    results, version = estimator_for(recipe).features_size(samples, anomalies), version_size(recipe.hypercolumn)
     with ExitStack() as together:  # they may lie on one disk
         together.enter_context(claimed(cache_folder(), results, "intermediate results", CACHE))
         if home is not None:
@@ -36,19 +35,6 @@ def check_room_for_copy(version: Path) -> None:
     size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file()) + _PAGES
     with claimed(version.parent, size, "a version", "--store"):
         pass
-
-
-def features_size(recipe: Recipe, samples: Sequence[Sample], anomalies: Anomalies) -> int:
-    """Bytes of what `training.estimators.estimator.prepare` keeps of these images."""
-    if isinstance(recipe, Published):
-        side = recipe.input_size >> recipe.frozen_blocks
-        return len(samples) * side**2 * BLOCKS[recipe.frozen_blocks - 1][-1] * _FLOAT
-    pictures = len(samples)
-    if available(anomalies, samples) != "real":
-        pictures += min(MOST, sum(not sample.is_anomaly for sample in samples))
-    views = count_of_views(pictures, recipe.views, recipe.most_pictures)
-    side = recipe.input_size // recipe.hypercolumn.stride
-    return pictures * views * side**2 * recipe.hypercolumn.channels * _FLOAT
 
 
 def version_size(network: Hypercolumn) -> int:

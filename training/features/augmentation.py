@@ -1,4 +1,4 @@
-"""Mirrored pictures: more places to learn from, and other ways for a defect to lie on them."""
+"""Flipped copies of images: more patches to learn from, and other ways for a defect to lie on them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,28 +6,28 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.features.extraction import Picture
+from training.features.extraction import ImageLoader
 
 _AXES: Final = (None, 1, 0)
-"""As it is; left and right swapped; top and bottom swapped."""
+"""Array axes of the copies: the image as it is; flipped left to right; flipped top to bottom."""
 
 
-def views_of(pictures: Sequence[Picture], most: int, most_pictures: int) -> list[list[Picture]]:
-    """Up to `most` views of all pictures, the pictures themselves first; fewer where they would be more than
-    `most_pictures` together."""
-    axes = _AXES[: count_of_views(len(pictures), most, most_pictures)]
-    return [[_mirrored(picture, axis) for picture in pictures] for axis in axes]
+def flipped(loaders: Sequence[ImageLoader], flips: int, max_images: int) -> list[list[ImageLoader]]:
+    """All images as they are, then all of them flipped, up to `flips` times; fewer times where they would be more than
+    `max_images` together."""
+    axes = _AXES[: count_of_copies(len(loaders), flips, max_images)]
+    return [[_flipped(loader, axis) for loader in loaders] for axis in axes]
 
 
-def count_of_views(pictures: int, most: int, most_pictures: int) -> int:
-    """How many views `views_of` gives."""
-    return max(1, min(most, most_pictures // pictures))
+def count_of_copies(images: int, flips: int, max_images: int) -> int:
+    """Number of lists that `flipped` gives, the images as they are among them."""
+    return max(1, min(flips + 1, max_images // images))
 
 
-def mirrored_coverage(shares: NDArray[np.float32], views: int) -> NDArray[np.float32]:
-    """The defective share of each place, n×h×w, of all pictures in each view: views·n×h×w."""
-    return np.concatenate([shares if axis is None else np.flip(shares, axis + 1) for axis in _AXES[:views]])
+def flipped_coverage(shares: NDArray[np.float32], copies: int) -> NDArray[np.float32]:
+    """The defective share of each patch, n×h×w, of all images in each copy: copies·n×h×w."""
+    return np.concatenate([shares if axis is None else np.flip(shares, axis + 1) for axis in _AXES[:copies]])
 
 
-def _mirrored(picture: Picture, axis: int | None) -> Picture:
-    return picture if axis is None else lambda: np.flip(picture(), axis)
+def _flipped(loader: ImageLoader, axis: int | None) -> ImageLoader:
+    return loader if axis is None else lambda: np.flip(loader(), axis)

@@ -13,9 +13,9 @@ from training.data.samples import find_samples
 
 
 def test_good_data_passes(make_folder: MakeFolder) -> None:
-    found = survey(find_samples(make_folder()))
-    assert (len(found.samples), found.duplicates, found.full_scale) == (22, 0, None)
-    assert len({sample.group for sample in found.samples}) == 22
+    dataset = survey(find_samples(make_folder()))
+    assert (len(dataset.samples), dataset.duplicates, dataset.full_scale) == (22, 0, None)
+    assert len({sample.group for sample in dataset.samples}) == 22
 
 
 def test_every_file_that_can_not_be_read_is_named(make_folder: MakeFolder) -> None:
@@ -61,9 +61,9 @@ def test_copies_stay_together(make_folder: MakeFolder) -> None:
     root = make_folder()
     for name in ("copy.png", "copy.tiff"):
         save(root / "test/good" / name, Image.open(root / "train/good/001.png"))
-    found = survey(find_samples(root))
-    groups = {sample.name: sample.group for sample in found.samples}
-    assert found.duplicates == 2
+    dataset = survey(find_samples(root))
+    groups = {sample.name: sample.group for sample in dataset.samples}
+    assert dataset.duplicates == 2
     assert groups["test/good/copy.png"] == groups["test/good/copy.tiff"] == groups["train/good/001.png"]
     assert len(set(groups.values())) == 22
 
@@ -71,8 +71,8 @@ def test_copies_stay_together(make_folder: MakeFolder) -> None:
 def test_groups_that_share_a_picture_become_one(make_folder: MakeFolder) -> None:
     root = make_folder()
     save(root / "test/good/lot9.png", Image.open(root / "train/good/001.png"))
-    found = survey(find_samples(root, group=r"\w+/\w+/(lot9|00|01)"))
-    groups = {sample.name: sample.group for sample in found.samples}
+    dataset = survey(find_samples(root, group=r"\w+/\w+/(lot9|00|01)"))
+    groups = {sample.name: sample.group for sample in dataset.samples}
     assert groups["test/good/lot9.png"] == groups["train/good/003.png"]
     assert groups["test/good/lot9.png"] != groups["train/good/011.png"]
 
@@ -88,8 +88,8 @@ def test_sizes_are_counted_the_most_frequent_first(make_folder: MakeFolder) -> N
     root = make_folder()
     for i, size in enumerate([(64, 40), (30, 30), (64, 40)]):
         save(root / f"test/good/other{i}.png", Image.effect_noise(size, 30).convert("RGB"))
-    found = survey(find_samples(root))
-    assert list(found.sizes.items()) == [("48×48", 22), ("64×40", 2), ("30×30", 1)]
+    dataset = survey(find_samples(root))
+    assert list(dataset.sizes.items()) == [("48×48", 22), ("64×40", 2), ("30×30", 1)]
 
 
 def test_good_images_alone_pass(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from model.errors import DataError
 from training.data.inventory import Inventory, shown, take_inventory
 
 
-def names(found: Inventory) -> list[str]:
-    return [str(path) for path in found.pictures]
+def names(dataset: Inventory) -> list[str]:
+    return [str(path) for path in dataset.pictures]
 
 
-def left_out(found: Inventory) -> dict[str, list[str]]:
-    return {reason: [str(path) for path in paths] for reason, paths in found.left_out.items()}
+def left_out(dataset: Inventory) -> dict[str, list[str]]:
+    return {reason: [str(path) for path in paths] for reason, paths in dataset.left_out.items()}
 
 
 def write(root: Path, *paths: str, form: str = "PNG") -> None:
@@ -30,9 +30,9 @@ def write(root: Path, *paths: str, form: str = "PNG") -> None:
 )
 def test_what_systems_and_tools_leave_is_no_picture(tmp_path: Path, folder: str) -> None:
     write(tmp_path, "good/a.png", f"good/{folder}/b.png", f"{folder}/deep/c.png")
-    found = take_inventory(tmp_path)
-    assert names(found) == ["good/a.png"]
-    assert left_out(found) == {"hidden, system or temporary files or folders": sorted([folder, f"good/{folder}"])}
+    dataset = take_inventory(tmp_path)
+    assert names(dataset) == ["good/a.png"]
+    assert left_out(dataset) == {"hidden, system or temporary files or folders": sorted([folder, f"good/{folder}"])}
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_what_systems_and_tools_leave_is_no_picture(tmp_path: Path, folder: str)
 )
 def test_so_are_its_files(tmp_path: Path, name: str) -> None:
     write(tmp_path, "a.png", name)
-    found = take_inventory(tmp_path)
-    assert names(found) == ["a.png"]
-    assert left_out(found) == {"hidden, system or temporary files or folders": [name]}
+    dataset = take_inventory(tmp_path)
+    assert names(dataset) == ["a.png"]
+    assert left_out(dataset) == {"hidden, system or temporary files or folders": [name]}
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_pictures_are_known_by_how_they_begin(tmp_path: Path, name: str, form: s
 )
 def test_other_files_are_left_out(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    found = take_inventory(tmp_path)
-    assert names(found) == []
-    assert left_out(found) == {"files that are no PNG, JPEG, BMP, TIFF or WebP image": [name]}
+    dataset = take_inventory(tmp_path)
+    assert names(dataset) == []
+    assert left_out(dataset) == {"files that are no PNG, JPEG, BMP, TIFF or WebP image": [name]}
 
 
 def test_what_is_called_like_a_picture_and_is_none_stays_to_be_refused(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_no_folder_is_read_twice(tmp_path: Path, target: str) -> None:
     root = tmp_path / "data"
     write(root, "good/a.png")
     (root / "good/again").symlink_to(target)
-    found = take_inventory(root)
-    assert names(found) == ["good/a.png"]
-    assert left_out(found) == {"links to a folder that is read already": ["good/again"]}
+    dataset = take_inventory(root)
+    assert names(dataset) == ["good/a.png"]
+    assert left_out(dataset) == {"links to a folder that is read already": ["good/again"]}
 
 
 def test_a_folder_is_read_under_its_own_name_whatever_links_to_it(tmp_path: Path) -> None:
@@ -99,18 +99,18 @@ def test_links_to_folders_elsewhere_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for name, target in (("one", "elsewhere"), ("two", "elsewhere"), ("zero", "elsewhere/deep")):
         (tmp_path / "data" / name).symlink_to(tmp_path / target)
-    found = take_inventory(tmp_path / "data")
-    assert names(found) == ["one/deep/a.png"]
-    assert left_out(found) == {"links to a folder that is read already": ["two", "zero"]}
+    dataset = take_inventory(tmp_path / "data")
+    assert names(dataset) == ["one/deep/a.png"]
+    assert left_out(dataset) == {"links to a folder that is read already": ["two", "zero"]}
 
 
 def test_pipes_and_dead_links_are_left_out(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "self").symlink_to("self")
     (tmp_path / "gone").symlink_to("nowhere")
-    found = take_inventory(tmp_path)
-    assert names(found) == []
-    assert left_out(found) == {"pipes, devices or the like": ["pipe.png"], "links to nothing": ["gone", "self"]}
+    dataset = take_inventory(tmp_path)
+    assert names(dataset) == []
+    assert left_out(dataset) == {"pipes, devices or the like": ["pipe.png"], "links to nothing": ["gone", "self"]}
 
 
 def test_a_folder_of_the_system_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

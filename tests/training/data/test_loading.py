@@ -20,17 +20,17 @@ def read(root: Path, count: int | None = None, seed: int = 0, group: str | None 
 def test_all_images_are_read_with_their_groups(make_folder: MakeFolder) -> None:
     root = make_folder()
     save(root / "test/good/copy.png", Image.open(root / "train/good/001.png"))
-    found = read(root)
-    assert [sample.name for sample in found.samples] == sorted(sample.name for sample in found.samples)
-    assert (len(found.samples), found.duplicates) == (23, 1)
+    dataset = read(root)
+    assert [sample.name for sample in dataset.samples] == sorted(sample.name for sample in dataset.samples)
+    assert (len(dataset.samples), dataset.duplicates) == (23, 1)
     assert len({sample.group for sample in read(root, group=r"/(\w+)/\d|copy").samples}) < 22
 
 
 @pytest.mark.parametrize("count", [10, 21, 22, 40])
 def test_a_sample_keeps_the_kinds_in_proportion(make_folder: MakeFolder, count: int) -> None:
-    found = read(make_folder(), count, seed=3)
-    kinds = kinds_of(found.samples)
-    assert len(found.samples) == min(count, 22)
+    dataset = read(make_folder(), count, seed=3)
+    kinds = kinds_of(dataset.samples)
+    assert len(dataset.samples) == min(count, 22)
     assert abs(kinds["good"] - min(count, 22) * 12 / 22) < 1
     assert abs(kinds["scratch"] - kinds["spot"]) <= 1
 

@@ -77,20 +77,20 @@ def test_what_is_ambiguous_is_refused(tmp_path: Path, images: list[str], masks: 
 
 def test_masks_beside_the_splits_are_tests(tmp_path: Path) -> None:
     """MVTec AD has no other; train/dent/000.png must not take test's mask."""
-    found = read(tmp_path, ["train/dent/000.png", "test/dent/000.png"], ["ground_truth/dent/000_mask.png"])
-    assert found == {"test/dent/000.png": "ground_truth/dent/000_mask.png"}
+    dataset = read(tmp_path, ["train/dent/000.png", "test/dent/000.png"], ["ground_truth/dent/000_mask.png"])
+    assert dataset == {"test/dent/000.png": "ground_truth/dent/000_mask.png"}
     said: list[str] = []
     find_samples(tmp_path, say=said.append)
     assert "warning: 1 masks have the name of an image in test and of one elsewhere, as" in said[1]
 
 
 def test_masks_within_a_split_are_of_its_own(tmp_path: Path) -> None:
-    found = read(
+    dataset = read(
         tmp_path,
         ["train/dent/000.png", "test/dent/000.png"],
         ["ground_truth/train/dent/000.png", "test/ground_truth/dent/000.png"],
     )
-    assert found == {
+    assert dataset == {
         "train/dent/000.png": "ground_truth/train/dent/000.png",
         "test/dent/000.png": "test/ground_truth/dent/000.png",
     }

@@ -13,7 +13,7 @@ SOURCES = [1, 4, 5]
 """Good images that there are synthetic anomalies of; 2 has none."""
 
 
-def material(anomalies: Anomalies) -> TrainingSet:
+def training_set(anomalies: Anomalies) -> TrainingSet:
     """Six real samples and, unless real ones are all that is learnt from, 6 … 8 made from 1, 4 and 5."""
     real = [Sample(Path(f"{i}.png"), f"{i}.png", kind, group=str(i)) for i, kind in enumerate(KINDS)]
     if anomalies == "real":
@@ -23,11 +23,11 @@ def material(anomalies: Anomalies) -> TrainingSet:
 
 
 def test_what_is_real_and_what_is_defective() -> None:
-    both = material("both")
+    both = training_set("both")
     assert both.real.tolist() == [0, 1, 2, 3, 4, 5]
     assert both.is_synthetic.tolist() == [False] * 6 + [True] * 3
     assert both.is_anomaly.tolist() == [True, False, False, True, False, False, True, True, True]
-    assert not material("real").is_synthetic.any()
+    assert not training_set("real").is_synthetic.any()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_is_real_and_what_is_defective() -> None:
 def test_nothing_made_from_a_held_out_image_is_learnt_from(
     anomalies: Anomalies, known: list[int], learnt: list[int]
 ) -> None:
-    assert sorted(material(anomalies).train_indices(np.array(known)).tolist()) == learnt
+    assert sorted(training_set(anomalies).train_indices(np.array(known)).tolist()) == learnt
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_nothing_made_from_a_held_out_image_is_learnt_from(
 def test_synthetic_anomalies_are_judged_in_place_of_real_ones_never_beside_them(
     anomalies: Anomalies, real: list[int], judged: list[int]
 ) -> None:
-    assert sorted(material(anomalies).judged(np.array(real)).tolist()) == judged
+    assert sorted(training_set(anomalies).calibration_indices(np.array(real)).tolist()) == judged

@@ -1,9 +1,9 @@
-"""How much a whole image counts beside its places."""
+"""How much a whole image counts beside its patches."""
 
 import numpy as np
 import pytest
 
-from training.estimators.image_head import choose_weight, fit_context, with_context
+from training.estimators.image_head import add_image_head, choose_image_weight, fit_image_head
 from training.evaluation.ranking import Ranking
 
 IS_ANOMALY = np.arange(200) >= 140
@@ -14,7 +14,7 @@ def scores(seed: int, gap: float, deviation: float = 1.0) -> np.ndarray:
     return deviation * (np.random.default_rng(seed).normal(size=200) + gap * IS_ANOMALY)
 
 
-def as_context(values: np.ndarray) -> np.ndarray:
+def as_float32(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)
 
 
@@ -23,43 +23,43 @@ def auroc(values: np.ndarray) -> float:
 
 
 def test_what_tells_little_counts_little() -> None:
-    places = scores(0, 2.0)
-    weights = [choose_weight(places, as_context(scores(1, gap)), IS_ANOMALY) for gap in (0.0, 0.2, 0.4)]
+    patches = scores(0, 2.0)
+    weights = [choose_image_weight(patches, as_float32(scores(1, gap)), IS_ANOMALY) for gap in (0.0, 0.2, 0.4)]
     assert 0 <= weights[0] < weights[1] < weights[2]
-    assert auroc(places + weights[2] * scores(1, 0.4)) > auroc(places)
+    assert auroc(patches + weights[2] * scores(1, 0.4)) > auroc(patches)
 
 
-@pytest.mark.parametrize("places", [scores(0, 2.0), scores(0, 0.0), scores(0, -1.0)])
-def test_it_never_counts_more_than_a_quarter_of_the_places(places: np.ndarray) -> None:
-    context = scores(1, 4.0)
-    weight = choose_weight(places, as_context(context), IS_ANOMALY)
-    assert weight == pytest.approx(0.25 * places.std() / context.std(), rel=1e-3)
+@pytest.mark.parametrize("patches", [scores(0, 2.0), scores(0, 0.0), scores(0, -1.0)])
+def test_it_never_counts_more_than_a_quarter_of_the_patches(patches: np.ndarray) -> None:
+    image = scores(1, 4.0)
+    weight = choose_image_weight(patches, as_float32(image), IS_ANOMALY)
+    assert weight == pytest.approx(0.25 * patches.std() / image.std(), rel=1e-3)
 
 
 def test_units_change_nothing() -> None:
-    places, context = scores(0, 1.5), scores(1, 1.5)
-    weight = choose_weight(places, as_context(context), IS_ANOMALY)
-    assert choose_weight(5 * places + 3, as_context(context), IS_ANOMALY) == pytest.approx(5 * weight, rel=1e-3)
-    assert choose_weight(places, as_context(10 * context - 7), IS_ANOMALY) == pytest.approx(weight / 10, rel=1e-3)
+    patches, image = scores(0, 1.5), scores(1, 1.5)
+    weight = choose_image_weight(patches, as_float32(image), IS_ANOMALY)
+    assert choose_image_weight(5 * patches + 3, as_float32(image), IS_ANOMALY) == pytest.approx(5 * weight, rel=1e-3)
+    assert choose_image_weight(patches, as_float32(10 * image - 7), IS_ANOMALY) == pytest.approx(weight / 10, rel=1e-3)
 
 
-@pytest.mark.parametrize("context", [as_context(scores(1, -2.0)), np.full(200, 3, np.float32), None])
-def test_what_tells_nothing_or_the_contrary_has_no_weight(context: np.ndarray | None) -> None:
-    assert choose_weight(scores(0, 1.5), context, IS_ANOMALY) == 0
+@pytest.mark.parametrize("image", [as_float32(scores(1, -2.0)), np.full(200, 3, np.float32), None])
+def test_what_tells_nothing_or_the_contrary_has_no_weight(image: np.ndarray | None) -> None:
+    assert choose_image_weight(scores(0, 1.5), image, IS_ANOMALY) == 0
 
 
-def test_every_place_has_the_same_more() -> None:
+def test_every_patch_has_the_same_more() -> None:
     maps = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
-    context = np.array([1, -2, 0], np.float32)
-    added = with_context(maps, context, 0.5) - maps
+    image = np.array([1, -2, 0], np.float32)
+    added = add_image_head(maps, image, 0.5) - maps
     assert added == pytest.approx(np.broadcast_to(np.array([0.5, -1, 0])[:, None, None], maps.shape), abs=1e-6)
-    assert with_context(maps, None, 0.5) is maps
+    assert add_image_head(maps, None, 0.5) is maps
 
 
 def test_a_line_for_whole_images_is_found_in_their_means() -> None:
     rng = np.random.default_rng(2)
     means = rng.normal(size=(200, 30)).astype(np.float32)
     means[:, 7] += 3 * IS_ANOMALY
-    line = fit_context(means, IS_ANOMALY, 0.05)
+    line = fit_image_head(means, IS_ANOMALY, 0.05)
     assert np.abs(line.weights).argmax() == 7
     assert auroc(line(means)) > 0.97

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from training.estimators.logistic import Line, Scale, fit_logistic
+from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
 
 Array = np.ndarray  # type: ignore[type-arg]
 
@@ -16,13 +16,13 @@ def drawn(count: int = 300, width: int = 8, defective: int = 40, seed: int = 0) 
     return features.astype(np.float32), targets
 
 
-def loss(line: Line, features: Array, targets: Array, penalty: float) -> float:
-    """The definition: mean cross-entropy of either class's places, half and half, plus the penalty."""
-    x = line(features).astype(np.float64)
+def loss(model: LinearModel, features: Array, targets: Array, penalty: float) -> float:
+    """The definition: mean cross-entropy of either class's patches, half and half, plus the penalty."""
+    x = model(features).astype(np.float64)
     entropy = np.logaddexp(0, x) - targets * x
     defective = targets > 0
     halves = entropy[defective].mean() / 2 + entropy[~defective].mean() / 2
-    return float(halves + penalty * np.square(line.weights.astype(np.float64)).sum())
+    return float(halves + penalty * np.square(model.weights.astype(np.float64)).sum())
 
 
 @pytest.mark.parametrize("penalty", [0.3, 0.03, 0.003])
@@ -44,12 +44,12 @@ def test_it_is_scikit_learns_weighted_regression(penalty: float) -> None:
 
 def test_nothing_near_it_has_a_lower_loss() -> None:
     features, targets = drawn()
-    line = fit_logistic(features, targets, 0.01)
-    least = loss(line, features, targets, 0.01)
+    model = fit_logistic(features, targets, 0.01)
+    least = loss(model, features, targets, 0.01)
     rng = np.random.default_rng(1)
     for _ in range(50):
         step = rng.normal(size=9).astype(np.float32) * 0.05
-        assert loss(Line(line.weights + step[:8], line.bias + float(step[8])), features, targets, 0.01) > least
+        assert loss(LinearModel(model.weights + step[:8], model.bias + float(step[8])), features, targets, 0.01) > least
 
 
 def test_where_it_starts_does_not_show() -> None:
@@ -57,7 +57,7 @@ def test_where_it_starts_does_not_show() -> None:
     cold = fit_logistic(features, targets, 0.01)
     rng = np.random.default_rng(2)
     for _ in range(3):
-        start = Line(rng.normal(size=8).astype(np.float32), float(rng.normal()))
+        start = LinearModel(rng.normal(size=8).astype(np.float32), float(rng.normal()))
         before = start.weights.copy()
         warm = fit_logistic(features, targets, 0.01, start=start)
         assert warm.weights == pytest.approx(cold.weights, abs=2e-3)
@@ -65,7 +65,7 @@ def test_where_it_starts_does_not_show() -> None:
         assert np.array_equal(start.weights, before)
 
 
-def test_how_many_good_places_there_are_moves_nothing() -> None:
+def test_how_many_good_patches_there_are_moves_nothing() -> None:
     features, targets = drawn()
     once = fit_logistic(features, targets, 0.01)
     good = targets == 0
@@ -83,24 +83,26 @@ def test_a_larger_penalty_gives_smaller_weights() -> None:
     assert norms[0] > 3 * norms[2]
 
 
-def test_places_that_can_be_told_apart_stay_finite() -> None:
+def test_patches_that_can_be_told_apart_stay_finite() -> None:
     features = np.concatenate([np.full((50, 3), -100), np.full((5, 3), 100)]).astype(np.float32)
-    line = fit_logistic(features, (np.arange(55) >= 50).astype(np.float32), 0.003)
-    assert np.isfinite(line.weights).all()
-    assert line(features[:1])[0] < -2
-    assert line(features[-1:])[0] > 2
+    model = fit_logistic(features, (np.arange(55) >= 50).astype(np.float32), 0.003)
+    assert np.isfinite(model.weights).all()
+    assert model(features[:1])[0] < -2
+    assert model(features[-1:])[0] > 2
 
 
 def test_the_same_line_for_features_as_they_were() -> None:
     rng = np.random.default_rng(3)
     raw = rng.normal(5, 3, (20, 6)).astype(np.float32)
     mean, deviation = raw.mean(axis=0), raw.std(axis=0)
-    line = Line(rng.normal(size=6).astype(np.float32), 0.7)
-    assert line.unstandardised(Scale(mean, deviation))(raw) == pytest.approx(line((raw - mean) / deviation), abs=1e-4)
+    model = LinearModel(rng.normal(size=6).astype(np.float32), 0.7)
+    assert model.unstandardised(FeatureScale(mean, deviation))(raw) == pytest.approx(
+        model((raw - mean) / deviation), abs=1e-4
+    )
 
 
-def test_a_line_reads_any_number_of_places_at_once() -> None:
-    line = Line(np.array([1.0, -2.0], np.float32), 0.5)
+def test_a_line_reads_any_number_of_patches_at_once() -> None:
+    model = LinearModel(np.array([1.0, -2.0], np.float32), 0.5)
     features = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
-    assert line(features).shape == (2, 3)
-    assert line(features)[1, 2] == pytest.approx(10 - 22 + 0.5)
+    assert model(features).shape == (2, 3)
+    assert model(features)[1, 2] == pytest.approx(10 - 22 + 0.5)

@@ -1,4 +1,4 @@
-"""Regression of places: what it learns from, what it adds round by round, and that nothing else is seen."""
+"""Regression of patches: what it learns from, what it adds round by round, and that nothing else is seen."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.conftest import prepare_places, tiny_places
+from tests.training.conftest import prepare_patches, tiny_patches
 from training.data.dataset import Dataset
 from training.estimators import patches as module
-from training.estimators.image_head import with_context
-from training.estimators.logistic import Line, fit_logistic
-from training.estimators.patches import PatchLearner
-from training.features.extraction import squashed
+from training.estimators.image_head import add_image_head
+from training.estimators.logistic import LinearModel, fit_logistic
+from training.estimators.patches import PreparedPatches
+from training.features.extraction import load_images
 from training.features.imagenet import Trunk
 
 Array = np.ndarray  # type: ignore[type-arg]
@@ -22,43 +22,43 @@ GOOD, BAD = np.r_[0:6, 16:22], np.r_[6:16]
 
 
 @pytest.fixture(scope="module")
-def unmasked(found: Dataset, trunk: Trunk) -> PatchLearner:
-    return prepare_places(found, trunk, use_masks=False)
+def unmasked(dataset: Dataset, trunk: Trunk) -> PreparedPatches:
+    return prepare_patches(dataset, trunk, use_masks=False)
 
 
 @dataclass
 class Fits:
-    """What each round's regression was given, and the line that came of it."""
+    """What each round's regression was given, and the model that came of it."""
 
     features: list[Array] = field(default_factory=list)
     targets: list[Array] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
+    models: list[LinearModel] = field(default_factory=list)
 
     def __call__(
-        self, features: Array, targets: Array, penalty: float, *, start: Line | None = None, **how: int
-    ) -> Line:
-        assert start is (self.lines[-1] if self.lines else None)
+        self, features: Array, targets: Array, penalty: float, *, start: LinearModel | None = None, **how: int
+    ) -> LinearModel:
+        assert start is (self.models[-1] if self.models else None)
         self.features.append(features)
         self.targets.append(targets)
-        self.lines.append(fit_logistic(features, targets, penalty, start=start, **how))
-        return self.lines[-1]
+        self.models.append(fit_logistic(features, targets, penalty, start=start, **how))
+        return self.models[-1]
 
 
-def fits_of(learner: PatchLearner) -> Fits:
+def fits_of(prepared: PreparedPatches) -> Fits:
     seen = Fits()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "fit_logistic", seen)
-        learner.learn(EVERY)
+        prepared.fit(EVERY)
     return seen
 
 
-def after(learner: PatchLearner, rounds: int) -> Line:
-    """The line, for features as they are, after so many rounds."""
-    return replace(learner, recipe=tiny_places(rounds=rounds)).learn(EVERY).line
+def after(prepared: PreparedPatches, rounds: int) -> LinearModel:
+    """The model, for features as they are, after so many rounds."""
+    return replace(prepared, recipe=tiny_patches(mining_rounds=rounds)).fit(EVERY).patch_model
 
 
-def place_of(scores: Array, wanted: float) -> int:
-    """Which of the places has that score under the same line, written for standardised features."""
+def patch_of(scores: Array, wanted: float) -> int:
+    """Which of the patches has that score under the same model, written for standardised features."""
     nearest = int(np.abs(scores - wanted).argmin())
     assert scores[nearest] == pytest.approx(wanted, abs=5e-3)
     return nearest
@@ -69,131 +69,131 @@ def place_of(scores: Array, wanted: float) -> int:
 
 @pytest.mark.parametrize("use_masks", [True, False])
 def test_it_finds_the_spots_of_images_that_it_has_not_seen(
-    places: PatchLearner, unmasked: PatchLearner, use_masks: bool
+    patches: PreparedPatches, unmasked: PreparedPatches, use_masks: bool
 ) -> None:
-    learner = places if use_masks else unmasked
-    maps = learner.learn(EVERY[::2]).maps(EVERY[1::2])
-    pooled = learner.recipe.pooling(maps)
-    is_anomaly = learner.material.is_anomaly[1::2]
+    prepared = patches if use_masks else unmasked
+    maps = prepared.fit(EVERY[::2]).evidence(EVERY[1::2])
+    pooled = prepared.recipe.pooling(maps)
+    is_anomaly = prepared.training_set.is_anomaly[1::2]
     assert pooled[is_anomaly].min() > pooled[~is_anomaly].max()
-    coverage = places.coverage[1::2][is_anomaly]
+    coverage = patches.coverage[1::2][is_anomaly]
     strongest = maps[is_anomaly].reshape(len(coverage), -1).argmax(axis=1)
     assert (coverage[np.arange(len(coverage)), strongest] > 0).all()
 
 
-def test_the_same_seed_gives_the_same_line_and_another_does_not(places: PatchLearner) -> None:
-    first, again = places.learn(EVERY).line, places.learn(EVERY).line
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(patches: PreparedPatches) -> None:
+    first, again = patches.fit(EVERY).patch_model, patches.fit(EVERY).patch_model
     assert np.array_equal(first.weights, again.weights)
     assert first.bias == again.bias
-    other = replace(places, recipe=tiny_places(seed=8)).learn(EVERY).line
+    other = replace(patches, recipe=tiny_patches(seed=8)).fit(EVERY).patch_model
     assert not np.array_equal(first.weights, other.weights)
 
 
-def test_advance_hears_every_round(places: PatchLearner) -> None:
+def test_advance_hears_every_round(patches: PreparedPatches) -> None:
     heard: list[str] = []
 
     def advance(remark: str = "") -> None:
         heard.append(remark)
 
-    places.learn(EVERY, advance)
-    assert len(heard) == places.steps == 3
+    patches.fit(EVERY, advance)
+    assert len(heard) == patches.fit_steps == 3
 
 
 @pytest.mark.parametrize("kind", ["masked", "unmasked"])
-def test_what_is_not_chosen_is_not_seen(places: PatchLearner, unmasked: PatchLearner, kind: str) -> None:
-    learner = places if kind == "masked" else unmasked
+def test_what_is_not_chosen_is_not_seen(patches: PreparedPatches, unmasked: PreparedPatches, kind: str) -> None:
+    prepared = patches if kind == "masked" else unmasked
     chosen = EVERY[::2]
     others = np.setdiff1d(EVERY, chosen)
-    columns, coverage = np.array(learner.columns), learner.coverage.copy()
-    columns[others] = np.nan
+    features, coverage = np.array(prepared.features), prepared.coverage.copy()
+    features[others] = np.nan
     coverage[others] = 1 - coverage[others]
-    poisoned = replace(learner, columns=columns, coverage=coverage)
-    blind, model = poisoned.learn(chosen), learner.learn(chosen)
-    assert np.array_equal(blind.line.weights, model.line.weights)
-    assert blind.whole is not None
-    assert model.whole is not None
-    assert np.array_equal(blind.whole.weights, model.whole.weights)
+    poisoned = replace(prepared, features=features, coverage=coverage)
+    blind, model = poisoned.fit(chosen), prepared.fit(chosen)
+    assert np.array_equal(blind.patch_model.weights, model.patch_model.weights)
+    assert blind.image_model is not None
+    assert model.image_model is not None
+    assert np.array_equal(blind.image_model.weights, model.image_model.weights)
 
 
-def test_where_an_image_stands_among_others_changes_nothing(places: PatchLearner) -> None:
+def test_where_an_image_stands_among_others_changes_nothing(patches: PreparedPatches) -> None:
     """An image that is neither learnt from nor judged comes first; all others move up one."""
-    samples = [places.material.samples[6], *places.material.samples]
+    samples = [patches.training_set.samples[6], *patches.training_set.samples]
     shifted = replace(
-        places,
-        material=replace(places.material, samples=samples, source=np.arange(23)),
-        columns=np.concatenate([places.columns[6:7] * 3, places.columns]),
-        coverage=np.concatenate([places.coverage[6:7], places.coverage]),
+        patches,
+        training_set=replace(patches.training_set, samples=samples, source=np.arange(23)),
+        features=np.concatenate([patches.features[6:7] * 3, patches.features]),
+        coverage=np.concatenate([patches.coverage[6:7], patches.coverage]),
     )
-    model, same = places.learn(EVERY[::2]), shifted.learn(EVERY[::2] + 1)
-    assert np.array_equal(model.line.weights, same.line.weights)
-    assert np.array_equal(model.maps(EVERY[1::2]), same.maps(EVERY[1::2] + 1))
+    model, same = patches.fit(EVERY[::2]), shifted.fit(EVERY[::2] + 1)
+    assert np.array_equal(model.patch_model.weights, same.patch_model.weights)
+    assert np.array_equal(model.evidence(EVERY[1::2]), same.evidence(EVERY[1::2] + 1))
 
 
 # What each round is given
 
 
-def test_good_places_are_zero_and_defective_ones_as_their_masks_say(places: PatchLearner) -> None:
-    fits = fits_of(places)
-    drawn = 12 * 17  # 200 places of 12 images, rounded up
+def test_good_patchs_are_zero_and_defective_ones_as_their_masks_say(patches: PreparedPatches) -> None:
+    fits = fits_of(patches)
+    drawn = 12 * 17  # 200 patches of 12 images, rounded up
     first = fits.targets[0]
-    line, scores = fits.lines[0], after(places, 1)(places.columns)
+    model, scores = fits.models[0], after(patches, 1)(patches.features)
     assert not first[:drawn].any()
-    labelled = first[drawn:].reshape(10, 14)  # all four places of each spot, and ten beside it
+    labelled = first[drawn:].reshape(10, 14)  # all four patches of each spot, and ten beside it
     for image, targets, rows in zip(BAD, labelled, fits.features[0][drawn:].reshape(10, 14, -1), strict=True):
-        here = [place_of(scores[image], score) for score in line(rows).tolist()]
+        here = [patch_of(scores[image], score) for score in model(rows).tolist()]
         assert len(set(here)) == 14
-        assert targets == pytest.approx(np.minimum(1, 4 * places.coverage[image][here]))
+        assert targets == pytest.approx(np.minimum(1, 4 * patches.coverage[image][here]))
         assert sorted(targets > 0) == [False] * 10 + [True] * 4
 
 
-def test_each_round_adds_the_strongest_places_of_good_images(places: PatchLearner) -> None:
-    fits = fits_of(places)
+def test_each_round_adds_the_strongest_patchs_of_good_images(patches: PreparedPatches) -> None:
+    fits = fits_of(patches)
     for number in (1, 2):
         before, now = fits.features[number - 1], fits.features[number]
         added = now[len(before) :]
         assert np.array_equal(now[: len(before)], before)
         assert np.array_equal(fits.targets[number], np.r_[fits.targets[number - 1], np.zeros(60)])
-        judged = after(places, number)(places.columns[GOOD])  # 12×64
-        strongest = np.sort(judged, axis=1)[:, -5:]  # 60 places of 12 images
-        found = np.sort(fits.lines[number - 1](added).reshape(12, 5), axis=1)
-        assert found == pytest.approx(strongest, abs=5e-3)
+        judged = after(patches, number)(patches.features[GOOD])  # 12×64
+        strongest = np.sort(judged, axis=1)[:, -5:]  # 60 patches of 12 images
+        dataset = np.sort(fits.models[number - 1](added).reshape(12, 5), axis=1)
+        assert dataset == pytest.approx(strongest, abs=5e-3)
         assert strongest.min() > np.median(judged)
 
 
-def test_guessed_places_lie_on_the_hidden_spots(places: PatchLearner, unmasked: PatchLearner) -> None:
+def test_guessed_patchs_lie_on_the_hidden_spots(patches: PreparedPatches, unmasked: PreparedPatches) -> None:
     assert np.isnan(unmasked.coverage[BAD]).all()
     fits = fits_of(unmasked)
     for number in (1, 2, 3):
-        line, scores = fits.lines[number - 1], after(unmasked, number)(unmasked.columns[BAD])
-        guessed = line(fits.features[number - 1][fits.targets[number - 1] > 0]).tolist()
+        model, scores = fits.models[number - 1], after(unmasked, number)(unmasked.features[BAD])
+        guessed = model(fits.features[number - 1][fits.targets[number - 1] > 0]).tolist()
         assert 10 <= len(guessed) <= 10 * 0.04 * 64
         hit = set()
         for score in guessed:
-            image, place = divmod(place_of(scores.ravel(), score), 64)
-            assert places.coverage[BAD[image], place] > 0
+            image, patch = divmod(patch_of(scores.ravel(), score), 64)
+            assert patches.coverage[BAD[image], patch] > 0
             hit.add(image)
         assert len(hit) == 10
         assert set(np.unique(fits.targets[number - 1])) == {0, 1}
 
 
-def test_images_with_and_without_masks_are_learnt_from_together(places: PatchLearner) -> None:
-    coverage = places.coverage.copy()
+def test_images_with_and_without_masks_are_learnt_from_together(patches: PreparedPatches) -> None:
+    coverage = patches.coverage.copy()
     coverage[6:11] = np.nan
-    fits = fits_of(replace(places, coverage=coverage))
+    fits = fits_of(replace(patches, coverage=coverage))
     known = 5 * 4
     assert known + 5 <= (fits.targets[0] > 0).sum() <= known + 5 * 2
 
 
-def test_no_more_places_are_drawn_than_there_are(places: PatchLearner) -> None:
-    many = tiny_places(good_places=10**6, defect_places=10**6, hard_places=10**6, rounds=2)
-    fits = fits_of(replace(places, recipe=many))
+def test_no_more_patchs_are_drawn_than_there_are(patches: PreparedPatches) -> None:
+    many = tiny_patches(good_patches=10**6, defect_patches=10**6, hard_patches=10**6, mining_rounds=2)
+    fits = fits_of(replace(patches, recipe=many))
     assert [len(features) for features in fits.features] == [22 * 64, 22 * 64 + 12 * 64]
 
 
-def test_an_empty_mask_gives_no_defective_place(places: PatchLearner) -> None:
-    coverage = places.coverage.copy()
+def test_an_empty_mask_gives_no_defective_patch(patches: PreparedPatches) -> None:
+    coverage = patches.coverage.copy()
     coverage[BAD[1:]] = 0
-    fits = fits_of(replace(places, coverage=coverage))
+    fits = fits_of(replace(patches, coverage=coverage))
     assert (fits.targets[0] > 0).sum() == 4
 
 
@@ -202,70 +202,70 @@ def test_an_empty_mask_gives_no_defective_place(places: PatchLearner) -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 1.5])
 def test_the_exported_network_has_the_maps_that_were_measured(
-    found: Dataset, places: PatchLearner, weight: float
+    dataset: Dataset, patches: PreparedPatches, weight: float
 ) -> None:
-    model = places.learn(EVERY)
-    pixels = torch.from_numpy(squashed(found.samples, 64, None))
+    model = patches.fit(EVERY)
+    pixels = torch.from_numpy(load_images(dataset.samples, 64, None))
     with torch.inference_mode():
-        served = model.network(weight)(pixels).numpy()
-    context = model.context(EVERY)
+        served = model.to_network(weight)(pixels).numpy()
+    context = model.image_log_odds(EVERY)
     assert context is not None
-    measured = with_context(model.maps(EVERY), context, weight)
+    measured = add_image_head(model.evidence(EVERY), context, weight)
     assert served.shape == measured.shape == (22, 8, 8)
     assert np.abs(measured).max() > 3
     assert np.ptp(context) > 1
     assert served == pytest.approx(measured, abs=2e-3)
 
 
-def test_its_dense_rows_share_the_lines_evenly(places: PatchLearner) -> None:
-    model = places.learn(EVERY)
-    assert model.whole is not None
-    weights = model.network(2.0).weights()
+def test_its_dense_rows_share_the_weights_evenly(patches: PreparedPatches) -> None:
+    model = patches.fit(EVERY)
+    assert model.image_model is not None
+    weights = model.to_network(2.0).weights()
     good, anomaly = weights["dense.weight"]
     assert np.array_equal(good, -anomaly)
     own, context = np.split(anomaly - good, 2)
-    assert own == pytest.approx(model.line.weights, rel=1e-6)
-    assert context == pytest.approx(2 * model.whole.weights, rel=1e-6)
+    assert own == pytest.approx(model.patch_model.weights, rel=1e-6)
+    assert context == pytest.approx(2 * model.image_model.weights, rel=1e-6)
     bias = weights["dense.bias"][1] - weights["dense.bias"][0]
-    assert bias == pytest.approx(model.line.bias + 2 * model.whole.bias, rel=1e-5)
+    assert bias == pytest.approx(model.patch_model.bias + 2 * model.image_model.bias, rel=1e-5)
 
 
-# Whole pictures
+# Whole images
 
 
-def test_whole_pictures_are_told_apart_too(places: PatchLearner) -> None:
-    context = places.learn(EVERY[::2]).context(EVERY[1::2])
+def test_whole_images_are_told_apart_too(patches: PreparedPatches) -> None:
+    context = patches.fit(EVERY[::2]).image_log_odds(EVERY[1::2])
     assert context is not None
-    is_anomaly = places.material.is_anomaly[1::2]
+    is_anomaly = patches.training_set.is_anomaly[1::2]
     assert context[is_anomaly].min() > context[~is_anomaly].max()
 
 
-def test_they_are_learnt_in_every_view(places: PatchLearner) -> None:
-    """Two views that are the same weigh like one; a second one that is nothing but noise changes the line."""
+def test_they_are_learnt_in_every_view(patches: PreparedPatches) -> None:
+    """Two copies that are the same weigh like one; a second one that is nothing but noise changes the model."""
     twice = replace(
-        places,
-        columns=np.concatenate([places.columns, places.columns]),
-        coverage=np.concatenate([places.coverage, places.coverage]),
+        patches,
+        features=np.concatenate([patches.features, patches.features]),
+        coverage=np.concatenate([patches.coverage, patches.coverage]),
     )
-    noise = np.random.default_rng(0).random(places.columns.shape, np.float32)
-    other = replace(twice, columns=np.concatenate([places.columns, noise]))
-    once, same, noisy = (learner.learn(EVERY).context(EVERY) for learner in (places, twice, other))
+    noise = np.random.default_rng(0).random(patches.features.shape, np.float32)
+    other = replace(twice, features=np.concatenate([patches.features, noise]))
+    once, same, noisy = (prepared.fit(EVERY).image_log_odds(EVERY) for prepared in (patches, twice, other))
     assert once == pytest.approx(same, abs=1e-2)
     assert once != pytest.approx(noisy, abs=1e-1)
 
 
-def test_a_recipe_without_context_learns_none(places: PatchLearner) -> None:
-    recipe = tiny_places(hypercolumn=replace(tiny_places().hypercolumn, context=False))
-    model = replace(places, recipe=recipe).learn(EVERY)
-    assert model.whole is None
-    assert model.context(EVERY) is None
-    assert model.network().weights()["dense.weight"].shape == (2, places.columns.shape[2])
+def test_a_recipe_without_an_image_head_learns_none(patches: PreparedPatches) -> None:
+    recipe = tiny_patches(hypercolumn=replace(tiny_patches().hypercolumn, image_head=False))
+    model = replace(patches, recipe=recipe).fit(EVERY)
+    assert model.image_model is None
+    assert model.image_log_odds(EVERY) is None
+    assert model.to_network().weights()["dense.weight"].shape == (2, patches.features.shape[2])
 
 
-def test_synthetic_anomalies_are_no_whole_pictures(places: PatchLearner) -> None:
+def test_synthetic_anomalies_are_no_whole_images(patches: PreparedPatches) -> None:
     """Every anomaly made from the first good image, and from it alone."""
-    source = np.where(places.material.is_anomaly, 0, np.arange(22))
-    synthetic = replace(places, material=replace(places.material, source=source))
-    model = synthetic.learn(EVERY)
-    assert model.context(EVERY) is None
-    assert not model.network(3.0).weights()["dense.weight"][:, places.columns.shape[2] :].any()
+    source = np.where(patches.training_set.is_anomaly, 0, np.arange(22))
+    synthetic = replace(patches, training_set=replace(patches.training_set, source=source))
+    model = synthetic.fit(EVERY)
+    assert model.image_log_odds(EVERY) is None
+    assert not model.to_network(3.0).weights()["dense.weight"][:, patches.features.shape[2] :].any()

@@ -13,49 +13,48 @@ import pytest
 from model.errors import DataError, StoreError
 from model.store import Store
 from tests.support.artifacts import publish
-from tests.training.conftest import prepare_places, quiet, tiny_places, tiny_published
-from tests.training.test_cli import PART, PLACES, PUBLISHED, workplace  # noqa: F401
+from tests.training.conftest import prepare, prepare_patches, replace_prepare, tiny_fine_tuning, tiny_patches
+from tests.training.test_cli import FINE_TUNING, PART, PATCHES, workplace  # noqa: F401
 from training.__main__ import main
 from training.data.dataset import Dataset
 from training.data.masks import Mask, coverage
-from training.estimators import estimator as learner
-from training.estimators.estimator import prepare
-from training.estimators.fine_tuning import PublishedLearner
+from training.estimators.fine_tuning import PreparedFineTuning
+from training.estimators.registry import estimator_for
 from training.export import version as exporting
-from training.export.disk_space import check_room, features_size, version_size
-from training.features.extraction import picture_of
+from training.export.disk_space import check_room, version_size
+from training.features.extraction import image_loader
 from training.features.imagenet import Trunk
 from training.recipe import Recipe, read_recipe
 
 
 @pytest.mark.parametrize("anomalies", ["real", "synthetic", "both"])
-@pytest.mark.parametrize("changes", [{}, {"views": 3}, {"views": 3, "most_pictures": 50}])
-def test_the_size_of_what_is_kept_of_places(
-    found: Dataset, trunk: Trunk, changes: dict[str, Any], anomalies: Any
+@pytest.mark.parametrize("changes", [{}, {"flips": 2}, {"flips": 2, "max_images": 50}])
+def test_the_size_of_what_is_kept_of_patches(
+    dataset: Dataset, trunk: Trunk, changes: dict[str, Any], anomalies: Any
 ) -> None:
-    recipe = tiny_places(**changes)
-    kept = prepare_places(found, trunk, recipe, anomalies=anomalies).columns
-    assert features_size(recipe, found.samples, anomalies) == kept.nbytes
+    recipe = tiny_patches(**changes)
+    kept = prepare_patches(dataset, trunk, recipe, anomalies=anomalies).features
+    assert estimator_for(recipe).features_size(dataset.samples, anomalies) == kept.nbytes
 
 
 @pytest.mark.parametrize("blocks", [2, 4])
-def test_the_size_of_what_is_kept_of_frozen_blocks(found: Dataset, trunk: Trunk, blocks: int) -> None:
-    recipe = tiny_published(frozen_blocks=blocks)
-    kept = prepare(found, trunk, recipe, "cpu", quiet())
-    assert isinstance(kept, PublishedLearner)
-    assert features_size(recipe, found.samples, "real") == kept.features.nbytes
+def test_the_size_of_what_is_kept_of_frozen_blocks(dataset: Dataset, trunk: Trunk, blocks: int) -> None:
+    recipe = tiny_fine_tuning(frozen_blocks=blocks)
+    kept = prepare(dataset, trunk, recipe)
+    assert isinstance(kept, PreparedFineTuning)
+    assert estimator_for(recipe).features_size(dataset.samples, "real") == kept.features.nbytes
 
 
-@pytest.mark.parametrize(("preset", "megabytes"), [("accurate", 8.4), ("fast", 8.4), ("seed", 0.4)])
-def test_the_documentation_says_it(found: Dataset, preset: str, megabytes: float) -> None:
-    size = features_size(read_recipe(preset), found.samples, "real") / len(found.samples)
+@pytest.mark.parametrize(("preset", "megabytes"), [("accurate", 8.4), ("fast", 8.4), ("baseline", 0.4)])
+def test_the_documentation_says_it(dataset: Dataset, preset: str, megabytes: float) -> None:
+    size = estimator_for(read_recipe(preset)).features_size(dataset.samples, "real") / len(dataset.samples)
     assert size / 1e6 == pytest.approx(megabytes, abs=0.05)
 
 
 def test_a_version_is_no_larger(tmp_path: Path) -> None:
     version = publish(tmp_path, onnx=True)
     size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
-    assert size < version_size(tiny_published().hypercolumn) < 2 * size
+    assert size < version_size(tiny_fine_tuning().hypercolumn) < 2 * size
 
 
 @pytest.fixture
@@ -82,21 +81,21 @@ def fill(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
     return fill_
 
 
-@pytest.mark.parametrize("recipe", [tiny_places(), tiny_published()])
+@pytest.mark.parametrize("recipe", [tiny_patches(), tiny_fine_tuning()])
 def test_folders_on_one_disk_need_room_for_both(
-    tmp_path: Path, found: Dataset, fill: Callable[[Path, int], None], monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+    tmp_path: Path, dataset: Dataset, fill: Callable[[Path, int], None], monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     monkeypatch.setenv("CAMSPECTOR_CACHE", str(tmp_path / "cache"))
-    results, version = features_size(recipe, found.samples, "real"), version_size(recipe.hypercolumn)
+    results, version = estimator_for(recipe).features_size(dataset.samples, "real"), version_size(recipe.hypercolumn)
     fill(tmp_path, results + version)
-    check_room(recipe, found.samples, "real", tmp_path / "bolt")
+    check_room(recipe, dataset.samples, "real", tmp_path / "bolt")
     fill(tmp_path, results + version - 1)
-    check_room(recipe, found.samples, "real")
+    check_room(recipe, dataset.samples, "real")
     with pytest.raises(StoreError, match=r"GB of a version can't be kept in .*bolt .*No space.*or point --store to"):
-        check_room(recipe, found.samples, "real", tmp_path / "bolt")
+        check_room(recipe, dataset.samples, "real", tmp_path / "bolt")
     fill(tmp_path, results - 1)
     with pytest.raises(StoreError, match=r"GB of intermediate results .*or point CAMSPECTOR_CACHE to another disk"):
-        check_room(recipe, found.samples, "real")
+        check_room(recipe, dataset.samples, "real")
     assert list((tmp_path / "bolt").iterdir()) == []
 
 
@@ -111,11 +110,11 @@ def test_too_little_room_is_said_before_anything_is_computed(
     def computed(*_: object, **__: object) -> None:
         raise AssertionError("features are computed")
 
-    monkeypatch.setattr(learner, "prepare", computed)
+    replace_prepare(monkeypatch, computed)
     monkeypatch.setattr("training.features.imagenet.imagenet_trunk", computed)
     monkeypatch.setenv("CAMSPECTOR_CACHE", str(workplace / "cache"))
     fill(workplace, 1000)
-    assert main([command[0], *PLACES, *command[1:]]) == 1
+    assert main([command[0], *PATCHES, *command[1:]]) == 1
     assert capsys.readouterr().err.startswith("error: 0.00 GB of intermediate results can't be kept in")
 
 
@@ -125,7 +124,7 @@ def test_too_little_room_for_a_version_is_said_before_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     fill(workplace / "store", 1000)
-    assert main(["fit", *PUBLISHED, *PART]) == 1
+    assert main(["fit", *FINE_TUNING, *PART]) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith("error: 0.15 GB of a version can't be kept in store/part (")
     assert "frozen blocks" not in printed.out
@@ -139,7 +138,7 @@ def test_too_little_room_for_new_thresholds(
 ) -> None:
     publish(workplace / "store", "part")
     fill(workplace / "store", 1000)
-    assert main(["evaluate", "--data", "parts", *PART, "--rethreshold"]) == 1
+    assert main(["evaluate", "--data", "parts", *PART, "--recalibrate"]) == 1
     printed = capsys.readouterr()
     assert "GB of a version can't be kept in store/part" in printed.err
     assert "judging" not in printed.out
@@ -154,28 +153,28 @@ def test_a_disk_for_temporary_files_that_fills_up_meanwhile_has_a_name(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/int8.onnx")
 
     monkeypatch.setattr(exporting, "build_variants", full)
-    assert main(["fit", *PUBLISHED, *PART]) == 1
+    assert main(["fit", *FINE_TUNING, *PART]) == 1
     assert "error: a version of 'part' can't be put together: " in capsys.readouterr().err
     assert Store(Path("store")).models() == []
 
 
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n")])
 def test_a_picture_that_goes_during_training_is_named(
-    found: Dataset, tmp_path: Path, trunk: Trunk, change: Callable[[Path], object]
+    dataset: Dataset, tmp_path: Path, trunk: Trunk, change: Callable[[Path], object]
 ) -> None:
-    sample = next(sample for sample in found.samples if sample.mask)
+    sample = next(sample for sample in dataset.samples if sample.mask)
     assert sample.mask
     path = Path(shutil.copy(sample.path, tmp_path / "a.png"))
     mask = Path(shutil.copy(sample.mask.paths[0], tmp_path / "b.png"))
     moved = replace(sample, path=path, mask=Mask((mask,)))
-    rest = [each for each in found.samples if each is not sample]
+    rest = [each for each in dataset.samples if each is not sample]
     for gone in (mask, path):
         change(gone)
         with pytest.raises(DataError, match=str(gone)):
-            prepare_places(replace(found, samples=[moved, *rest]), trunk)
+            prepare_patches(replace(dataset, samples=[moved, *rest]), trunk)
         shutil.copy(sample.mask.paths[0], mask)
     with pytest.raises(DataError, match=str(path)):
-        picture_of(moved, 32, None)()
+        image_loader(moved, 32, None)()
     mask.unlink()
     with pytest.raises(DataError, match=str(mask)):
         coverage([moved], 4, 4)

@@ -1,68 +1,70 @@
-"""Mirrored views of pictures and of what is known of their places."""
+"""Flipped copies of images and of what is known of their patches."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.training.conftest import prepare_places, tiny_places
+from tests.training.conftest import prepare_patches, tiny_patches
 from training.data.dataset import Dataset
-from training.estimators.patches import PatchLearner
-from training.features.augmentation import mirrored_coverage, views_of
-from training.features.extraction import Picture
+from training.estimators.patches import PreparedPatches
+from training.features.augmentation import flipped, flipped_coverage
+from training.features.extraction import ImageLoader
 from training.features.imagenet import Trunk
 
 PIXELS = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 
 
 @pytest.fixture(scope="module")
-def mirrored(found: Dataset, trunk: Trunk) -> PatchLearner:
-    """`found` in all views, the masks too."""
-    return prepare_places(found, trunk, tiny_places(views=3))
+def mirrored(dataset: Dataset, trunk: Trunk) -> PreparedPatches:
+    """`dataset` in all flipped copies, the masks too."""
+    return prepare_patches(dataset, trunk, tiny_patches(flips=2))
 
 
-def of(count: int) -> list[Picture]:
+def of(count: int) -> list[ImageLoader]:
     return [lambda i=i: PIXELS + np.uint8(i) for i in range(count)]  # type: ignore[misc]
 
 
-def test_the_pictures_come_first_then_left_and_right_swapped_then_top_and_bottom() -> None:
-    plain, sideways, upside_down = views_of(of(2), 3, 6)
+def test_the_images_come_first_then_left_and_right_swapped_then_top_and_bottom() -> None:
+    plain, sideways, upside_down = flipped(of(2), 2, 6)
     assert np.array_equal(plain[1](), PIXELS + 1)
     assert np.array_equal(sideways[1](), (PIXELS + 1)[:, ::-1])
     assert np.array_equal(upside_down[1](), (PIXELS + 1)[::-1])
 
 
-@pytest.mark.parametrize(("most", "most_pictures", "views"), [(3, 6, 3), (3, 5, 2), (3, 4, 2), (1, 99, 1), (3, 1, 1)])
-def test_large_data_has_fewer_views(most: int, most_pictures: int, views: int) -> None:
-    assert len(views_of(of(2), most, most_pictures)) == views
+@pytest.mark.parametrize(("flips", "max_images", "copies"), [(2, 6, 3), (2, 5, 2), (2, 4, 2), (0, 99, 1), (2, 1, 1)])
+def test_large_data_has_fewer_copies(flips: int, max_images: int, copies: int) -> None:
+    assert len(flipped(of(2), flips, max_images)) == copies
 
 
-def test_what_is_known_of_places_is_mirrored_with_them() -> None:
+def test_what_is_known_of_patches_is_flipped_with_them() -> None:
     shares = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     expected = np.concatenate([shares, shares[:, :, ::-1], shares[:, ::-1]])
-    assert np.array_equal(mirrored_coverage(shares, 3), expected)
-    assert np.array_equal(mirrored_coverage(shares, 1), shares)
+    assert np.array_equal(flipped_coverage(shares, 3), expected)
+    assert np.array_equal(flipped_coverage(shares, 1), shares)
 
 
-def test_each_view_has_features_and_shares_of_its_own(mirrored: PatchLearner, places: PatchLearner) -> None:
-    assert mirrored.columns.shape == (66, 64, 192)
-    assert np.array_equal(mirrored.columns[:22], places.columns)
-    assert not np.allclose(mirrored.columns[22:44], places.columns)
-    sideways = places.coverage.reshape(22, 8, 8)[:, :, ::-1].reshape(22, 64)
+def test_each_copy_has_features_and_shares_of_its_own(mirrored: PreparedPatches, patches: PreparedPatches) -> None:
+    assert mirrored.features.shape == (66, 64, 192)
+    assert np.array_equal(mirrored.features[:22], patches.features)
+    assert not np.allclose(mirrored.features[22:44], patches.features)
+    sideways = patches.coverage.reshape(22, 8, 8)[:, :, ::-1].reshape(22, 64)
     assert np.array_equal(mirrored.coverage[22:44], sideways)
 
 
-def test_all_views_are_learnt_from_and_the_first_is_judged(mirrored: PatchLearner, places: PatchLearner) -> None:
+def test_all_copies_are_learnt_from_and_the_first_is_judged(
+    mirrored: PreparedPatches, patches: PreparedPatches
+) -> None:
     chosen, others = np.arange(0, 22, 2), np.arange(1, 22, 2)
-    model = mirrored.learn(chosen)
-    assert not np.array_equal(model.line.weights, places.learn(chosen).line.weights)
-    assert np.array_equal(model.maps(others), replace(model, learner=places).maps(others))
+    model = mirrored.fit(chosen)
+    assert not np.array_equal(model.patch_model.weights, patches.fit(chosen).patch_model.weights)
+    assert np.array_equal(model.evidence(others), replace(model, prepared=patches).evidence(others))
 
 
-def test_no_view_of_an_image_that_is_not_chosen_is_seen(mirrored: PatchLearner) -> None:
+def test_no_copy_of_an_image_that_is_not_chosen_is_seen(mirrored: PreparedPatches) -> None:
     chosen = np.arange(0, 22, 2)
-    columns = np.array(mirrored.columns)
+    features = np.array(mirrored.features)
     for first in (0, 22, 44):
-        columns[first + 1 : first + 22 : 2] = np.nan
-    poisoned = replace(mirrored, columns=columns)
-    assert np.array_equal(poisoned.learn(chosen).line.weights, mirrored.learn(chosen).line.weights)
+        features[first + 1 : first + 22 : 2] = np.nan
+    poisoned = replace(mirrored, features=features)
+    assert np.array_equal(poisoned.fit(chosen).patch_model.weights, mirrored.fit(chosen).patch_model.weights)

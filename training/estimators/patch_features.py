@@ -1,0 +1,83 @@
+"""What a regression of patches is given: every patch's features, and which share of it is defective."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.masks import coverage
+from training.data.samples import Sample
+from training.data.training_set import TrainingSet, available
+from training.estimators.network import fresh_network
+from training.features.augmentation import flipped, flipped_coverage
+from training.features.extraction import Features, ImageLoader, compute_features, image_loader
+from training.recipe import Patches
+from training.synthetic import synthesise
+from training.training_run import TrainingRun
+
+Floats = NDArray[np.float32]
+
+
+def patches_per_side(recipe: Patches) -> int:
+    """Side of the square of patches that an image is divided into; P is its square."""
+    return recipe.input_size // recipe.hypercolumn.stride
+
+
+def patch_features(run: TrainingRun, recipe: Patches) -> tuple[TrainingSet, Features, Floats]:
+    """Run ImageNet's convolutions over every image, its flipped copies and the synthetic anomalies, once.
+
+    Returns the training set of N samples; the features V·N×P×C of all of them as they are, and then of all in each
+    flipped copy, for each of an image's P patches; and the defective share V·N×P of each patch, NaN where an anomaly
+    has no mask.
+    """
+    side = patches_per_side(recipe)
+    loaders = [image_loader(sample, recipe.input_size, run.dataset.full_scale) for sample in run.dataset.samples]
+    training_set, loaders, shares = _with_synthetic(
+        run, recipe, loaders, _known_coverage(run.dataset.samples, side, run.method.use_masks)
+    )
+    copies = flipped(loaders, recipe.flips, recipe.max_images)
+    shown = [loader for copy in copies for loader in copy]
+    known = flipped_coverage(shares, len(copies)).reshape(len(shown), -1)
+    return training_set, _features(run, recipe, shown), known
+
+
+def _known_coverage(samples: Sequence[Sample], side: int, use_masks: bool) -> Floats:
+    """The defective share of each patch, N×side×side: 0 on good images, NaN on anomalies whose mask isn't known."""
+    shares = np.zeros((len(samples), side, side), np.float32)
+    masked = [i for i, sample in enumerate(samples) if sample.mask is not None and use_masks]
+    shares[masked] = coverage([samples[i] for i in masked], side, side)
+    unknown = [i for i, sample in enumerate(samples) if sample.is_anomaly and i not in set(masked)]
+    shares[unknown] = np.nan
+    return shares
+
+
+def _with_synthetic(
+    run: TrainingRun, recipe: Patches, loaders: list[ImageLoader], shares: Floats
+) -> tuple[TrainingSet, list[ImageLoader], Floats]:
+    """The real images, and after them the synthetic anomalies where those are asked for."""
+    samples = run.dataset.samples
+    anomalies = available(run.anomalies, samples)
+    indices = np.arange(len(samples))
+    if anomalies == "real":
+        return TrainingSet(samples, indices, anomalies), loaders, shares
+    with run.reporter.task("synthetic anomalies", 1):
+        made = synthesise(samples, loaders, recipe.seed, shares.shape[1])
+    return (
+        TrainingSet(samples + made.samples, np.concatenate([indices, made.source]), anomalies),
+        loaders + [partial(np.copy, image) for image in made.pictures],
+        np.concatenate([shares, made.coverage]),
+    )
+
+
+def _features(run: TrainingRun, recipe: Patches, loaders: Sequence[ImageLoader]) -> Features:
+    network = fresh_network(run.trunk, recipe.hypercolumn, recipe.seed, run.device)
+    with run.reporter.task("features", len(loaders)) as advance:
+        return compute_features(
+            lambda pixels: (
+                network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)  # n×P×C
+            ),
+            loaders,
+            run.device,
+            advance,
+        )

@@ -1,0 +1,50 @@
+"""The network that a regression of patches makes: a linear model of patches and one of whole images."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.network import VGG16CAM
+from training.data.splits import Indices
+from training.estimators.logistic import LinearModel
+from training.estimators.network import fresh_network
+
+if TYPE_CHECKING:
+    from training.estimators.patches import PreparedPatches
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class PatchRegression:
+    """A linear model of patches and one of whole images, and the features that they read."""
+
+    patch_model: LinearModel
+    image_model: LinearModel | None
+    """The image head, on the features' means; None where there was nothing to learn it from."""
+    prepared: "PreparedPatches"
+
+    def evidence(self, indices: Indices) -> Floats:
+        """Evidence maps n×h×w of these samples, without the image head."""
+        side = self.prepared.side
+        return np.stack([self.patch_model(self.prepared.features[i]).reshape(side, side) for i in indices])
+
+    def image_log_odds(self, indices: Indices) -> Floats | None:
+        """Log-odds n of these samples by the image head; None where there is none."""
+        return None if self.image_model is None else self.image_model(self.prepared.means[indices])
+
+    def to_network(self, image_weight: float = 0.0) -> VGG16CAM:
+        """The whole network on the CPU, with `image_weight` times the image head added to every patch."""
+        recipe = self.prepared.recipe
+        hypercolumn = recipe.hypercolumn
+        weights, bias = np.zeros(hypercolumn.inputs, np.float32), self.patch_model.bias
+        weights[: hypercolumn.channels] = self.patch_model.weights
+        if self.image_model is not None:
+            weights[hypercolumn.channels :] = image_weight * self.image_model.weights
+            bias += image_weight * self.image_model.bias
+        rows, biases = np.array([-0.5, 0.5], np.float32)[:, None] * weights, np.array([-bias / 2, bias / 2], np.float32)
+        network = fresh_network(self.prepared.trunk, hypercolumn, recipe.seed, "cpu")
+        network.set_weights({"dense.weight": rows, "dense.bias": biases})
+        return network.eval()

@@ -1,0 +1,78 @@
+"""Which patches of the training images a round of the regression learns from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.splits import Indices
+from training.estimators.logistic import FeatureScale, LinearModel
+from training.features.extraction import Features
+from training.recipe import Patches
+
+Floats = NDArray[np.float32]
+Score = Callable[[Floats], Floats]
+"""Standardised features n×C to how anomalous each patch is, n."""
+_MOST_PSEUDO_LABELS: Final = 0.04
+"""Largest share of an image's patches that are taken for defective without a mask."""
+_FULL: Final = 0.25
+"""Share of a patch that is defective from which the whole patch counts as defective."""
+_GOOD_COMPARED: Final = 60
+"""Good images, about, whose patches give the level of pseudo-labels."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatchSampler:
+    """Draws patches from the features V·N×P×C; `coverage` V·N×P is the defective share of each."""
+
+    features: Features
+    coverage: Floats
+    recipe: Patches
+
+    def good(self, images: Indices, rng: np.random.Generator) -> Floats:
+        """Features n×C of patches drawn from good images, as many from each."""
+        count = self._per_image(self.recipe.good_patches, images)
+        patches = self.features.shape[1]
+        return np.concatenate([self.features[i][rng.choice(patches, count, replace=False)] for i in images])
+
+    def masked(self, images: Indices, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Features n×C and targets n, 0 to 1, of patches on defects and of as many beside them, by the masks."""
+        features = [np.zeros((0, self.features.shape[2]), np.float32)]
+        targets = [np.zeros(0, np.float32)]
+        for i in images:
+            on, beside = np.flatnonzero(self.coverage[i] > 0), np.flatnonzero(self.coverage[i] == 0)
+            for patches in (on, beside):
+                some = rng.permutation(patches)[: self.recipe.defect_patches]
+                features.append(self.features[i][some])
+                targets.append(np.minimum(1, self.coverage[i][some] / np.float32(_FULL)))
+        return np.concatenate(features), np.concatenate(targets).astype(np.float32)
+
+    def pseudo_labelled(self, anomalies: Indices, good: Indices, scale: FeatureScale, score: Score) -> Floats:
+        """Standardised features n×C of patches of anomalies without a mask that are taken for defective.
+
+        They score above nearly all patches of good images; of each anomaly, at least the strongest is taken.
+        """
+        some = good[:: -(-len(good) // _GOOD_COMPARED)]
+        scores_of_good = np.concatenate([score(scale(self.features[i])) for i in some])
+        level = np.quantile(scores_of_good, 1 - self.recipe.pseudo_label_share)
+        found = []
+        for i in anomalies:
+            patches = scale(self.features[i])
+            scores = score(patches)
+            count = int(np.clip((scores > level).sum(), 1, max(1, _MOST_PSEUDO_LABELS * len(scores))))
+            found.append(patches[np.argpartition(-scores, count - 1)[:count]])
+        return np.concatenate(found)
+
+    def hardest(self, good: Indices, scale: FeatureScale, model: LinearModel) -> Floats:
+        """Standardised features n×C of the patches of good images that `model` takes for the most defective."""
+        count = self._per_image(self.recipe.hard_patches, good)
+        raw = model.unstandardised(scale)
+        return np.concatenate(
+            [scale(self.features[i][np.argpartition(-raw(self.features[i]), count - 1)[:count]]) for i in good]
+        )
+
+    def _per_image(self, together: int, images: Indices) -> int:
+        """`together` patches divided among the images, rounded up, and no more than an image has."""
+        return int(min(self.features.shape[1], -(-together // len(images))))

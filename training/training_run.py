@@ -1,0 +1,27 @@
+"""What a training run is given: the images, the recipe, the way to a verdict, and the tools."""
+
+from dataclasses import dataclass
+
+from training.data.dataset import Dataset
+from training.data.training_set import Anomalies
+from training.evaluation.post_processing import Method
+from training.features.imagenet import Trunk
+from training.progress import Reporter
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRun:
+    """Everything that `fit`, `crossval` and `curve` share, checked before anything is trained."""
+
+    dataset: Dataset
+    recipe: Recipe
+    method: Method
+    """How calibration, thresholds and heatmap scale are chosen, and whether masks may be used."""
+    trunk: Trunk
+    """ImageNet's convolutions, from which every network begins."""
+    reporter: Reporter
+    device: str = "cpu"
+    """Where networks are run: cpu or cuda."""
+    anomalies: Anomalies = "real"
+    """Which anomalies are to be learnt from."""
