@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.keys import new_key
-from benchmarks.openapi import explore
+from tests.support.exploration import explore
 from tests.support.process import Server, served
 
 
