@@ -1,4 +1,4 @@
-"""`python -m app serve`: the service in a process of its own. `python -m app key`: a new API key for it."""
+"""`serve`: the service in a process of its own. `key`: a new API key for it."""
 
 import argparse
 import logging
@@ -11,11 +11,12 @@ from app.settings import ConfigurationError, read_settings
 from app.streams import open_closed_streams
 from model.engines.devices import choose_device
 from model.errors import DeviceUnavailableError
+from model.program import program
 
 log = logging.getLogger("app")
 
-_USAGE: Final = """usage: python -m app serve --store DIR (--help: every setting)
-       python -m app key --role ROLE --name NAME"""
+_USAGE: Final = """usage: {0} serve --store DIR (--help: every setting)
+       {0} key --role ROLE --name NAME"""
 
 
 def main(arguments: list[str]) -> int:
@@ -27,20 +28,22 @@ def main(arguments: list[str]) -> int:
     if command in (["--help"], ["-h"]):
         flags = ["--help"]
     elif command != ["serve"]:
-        return _refuse(_USAGE)
+        return _refuse(_USAGE.format(program("app")))
     try:
         settings = read_settings(flags)
         if settings.device == "cuda":
             choose_device(settings.device)
         serve(settings)
     except (ConfigurationError, DeviceUnavailableError, KeysError) as error:
-        return _refuse(f"python -m app serve: {error}")
+        return _refuse(f"{program('app')} serve: {error}")
     return 0
 
 
 def key_arguments(flags: list[str]) -> argparse.Namespace:
     """`role` and `name`. --help and wrong flags raise SystemExit."""
-    parser = argparse.ArgumentParser(prog="python -m app key", description="Make an API key. It is shown only once.")
+    parser = argparse.ArgumentParser(
+        prog=f"{program('app')} key", description="Make an API key. It is shown only once."
+    )
     parser.add_argument("--role", required=True, choices=ROLES, help="admin may do what predict may, and change models")
     parser.add_argument("--name", required=True, help="whose it is, for the log")
     return parser.parse_args(flags)
@@ -51,7 +54,7 @@ def _key(flags: list[str]) -> int:
     try:
         secret, key = new_key(asked.role, asked.name)
     except KeysError as error:
-        return _refuse(f"python -m app key: {error}")
+        return _refuse(f"{program('app')} key: {error}")
     print(f"for the client:    {secret}")  # noqa: T201
     print(f"for the keys file: {key.line}")  # noqa: T201
     return 0

@@ -7,10 +7,10 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import documentation, openapi
-from app.auth import Auth
 from app.errors import install_handlers
-from app.load_shedding import LoadShedding
-from app.request_context import RequestContext
+from app.middleware.auth import Auth
+from app.middleware.load_shedding import LoadShedding
+from app.middleware.request_context import RequestContext
 from app.routes import admin, docs, health, models, predict, v2
 from app.routes.parameters import check_parameters
 from app.service import Service
@@ -27,8 +27,10 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
-        yield
-        service.stop()
+        try:
+            yield
+        finally:
+            service.stop()
 
     app = FastAPI(
         title="Camspector",

@@ -17,7 +17,7 @@ from model.detector import Detector
 
 
 @dataclass(frozen=True)
-class Evidence:
+class EngineResult:
     """What the network said of one image, and how long it took."""
 
     map: NDArray[np.float32]
@@ -36,7 +36,7 @@ class QueuedImage:
 
     detector: Detector
     pixels: NDArray[np.uint8]
-    answer: Future[Evidence] = field(default_factory=Future)
+    answer: Future[EngineResult] = field(default_factory=Future)
     put_at: float = field(default_factory=time.perf_counter)
     record: RequestRecord | None = None
     """Of the request that it belongs to."""
@@ -71,7 +71,7 @@ class BatchQueue:
         self._closed = False
         self._failure: Exception | None = None
 
-    def put(self, detector: Detector, pixels: NDArray[np.uint8]) -> Future[Evidence]:
+    def put(self, detector: Detector, pixels: NDArray[np.uint8]) -> Future[EngineResult]:
         """Queue one image, uint8 S×S×3. Cancel the answer to give it up."""
         job = QueuedImage(detector, pixels, record=current.get())
         with self._changed:

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 
-from app.compression import ENCODINGS
+from app.body.compression import ENCODINGS
+from app.body.upload import FIELD
 from app.errors import (
     TABLE,
     AdminNeedsKeysError,
@@ -16,7 +17,7 @@ from app.errors import (
     TensorError,
     under_v2,
 )
-from app.upload import FIELD
+from app.v2.message import JSON_LENGTH
 from model.errors import PinError, ServingError, StoreError
 
 VERSION: Final = "0.1.0"
@@ -151,11 +152,7 @@ INFER_REPLIES: Final[Replies] = {
     200: {
         "description": "The outputs, as JSON; where binary data is asked for, as JSON and behind it the data.",
         "content": {"application/octet-stream": BINARY},
-        "headers": {
-            "Inference-Header-Content-Length": _header(
-                "Bytes of JSON, where binary data follows it.", {"type": "integer"}
-            )
-        },
+        "headers": {JSON_LENGTH: _header("Bytes of JSON, where binary data follows it.", {"type": "integer"})},
     },
     **_entries(under_v2(row) for error, row in TABLE.items() if error not in UNANSWERED | ADMINS),
 }

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.addresses import path_of
 from app.request_record import current
 from model import errors as model_errors
 from model.errors import CamspectorError
@@ -216,7 +217,7 @@ def refusal(request: Request, error: Exception) -> Response:
 
 def is_v2(request: Request) -> bool:
     """Whether the address is one of the Open Inference Protocol."""
-    path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    path = path_of(request.scope)
     return path == "/v2" or path.startswith("/v2/")
 
 
@@ -232,7 +233,7 @@ def install_handlers(app: FastAPI) -> None:
         return refusal(request, error)
 
     kinds: set[type[Exception]] = {HTTPException, *TABLE}
-    for kind in kinds - {Exception}:  # bugs pass through to app.request_context
+    for kind in kinds - {Exception}:  # bugs pass through to app.middleware.request_context
         app.add_exception_handler(kind, answer)
 
 

@@ -54,7 +54,7 @@ class Protocol(H11Protocol):
     and calls back for every chunk.
 
     A request's headers and body have `seconds` to arrive, from the connection's start or the request's first byte on.
-    Late headers end the connection here; app.request_context answers a late body.
+    Late headers end the connection here; app.middleware.request_context answers a late body.
     """
 
     seconds: float

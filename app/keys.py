@@ -143,7 +143,7 @@ def _read_line(line: str) -> Key:
     """Its text isn't repeated in errors: somebody may have put the key itself there."""
     parts = line.split()
     if len(parts) != 3:
-        raise KeysError("must be a role, a name and a digest, as `python -m app key` prints them")
+        raise KeysError("must be a role, a name and a digest, as the command `key` prints them")
     role, name, digest = parts
     if role not in ROLES:
         raise KeysError(f"the role must be {' or '.join(ROLES)}")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+from app.addresses import PROBES
 from app.request_record import RequestRecord
-from app.routes import PROBES
 from app.stderr import BoundedStderr
 
 LogFormat = Literal["text", "json"]

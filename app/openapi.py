@@ -6,10 +6,9 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
-from app.auth import OPEN
+from app.addresses import PROBES, PUBLIC
 from app.documentation import Replies, problems
 from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
-from app.routes import PROBES
 from model.serving import Serving
 
 _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
@@ -66,13 +65,13 @@ def _complete(document: dict[str, Any]) -> None:
     for address, path in document["paths"].items():
         for operation in path.values():
             _complete_operation(operation, problems(*_EVERYWHERE, *_at_the_gate(address)))
-            if address not in OPEN:
+            if address not in PUBLIC:
                 operation["security"] = _SECURITY
 
 
 def _at_the_gate(address: str) -> tuple[type[Exception], ...]:
     by_host = () if address in PROBES else _BY_HOST
-    return by_host if address in OPEN else by_host + _BY_KEY
+    return by_host if address in PUBLIC else by_host + _BY_KEY
 
 
 def _complete_operation(operation: dict[str, Any], everywhere: Replies) -> None:

@@ -1,14 +1,16 @@
 """The replies' forms, for FastAPI and its documentation."""
 
 import base64
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.pipeline import InspectionResult
+from app.request_record import ImageRecord, StepName
 from model.detector import Detector
-from model.manifest import Agreement, Figures, Operation
+from model.figures import Figures
+from model.manifest import Agreement, OperatingPoint
 from model.regions import Region
 from model.serving import Serving
 from model.verdict import Decision, Label, Thresholds
@@ -28,6 +30,11 @@ class Timing(BaseModel):
     queue: float
     predict: float
     render: float
+
+    @staticmethod
+    def of(image: ImageRecord) -> "Timing":
+        times = {name: round(1000.0 * image.seconds(name), 1) for name in get_args(StepName)}
+        return Timing(**times)
 
 
 class Prediction(BaseModel):
@@ -80,12 +87,12 @@ class Prediction(BaseModel):
     timing_ms: Timing
 
     @staticmethod
-    def of(inspection: InspectionResult, inference_id: str, part_id: str | None) -> "Prediction":
-        loaded, verdict = inspection.loaded, inspection.verdict
+    def of(result: InspectionResult, loaded: LoadedModel, inference_id: str, part_id: str | None) -> "Prediction":
+        verdict = result.verdict
         return Prediction(
             label=verdict.label,
             probability=verdict.probability,
-            heatmap=base64.b64encode(inspection.picture).decode() if inspection.picture else None,
+            heatmap=base64.b64encode(result.png).decode() if result.png else None,
             decision=verdict.decision,
             log_odds=verdict.log_odds,
             thresholds=loaded.detector.thresholds,
@@ -93,14 +100,9 @@ class Prediction(BaseModel):
             model_version=loaded.version,
             inference_id=inference_id,
             part_id=part_id,
-            image=ImageSize(width=inspection.width, height=inspection.height),
-            regions=inspection.regions,
-            timing_ms=Timing(
-                decode=_ms(inspection.decode_seconds),
-                queue=_ms(inspection.queue_seconds),
-                predict=_ms(inspection.predict_seconds),
-                render=_ms(inspection.render_seconds),
-            ),
+            image=ImageSize(width=result.image.width, height=result.image.height),
+            regions=result.regions,
+            timing_ms=Timing.of(result.record),
         )
 
 
@@ -120,13 +122,13 @@ class VersionInfo(BaseModel):
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
     thresholds_source: Literal["file", "settings", "version"] = Field(description="file: the model's serving.json.")
-    data_defect_share: float = Field(description="Share of anomalies in the training data.")
+    data_defect_rate: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
     defect_rate_source: Literal["file", "settings", "version", "data"] = Field(
         description="file: the model's serving.json. version: it was exported for that share. data: nobody named one, "
         "it is that of the images on which the probabilities were calibrated."
     )
-    operation: Operation = Field(description="For what the version's own thresholds were chosen.")
+    operating_point: OperatingPoint = Field(description="For what the version's own thresholds were chosen.")
     figures: Figures | None = Field(
         description="What was measured on images unseen by the measured model, at the version's own thresholds."
     )
@@ -147,10 +149,10 @@ class VersionInfo(BaseModel):
             device=detector.engine.device,
             thresholds=detector.thresholds,
             thresholds_source=_thresholds_source(detector, file),
-            data_defect_share=detector.manifest.data.defect_share,
+            data_defect_rate=detector.manifest.data.defect_rate,
             defect_rate=detector.defect_rate,
             defect_rate_source=_rate_source(detector, file),
-            operation=detector.manifest.operation,
+            operating_point=detector.manifest.operating_point,
             figures=detector.variant.figures or detector.manifest.figures,
         )
 
@@ -255,8 +257,4 @@ def _rate_source(detector: Detector, file: Serving) -> Literal["file", "settings
         return "file"
     if detector.line_rate is not None:
         return "settings"
-    return "data" if detector.manifest.operation.defect_rate is None else "version"
-
-
-def _ms(seconds: float) -> float:
-    return round(1000.0 * seconds, 1)
+    return "data" if detector.manifest.operating_point.defect_rate is None else "version"

@@ -47,7 +47,7 @@ class Service:
         self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
         limits = Limits.of(settings.max_pixels, settings.max_bytes)
         self.codecs = CodecPool(cpus, settings.max_pixels, limits, self.metrics)
-        self.pipeline = Pipeline(self.workers, self.codecs, self.queue, self.latency, self.drawing, self.metrics)
+        self.pipeline = Pipeline(self.workers, self.codecs, self.queue, self.latency, self.drawing)
         self.watch = Watchdog(self.lanes, settings.hang_seconds)
         self.draining = False
         self.hung = ""

@@ -21,6 +21,7 @@ from app.logs import LogFormat
 from model.detector import VariantChoice
 from model.engines.devices import DeviceChoice
 from model.engines.engine import EngineChoice
+from model.program import program
 from model.verdict import Thresholds
 
 LONGEST_DEADLINE_MS: Final = 60_000
@@ -71,7 +72,6 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
-        cli_prog_name="python -m app serve",
         cli_kebab_case=True,
         cli_hide_none_type=True,
         cli_show_env_vars=True,
@@ -248,7 +248,8 @@ class Settings(BaseSettings):
 def read_settings(flags: list[str]) -> Settings:
     """Flags over environment over defaults. Raises ConfigurationError; --help and unknown flags raise SystemExit."""
     try:
-        return Settings(_cli_parse_args=flags)  # type: ignore[call-arg]  # store may come from a flag or the environment
+        # store may come from a flag or the environment
+        return Settings(_cli_parse_args=flags, _cli_prog_name=f"{program('app')} serve")  # type: ignore[call-arg]
     except ValidationError as error:
         raise ConfigurationError(
             "\n".join(_line(fault["loc"], fault["msg"].removeprefix("Value error, ")) for fault in error.errors())

@@ -64,7 +64,7 @@ class Statistics:
             per_second=round(len(records) / max(now - since, 1.0), 3),
             statuses=dict(sorted(Counter(str(record.status) for record in records).items())),
             errors=dict(Counter(record.error for record in records if record.error)),
-            decisions=dict(Counter(judged.decision for record in records for judged in record.judged)),
+            decisions=dict(Counter(decision for record in records for decision in record.decisions)),
             latency_ms=_latencies(record.times() for record in records if record.status == 200),
         )
 

@@ -50,7 +50,7 @@ class Tracing:
             "camspector.part_id": record.part_id,
             "camspector.model": record.model,
             "camspector.version": record.version,
-            "camspector.decision": [str(judged.decision) for judged in record.judged] or None,
+            "camspector.decision": record.decisions or None,
         }
         for name, value in attributes.items():
             if value is not None:
@@ -58,7 +58,7 @@ class Tracing:
         if record.status >= 500:
             span.set_status(Status(StatusCode.ERROR))
         below = trace.set_span_in_context(span)
-        for step in (step for judged in record.judged for step in judged.steps):
+        for step in record.steps:
             began = self._at(step.began)
             child = self._tracer.start_span(step.name, below, start_time=began)
             child.end(began + round(1e9 * step.seconds))

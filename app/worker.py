@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.batch_queue import BatchQueue, Evidence, QueuedImage
+from app.batch_queue import BatchQueue, EngineResult, QueuedImage
 from app.metrics import Metrics
 from model.detector import Detector
 from model.engines.engine import Engine
@@ -77,7 +77,7 @@ class Worker(threading.Thread):
             self._tracing.batch([job.record for job in batch], began, took)
         for job, evidence in zip(batch, maps, strict=True):
             with suppress(InvalidStateError):
-                job.answer.set_result(Evidence(evidence, began, began - job.put_at, took, len(batch)))
+                job.answer.set_result(EngineResult(evidence, began, began - job.put_at, took, len(batch)))
 
     def _evidence(self, engine: Engine, pixels: NDArray[np.uint8], alone: bool) -> NDArray[np.float32]:
         """Where the device has no memory for all, in two halves; batches stay that small from then on."""

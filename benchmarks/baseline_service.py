@@ -43,7 +43,7 @@ def predict(file: UploadFile) -> dict[str, str | float]:
     log_odds = variant.calibration(float(manifest.pooling(evidence.numpy())))
     probability = 1 / (1 + np.exp(-log_odds))
     enlarged = torch.nn.functional.interpolate(evidence[None, None], (size, size), mode="bilinear")[0, 0]
-    heatmap = Image.fromarray((255 * variant.scale(enlarged.numpy())).astype(np.uint8))
+    heatmap = Image.fromarray((255 * variant.heatmap_scale(enlarged.numpy())).astype(np.uint8))
     buffer = io.BytesIO()
     heatmap.save(buffer, "PNG")
     return {

@@ -60,7 +60,7 @@ class InspectionResult(litserve.LitAPI):
         log_odds = self.variant.calibration(float(self.manifest.pooling(evidence)))
         probability = 1 / (1 + np.exp(-log_odds))
         buffer = io.BytesIO()
-        heatmap = Image.fromarray((255 * self.variant.scale(enlarge(evidence, self.size))).astype(np.uint8))
+        heatmap = Image.fromarray((255 * self.variant.heatmap_scale(enlarge(evidence, self.size))).astype(np.uint8))
         heatmap.save(buffer, "PNG")
         return {
             "label": "anomaly" if probability >= self.variant.thresholds.label else "good",

@@ -1,7 +1,7 @@
-"""What decodes pictures here: the libraries, and the very pixels that fixed pictures come out as.
+"""The libraries that decode images here, and a digest of the pixels that they decode fixed images to.
 
-Libraries of another version may decode lossy formats otherwise, by a level here and there. A version in the store says
-how it was in training, so that a service can tell.
+Other versions of a library may decode lossy formats to slightly different pixels. A version's manifest keeps both as
+they were in training, so that a service can tell whether it decodes the same way.
 """
 
 import base64
@@ -18,7 +18,7 @@ from model.manifest import Decoding
 from model.preprocessing import resize_to_input
 
 # 40×33 smooth colours: JPEG with chroma halved both ways, progressive JPEG with it halved across, lossy WebP.
-_PICTURES: Final = (
+_PROBES: Final = (
     (
         "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYV"
         "pQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wAARCAAh"
@@ -54,7 +54,7 @@ _PICTURES: Final = (
 
 @cache
 def decoding_here() -> Decoding:
-    """Of this process's libraries."""
+    """The libraries of this process and their digest of the probes' pixels."""
     libraries = {
         "pillow": PIL.__version__,
         "simplejpeg": str(simplejpeg.__version__),
@@ -62,19 +62,19 @@ def decoding_here() -> Decoding:
         "libwebp": features.version("webp") or "none",
     }
     digest = hashlib.sha256()
-    for text in _PICTURES:
-        photo = decode(base64.b64decode(text))
-        digest.update(photo.tobytes())
-        digest.update(resize_to_input(photo, 32, None).tobytes())
+    for text in _PROBES:
+        image = decode(base64.b64decode(text))
+        digest.update(image.tobytes())
+        digest.update(resize_to_input(image, 32, None).tobytes())
     return Decoding(libraries, digest.hexdigest())
 
 
-def difference(training: Decoding | None) -> str | None:
-    """How decoding here differs from that in training, in words; None where it doesn't, or training didn't say."""
+def difference(training: Decoding) -> str | None:
+    """How decoding here differs from decoding in training, in words; None where it gives the same pixels."""
     here = decoding_here()
-    if training is None or training.pixels == here.pixels:
+    if training.pixels_sha256 == here.pixels_sha256:
         return None
-    return f"pictures are decoded by {_named(here)} here, and give other pixels than by {_named(training)} in training"
+    return f"images are decoded by {_named(here)} here, to other pixels than by {_named(training)} in training"
 
 
 def _named(decoding: Decoding) -> str:

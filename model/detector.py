@@ -54,18 +54,18 @@ class Detector:
         if self.line_thresholds is not None:
             return self.line_thresholds
         exported = self.variant.thresholds
-        if not self.manifest.operation.keeps_verdicts:
+        if not self.manifest.operating_point.prior_invariant:
             return exported
         return exported.moved(prior_shift(self._exported_rate, self.defect_rate))
 
     @property
     def _exported_rate(self) -> float:
-        return self.manifest.operation.defect_rate or self.variant.calibration.defect_share
+        return self.manifest.operating_point.defect_rate or self.variant.calibration.defect_rate
 
     @property
     def shift(self) -> float:
         """Log-odds that the line's own share of defects adds."""
-        return prior_shift(self.variant.calibration.defect_share, self.defect_rate)
+        return prior_shift(self.variant.calibration.defect_rate, self.defect_rate)
 
     @property
     def input_size(self) -> int:
@@ -83,14 +83,14 @@ class Detector:
         probability, thresholds = sigmoid(log_odds), self.thresholds
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
-    def calibrated(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """One map h×w in calibrated log-odds, the line's share of defects included: its pool is the verdict's."""
         calibration = self.variant.calibration
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
-    def picture(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rendering of one map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
-        return self.variant.scale(enlarge(evidence, self.input_size))
+        return self.variant.heatmap_scale(enlarge(evidence, self.input_size))
 
 
 def load_detector(
@@ -118,9 +118,9 @@ def load_detector(
         + "; ".join(f"{each.name} for {' and '.join(each.files)}" for each in artifact.manifest.variants)
     )
     for candidate, name in _candidates(artifact.manifest, device, engine, variant):
-        faults = candidate.agreement.faults if candidate.agreement else []
-        if faults and variant == "auto":
-            skipped_variants[candidate.name] = "; ".join(faults)
+        violations = candidate.agreement.violations if candidate.agreement else []
+        if violations and variant == "auto":
+            skipped_variants[candidate.name] = "; ".join(violations)
             log.warning("%s: variant %s doesn't serve: %s", path, candidate.name, skipped_variants[candidate.name])
             continue
         try:

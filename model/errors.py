@@ -129,7 +129,7 @@ class WeightsSourceError(CamspectorError):
     """ImageNet weights can't be had, or aren't the ones expected."""
 
 
-class PromiseError(CamspectorError):
+class ErrorBoundError(CamspectorError):
     """A highest rate of errors was asked for, and there are too few images to promise it."""
 
 

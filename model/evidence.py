@@ -1,4 +1,4 @@
-"""From an evidence map to numbers: pooling, and the picture of it."""
+"""From an evidence map to numbers: its pooling, and the heatmap that renders it."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,21 +13,21 @@ FloatArray = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Pooling:
-    """How the verdict's log-odds come from the map: the mean of its strongest places (Pang et al. 2021, equation 2)."""
+    """Top-k pooling: an image's log-odds are the mean of its strongest patches (Pang et al. 2021, equation 2)."""
 
-    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
-    """Of all places; at least one counts. 1 is global average pooling."""
+    top_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    """Share of the patches whose mean is taken, at least one. 1 is global average pooling."""
 
-    def places(self, count: int) -> int:
-        """K, how many of a map's `count` places count."""
-        return max(1, round(self.share * count))
+    def top_k(self, patches: int) -> int:
+        """K, how many of a map's `patches` are averaged."""
+        return max(1, round(self.top_share * patches))
 
     def __call__(self, evidence: FloatArray) -> NDArray[np.float64]:
         """Evidence … ×h×w in log-odds to pooled log-odds …; float64, so that the sum's order doesn't show."""
         flat = evidence.reshape(*evidence.shape[:-2], -1)
         count = flat.shape[-1]
-        chosen = self.places(count)
-        strongest = flat if chosen == count else np.partition(flat, count - chosen, axis=-1)[..., count - chosen :]
+        k = self.top_k(count)
+        strongest = flat if k == count else np.partition(flat, count - k, axis=-1)[..., count - k :]
         return np.asarray(strongest.mean(axis=-1, dtype=np.float64))
 
 
@@ -35,23 +35,25 @@ class Pooling:
 class HeatmapScale:
     """One model's fixed rendering of evidence as brightness; never per image, so that values compare across images."""
 
-    dark: float
-    """e_0: the median evidence of held-out good places; drawn nearly black (0.018)."""
-    region: float
-    """e_r: the evidence from which a place belongs to a region; drawn as 0.5. At most 5 % of held-out good images
+    good_median: float
+    """e_0: median evidence of held-out good patches; rendered nearly black (0.018)."""
+    region_threshold: float
+    """e_r: evidence from which a patch belongs to a region; rendered as 0.5. At most 5 % of held-out good images
     reach it."""
 
     def __post_init__(self) -> None:
-        if not self.dark < self.region:
-            raise ValueError(f"the region level ({self.region}) must lie above the dark level ({self.dark})")
+        if not self.good_median < self.region_threshold:
+            raise ValueError(
+                f"the region threshold ({self.region_threshold}) must lie above the good median ({self.good_median})"
+            )
 
     def __call__(self, evidence: FloatArray) -> NDArray[np.float32]:
         """value = sigmoid(4·(E − e_r)/(e_r − e_0)), in 0..1, of the same shape."""
-        steepness = 4.0 / (self.region - self.dark)
-        exponent = np.clip(-steepness * (np.asarray(evidence, dtype=np.float64) - self.region), -60.0, 60.0)
+        steepness = 4.0 / (self.region_threshold - self.good_median)
+        exponent = np.clip(-steepness * (np.asarray(evidence, dtype=np.float64) - self.region_threshold), -60.0, 60.0)
         return np.asarray(1.0 / (1.0 + np.exp(exponent)), dtype=np.float32)
 
 
 def enlarge(evidence: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """One map h×w, bilinearly interpolated to size×size: what picture and regions are drawn from."""
+    """One map h×w, bilinearly interpolated to size×size: what heatmap and regions are drawn from."""
     return np.asarray(Image.fromarray(evidence).resize((size, size), Image.Resampling.BILINEAR))

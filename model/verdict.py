@@ -1,4 +1,4 @@
-"""From pooled log-odds to what a line acts on: probability, label, decision."""
+"""From pooled log-odds to what a production line acts on: probability, label, decision."""
 
 import math
 from dataclasses import dataclass
@@ -30,17 +30,18 @@ class Calibration:
 
     slope: float
     offset: float
-    defect_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    """The share of anomalies at which the probabilities hold."""
+    defect_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    """Share of anomalies among the images that it was fitted on, at which its probabilities hold."""
 
     def __call__(self, log_odds: float, shift: float = 0.0) -> float:
-        """Calibrated log-odds; `shift` moves them to the line's share of defects (see `prior_shift`)."""
+        """Calibrated log-odds; `shift` moves them to the production line's defect rate (see `prior_shift`)."""
         return self.slope * log_odds + self.offset + shift
 
 
-def prior_shift(share: float, line_share: float | None) -> float:
-    """What a line's own share of defects adds to log-odds that hold at `share`; None: that share stands."""
-    return 0.0 if line_share is None else logit(line_share) - logit(share)
+def prior_shift(calibrated_at: float, defect_rate: float | None) -> float:
+    """Log-odds to add so that what holds at the defect rate `calibrated_at` holds at `defect_rate` (Bayes' theorem;
+    Saerens et al. 2002, equation 2.4); 0 where that is None."""
+    return 0.0 if defect_rate is None else logit(defect_rate) - logit(calibrated_at)
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Thresholds:
     def moved(self, shift: float) -> "Thresholds":
         """The thresholds that give the same verdicts when `shift` is added to every log-odds; 0 and 1 stay.
 
-        For thresholds that hold errors at a rate: of good parts, or of defects, which the share of defects doesn't
-        change. One that weighs costs stays as it is, and verdicts move (see `prior_shift`).
+        For thresholds that bound an error rate, of good parts or of defects, which the defect rate doesn't change. A
+        threshold that weighs costs stays as it is, and verdicts move (see `prior_shift`).
         """
         return Thresholds(_moved(self.review, shift), _moved(self.label, shift), _moved(self.reject, shift))
 

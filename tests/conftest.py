@@ -1,7 +1,8 @@
 """What tests of every package may need."""
 
+import gc
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -32,6 +33,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         product = item.name.partition("[")[2] if item.path.name == WHOLE else ""
         item.add_marker(pytest.mark.xdist_group(f"{item.path}{product}"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What has been imported stays: the collector needn't look at it after every file."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def everything_is_closed() -> Iterator[None]:
+    """What a file's tests have left open is an error of its last one, not of whichever the collector finds it in."""
+    yield
+    gc.collect()
 
 
 def in_ci(report: Report) -> Report:

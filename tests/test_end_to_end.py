@@ -81,7 +81,7 @@ def test_the_cross_validated_figures_are_good(fitted: Fitted) -> None:
     figures = fitted.results["figures"]
     assert figures["balanced_accuracy"]["value"] >= 0.9, fitted.output
     assert figures["auroc"]["value"] >= 0.95, fitted.output
-    assert figures["good_with_region"]["value"] <= 0.1, fitted.output
+    assert figures["good_images_with_region"]["value"] <= 0.1, fitted.output
 
 
 def test_fit_says_where_the_version_is_and_how_to_use_it(fitted: Fitted) -> None:

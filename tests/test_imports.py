@@ -13,9 +13,9 @@ from tests.support.images import encoded
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
-    "app": {"training", "tests", "torch", "torchvision"},
-    "training": {"app", "tests", "fastapi", "starlette", "pydantic_settings"},
-    "model": {"app", "training", "tests", "fastapi", "starlette", "pydantic", "pydantic_settings"},
+    "app": {"camspector", "training", "tests", "torch", "torchvision"},
+    "training": {"app", "camspector", "tests", "fastapi", "starlette", "pydantic_settings"},
+    "model": {"app", "camspector", "training", "tests", "fastapi", "starlette", "pydantic", "pydantic_settings"},
 }
 
 

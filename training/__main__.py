@@ -1,4 +1,4 @@
-"""python -m training: fit, crossval, curve, evaluate, report, weights."""
+"""The command line of training: fit, crossval, curve, evaluate, report, weights."""
 
 import argparse
 import sys
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; 0, or 1 with a clear error on standard error, or 130 after Ctrl-C."""
     arguments = parse(argv)
     try:
-        _COMMANDS[arguments.command](arguments, Reporter())
+        COMMANDS[arguments.command](arguments, Reporter())
     except CamspectorError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _fit(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from training.evaluation.evaluate import summary
+    from training.evaluation.evaluate import results
     from training.fit import fit
     from training.learning_curve import read_curve
     from training.report.results import write_results
@@ -49,7 +49,7 @@ def _fit(arguments: argparse.Namespace, reporter: Reporter) -> None:
     run, estimator = _prepared(arguments, task, reporter, store.root / arguments.model)
     fitted = fit(estimator, run, store, arguments.model, curve)
     if arguments.json:
-        write_results(arguments.json, {**summary(fitted), "seconds": reporter.seconds}, fitted.predictions)
+        write_results(arguments.json, {**results(fitted), "seconds": reporter.seconds}, fitted.predictions)
 
 
 def _crossval(arguments: argparse.Namespace, reporter: Reporter) -> None:
@@ -97,7 +97,7 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from model.artifact import read_artifact
     from training.cli_validation import check_evaluation, rule_of
     from training.data.loading import load_dataset
-    from training.evaluation.evaluate import evaluate, summary
+    from training.evaluation.evaluate import evaluate, results
     from training.evaluation.figures import table
     from training.export.disk_space import check_room_for_copy
     from training.recalibrate import plan, rethreshold
@@ -126,7 +126,7 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
         else:
             report_of_evaluation(arguments.report, evaluation, dataset, reporter.seconds)
     if arguments.json:
-        write_results(arguments.json, summary(evaluation), evaluation.predictions)
+        write_results(arguments.json, results(evaluation), evaluation.predictions)
 
 
 def _report(arguments: argparse.Namespace, reporter: Reporter) -> None:
@@ -225,7 +225,7 @@ def _prepared(
     return run, estimator.prepare(run)
 
 
-_COMMANDS = {
+COMMANDS = {
     "fit": _fit,
     "crossval": _crossval,
     "curve": _curve,

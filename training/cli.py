@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from model.program import program
 from training.recipe import preset_names
 
 _DATA_HELP: Final = (
@@ -20,13 +21,13 @@ _GROUP_HELP: Final = (
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The chosen command's name as `command`, and its arguments. --help and mistakes raise SystemExit."""
-    parser = argparse.ArgumentParser(prog="python -m training", description="Train and measure inspection models.")
+    parser = argparse.ArgumentParser(prog=program("training"), description="Train and measure inspection models.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
 
     def add(name: str, what: str, example: str) -> argparse.ArgumentParser:
         description = f"{what[0].upper()}{what[1:]}."
         return commands.add_parser(
-            name, help=what, description=description, epilog=f"example: python -m training {name} {example}"
+            name, help=what, description=description, epilog=f"example: {parser.prog} {name} {example}"
         )
 
     _fit(

@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Sequence
 
-from model.errors import PromiseError, RecipeError
+from model.errors import ErrorBoundError, RecipeError
 from training.data.samples import Sample
 from training.data.training_set import Anomalies, available
-from training.evaluation.error_bounds import most_errors
-from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost, Limits, Rule
+from training.evaluation.error_bounds import max_errors
+from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, LeastCost, Rule
 from training.recipe import Recipe
 
 
@@ -19,7 +19,7 @@ def rule_of(chosen: argparse.Namespace) -> Rule | None:
     check_defect_rate(chosen)
     try:
         if limits:
-            return Limits(chosen.max_miss, chosen.max_false_reject)
+            return ErrorRateLimits(chosen.max_miss, chosen.max_false_reject)
         if chosen.best_balanced_accuracy:
             return BestBalancedAccuracy()
         return None if chosen.miss_cost is None else LeastCost(chosen.miss_cost)
@@ -88,13 +88,13 @@ def check_evaluation(chosen: argparse.Namespace) -> None:
 
 
 def check_promise(rule: Rule, defects: int, goods: int) -> None:
-    """Raise PromiseError now, not after training, where so few images can't carry the rule's promise."""
-    if not isinstance(rule, Limits):
+    """Raise ErrorBoundError now, not after training, where so few images can't carry the rule's promise."""
+    if not isinstance(rule, ErrorRateLimits):
         return
     if rule.max_miss is not None:
-        most_errors(rule.max_miss, defects, "miss rate")
+        max_errors(rule.max_miss, defects, "miss rate")
     if rule.max_false_reject is not None:
-        most_errors(rule.max_false_reject, goods, "false-reject rate")
+        max_errors(rule.max_false_reject, goods, "false-reject rate")
 
 
 def check_promise_of_parts(rule: Rule, samples: Sequence[Sample], parts: Sequence[Sequence[Sample]]) -> None:
@@ -103,8 +103,8 @@ def check_promise_of_parts(rule: Rule, samples: Sequence[Sample], parts: Sequenc
     try:
         for part in parts:
             check_promise(rule, *_counts(part))
-    except PromiseError as error:
-        raise PromiseError(f"{error} besides those held out to measure what the thresholds do") from None
+    except ErrorBoundError as error:
+        raise ErrorBoundError(f"{error} besides those held out to measure what the thresholds do") from None
 
 
 def _counts(samples: Sequence[Sample]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.manifest import Figures
+from model.figures import Figures
 from training.data.samples import kinds_of
 from training.data.splits import Split
 from training.estimators.estimator import PreparedEstimator, steps

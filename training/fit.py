@@ -3,9 +3,10 @@
 import shlex
 from pathlib import Path
 
+from model.program import program
 from model.store import Store
 from training.estimators.estimator import PreparedEstimator, steps
-from training.evaluation.data_warnings import warnings
+from training.evaluation.data_warnings import data_warnings
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.figures import measure, table
 from training.export.version import export
@@ -25,7 +26,7 @@ def fit(
 ) -> Evaluation:
     """Train, measure, publish, and say where it is and how to use it. `learning_curve`: for the report.
 
-    Raises DataError or PromiseError where there are too few images, StoreError, or ArtifactError where what was
+    Raises DataError or ErrorBoundError where there are too few images, StoreError, or ArtifactError where what was
     written doesn't load.
     """
     reporter = run.reporter
@@ -33,7 +34,7 @@ def fit(
         pipeline = fit_pipeline(estimator, run.method, advance)
     with reporter.task("measuring", 1):
         figures = measure(pipeline.predictions, pipeline.protocol)
-    cautions = warnings(figures, pipeline.training_set.anomalies == "synthetic")
+    cautions = data_warnings(figures, pipeline.training_set.anomalies == "synthetic")
 
     def write_report(folder: Path) -> None:
         report_of_training(
@@ -72,7 +73,7 @@ def fit(
     worst = max(real, key=lambda prediction: prediction.probability).sample.path
     reporter.line(
         f"\nlook at it: {path / 'report' / 'report.html'}\n"
-        f"serve it:   python -m app serve --store {shlex.quote(str(store.root))}\n"
+        f"serve it:   {program('app')} serve --store {shlex.quote(str(store.root))}\n"
         f"then:       curl -F file=@{shlex.quote(str(worst))} http://127.0.0.1:8000/v1/models/{model}/predict"
     )
     return Evaluation(path, figures, pipeline.predictions)

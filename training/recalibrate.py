@@ -11,15 +11,16 @@ import numpy as np
 from model.artifact import read_artifact, write_artifact
 from model.detector import load_detector
 from model.errors import DataError
+from model.figures import Figures
 from model.files import read_file
-from model.manifest import Figures, Manifest, Operation, Variant
+from model.manifest import Manifest, OperatingPoint, Variant
 from model.store import Store
 from training.cli_validation import check_promise_of_parts
 from training.data.dataset import Dataset
 from training.data.samples import Sample
 from training.data.splits import Split, groups_by_class, make_folds
-from training.evaluation.data_warnings import warnings
-from training.evaluation.error_bounds import outcome_of, sentence
+from training.evaluation.data_warnings import data_warnings
+from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import (
@@ -41,7 +42,7 @@ def plan(manifest: Manifest, found: Dataset, rule: Rule | None, defect_rate: flo
     """How thresholds are to be chosen; None: by the version's own rule, at its own share of defects.
 
     A fixed threshold was chosen for nothing, so least cost takes its place. Raises DataError where the images are those
-    that the network learnt from or too few, PromiseError where a part of them can't carry the rule's promise.
+    that the network learnt from or too few, ErrorBoundError where a part of them can't carry the rule's promise.
     """
     if found.fingerprint == manifest.data.fingerprint:
         raise DataError("the network learnt from these very images, so they can't tell where its thresholds belong")
@@ -49,14 +50,14 @@ def plan(manifest: Manifest, found: Dataset, rule: Rule | None, defect_rate: flo
     chosen = rule or (LeastCost() if isinstance(stored, Fixed) else stored)
     parts = [[found.samples[i] for i in split.train] for split in _splits(found.samples)]
     check_promise_of_parts(chosen, found.samples, parts)
-    return Method(manifest.pooling, chosen, defect_rate or manifest.operation.defect_rate)
+    return Method(manifest.pooling, chosen, defect_rate or manifest.operating_point.defect_rate)
 
 
 def rethreshold(evaluation: Evaluation, found: Dataset, method: Method, store: Store, reporter: Reporter) -> Evaluation:
     """Choose calibration, thresholds and levels on the evaluated images, and publish a version with them.
 
     Its figures are measured on each part of the images as the other parts decide.
-    Raises DataError or PromiseError where the images can't carry that, StoreError or ArtifactError.
+    Raises DataError or ErrorBoundError where the images can't carry that, StoreError or ArtifactError.
     """
     model = evaluation.version.parent.name
     artifact = read_artifact(evaluation.version)
@@ -73,19 +74,19 @@ def rethreshold(evaluation: Evaluation, found: Dataset, method: Method, store: S
         f"version {evaluation.version.name}"
     )
     figures = measure(predictions, how)
-    cautions = warnings(figures, synthetic=False)
-    operation = Operation(
+    cautions = data_warnings(figures, synthetic=False)
+    operating_point = OperatingPoint(
         rule=dict(msgspec.to_builtins(method.rule)),
-        says=f"{method.rule} {sentence(outcome_of(predictions))}",
+        summary=f"{method.rule} {summary(error_rates_of(predictions))}",
         defect_rate=method.defect_rate,
-        keeps_verdicts=method.rule.keeps_verdicts,
+        prior_invariant=method.rule.prior_invariant,
         fingerprint=found.fingerprint,
     )
     files = {name: read_file(artifact.file(name)) for name in manifest.files}
     variants = [_rejudged(variant, manifest.variant("float32"), judge, figures) for variant in manifest.variants]
     renewed = replace(
         manifest,
-        operation=operation,
+        operating_point=operating_point,
         variants=variants,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(),
@@ -125,7 +126,7 @@ def _rejudged(variant: Variant, float32: Variant, judge: PostProcessor, figures:
         variant,
         calibration=own.calibration,
         thresholds=own.thresholds,
-        scale=own.scale,
+        heatmap_scale=own.heatmap_scale,
         figures=figures if variant.name == "float32" else None,
     )
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter, Depends, Request
 
+from app.body.upload import receive
 from app.documentation import SERVING_BODY, problems
 from app.errors import (
     AdminNeedsKeysError,
@@ -20,7 +21,6 @@ from app.errors import (
 from app.keys import Key
 from app.routes.dependencies import TheService
 from app.schemas import Change, ModelInfo, Reloaded
-from app.upload import receive
 from model import serving as servings
 from model.errors import PinError, ServingError, StoreError, UnknownModelError
 

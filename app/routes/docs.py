@@ -6,9 +6,7 @@ from typing import Final
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.staticfiles import StaticFiles
 
-FILES: Final = frozenset({"start.js", "swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"})
-PAGE: Final = frozenset({"/docs", *(f"/docs/{name}" for name in FILES)})
-"""The addresses that a browser asks for."""
+from app.addresses import DOCS_FILES
 
 _HEADERS: Final = {
     "Cache-Control": "no-cache",  # kept, but asked for again: 304 where it is the same
@@ -28,7 +26,7 @@ async def page(request: Request) -> Response:
 
 @router.api_route("/docs/{name}", methods=["GET", "HEAD"])
 async def file(name: str, request: Request) -> Response:
-    if name not in FILES:
+    if name not in DOCS_FILES:
         raise HTTPException(404)
     return await _file(name, request)
 

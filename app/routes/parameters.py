@@ -9,7 +9,7 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from app.routes import PROBES
+from app.addresses import PROBES
 
 
 async def check_parameters(request: Request) -> None:

@@ -1,12 +1,14 @@
-"""The verdict on an image."""
+"""POST /predict and its like: the verdict on one image."""
 
 import re
+import time
 from typing import Annotated
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.admission import Admitted
+from app.body.upload import Upload
 from app.documentation import PREDICT_REPLIES, UPLOAD
 from app.model_snapshot import LoadedModel
 from app.part_id import part_id_text
@@ -14,13 +16,12 @@ from app.pipeline import Heatmap, InspectionResult, RenderOptions
 from app.request_record import current
 from app.routes.request_scope import RequestScope, TheRequestScope, Version
 from app.schemas import Prediction
-from app.upload import Upload
 from model.errors import UndecodableImageError, UnsupportedFormatError
 
 router = APIRouter(tags=["predict"])
 
 
-async def _wanted(
+async def _render_options(
     request: Request,
     heatmap: Annotated[
         Heatmap, Query(description="The picture in the reply. gray is cheap; a full-size overlay costs most of all.")
@@ -30,21 +31,21 @@ async def _wanted(
     return RenderOptions("overlay" if _wants_png(request) else heatmap, regions)
 
 
-TheRenderOptions = Annotated[RenderOptions, Depends(_wanted)]
+TheRenderOptions = Annotated[RenderOptions, Depends(_render_options)]
 
 
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
-async def predict_by_default_model(call: TheRequestScope, wanted: TheRenderOptions) -> Response:
+async def predict_by_default_model(scope: TheRequestScope, options: TheRenderOptions) -> Response:
     """Judge an image by the default model: the configured one, else the only one that is loaded."""
-    registry = call.service.registry
-    model = registry.snapshot.default(call.service.settings.default_model, registry.required)
-    return await _answer(call, call.find(model), wanted)
+    registry = scope.service.registry
+    model = registry.snapshot.default(scope.service.settings.default_model, registry.required)
+    return await _answer(scope, scope.find(model), options)
 
 
 @router.post("/v1/models/{model}/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
-async def predict(call: TheRequestScope, model: str, wanted: TheRenderOptions) -> Response:
+async def predict(scope: TheRequestScope, model: str, options: TheRenderOptions) -> Response:
     """Judge an image by the version of a model that serves: the newest, or the one that serving.json names."""
-    return await _answer(call, call.find(model), wanted)
+    return await _answer(scope, scope.find(model), options)
 
 
 @router.post(
@@ -53,47 +54,55 @@ async def predict(call: TheRequestScope, model: str, wanted: TheRenderOptions) -
     responses=PREDICT_REPLIES,
     openapi_extra=UPLOAD,
 )
-async def predict_by_version(call: TheRequestScope, model: str, version: Version, wanted: TheRenderOptions) -> Response:
+async def predict_by_version(
+    scope: TheRequestScope, model: str, version: Version, options: TheRenderOptions
+) -> Response:
     """Judge an image by one version of a model."""
-    return await _answer(call, call.find(model, version), wanted)
+    return await _answer(scope, scope.find(model, version), options)
 
 
-async def _answer(call: RequestScope, loaded: LoadedModel, wanted: RenderOptions) -> Response:
-    pipeline, record = call.service.pipeline, current.get()
+async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptions) -> Response:
+    pipeline, record = scope.service.pipeline, current.get()
     part_id = part_id_text(record.part_id) if record and record.part_id else None
-    png = _wants_png(call.request)
+    as_png = _wants_png(scope.request)
+
+    def encode(results: list[InspectionResult]) -> Response:
+        (result,) = results
+        return _png_reply(result) if as_png else _json_reply(result, loaded, part_id)
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
+        began = time.perf_counter()
+        image = upload.body if upload.is_image else await pipeline.in_worker(upload.image)
+        read_seconds = time.perf_counter() - began
         try:
-            inspection = await pipeline.inspect(upload, loaded, wanted, admitted)
+            decoded = await pipeline.decode(image, loaded, admitted.until, read_seconds)
         except (UnsupportedFormatError, UndecodableImageError) as error:
             raise type(error)(f"{error}{upload.advice()}") from error
-        # An overlay may be large: not on the event loop.
-        return await pipeline.work(lambda: _png_reply(inspection) if png else _json_reply(inspection, part_id))
+        return await pipeline.inspect([decoded], loaded, options, admitted, encode)
 
-    return await call.answer(loaded, reply, overlay=wanted.heatmap == "overlay")
+    return await scope.answer(loaded, reply, overlay=options.heatmap == "overlay")
 
 
 def _wants_png(request: Request) -> bool:
-    """Where PNG is asked for and JSON isn't. A kind of quality 0 is one not wanted (RFC 9110, section 12.4.2)."""
-    wanted = set()
+    """Whether PNG is accepted and JSON isn't. Quality 0 means not acceptable (RFC 9110, section 12.4.2)."""
+    accepted = set()
     for each in request.headers.get("accept", "").lower().split(","):
-        kind, *parameters = (part.strip() for part in each.split(";"))
+        media_type, *parameters = (piece.strip() for piece in each.split(";"))
         if not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters):
-            wanted.add(kind)
-    return "image/png" in wanted and "application/json" not in wanted
+            accepted.add(media_type)
+    return "image/png" in accepted and "application/json" not in accepted
 
 
-def _json_reply(inspection: InspectionResult, part_id: str | None) -> Response:
-    prediction = Prediction.of(inspection, uuid4().hex, part_id)
+def _json_reply(result: InspectionResult, loaded: LoadedModel, part_id: str | None) -> Response:
+    prediction = Prediction.of(result, loaded, uuid4().hex, part_id)
     return Response(prediction.model_dump_json(), media_type="application/json")
 
 
-def _png_reply(inspection: InspectionResult) -> Response:
-    verdict = inspection.verdict
+def _png_reply(result: InspectionResult) -> Response:
+    verdict = result.verdict
     headers = {
         "X-Camspector-Label": verdict.label,
         "X-Camspector-Decision": verdict.decision,
         "X-Camspector-Probability": f"{verdict.probability:.6g}",
     }
-    return Response(inspection.picture, media_type="image/png", headers=headers)
+    return Response(result.png, media_type="image/png", headers=headers)

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 from starlette.requests import ClientDisconnect
 
 from app.admission import Admitted
+from app.body.upload import Upload, declared_length, receive
 from app.errors import DeadlineError
 from app.latency_estimator import Kind
 from app.model_snapshot import LoadedModel
@@ -19,7 +20,6 @@ from app.request_record import current
 from app.routes.dependencies import TheService
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
-from app.upload import Upload, declared_length, receive
 
 
 def _digits(text: str) -> str:
@@ -67,7 +67,7 @@ class RequestScope:
                         return await reply(upload, admitted)
 
 
-async def _call(
+async def _request_scope(
     request: Request,
     service: TheService,
     deadline_ms: Annotated[
@@ -78,7 +78,7 @@ async def _call(
     return RequestScope(request, service, deadline_ms)
 
 
-TheRequestScope = Annotated[RequestScope, Depends(_call)]
+TheRequestScope = Annotated[RequestScope, Depends(_request_scope)]
 
 
 @asynccontextmanager

@@ -1,30 +1,34 @@
 """Open Inference Protocol v2 over HTTP, as KServe and Triton speak it."""
 
 import asyncio
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from app.admission import Admitted
+from app.body.upload import Upload
 from app.documentation import INFER_REPLIES, VERSION, problems
-from app.errors import NotReadyError
+from app.errors import EmptyImageError, NotReadyError
 from app.latency_estimator import Kind
+from app.model_snapshot import LoadedModel
+from app.pipeline import Pipeline, PreprocessedImage
+from app.request_record import Step
 from app.routes.dependencies import TheService
 from app.routes.health import unwell
 from app.routes.request_scope import Positive, RequestScope, TheRequestScope, Version
-from app.upload import Upload
-from app.v2.infer import infer
-from app.v2.request import read_order
+from app.v2.message import JSON_LENGTH
+from app.v2.reply import encode_reply
+from app.v2.request import InferenceRequest, read_request
 from app.v2.schemas import INFER_BODY, InferReply, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
-from model.errors import UnknownModelError, UnknownVersionError
+from model.errors import ImageError, UnknownModelError, UnknownVersionError
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 
 UNREADY = problems(NotReadyError)
 UNKNOWN = problems(UnknownModelError, NotReadyError)
 UNKNOWN_VERSION = problems(RequestValidationError, UnknownModelError, UnknownVersionError, NotReadyError)
-JSON_LENGTH = "Inference-Header-Content-Length"
 
 TheJsonLength = Annotated[
     Positive | None, Header(alias=JSON_LENGTH, description="Bytes of JSON, where binary data follows it.")
@@ -76,9 +80,9 @@ async def version_ready(service: TheService, model: str, version: Version) -> Mo
 
 
 @router.post("/models/{model}/infer", response_model=InferReply, responses=INFER_REPLIES, openapi_extra=INFER_BODY)
-async def infer_by_model(call: TheRequestScope, model: str, json_length: TheJsonLength = None) -> Response:
+async def infer_by_model(scope: TheRequestScope, model: str, json_length: TheJsonLength = None) -> Response:
     """Judge a batch of images by the version that serves."""
-    return await _answer(call, model, None, json_length)
+    return await _answer(scope, model, None, json_length)
 
 
 @router.post(
@@ -88,27 +92,48 @@ async def infer_by_model(call: TheRequestScope, model: str, json_length: TheJson
     openapi_extra=INFER_BODY,
 )
 async def infer_by_version(
-    call: TheRequestScope, model: str, version: Version, json_length: TheJsonLength = None
+    scope: TheRequestScope, model: str, version: Version, json_length: TheJsonLength = None
 ) -> Response:
     """Judge a batch of images by one version of a model."""
-    return await _answer(call, model, version, json_length)
+    return await _answer(scope, model, version, json_length)
 
 
-async def _answer(call: RequestScope, model: str, version: int | None, json_length: int | None) -> Response:
-    loaded, settings, pipeline = call.find(model, version), call.service.settings, call.service.pipeline
+async def _answer(scope: RequestScope, model: str, version: int | None, json_length: int | None) -> Response:
+    service, loaded = scope.service, scope.find(model, version)
+    size, max_batch, pipeline = loaded.detector.input_size, service.settings.max_batch, service.pipeline
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
-        order = await pipeline.work(
-            lambda: read_order(upload.content(), json_length, loaded.detector.input_size, settings.max_batch)
-        )
-        kind = Kind.of(loaded.key, len(upload.body) // order.size)
+        request = await pipeline.in_worker(lambda: read_request(upload.content(), json_length, size, max_batch))
+        kind = Kind.of(loaded.key, len(upload.body) // request.size)
         admitted.work.end()  # as one image of the whole body's size
-        call.service.admission.check_time(kind, admitted.until - asyncio.get_running_loop().time(), images=order.size)
-        with call.service.latency.work(kind, order.size):
-            said = await infer(order, loaded, pipeline, kind, admitted.until)
-        if not said.binary:
-            return Response(said.json, media_type="application/json")
-        headers = {JSON_LENGTH: str(len(said.json))}
-        return Response(said.json + said.binary, headers=headers, media_type="application/octet-stream")
+        left = admitted.until - asyncio.get_running_loop().time()
+        service.admission.check_time(kind, left, images=request.size)
+        with service.latency.work(kind, request.size) as work:
+            batch = Admitted(kind, admitted.until, work)
+            images = await _decode(request, loaded, pipeline, admitted.until)
+            return await pipeline.inspect(
+                images, loaded, request.options, batch, lambda results: encode_reply(request, loaded, results)
+            )
 
-    return await call.answer(loaded, reply)
+    return await scope.answer(loaded, reply)
+
+
+async def _decode(
+    request: InferenceRequest, loaded: LoadedModel, pipeline: Pipeline, until: float
+) -> list[PreprocessedImage]:
+    """One after the other, so that it is the first bad image that is named, and a big batch has one codec process.
+
+    Raises ImageError or EmptyImageError that names the image, or RefusedError.
+    """
+    if request.pixels is not None:
+        size, sent = loaded.detector.input_size, Step("decode", time.perf_counter(), 0.0)
+        return [PreprocessedImage(pixels, size, size, sent) for pixels in request.pixels]
+    images = []
+    for index, image in enumerate(request.images):
+        if not image:
+            raise EmptyImageError(f"image {index} has no bytes")
+        try:
+            images.append(await pipeline.decode(image, loaded, until))
+        except ImageError as error:
+            raise type(error)(f"image {index}: {error}") from error
+    return images

@@ -1,11 +1,13 @@
 """A request as it stands in the body: JSON, and behind it the tensors that are sent as binary data."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from app.body.json_body import read_json
 from app.errors import MalformedBodyError
-from app.json_body import read_json
+
+JSON_LENGTH: Final = "Inference-Header-Content-Length"
 
 Parameters = dict[str, Any]
 """Any JSON: most mean nothing to the service. Null is as if it weren't there."""
@@ -54,9 +56,7 @@ def take_apart(body: bytes, json_length: int | None, numbers: int) -> tuple[Infe
     Raises MalformedBodyError or MissingFieldError.
     """
     if json_length is not None and json_length > len(body):
-        raise MalformedBodyError(
-            f"Inference-Header-Content-Length is {json_length}, but the body has {len(body)} bytes"
-        )
+        raise MalformedBodyError(f"{JSON_LENGTH} is {json_length}, but the body has {len(body)} bytes")
     request = read_json(body[:json_length], InferRequest, numbers)
     chunks: list[bytes | None] = []
     start = len(body) if json_length is None else json_length
@@ -67,8 +67,7 @@ def take_apart(body: bytes, json_length: int | None, numbers: int) -> tuple[Infe
             continue
         if json_length is None:
             raise MalformedBodyError(
-                f"input {tensor.name[:40]!r} has binary_data_size, but the request has no header "
-                "Inference-Header-Content-Length"
+                f"input {tensor.name[:40]!r} has binary_data_size, but the request has no header {JSON_LENGTH}"
             )
         chunks.append(body[start : start + size])
         start += size

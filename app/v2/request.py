@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import BatchTooLargeError, TensorError
+from app.pipeline import RenderOptions
 from app.v2.message import InferRequest, InputTensor, Parameters, RequestedOutput, take_apart
 from app.v2.tensor import read_bytes, read_strings
 
@@ -54,12 +55,18 @@ class InferenceRequest:
     """Those that go back with the reply."""
 
     @property
+    def options(self) -> RenderOptions:
+        """Of what the pipeline can render, that which an output needs."""
+        heatmap = any(output.name == "heatmap" for output in self.outputs)
+        return RenderOptions("gray" if heatmap else "none", regions=False)
+
+    @property
     def size(self) -> int:
         """Images in the batch."""
         return len(self.images if self.pixels is None else self.pixels)
 
 
-def read_order(body: bytes, json_length: int | None, size: int, max_images: int) -> InferenceRequest:
+def read_request(body: bytes, json_length: int | None, size: int, max_images: int) -> InferenceRequest:
     """Raises MalformedBodyError, MissingFieldError, TensorError or BatchTooLargeError."""
     request, chunks = take_apart(body, json_length, _ROOM * max_images * math.prod(inputs_of(size)["pixels"][1][1:]))
     if len(request.inputs) != 1:

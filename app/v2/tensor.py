@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.base64_text import decode_base64
+from app.body.base64_text import decode_base64
+from app.body.json_body import SLICE
 from app.errors import TensorError
-from app.json_body import SLICE
 from app.v2.message import InputTensor
 
 Values = Sequence[str] | Sequence[bytes] | NDArray[np.float32] | NDArray[np.float64]

@@ -1,5 +1,6 @@
 """The real application over a small real store, and one whose engine the test holds in its hand."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -92,11 +93,16 @@ def server(capsule_store: Path) -> Iterator[Server]:
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """The application between startup and shutdown, and a client of it."""
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://camspector") as client,
-    ):
-        yield client
+    transport = httpx.ASGITransport(app)
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://camspector") as client,
+        ):
+            yield client
+    finally:  # cut off, what they ask `one_template` would be answered to the next one
+        codecs = app.state.service.codecs
+        await asyncio.gather(codecs._starting, *codecs._jobs, return_exceptions=True)
 
 
 async def until(condition: object) -> None:

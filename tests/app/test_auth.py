@@ -7,11 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.addresses import DOCS, PROBES, PUBLIC
 from app.application import create_app
-from app.auth import OPEN
 from app.keys import new_key
-from app.routes import PROBES
-from app.routes.docs import PAGE
 from app.settings import Settings
 from tests.app.conftest import running
 from tests.support.images import encoded
@@ -101,14 +99,14 @@ async def test_every_route_needs_a_key_but_those_that_are_named(guarded: httpx.A
     for path, operations in paths.items():
         for method, operation in operations.items():
             reply = await guarded.request(method, path)
-            assert (reply.status_code == 401) == (path not in OPEN), path
-            assert ("401" in operation["responses"]) == ("security" in operation) == (path not in OPEN), path
+            assert (reply.status_code == 401) == (path not in PUBLIC), path
+            assert ("401" in operation["responses"]) == ("security" in operation) == (path not in PUBLIC), path
             assert ("400" in operation["responses"]) or path in PROBES, path
-    assert {path for path in paths if path in OPEN} == OPEN - PAGE - {"/openapi.json"}
+    assert {path for path in paths if path in PUBLIC} == PUBLIC - DOCS - {"/openapi.json"}
 
 
 async def test_the_page_of_the_interface_needs_no_key(guarded: httpx.AsyncClient) -> None:
-    for path in PAGE:
+    for path in DOCS:
         assert (await guarded.get(path)).status_code == 200
 
 

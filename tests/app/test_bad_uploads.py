@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.routes import PROBES
+from app.addresses import PROBES
 from tests.support.images import animation, encoded, png_bomb
 
 pytestmark = pytest.mark.anyio

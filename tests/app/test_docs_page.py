@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from app.routes.docs import FILES
+from app.addresses import DOCS_FILES as FILES
 from tests.support.process import PATIENCE, ROOT, Server
 
 FOLDER = ROOT / "app" / "docs"

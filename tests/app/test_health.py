@@ -69,7 +69,7 @@ async def test_models(client: httpx.AsyncClient) -> None:
     assert newest["input_size"] == 64
     assert newest["thresholds"] == {"review": 0.3, "label": 0.42, "reject": 0.6}
     assert (newest["engine"], newest["variant"], newest["device"]) == ("torch", "float32", "cpu")
-    assert (newest["data_defect_share"], newest["defect_rate"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
+    assert (newest["data_defect_rate"], newest["defect_rate"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
     assert newest["defect_rate_source"] == "data"
     assert newest["figures"]["balanced_accuracy"] == {"value": 0.925, "low": 0.75, "high": 0.98}
 

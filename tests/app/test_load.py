@@ -83,7 +83,7 @@ async def test_deadline_counts_while_the_body_arrives(bench: Bench) -> None:
 
     headers = {"X-Deadline-Ms": "100", "Transfer-Encoding": "chunked"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.request_context.LINGER_SECONDS", 0.1)
+        patch.setattr("app.middleware.request_context.LINGER_SECONDS", 0.1)
         reply = await bench.client.post("/v1/models/widget/predict", content=trickle(), headers=headers)
     assert reply.status_code == 504
     assert reply.headers["connection"] == "close"

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from app.logs import JsonFormatter, log_request
-from app.request_record import Judged, RequestRecord, Step
+from app.request_record import ImageRecord, RequestRecord, Step
+from model.verdict import Verdict
 from tests.app.conftest import Bench
 from tests.support.images import encoded
 from tests.support.process import ROOT
@@ -109,9 +110,10 @@ async def test_neither_pictures_nor_headers_are_logged(bench: Bench, caplog: pyt
 
 def test_text(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    steps = (Step("decode", 0, 0.0123), Step("predict", 1, 0.25))
-    judged = [Judged("accept", steps), Judged("review", ())]
-    log_request(RequestRecord("r-1", "POST", route="/predict", status=200, judged=judged, seconds=0.3))
+    steps = [Step("decode", 0, 0.0123), Step("predict", 1, 0.25)]
+    accepted, reviewed = Verdict("good", "accept", 0.1, -2.2), Verdict("anomaly", "review", 0.6, 0.4)
+    images = [ImageRecord(accepted, steps), ImageRecord(reviewed, [])]
+    log_request(RequestRecord("r-1", "POST", route="/predict", status=200, images=images, seconds=0.3))
     assert caplog.messages == [
         "request_id=r-1 method=POST route=/predict status=200 decision=accept,review "
         "decode_ms=12.3 predict_ms=250.0 total_ms=300.0"

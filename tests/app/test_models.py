@@ -53,7 +53,7 @@ async def test_share_of_defects_and_where_it_is_from(
 ) -> None:
     version, reply = await asked(lines, model, **settings)
     assert (version["defect_rate"], version["defect_rate_source"]) == (pytest.approx(rate), source)
-    assert version["data_defect_share"] == pytest.approx(1 / 3)
+    assert version["data_defect_rate"] == pytest.approx(1 / 3)
     assert (version["thresholds"], version["thresholds_source"]) == (OWN, "version")
     _, plain = await asked(lines, "bolt")
     assert reply["log_odds"] - plain["log_odds"] == pytest.approx(logit(rate) - logit(1 / 3), abs=1e-4)
@@ -69,10 +69,10 @@ async def test_thresholds_in_force_and_where_they_are_from(lines: Path, rates: d
 
 async def test_what_the_versions_own_thresholds_were_chosen_for(lines: Path) -> None:
     version, _ = await asked(lines, "nut", thresholds={"nut": 0.9})
-    assert version["operation"] == {
-        "rule": {"rule": "least-cost", "miss_cost": 10.0},
-        "says": "Least expected cost, where a missed defect costs as much as 10 false rejects.",
+    assert version["operating_point"] == {
+        "rule": {"name": "least-cost", "miss_cost": 10.0},
+        "summary": "Least expected cost, where a missed defect costs as much as 10 false rejects.",
         "defect_rate": 0.05,
-        "keeps_verdicts": False,
+        "prior_invariant": False,
         "fingerprint": None,
     }

@@ -41,8 +41,8 @@ async def test_reply_is_the_detectors_verdict(client: httpx.AsyncClient, store: 
     assert reply["image"] == {"width": 200, "height": 200}
     assert reply["timing_ms"].keys() == {"decode", "queue", "predict", "render"}
     heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))), dtype=np.int16)
-    assert np.abs(heatmap - np.rint(255 * detector.picture(evidence))).max() <= 1
-    expected = find_regions(detector.picture(evidence), 200, 200)
+    assert np.abs(heatmap - np.rint(255 * detector.heatmap(evidence))).max() <= 1
+    expected = find_regions(detector.heatmap(evidence), 200, 200)
     assert len(reply["regions"]) == len(expected)
     for region, found in zip(expected, reply["regions"], strict=True):
         assert found["box"].keys() == {"left", "top", "width", "height"}

@@ -2,15 +2,16 @@
 
 import pytest
 
-from app.request_record import Judged, RequestRecord, Step
+from app.request_record import ImageRecord, RequestRecord, Step
 from app.statistics import MOST_REQUESTS, Statistics
+from model.verdict import Decision, Verdict
 from tests.app.conftest import Bench
 from tests.app.test_latency_estimator import Clock
 
 
-def answered(decision: str = "accept", seconds: float = 0.1) -> RequestRecord:
-    judged = [Judged(decision, (Step("predict", 0, seconds / 2),))]  # type: ignore[arg-type]
-    return RequestRecord("r", "POST", status=200, model="a", version=1, judged=judged, seconds=seconds)
+def answered(decision: Decision = "accept", seconds: float = 0.1) -> RequestRecord:
+    images = [ImageRecord(Verdict("good", decision, 0.1, -2.2), [Step("predict", 0, seconds / 2)])]
+    return RequestRecord("r", "POST", status=200, model="a", version=1, images=images, seconds=seconds)
 
 
 def test_requests_decisions_and_latencies() -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_torch_file
+from safetensors.torch import save_file as save_torch_file
 
 from model import errors
 from model.artifact import SUMS, read_artifact
@@ -145,7 +147,7 @@ def test_a_file_that_sums_and_manifest_know_differently(version: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 2}', b'{"schema":' + b"[" * 100_000]
+    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 3}', b'{"schema":' + b"[" * 100_000]
 )
 def test_a_manifest_that_is_none(version: Path, content: bytes) -> None:
     (version / "manifest.json").write_bytes(content)
@@ -165,10 +167,28 @@ def test_a_manifest_as_windows_saves_it(version: Path) -> None:
         load_detector(version, "cpu")
 
 
-@pytest.mark.parametrize("schema", [0, 1, "2", None])
-def test_an_unknown_schema_is_named(version: Path, schema: object) -> None:
+@pytest.mark.parametrize(
+    ("schema", "remedy"),
+    [
+        (1, "it was made before release 0.1.0, and no release reads it: train the model again"),
+        (2, "it was made before release 0.1.0, and no release reads it: train the model again"),
+        (4, "a newer Camspector made it, and reads it"),
+        (0, "Camspector never wrote such a manifest"),
+        ("3", "Camspector never wrote such a manifest"),
+        (None, "Camspector never wrote such a manifest"),
+    ],
+)
+def test_another_schema_is_refused_by_name_with_what_to_do(version: Path, schema: object, remedy: str) -> None:
     edit(version, lambda manifest: manifest.update(schema=schema))
-    with pytest.raises(errors.SchemaError, match=f"has schema {schema!r}; this program reads schema 2"):
+    expected = re.escape(f"7/manifest.json has schema {schema!r}; this program reads schema 3: {remedy}")
+    with pytest.raises(errors.SchemaError, match=f"{expected}$"):
+        load_detector(version, "cpu")
+
+
+def test_a_manifest_of_schema_2_as_it_was_written_is_refused_by_its_number(version: Path) -> None:
+    """Its members have other names, but no error speaks of them."""
+    (version / "manifest.json").write_text('{"schema": 2, "operation": {"says": "", "keeps_verdicts": true}}')
+    with pytest.raises(errors.SchemaError, match=r"has schema 2.*train the model again"):
         load_detector(version, "cpu")
 
 
@@ -183,7 +203,7 @@ def test_an_unknown_schema_is_named(version: Path, schema: object) -> None:
         (lambda m: m["variants"][0].update(name="float64"), "name"),
         (lambda m: m["variants"].append(m["variants"][0]), "variants must be different"),
         (lambda m: m["variants"][0]["thresholds"].update(label=0.9), "review ≤ label ≤ reject"),
-        (lambda m: m["variants"][0]["scale"].update(region=-99.0), "must lie above"),
+        (lambda m: m["variants"][0]["heatmap_scale"].update(region_threshold=-99.0), "must lie above"),
         (lambda m: m["variants"][0]["calibration"].update(slope="steep"), "slope"),
         (lambda m: m["variants"][0]["golden"].update(log_odds={}), "log_odds"),
         (lambda m: m["data"].update(images=0), "images"),
@@ -264,13 +284,11 @@ def test_a_golden_image_that_is_none(version: Path, content: bytes) -> None:
 
 
 def test_weights_of_a_number_type_that_numpy_lacks(version: Path) -> None:
-    data = bytearray((version / WEIGHTS).read_bytes())
-    header = data.find(b'"F32"')
-    data[header : header + 5] = b'"F16"'[:4] + b'"'
-    data = data.replace(b'"F32"', b'"BF16"'[:5], 0)
-    (version / WEIGHTS).write_bytes(data)
+    halves = {name: values.bfloat16() for name, values in load_torch_file(version / WEIGHTS).items()}
+    save_torch_file(halves, version / WEIGHTS)
+    assert b'"BF16"' in (version / WEIGHTS).read_bytes()
     edit(version, unchanged)
-    with pytest.raises(errors.WeightsFormatError, match="not a whole safetensors file"):
+    with pytest.raises(errors.WeightsFormatError, match=r"not a whole safetensors file of float32: .*(BF16|bfloat16)"):
         load_detector(version, "cpu")
 
 

@@ -22,9 +22,11 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Detector:
     return load_detector(publish(tmp_path_factory.mktemp("store")), "cpu")
 
 
-def exported(detector: Detector, *, keeps_verdicts: bool, exported_for: float | None = None) -> Detector:
-    operation = replace(detector.manifest.operation, keeps_verdicts=keeps_verdicts, defect_rate=exported_for)
-    return replace(detector, manifest=replace(detector.manifest, operation=operation))
+def exported(detector: Detector, *, prior_invariant: bool, exported_for: float | None = None) -> Detector:
+    operating_point = replace(
+        detector.manifest.operating_point, prior_invariant=prior_invariant, defect_rate=exported_for
+    )
+    return replace(detector, manifest=replace(detector.manifest, operating_point=operating_point))
 
 
 def evidence(level: float) -> NDArray[np.float32]:
@@ -36,14 +38,14 @@ def decisions(detector: Detector) -> list[tuple[str, str]]:
     return [(verdict.label, verdict.decision) for verdict in verdicts]
 
 
-@pytest.mark.parametrize("keeps_verdicts", [True, False])
+@pytest.mark.parametrize("prior_invariant", [True, False])
 @pytest.mark.parametrize("exported_for", [None, 0.05])
 @pytest.mark.parametrize("rate", [0.001, 0.02, 0.5])
 def test_log_odds_shift_by_the_odds_of_the_lines_share(
-    loaded: Detector, keeps_verdicts: bool, exported_for: float | None, rate: float
+    loaded: Detector, prior_invariant: bool, exported_for: float | None, rate: float
 ) -> None:
     """From the calibration's share, whatever the version was exported for."""
-    version = exported(loaded, keeps_verdicts=keeps_verdicts, exported_for=exported_for)
+    version = exported(loaded, prior_invariant=prior_invariant, exported_for=exported_for)
     line = replace(version, line_rate=rate)
     assert (version.defect_rate, line.defect_rate) == (exported_for or 1 / 3, rate)
     for level in LEVELS:
@@ -54,7 +56,7 @@ def test_log_odds_shift_by_the_odds_of_the_lines_share(
 @pytest.mark.parametrize("exported_for", [None, 0.05])
 @pytest.mark.parametrize("rate", [0.001, 0.02, 0.5])
 def test_a_rule_of_rates_keeps_its_verdicts(loaded: Detector, exported_for: float | None, rate: float) -> None:
-    version = exported(loaded, keeps_verdicts=True, exported_for=exported_for)
+    version = exported(loaded, prior_invariant=True, exported_for=exported_for)
     line = replace(version, line_rate=rate)
     assert {decision for _, decision in decisions(version)} >= {"accept", "reject"}
     assert decisions(line) == decisions(version)
@@ -64,19 +66,19 @@ def test_a_rule_of_rates_keeps_its_verdicts(loaded: Detector, exported_for: floa
 
 def test_a_rule_of_costs_keeps_its_thresholds(loaded: Detector) -> None:
     """At a share of 2 % fewer images are worth a reject at the same cost."""
-    version = exported(loaded, keeps_verdicts=False)
+    version = exported(loaded, prior_invariant=False)
     line = replace(version, line_rate=0.02)
     assert line.thresholds == version.thresholds == Thresholds(0.3, 0.42, 0.6)
     labels = [[label for label, _ in decisions(detector)].count("anomaly") for detector in (version, line)]
     assert labels[1] < labels[0]
 
 
-@pytest.mark.parametrize("keeps_verdicts", [True, False])
+@pytest.mark.parametrize("prior_invariant", [True, False])
 @pytest.mark.parametrize("rate", [None, 0.02])
-def test_the_lines_thresholds_decide_as_they_are(loaded: Detector, keeps_verdicts: bool, rate: float | None) -> None:
+def test_the_lines_thresholds_decide_as_they_are(loaded: Detector, prior_invariant: bool, rate: float | None) -> None:
     """As probabilities at the share in force."""
     told = Thresholds(0.01, 0.2, 0.9)
-    version = exported(loaded, keeps_verdicts=keeps_verdicts, exported_for=0.1)
+    version = exported(loaded, prior_invariant=prior_invariant, exported_for=0.1)
     line = replace(version, line_rate=rate, line_thresholds=told)
     assert line.thresholds == told
     for level in LEVELS:

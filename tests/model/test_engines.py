@@ -100,14 +100,14 @@ def test_picture_and_regions_agree(version: Path) -> None:
     detector = load_detector(version, "cpu")
     evidence = np.full((4, 4), -2.0, np.float32)
     evidence[0, 3] = 8.0
-    values = detector.picture(evidence)
+    values = detector.heatmap(evidence)
     (region,) = find_regions(values, 640, 320)
     assert values.shape == (INPUT_SIZE, INPUT_SIZE)
     assert region.box.left + region.box.width == 640
     assert region.box.top == 0
     assert region.box.left > 320
     assert region.score == pytest.approx(float(values.max()))
-    assert find_regions(detector.picture(np.full((4, 4), -2.0, np.float32)), 640, 320) == []
+    assert find_regions(detector.heatmap(np.full((4, 4), -2.0, np.float32)), 640, 320) == []
 
 
 def test_heatmap_is_the_picture_in_256_steps() -> None:

@@ -14,7 +14,7 @@ from model.errors import EngineError, GoldenOutputError
 from model.manifest import Agreement, Golden, Variant
 from tests.support.artifacts import publish, resum
 
-AGREES = Agreement(images=400, median_change=0.1, flips=2, auroc_change=-0.002)
+AGREES = Agreement(images=400, median_log_odds_change=0.1, changed_verdicts=2, auroc_change=-0.002)
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def add_int8(version: Path, change: Callable[[Variant], Variant]) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"median_change": 0.11}, r"log-odds differ by 0\.11 in the median \(at most 0\.1\)"),
-        ({"flips": 3}, r"3 of 400 verdicts are others \(at most 2\)"),
-        ({"images": 20, "flips": 2}, r"2 of 20 verdicts are others \(at most 1\)"),
-        ({"images": 399, "flips": 2}, r"2 of 399 verdicts are others \(at most 1\)"),
+        ({"median_log_odds_change": 0.11}, r"log-odds differ by 0\.11 in the median \(at most 0\.1\)"),
+        ({"changed_verdicts": 3}, r"3 of 400 verdicts differ \(at most 2\)"),
+        ({"images": 20, "changed_verdicts": 2}, r"2 of 20 verdicts differ \(at most 1\)"),
+        ({"images": 399, "changed_verdicts": 2}, r"2 of 399 verdicts differ \(at most 1\)"),
         ({"auroc_change": -0.0021}, r"AUROC is lower by 0\.0021 \(at most 0\.002\)"),
     ],
 )
@@ -58,7 +58,7 @@ def test_outside_the_gate(
     assert named.variant.name == "int8"
 
 
-@pytest.mark.parametrize("agreement", [AGREES, replace(AGREES, images=20, flips=1, auroc_change=None)])
+@pytest.mark.parametrize("agreement", [AGREES, replace(AGREES, images=20, changed_verdicts=1, auroc_change=None)])
 def test_inside_the_gate(version: Path, agreement: Agreement) -> None:
     add_int8(version, lambda variant: replace(variant, agreement=agreement))
     assert load_detector(version, "cpu").variant.name == "int8"

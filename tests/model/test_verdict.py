@@ -15,7 +15,7 @@ def test_logit_undoes_sigmoid() -> None:
 
 
 def test_calibration_is_linear_in_log_odds() -> None:
-    assert Calibration(slope=2.0, offset=-1.0, defect_share=0.5)(1.5, shift=0.25) == pytest.approx(2.25)
+    assert Calibration(slope=2.0, offset=-1.0, defect_rate=0.5)(1.5, shift=0.25) == pytest.approx(2.25)
     assert Calibration(1.0, 0.0, 0.5)(1.5) == 1.5
 
 

@@ -12,22 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from model.artifact import ONNX, SUMS, WEIGHTS, golden_png, write_artifact
+from model.decoding_probes import decoding_here
 from model.evidence import HeatmapScale, Pooling
+from model.figures import CalibrationError, Decisions, Estimate, Figures, KindFigures, Localisation
 from model.hypercolumn import Hypercolumn
-from model.manifest import (
-    CalibrationError,
-    Data,
-    Decisions,
-    Estimate,
-    Figures,
-    Golden,
-    KindErrors,
-    Localisation,
-    Manifest,
-    Operation,
-    Preprocessing,
-    Variant,
-)
+from model.manifest import SCHEMA, Data, Golden, Manifest, OperatingPoint, Preprocessing, Variant
 from model.network import VGG16CAM
 from model.store import Store
 from model.verdict import Calibration, Thresholds
@@ -118,7 +107,7 @@ def _manifest(
     size: int,
 ) -> Manifest:
     figures = Figures(
-        how="drawn up for tests",
+        protocol="drawn up for tests",
         true_positives=9,
         true_negatives=19,
         false_positives=1,
@@ -134,18 +123,18 @@ def _manifest(
         calibration_error=CalibrationError(0.05, 0.06, 0.1),
         good_decisions=Decisions(18, 1, 1),
         defect_decisions=Decisions(1, 1, 8),
-        errors_by_kind={"good": KindErrors(1, 20), "crack": KindErrors(1, 10, 0.97)},
-        good_with_region=Estimate(0.05, 0.01, 0.24),
-        good_picture_median=0.02,
+        by_kind={"good": KindFigures(1, 20), "crack": KindFigures(1, 10, 0.97)},
+        good_images_with_region=Estimate(0.05, 0.01, 0.24),
+        good_heatmap_median=0.02,
         localisation=Localisation(
             size=256,
             images=10,
             components=12,
             pixel_auroc=0.98,
             aupro=0.93,
-            pointing=Estimate(0.9, 0.6, 0.98),
+            pointing_game=Estimate(0.9, 0.6, 0.98),
             region_iou=0.41,
-            components_hit=Estimate(0.75, 0.47, 0.91),
+            component_recall=Estimate(0.75, 0.47, 0.91),
         ),
     )
     variant = Variant(
@@ -153,21 +142,21 @@ def _manifest(
         files={"torch": WEIGHTS},
         calibration=Calibration(slope, 0.0, 1 / 3),
         thresholds=Thresholds(0.3, 0.42, 0.6),
-        scale=HeatmapScale(-2.0, 2.0),
+        heatmap_scale=HeatmapScale(-2.0, 2.0),
         golden=Golden(1e-4, log_odds),
         figures=figures,
     )
     return Manifest(
-        schema=2,
+        schema=SCHEMA,
         classes=("good", "anomaly"),
-        preprocessing=Preprocessing(size, 4095),
+        preprocessing=Preprocessing(size, 4095, decoding_here()),
         network=NETWORK,
         pooling=Pooling(),
-        operation=Operation(
-            rule={"rule": "least-cost", "miss_cost": 10.0},
-            says="Least expected cost, where a missed defect costs as much as 10 false rejects.",
+        operating_point=OperatingPoint(
+            rule={"name": "least-cost", "miss_cost": 10.0},
+            summary="Least expected cost, where a missed defect costs as much as 10 false rejects.",
             defect_rate=defect_rate,
-            keeps_verdicts=False,
+            prior_invariant=False,
         ),
         variants=[variant],
         data=Data(hashlib.sha256(b"tests").hexdigest(), 30, {"good": 20, "crack": 10}, "real"),
@@ -176,4 +165,5 @@ def _manifest(
         created="2026-11-23T12:00:00Z",
         command="tests",
         recipe={"preset": "none"},
+        libraries={"none": "0"},
     )

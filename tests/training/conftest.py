@@ -51,7 +51,7 @@ kind = "patches"
 name = "own-patches"
 input_size = 64
 hypercolumn = { blocks = [1, 2], stride = 8, context = true }
-pooling = { share = 0.05 }
+pooling = { top_share = 0.05 }
 flips = 0
 max_images = 1000
 l2_penalty = 0.01

@@ -192,8 +192,8 @@ def test_fit_then_curve_report_and_new_thresholds(workplace: Path, capsys: pytes
     assert "version 2 has new thresholds" in capsys.readouterr().out
     assert json.loads((workplace / "new.json").read_text())["version"] == 2
     assert (workplace / "new/report.html").read_bytes() == (workplace / "store/part/2/report/report.html").read_bytes()
-    operation = json.loads((workplace / "store/part/2/manifest.json").read_text())["operation"]
-    assert operation["rule"] == {"rule": "least-cost", "miss_cost": 3.0}
+    operating_point = json.loads((workplace / "store/part/2/manifest.json").read_text())["operating_point"]
+    assert operating_point["rule"] == {"name": "least-cost", "miss_cost": 3.0}
     assert main(["evaluate", *more]) == 0
     assert "warning: these are the very images that its thresholds were chosen on" in capsys.readouterr().out
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import PromiseError, RecipeError
+from model.errors import ErrorBoundError, RecipeError
 from tests.training.conftest import tiny_fine_tuning, tiny_patches
 from training.cli_validation import (
     check_evaluation,
@@ -16,7 +16,7 @@ from training.cli_validation import (
 )
 from training.data.samples import Sample
 from training.data.training_set import Anomalies
-from training.evaluation.thresholds import BestBalancedAccuracy, Fixed, LeastCost, Limits, Rule
+from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, Fixed, LeastCost, Rule
 from training.recipe import Recipe
 
 
@@ -37,9 +37,9 @@ def chosen(**arguments: object) -> argparse.Namespace:
         ({}, None),
         ({"miss_cost": 3.0}, LeastCost(3)),
         ({"best_balanced_accuracy": True}, BestBalancedAccuracy()),
-        ({"max_miss": 0.02}, Limits(0.02, None)),
-        ({"max_miss": 0.02, "max_false_reject": 0.01}, Limits(0.02, 0.01)),
-        ({"max_false_reject": 0.01, "defect_rate": 0.02}, Limits(None, 0.01)),
+        ({"max_miss": 0.02}, ErrorRateLimits(0.02, None)),
+        ({"max_miss": 0.02, "max_false_reject": 0.01}, ErrorRateLimits(0.02, 0.01)),
+        ({"max_false_reject": 0.01, "defect_rate": 0.02}, ErrorRateLimits(None, 0.01)),
     ],
 )
 def test_the_rule_is_the_one_that_was_asked_for(arguments: dict[str, object], rule: Rule | None) -> None:
@@ -83,17 +83,19 @@ def test_what_makes_no_sense_is_named(arguments: dict[str, object], message: str
         rule_of(chosen(**arguments))
 
 
-@pytest.mark.parametrize("rule", [LeastCost(), BestBalancedAccuracy(), Fixed(), Limits(0.1, 0.1), Limits(None, 0.05)])
+@pytest.mark.parametrize(
+    "rule", [LeastCost(), BestBalancedAccuracy(), Fixed(), ErrorRateLimits(0.1, 0.1), ErrorRateLimits(None, 0.05)]
+)
 def test_what_the_images_can_carry_passes(rule: Rule) -> None:
     check_promise(rule, 40, 60)
 
 
 @pytest.mark.parametrize(
     ("rule", "message"),
-    [(Limits(0.05), "miss rate.*59.*40"), (Limits(0.1, 0.03), "false-reject rate.*99.*60")],
+    [(ErrorRateLimits(0.05), "miss rate.*59.*40"), (ErrorRateLimits(0.1, 0.03), "false-reject rate.*99.*60")],
 )
 def test_a_promise_that_they_can_not_carry_is_refused_before_training(rule: Rule, message: str) -> None:
-    with pytest.raises(PromiseError, match=message):
+    with pytest.raises(ErrorBoundError, match=message):
         check_promise(rule, 40, 60)
 
 
@@ -159,8 +161,8 @@ def test_a_rule_for_a_version_needs_rethreshold() -> None:
 
 def test_a_promise_must_be_carried_by_every_part_that_chooses() -> None:
     samples = [Sample(Path("x"), "x", kind) for kind in ["dent"] * 62 + ["good"] * 10]
-    check_promise_of_parts(Limits(0.05), samples, [samples[:60], samples[2:]])
-    with pytest.raises(PromiseError, match=r"miss rate.*58.* besides those held out to measure"):
-        check_promise_of_parts(Limits(0.05), samples, [samples[4:]])
-    with pytest.raises(PromiseError, match=r"miss rate.*10\D*$"):
-        check_promise_of_parts(Limits(0.05), samples[52:], [])
+    check_promise_of_parts(ErrorRateLimits(0.05), samples, [samples[:60], samples[2:]])
+    with pytest.raises(ErrorBoundError, match=r"miss rate.*58.* besides those held out to measure"):
+        check_promise_of_parts(ErrorRateLimits(0.05), samples, [samples[4:]])
+    with pytest.raises(ErrorBoundError, match=r"miss rate.*10\D*$"):
+        check_promise_of_parts(ErrorRateLimits(0.05), samples[52:], [])

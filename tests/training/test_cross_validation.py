@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.manifest import Figures
+from model.figures import Figures
 from tests.training.conftest import fitting, prepare_patches, tiny_fine_tuning, tiny_patches, training_run
 from training.cross_validation import cross_validate, summary
 from training.data.dataset import Dataset
@@ -38,20 +38,20 @@ def test_every_image_is_judged_once_and_written_down(
     result = cross_validate(estimator_for(recipe).prepare(run), make_folds(dataset.samples, 3, 0), run)
     assert [prediction.sample for prediction in result.predictions] == dataset.samples
     assert counts(result.pooled) == 22 == sum(counts(fold) for fold in result.folds)
-    assert result.pooled.how == "3 folds pooled: 22 images, each judged once by a network that never saw it"
-    assert result.folds[1].how == "fold 2 of 3: 7 images, trained on 15 others"
+    assert result.pooled.protocol == "3 folds pooled: 22 images, each judged once by a network that never saw it"
+    assert result.folds[1].protocol == "fold 2 of 3: 7 images, trained on 15 others"
     assert result.pooled.auroc.value > 0.8
     assert {prediction.thresholds.label for prediction in result.predictions} == ({0.5} if fixed else {1 / 5})
     write_results(tmp_path / "r.json", summary(result, run), result.predictions)
     report = json.loads((tmp_path / "r.json").read_bytes())
     assert report["preset"] == recipe.name
     assert report["recipe"]["kind"] == ("fine-tuning" if fixed else "patches")
-    assert report["rule"]["rule"] == ("fixed" if fixed else "least-cost")
+    assert report["rule"]["name"] == ("fixed" if fixed else "least-cost")
     assert report["data"]["kinds"] == {"good": 12, "scratch": 5, "spot": 5}
     assert len(report["folds"]) == 3
     for row, sample in zip(report["images"], dataset.samples, strict=True):
         assert (row["path"], row["kind"]) == (sample.name, sample.kind)
-        assert row["label"] == ("anomaly" if sample.is_anomaly else "good")
+        assert row["target"] == ("anomaly" if sample.is_anomaly else "good")
         assert 0 <= row["probability"] <= 1
         assert row["fold"] in {1, 2, 3}
 
@@ -60,7 +60,7 @@ def test_synthetic_anomalies_are_no_part_of_the_figures(dataset: Dataset, trunk:
     run = training_run(dataset, trunk, tiny_patches(), anomalies="synthetic")
     result = cross_validate(estimator_for(run.recipe).prepare(run), make_folds(dataset.samples, 3, 0), run)
     assert [prediction.sample for prediction in result.predictions] == dataset.samples
-    assert result.pooled.errors_by_kind.keys() == {"good", "scratch", "spot"}
+    assert result.pooled.by_kind.keys() == {"good", "scratch", "spot"}
     assert summary(result, run)["data"]["kinds"] == {
         "good": 12,
         "scratch": 5,

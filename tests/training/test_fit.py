@@ -88,7 +88,7 @@ def test_the_version_says_how_it_was_made_and_how_good_it_is(one: Fit, dataset: 
     manifest = one.detector.manifest
     assert manifest.data.kinds == {"good": 12, "scratch": 5, "spot": 5}
     assert (manifest.data.images, manifest.data.anomalies) == (22, "real")
-    assert manifest.data.defect_share == pytest.approx(10 / 22)
+    assert manifest.data.defect_rate == pytest.approx(10 / 22)
     assert manifest.data.fingerprint == dataset.fingerprint
     assert (manifest.network, manifest.pooling) == (one.estimator.recipe.hypercolumn, one.estimator.recipe.pooling)
     assert manifest.preprocessing.input_size == one.estimator.recipe.input_size
@@ -101,25 +101,27 @@ def test_the_version_says_how_it_was_made_and_how_good_it_is(one: Fit, dataset: 
 
 
 def test_the_version_says_for_what_its_thresholds_were_chosen(fine_tuning_fit: Fit, patches_fit: Fit) -> None:
-    operation = patches_fit.detector.manifest.operation
-    assert operation.rule == {"rule": "least-cost", "miss_cost": 20.0}
-    assert operation.says.startswith("Least expected cost, where a missed defect costs as much as 20 false rejects. ")
-    assert "of 10 defects missed" in operation.says
-    assert "of 12 good parts rejected" in operation.says
-    assert (operation.defect_rate, operation.keeps_verdicts) == (RATE, False)
-    fixed = fine_tuning_fit.detector.manifest.operation
-    assert fixed.rule == {"rule": "fixed", "threshold": 0.5}
-    assert fixed.says.startswith("A fixed threshold of 0.5. ")
+    operating_point = patches_fit.detector.manifest.operating_point
+    assert operating_point.rule == {"name": "least-cost", "miss_cost": 20.0}
+    assert operating_point.summary.startswith(
+        "Least expected cost, where a missed defect costs as much as 20 false rejects. "
+    )
+    assert "of 10 defects missed" in operating_point.summary
+    assert "of 12 good parts rejected" in operating_point.summary
+    assert (operating_point.defect_rate, operating_point.prior_invariant) == (RATE, False)
+    fixed = fine_tuning_fit.detector.manifest.operating_point
+    assert fixed.rule == {"name": "fixed", "threshold": 0.5}
+    assert fixed.summary.startswith("A fixed threshold of 0.5. ")
 
 
 def test_the_post_processing_is_in_every_variant(one: Fit) -> None:
     post_processor, manifest = one.pipeline.post_processor, one.detector.manifest
     assert [variant.name for variant in manifest.variants] == ["float32", "float16", "int8"]
     for variant in manifest.variants[:2]:
-        assert (variant.calibration, variant.thresholds, variant.scale) == (
+        assert (variant.calibration, variant.thresholds, variant.heatmap_scale) == (
             post_processor.calibration,
             post_processor.thresholds,
-            post_processor.scale,
+            post_processor.heatmap_scale,
         )
     assert manifest.variant("int8").thresholds == post_processor.thresholds
 
@@ -138,8 +140,8 @@ def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Da
     agreement = int8.variant.agreement
     assert agreement is not None
     assert agreement.images == 22
-    assert agreement.flips == flips
-    assert 0 < agreement.median_change == pytest.approx(float(np.median(changes)), abs=2e-3)
+    assert agreement.changed_verdicts == flips
+    assert 0 < agreement.median_log_odds_change == pytest.approx(float(np.median(changes)), abs=2e-3)
     sizes = [(one.fitted.version / name).stat().st_size for name in ("model.int8.onnx", "model.onnx")]
     assert sizes[0] < 0.3 * sizes[1]
 
@@ -147,7 +149,7 @@ def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Da
 def test_the_quickest_serves(one: Fit) -> None:
     served, int8 = load_detector(one.fitted.version, "cpu"), one.detector.manifest.variant("int8")
     assert int8.agreement is not None
-    assert served.variant.name == ("float32" if int8.agreement.faults else "int8")
+    assert served.variant.name == ("float32" if int8.agreement.violations else "int8")
     assert served.engine.name == "onnxruntime"
 
 
@@ -155,7 +157,7 @@ def test_a_report_lies_in_it(one: Fit) -> None:
     report = one.fitted.version / "report"
     assert "spots" in (report / "report.html").read_text("utf-8")
     told: dict[str, Any] = json.loads((report / "report.json").read_bytes())
-    assert told["figures"]["how"] == one.fitted.figures.how
+    assert told["figures"]["protocol"] == one.fitted.figures.protocol
     assert told["subject"]["thresholds"] == asdict(one.pipeline.post_processor.thresholds)
     assert told["subject"]["data"]["kinds"] == {"good": 12, "scratch": 5, "spot": 5}
 
@@ -244,10 +246,10 @@ def test_good_images_alone_make_a_version(tmp_path: Path, trunk: Trunk, anomalie
     evaluation = fit_once(run, tmp_path / "store").fitted
     manifest = load_detector(evaluation.version, "cpu").manifest
     assert (manifest.data.kinds, manifest.data.images, manifest.data.anomalies) == ({"good": 9}, 9, "synthetic")
-    assert manifest.data.defect_share == 0
+    assert manifest.data.defect_rate == 0
     assert len(manifest.variant("float32").golden.log_odds) == 2
     assert manifest.figures is not None
-    assert manifest.figures.errors_by_kind.keys() == {"good", "synthetic"}
+    assert manifest.figures.by_kind.keys() == {"good", "synthetic"}
     assert manifest.figures.localisation is None
     assert (evaluation.version / "report/report.html").is_file()
 
@@ -258,7 +260,7 @@ def test_synthetic_anomalies_are_no_images_of_the_data(tmp_path: Path, trunk: Tr
     manifest = load_detector(evaluation.version, "cpu").manifest
     assert manifest.data.kinds == {"good": 12, "scratch": 5, "spot": 5}
     assert (manifest.data.images, manifest.data.anomalies) == (22, "both")
-    assert evaluation.figures.errors_by_kind.keys() == {"good", "scratch", "spot"}
+    assert evaluation.figures.by_kind.keys() == {"good", "scratch", "spot"}
 
 
 def test_without_any_defect_and_none_made_it_says_what_to_do(tmp_path: Path, trunk: Trunk) -> None:

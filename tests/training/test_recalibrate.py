@@ -7,15 +7,15 @@ import pytest
 
 from model.artifact import Artifact, read_artifact
 from model.detector import load_detector
-from model.errors import DataError, PromiseError
-from model.manifest import Operation
+from model.errors import DataError, ErrorBoundError
+from model.manifest import OperatingPoint
 from model.store import Store
 from model.verdict import Thresholds, logit, prior_shift
 from tests.support.artifacts import publish
 from tests.training.conftest import quiet
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import Evaluation, evaluate
-from training.evaluation.thresholds import BestBalancedAccuracy, Fixed, LeastCost, Limits, Rule
+from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, Fixed, LeastCost, Rule
 from training.recalibrate import plan, rethreshold
 
 NEW = 0.02
@@ -33,13 +33,13 @@ class Renewed:
 
 
 @pytest.fixture(scope="module")
-def renewed(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Renewed:
+def renewed(tmp_path_factory: pytest.TempPathFactory, found: Dataset) -> Renewed:
     store = Store(tmp_path_factory.mktemp("store"))
     version = publish(store.root, "spots")
     old = read_artifact(version)
-    before = evaluate(version, dataset, "cpu", quiet())
-    method = plan(old.manifest, dataset, BestBalancedAccuracy(), NEW)
-    after = rethreshold(before, dataset, method, store, quiet())
+    before = evaluate(version, found, "cpu", quiet())
+    method = plan(old.manifest, found, BestBalancedAccuracy(), NEW)
+    after = rethreshold(before, found, method, store, quiet())
     return Renewed(old, before, after, read_artifact(after.version))
 
 
@@ -55,27 +55,36 @@ def test_the_network_is_the_same_and_still_gives_its_golden_outputs(renewed: Ren
     load_detector(renewed.new.path, "cpu")  # replays them
 
 
-def test_what_is_new_is_what_comes_after_the_network(renewed: Renewed, dataset: Dataset) -> None:
+def test_what_is_new_is_what_comes_after_the_network(renewed: Renewed, found: Dataset) -> None:
     old, new = renewed.old.manifest, renewed.new.manifest
     variant = new.variant("float32")
-    assert variant.calibration.defect_share == pytest.approx(10 / 22)
+    assert variant.calibration.defect_rate == pytest.approx(10 / 22)
     assert variant.figures == renewed.after.figures
-    assert variant.scale != old.variant("float32").scale
+    assert variant.heatmap_scale != old.variant("float32").heatmap_scale
     label = variant.thresholds.label
     assert variant.thresholds == Thresholds(label, label, label)
     assert label == pytest.approx(NEW)  # where balanced accuracy is best: at the share of defects
-    rest = {"operation": old.operation, "variants": old.variants, "created": old.created, "command": old.command}
+    rest = {
+        "operating_point": old.operating_point,
+        "variants": old.variants,
+        "created": old.created,
+        "command": old.command,
+    }
     assert replace(new, **rest) == old  # type: ignore[arg-type]
 
 
-def test_the_version_says_for_what_and_on_what(renewed: Renewed, dataset: Dataset) -> None:
-    operation = renewed.new.manifest.operation
-    assert operation == Operation(
-        {"rule": "best-balanced-accuracy"}, operation.says, NEW, keeps_verdicts=True, fingerprint=dataset.fingerprint
+def test_the_version_says_for_what_and_on_what(renewed: Renewed, found: Dataset) -> None:
+    operating_point = renewed.new.manifest.operating_point
+    assert operating_point == OperatingPoint(
+        {"name": "best-balanced-accuracy"},
+        operating_point.summary,
+        NEW,
+        prior_invariant=True,
+        fingerprint=found.fingerprint,
     )
-    assert operation.says.startswith("Best balanced accuracy")
-    assert "of 10 defects missed" in operation.says
-    assert renewed.after.figures.how == (
+    assert operating_point.summary.startswith("Best balanced accuracy")
+    assert "of 10 defects missed" in operating_point.summary
+    assert renewed.after.figures.protocol == (
         "22 newly labelled images in 5 parts, each judged as the others decide; network of version 1"
     )
     assert "too few images to trust" in " ".join(renewed.after.warnings)
@@ -100,47 +109,47 @@ def test_the_service_judges_by_the_new_thresholds(renewed: Renewed) -> None:
 
 def test_images_are_judged_at_thresholds_of_the_other_parts(renewed: Renewed) -> None:
     assert sorted({prediction.fold for prediction in renewed.after.predictions}) == [0, 1, 2, 3, 4]
-    assert len({prediction.scale for prediction in renewed.after.predictions}) > 1
+    assert len({prediction.heatmap_scale for prediction in renewed.after.predictions}) > 1
 
 
-def test_evaluating_on_those_images_again_is_warned_of(renewed: Renewed, dataset: Dataset) -> None:
-    (warning,) = evaluate(renewed.new.path, dataset, "cpu", quiet()).warnings
+def test_evaluating_on_those_images_again_is_warned_of(renewed: Renewed, found: Dataset) -> None:
+    (warning,) = evaluate(renewed.new.path, found, "cpu", quiet()).warnings
     assert "its thresholds were chosen on" in warning
 
 
 @pytest.mark.parametrize(
     ("stored", "asked", "used"),
     [
-        (Limits(0.35, 0.35), None, Limits(0.35, 0.35)),
+        (ErrorRateLimits(0.35, 0.35), None, ErrorRateLimits(0.35, 0.35)),
         (Fixed(0.5), None, LeastCost(10)),
-        (Limits(0.35, 0.35), LeastCost(2), LeastCost(2)),
+        (ErrorRateLimits(0.35, 0.35), LeastCost(2), LeastCost(2)),
     ],
 )
 @pytest.mark.parametrize(("told", "rate"), [(None, 0.05), (0.1, 0.1)])
 def test_without_a_rule_or_a_share_the_versions_own_are_kept(
-    renewed: Renewed, dataset: Dataset, stored: Rule, asked: Rule | None, used: Rule, told: float | None, rate: float
+    renewed: Renewed, found: Dataset, stored: Rule, asked: Rule | None, used: Rule, told: float | None, rate: float
 ) -> None:
-    names = {Limits: "limits", Fixed: "fixed"}
-    rule = {"rule": names[type(stored)]} | {name: getattr(stored, name) for name in stored.__struct_fields__}
-    operation = Operation(rule, "…", 0.05, keeps_verdicts=True)
-    method = plan(replace(renewed.old.manifest, operation=operation), dataset, asked, told)
+    names = {ErrorRateLimits: "error-rate-limits", Fixed: "fixed"}
+    rule = {"name": names[type(stored)]} | {name: getattr(stored, name) for name in stored.__struct_fields__}
+    operating_point = OperatingPoint(rule, "…", 0.05, prior_invariant=True)
+    method = plan(replace(renewed.old.manifest, operating_point=operating_point), found, asked, told)
     assert (method.rule, method.defect_rate) == (used, rate)
 
 
-def test_images_that_the_network_learnt_from_are_refused(renewed: Renewed, dataset: Dataset) -> None:
+def test_images_that_the_network_learnt_from_are_refused(renewed: Renewed, found: Dataset) -> None:
     manifest = renewed.old.manifest
-    known = replace(manifest, data=replace(manifest.data, fingerprint=dataset.fingerprint))
+    known = replace(manifest, data=replace(manifest.data, fingerprint=found.fingerprint))
     with pytest.raises(DataError, match="the network learnt from these very images"):
-        plan(known, dataset, None, None)
+        plan(known, found, None, None)
 
 
 @pytest.mark.parametrize("defects", [0, 1])
-def test_too_few_images_are_refused(renewed: Renewed, dataset: Dataset, defects: int) -> None:
-    goods = [sample for sample in dataset.samples if not sample.is_anomaly]
-    bads = [sample for sample in dataset.samples if sample.is_anomaly]
+def test_too_few_images_are_refused(renewed: Renewed, found: Dataset, defects: int) -> None:
+    goods = [sample for sample in found.samples if not sample.is_anomaly]
+    bads = [sample for sample in found.samples if sample.is_anomaly]
     few = goods + bads[:defects]
     with pytest.raises(DataError, match=r"no image is of a defective part|class anomaly has 1 image"):
-        plan(renewed.old.manifest, replace(dataset, samples=few, digests=dataset.digests[: len(few)]), None, None)
+        plan(renewed.old.manifest, replace(found, samples=few, digests=found.digests[: len(few)]), None, None)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +160,7 @@ def test_too_few_images_are_refused(renewed: Renewed, dataset: Dataset, defects:
     ],
 )
 def test_a_promise_that_the_images_can_not_carry_is_refused(
-    renewed: Renewed, dataset: Dataset, limit: float, message: str
+    renewed: Renewed, found: Dataset, limit: float, message: str
 ) -> None:
-    with pytest.raises(PromiseError, match=message):
-        plan(renewed.old.manifest, dataset, Limits(limit), None)
+    with pytest.raises(ErrorBoundError, match=message):
+        plan(renewed.old.manifest, found, ErrorRateLimits(limit), None)

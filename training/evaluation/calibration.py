@@ -1,4 +1,4 @@
-"""Log-odds whose sigmoid is a probability, and how far probabilities are from being one."""
+"""Platt's calibration of log-odds, and the calibration error of probabilities."""
 
 from typing import Final
 
@@ -38,9 +38,9 @@ def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
     spread = float(log_odds.std()) if np.ptp(log_odds) > 0 else 1.0
     inputs = (log_odds - centre) / spread
 
-    def loss(line: Floats) -> tuple[float, Floats]:
+    def loss(parameters: Floats) -> tuple[float, Floats]:
         """Mean cross-entropy log(1+e^x) − t·x of x = slope·input + offset, and its gradient."""
-        x = line[0] * inputs + line[1]
+        x = parameters[0] * inputs + parameters[1]
         error = expit(x) - targets
         gradient = np.array([(error * inputs).mean(), error.mean()])
         return float((np.logaddexp(0.0, x) - targets * x).mean()), gradient
@@ -63,8 +63,8 @@ def calibration_error(probabilities: Floats, is_anomaly: Bools, bins: int = BINS
     The mean over images of their bin's |mean probability − share of anomalies|. Images of equal probability are spread
     over their bins alike, so that their order doesn't show. With fewer images than bins each is a bin.
     """
-    places = _shares_of_bins(probabilities, bins)
-    return float(np.abs((probabilities - is_anomaly) @ places).sum() / len(probabilities))
+    bin_shares = _shares_of_bins(probabilities, bins)
+    return float(np.abs((probabilities - is_anomaly) @ bin_shares).sum() / len(probabilities))
 
 
 def null_calibration_error(
@@ -75,18 +75,18 @@ def null_calibration_error(
     Labels are redrawn from the probabilities (consistency resampling, Bröcker & Smith 2007).
     """
     rng = np.random.default_rng(seed)
-    places = _shares_of_bins(probabilities, bins)
+    bin_shares = _shares_of_bins(probabilities, bins)
     count = len(probabilities)
     errors = [
-        np.abs((probabilities - (rng.random((part, count)) < probabilities)) @ places).sum(axis=1) / count
-        for part in chunks(draws, count)
+        np.abs((probabilities - (rng.random((size, count)) < probabilities)) @ bin_shares).sum(axis=1) / count
+        for size in chunks(draws, count)
     ]
     median, high = np.quantile(np.concatenate(errors), [0.5, 0.95]).tolist()
     return median, high
 
 
 def _shares_of_bins(probabilities: Floats, bins: int) -> Floats:
-    """How much of each image lies in each bin, n×bins: rows sum to 1."""
+    """Share of each image in each bin, n×bins: rows sum to 1."""
     count = len(probabilities)
     _, group = np.unique(probabilities, return_inverse=True)
     bin_of = np.arange(count) * min(bins, count) // count

@@ -1,13 +1,13 @@
-"""What must be known before a version's figures are trusted."""
+"""Warnings about the data that a reader needs before trusting a version's figures."""
 
-from model.manifest import Figures
+from model.figures import Figures
 
 _WIDE = 0.15
 _WELL_RANKED = 0.95
 
 
-def warnings(figures: Figures, synthetic: bool) -> list[str]:
-    """In words; `synthetic`: the figures are about synthetic anomalies."""
+def data_warnings(figures: Figures, synthetic: bool) -> list[str]:
+    """Sentences; none where nothing is amiss. `synthetic`: the figures are about synthetic anomalies."""
     found = []
     if synthetic:
         found.append(

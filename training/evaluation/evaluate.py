@@ -1,4 +1,4 @@
-"""An exported version on newly labelled images, judged by the float32 reference as the service would."""
+"""Evaluates an exported version on labelled images, predicted by the float32 reference as in the service."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +11,9 @@ import numpy as np
 from model.detector import Detector, load_detector
 from model.engines.devices import Device
 from model.errors import DataError, ManifestError
+from model.figures import Figures
 from model.image import decode
-from model.manifest import Figures, Manifest
+from model.manifest import Manifest
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
 from training.data.file_errors import naming_file
@@ -25,73 +26,75 @@ from training.progress import Reporter
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one version made of the images."""
+    """A version's predictions of labelled images, and the figures measured on them."""
 
     version: Path
     figures: Figures
     predictions: list[Prediction]
     defect_rate: float | None = None
-    """The line's share of defects; None: nobody told it, then or now."""
+    """The production line's defect rate; None: it was given neither now nor at export."""
     warnings: Sequence[str] = ()
-    """What must be known before the figures are trusted."""
+    """What a reader needs to know before trusting the figures."""
 
 
 def evaluate(
-    version: Path, data: Dataset, device: Device, reporter: Reporter, defect_rate: float | None = None
+    version: Path, dataset: Dataset, device: Device, reporter: Reporter, defect_rate: float | None = None
 ) -> Evaluation:
-    """PostProcessor every image. `defect_rate`: the line's share of defects, None for the version's, as in the service.
+    """Predict and measure every image. `defect_rate`: the production line's; None: the version's, as in the service.
 
-    Log-odds are moved to these images' own share of defects before losses and calibration error are taken of them.
+    Log-odds are moved to these images' own defect rate before losses and calibration error are taken of them.
     Raises DataError unless both classes are there, ArtifactError where the version is broken.
     """
-    defects = sum(sample.is_anomaly for sample in data.samples)
-    if not 0 < defects < len(data.samples):
+    defects = sum(sample.is_anomaly for sample in dataset.samples)
+    if not 0 < defects < len(dataset.samples):
         raise DataError("figures need both good images and defective ones; only one class is there")
     detector = load_detector(version, device, defect_rate, engine="torch", variant="float32")
-    known = _known(detector.manifest, data)
-    for warning in known:
+    warnings = _overlap_warnings(detector.manifest, dataset)
+    for warning in warnings:
         reporter.line(f"warning: {warning}")
-    moved = prior_shift(detector.variant.calibration.defect_share, defects / len(data.samples))
+    moved = prior_shift(detector.variant.calibration.defect_rate, defects / len(dataset.samples))
     predictions = []
-    with reporter.task("judging", len(data.samples)) as advance:
-        for sample in data.samples:
-            said = judge(detector, sample)
-            predictions.append(replace(said, log_odds=said.log_odds + moved, shift=said.shift - moved))
+    with reporter.task("predicting", len(dataset.samples)) as advance:
+        for sample in dataset.samples:
+            prediction = predict(detector, sample)
+            shift = prediction.shift - moved
+            predictions.append(replace(prediction, log_odds=prediction.log_odds + moved, shift=shift))
             advance()
-    how = f"{len(predictions)} images by version {version.name} of {version.parent.name!r}"
-    told = defect_rate or detector.manifest.operation.defect_rate
-    return Evaluation(version, measure(predictions, how), predictions, told, known)
+    protocol = f"{len(predictions)} images by version {version.name} of {version.parent.name!r}"
+    in_force = defect_rate or detector.manifest.operating_point.defect_rate
+    return Evaluation(version, measure(predictions, protocol), predictions, in_force, warnings)
 
 
-def _known(manifest: Manifest, data: Dataset) -> list[str]:
-    """Whether the version knows these images."""
-    if data.fingerprint == manifest.data.fingerprint:
+def _overlap_warnings(manifest: Manifest, dataset: Dataset) -> list[str]:
+    """A sentence where the version was made from these very images."""
+    if dataset.fingerprint == manifest.data.fingerprint:
         return ["these are the very images that the version was made from: the figures flatter it"]
-    if data.fingerprint == manifest.operation.fingerprint:
+    if dataset.fingerprint == manifest.operating_point.fingerprint:
         return ["these are the very images that its thresholds were chosen on: the figures flatter it"]
     return []
 
 
-def judge(detector: Detector, sample: Sample) -> Prediction:
-    """One image alone, from its file to what is said of it. Raises DataError that names one that can't be judged."""
+def predict(detector: Detector, sample: Sample) -> Prediction:
+    """One image alone, from its file to its prediction. Raises DataError, naming an image that can't be predicted."""
     with naming_file(sample.path):
         pixels = detector.resize_to_input(decode(sample.path.read_bytes()))
     evidence = detector.engine.evidence(pixels[np.newaxis])[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
-    return Prediction(sample, log_odds, detector.thresholds, evidence, detector.variant.scale, detector.shift)
+    scale = detector.variant.heatmap_scale
+    return Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)
 
 
 def stored_rule(manifest: Manifest) -> Rule:
     """The rule by which a version's thresholds were chosen. Raises ManifestError for one that this program lacks."""
     try:
-        rule: Rule = msgspec.convert(manifest.operation.rule, Rule)
+        rule: Rule = msgspec.convert(manifest.operating_point.rule, Rule)
     except msgspec.ValidationError as error:
         raise ManifestError(f"the version's rule for thresholds is not known here: {error}") from error
     return rule
 
 
-def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything but the images, for `write_results`."""
+def results(evaluation: Evaluation) -> dict[str, Any]:
+    """The members of the JSON results but for the rows of images (see `training.report.results`)."""
     return {
         "model": evaluation.version.parent.name,
         "version": int(evaluation.version.name),

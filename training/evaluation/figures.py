@@ -1,4 +1,4 @@
-"""How good verdicts were: counts, rates with their uncertainty, errors by kind. Positive is anomaly."""
+"""Measures how good predictions are: counts, rates with their uncertainty, errors by kind. Positive is anomaly."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from model.manifest import CalibrationError, Decisions, Estimate, Figures, KindErrors
+from model.figures import CalibrationError, Decisions, Estimate, Figures, KindFigures
 from training.data.samples import GOOD, kinds_of
 from training.evaluation.calibration import calibration_error, null_calibration_error
+from training.evaluation.error_bounds import count_decisions
 from training.evaluation.intervals import balanced_accuracy, bootstrap, rate, wider
 from training.evaluation.localisation import localise
 from training.evaluation.prediction import Prediction
@@ -18,21 +19,22 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def measure(predictions: Sequence[Prediction], how: str) -> Figures:
-    """All figures of predictions that hold both classes. `how` says of which images and by which models.
+def measure(predictions: Sequence[Prediction], protocol: str) -> Figures:
+    """All figures of predictions that hold both classes. `protocol`: which images were predicted by which models.
 
-    Ranking and verdicts are at the line's share of defects, losses and calibration error at the calibration's. What it
-    says of good pictures holds where their levels were chosen on other images. Random draws are seeded.
+    Ranking and verdicts are at the production line's defect rate, losses and calibration error at the calibration's.
+    Figures of good heatmaps hold where the heatmap scale was chosen on other images. Random draws are seeded.
     """
     truth = np.array([prediction.sample.is_anomaly for prediction in predictions])
-    right = np.array([prediction.is_right for prediction in predictions])
+    right = np.array([prediction.is_correct for prediction in predictions])
     log_odds = np.array([prediction.log_odds for prediction in predictions])
     scores = log_odds + np.array([prediction.shift for prediction in predictions])
     good = [prediction for prediction in predictions if not prediction.sample.is_anomaly]
-    shown = sum(bool(prediction.evidence.max() >= prediction.scale.region) for prediction in good)
+    with_region = sum(bool(each.evidence.max() >= each.heatmap_scale.region_threshold) for each in good)
+    good_heatmaps = [each.heatmap_scale(each.evidence).ravel() for each in good]
     auroc, precision, miss_1, miss_5, log_loss, brier = _bootstrapped(scores, log_odds, truth)
     return Figures(
-        how=how,
+        protocol=protocol,
         true_positives=int((truth & right).sum()),
         true_negatives=int((~truth & right).sum()),
         false_positives=int((~truth & ~right).sum()),
@@ -48,20 +50,20 @@ def measure(predictions: Sequence[Prediction], how: str) -> Figures:
         log_loss=log_loss,
         brier_score=brier,
         calibration_error=_calibration_error(expit(log_odds), truth),
-        good_decisions=_decisions(good),
-        defect_decisions=_decisions([prediction for prediction in predictions if prediction.sample.is_anomaly]),
-        errors_by_kind=_errors_by_kind(predictions, scores),
-        good_with_region=rate(shown, len(good)),
-        good_picture_median=float(np.median(np.concatenate([each.scale(each.evidence).ravel() for each in good]))),
+        good_decisions=count_decisions([each.decision for each in good]),
+        defect_decisions=count_decisions([each.decision for each in predictions if each.sample.is_anomaly]),
+        by_kind=_by_kind(predictions, scores),
+        good_images_with_region=rate(with_region, len(good)),
+        good_heatmap_median=float(np.median(np.concatenate(good_heatmaps))),
         localisation=localise(predictions),
     )
 
 
 def table(figures: Figures) -> str:
-    """The figures as lines for people."""
+    """The figures as lines of text."""
     f = figures
     lines = [
-        f"measured on {f.how}",
+        f"measured on {f.protocol}",
         f"  TP {f.true_positives}  TN {f.true_negatives}  FP {f.false_positives}  FN {f.false_negatives}"
         "  (positive = anomaly: FP are good parts rejected, FN defects missed)",
         f"  accuracy           {_percent(f.accuracy)}",
@@ -76,15 +78,15 @@ def table(figures: Figures) -> str:
     if f.good_decisions.review or f.defect_decisions.review:
         lines.append(f"  good parts: {_decided(f.good_decisions)}; defects: {_decided(f.defect_decisions)}")
     lines += [
-        "  wrong by kind: " + ", ".join(_kind(kind, errors) for kind, errors in f.errors_by_kind.items()),
-        f"  good images whose picture shows a region: {_percent(f.good_with_region)}; "
-        f"median of a good picture {f.good_picture_median:.3f}",
+        "  wrong by kind: " + ", ".join(_kind(*pair) for pair in f.by_kind.items()),
+        f"  good images whose heatmap shows a region: {_percent(f.good_images_with_region)}; "
+        f"median of a good heatmap {f.good_heatmap_median:.3f}",
     ]
     if (found := f.localisation) is not None:
         lines.append(
             f"  on {found.images} masks ({found.size}×{found.size}): pixel AUROC {found.pixel_auroc:.4f}, "
-            f"AUPRO {found.aupro:.4f}, brightest pixel on the defect {_percent(found.pointing)}\n"
-            f"  {found.components} defects: {_percent(found.components_hit)} have a region, mean IoU with it "
+            f"AUPRO {found.aupro:.4f}, brightest pixel on the defect {_percent(found.pointing_game)}\n"
+            f"  {found.components} defects: {_percent(found.component_recall)} have a region, mean IoU with it "
             f"{found.region_iou:.3f}"
         )
     return "\n".join(lines)
@@ -112,20 +114,15 @@ def _calibration_error(probabilities: Floats, truth: Bools) -> CalibrationError:
     return CalibrationError(calibration_error(probabilities, truth), *null_calibration_error(probabilities, seed=0))
 
 
-def _decisions(predictions: Sequence[Prediction]) -> Decisions:
-    made = [prediction.thresholds.decision_of(prediction.probability) for prediction in predictions]
-    return Decisions(made.count("accept"), made.count("review"), made.count("reject"))
-
-
-def _errors_by_kind(predictions: Sequence[Prediction], scores: Floats) -> dict[str, KindErrors]:
+def _by_kind(predictions: Sequence[Prediction], scores: Floats) -> dict[str, KindFigures]:
     kinds = np.array([prediction.sample.kind for prediction in predictions])
-    wrong = kinds_of(prediction.sample for prediction in predictions if not prediction.is_right)
-    errors = {}
+    errors = kinds_of(prediction.sample for prediction in predictions if not prediction.is_correct)
+    figures = {}
     for kind, count in kinds_of(prediction.sample for prediction in predictions).items():
         these = (kinds == kind) | (kinds == GOOD)
         auroc = None if kind == GOOD else float(Ranking.of(scores[these], kinds[these] == kind).auroc()[0])
-        errors[kind] = KindErrors(wrong.get(kind, 0), count, auroc)
-    return errors
+        figures[kind] = KindFigures(errors.get(kind, 0), count, auroc)
+    return figures
 
 
 def _percent(estimate: Estimate) -> str:
@@ -140,6 +137,6 @@ def _decided(decisions: Decisions) -> str:
     return f"{decisions.accept} accepted, {decisions.review} to review, {decisions.reject} rejected"
 
 
-def _kind(kind: str, errors: KindErrors) -> str:
-    text = f"{kind} {errors.wrong}/{errors.images}"
-    return text if errors.auroc is None else f"{text} (AUROC {errors.auroc:.3f})"
+def _kind(kind: str, figures: KindFigures) -> str:
+    text = f"{kind} {figures.errors}/{figures.images}"
+    return text if figures.auroc is None else f"{text} (AUROC {figures.auroc:.3f})"

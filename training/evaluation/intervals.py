@@ -1,4 +1,4 @@
-"""How far a figure may be off, for there are only so many images."""
+"""Confidence intervals of figures measured on a limited number of images."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, binomtest
 
-from model.manifest import Estimate
+from model.figures import Estimate
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -32,7 +32,7 @@ def upper_bound(successes: int, trials: int) -> float:
 def balanced_accuracy(anomalies: Estimate, goods: Estimate) -> Estimate:
     """Mean of the two classes' accuracies, its 95 % interval from theirs (square-and-add, Newcombe 1998, method 10).
 
-    A bootstrap would give no width at all where every image was judged rightly.
+    A bootstrap would give no width at all where every prediction was correct.
     """
     value = (anomalies.value + goods.value) / 2
     below = math.hypot(anomalies.value - anomalies.low, goods.value - goods.low) / 2
@@ -64,7 +64,7 @@ def wider(one: Estimate, other: Estimate) -> Estimate:
 
 
 def chunks(draws: int, width: int) -> Iterator[int]:
-    """`draws` in parts, so that an array of part×width stays small."""
+    """Sizes that sum to `draws`, so that an array of size×width stays small."""
     most = max(1, _AT_ONCE // max(1, width))
     yield from (min(most, draws - done) for done in range(0, draws, most))
 
@@ -75,6 +75,6 @@ def _resampled(is_anomaly: Bools, seed: int, draws: int) -> Iterator[Floats]:
         weights = np.zeros((count, len(is_anomaly)))
         for members in (np.flatnonzero(is_anomaly), np.flatnonzero(~is_anomaly)):
             picks = rng.integers(len(members), size=(count, len(members))) if len(members) else members[np.newaxis, :0]
-            places = picks + len(members) * np.arange(len(picks))[:, np.newaxis]
-            weights[:, members] = np.bincount(places.ravel(), minlength=count * len(members)).reshape(count, -1)
+            cells = picks + len(members) * np.arange(len(picks))[:, np.newaxis]
+            weights[:, members] = np.bincount(cells.ravel(), minlength=count * len(members)).reshape(count, -1)
         yield weights

@@ -1,4 +1,4 @@
-"""Whether maps lie on the defects: measured against masks, at one fixed resolution for every model."""
+"""Measures whether heatmaps lie on the defects: against masks, at one fixed resolution for every model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from model.evidence import enlarge
-from model.manifest import Localisation
+from model.figures import Localisation
 from training.data.masks import coverage
 from training.evaluation.intervals import rate
 from training.evaluation.prediction import Prediction
@@ -19,21 +19,22 @@ SIZE: Final = 256
 LIMIT: Final = 0.3
 """False-positive rate of pixels up to which AUPRO is taken."""
 _TOUCHING: Final = np.ones((3, 3), np.bool_)
-"""Pixels that touch at a corner belong together: in masks (as Bergmann et al. 2021) and in regions (model.regions)."""
+"""Connectivity of components in masks (as Bergmann et al. 2021) and of regions (model.regions): also at corners."""
 
-Levels = NDArray[np.float32]
+Scores = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class _Defective:
-    """What is kept of one image with a mask."""
+    """Scores and overlaps of one image with a mask."""
 
-    levels: Levels
-    """Of its defective pixels."""
+    scores: Scores
+    """Scores of its defective pixels."""
     weights: NDArray[np.float64]
-    """One over the size of each one's component."""
-    pointed: bool
+    """One over the size of each of those pixels' component."""
+    is_hit: bool
+    """Whether its brightest pixel lies on the mask."""
     overlaps: list[float]
     """IoU of each component with the region that fits it best."""
 
@@ -41,7 +42,7 @@ class _Defective:
 def localise(predictions: Sequence[Prediction]) -> Localisation | None:
     """Figures over images whose mask isn't empty, and good ones; None where there are no such masks.
 
-    Networks of different folds speak in evidence of their own; each map is read on its picture's scale,
+    Evidence of different folds' networks can't be compared; each map's score is on its network's heatmap scale,
     (E − e_r)/(e_r − e_0), where regions begin at 0. Takes 256 KiB an image.
     """
     masked = [(prediction, mask) for prediction in predictions if (mask := _mask(prediction)) is not None]
@@ -53,15 +54,15 @@ def localise(predictions: Sequence[Prediction]) -> Localisation | None:
     found = []
     nowhere = np.zeros((SIZE, SIZE), np.bool_)
     for prediction, mask in [*((prediction, nowhere) for prediction in good), *masked]:
-        levels = _levels(prediction)
-        outside = levels[~mask]
+        scores = _scores(prediction)
+        outside = scores[~mask]
         elsewhere[filled : filled + len(outside)] = outside
         filled += len(outside)
         if mask.any():
-            found.append(_look(levels, mask))
+            found.append(_compare(scores, mask))
     overlaps = [overlap for each in found for overlap in each.overlaps]
     auroc, aupro = _areas(
-        elsewhere[:filled], np.concatenate([each.levels for each in found]), np.concatenate([e.weights for e in found])
+        elsewhere[:filled], np.concatenate([each.scores for each in found]), np.concatenate([e.weights for e in found])
     )
     return Localisation(
         size=SIZE,
@@ -69,9 +70,9 @@ def localise(predictions: Sequence[Prediction]) -> Localisation | None:
         components=len(overlaps),
         pixel_auroc=auroc,
         aupro=aupro,
-        pointing=rate(sum(each.pointed for each in found), len(found)),
+        pointing_game=rate(sum(each.is_hit for each in found), len(found)),
         region_iou=float(np.mean(overlaps)),
-        components_hit=rate(sum(overlap > 0 for overlap in overlaps), len(overlaps)),
+        component_recall=rate(sum(overlap > 0 for overlap in overlaps), len(overlaps)),
     )
 
 
@@ -90,32 +91,37 @@ def _mask(prediction: Prediction) -> Mask | None:
     return mask if mask.any() else None
 
 
-def _levels(prediction: Prediction) -> Levels:
-    scale = prediction.scale
-    return enlarge(np.asarray((prediction.evidence - scale.region) / (scale.region - scale.dark), np.float32), SIZE)
+def _scores(prediction: Prediction) -> Scores:
+    scale = prediction.heatmap_scale
+    return enlarge(
+        np.asarray(
+            (prediction.evidence - scale.region_threshold) / (scale.region_threshold - scale.good_median), np.float32
+        ),
+        SIZE,
+    )
 
 
-def _look(levels: Levels, mask: Mask) -> _Defective:
+def _compare(scores: Scores, mask: Mask) -> _Defective:
     components, count = label(mask, _TOUCHING)
-    regions, others = label(levels >= 0, _TOUCHING)
+    regions, others = label(scores >= 0, _TOUCHING)
     pairs = np.bincount((components * (others + 1) + regions).ravel(), minlength=(count + 1) * (others + 1))
     shared = pairs.reshape(count + 1, others + 1)  # pixels by component and region, 0 being neither
     sizes = shared.sum(axis=1)
     unions = sizes[1:, np.newaxis] + shared.sum(axis=0)[np.newaxis, 1:] - shared[1:, 1:]
     return _Defective(
-        levels=levels[mask],
+        scores=scores[mask],
         weights=1.0 / sizes[components[mask]],
-        pointed=bool(mask.flat[levels.argmax()]),
+        is_hit=bool(mask.flat[scores.argmax()]),
         overlaps=(shared[1:, 1:] / unions).max(axis=1, initial=0.0).tolist(),
     )
 
 
-def _areas(elsewhere: Levels, defective: Levels, weights: NDArray[np.float64]) -> tuple[float, float]:
+def _areas(elsewhere: Scores, defective: Scores, weights: NDArray[np.float64]) -> tuple[float, float]:
     """Pixel AUROC, and AUPRO up to LIMIT, normalised to 0..1 (Bergmann et al. 2021, section 5.2).
 
-    As the level falls, each defective pixel begins to count at the false-positive rate of its own value: so both areas
-    are means, over defective pixels, of how much of the axis is left from there. Pixels of equal value enter along a
-    straight line, as in a ROC curve. Sorts `elsewhere` in place.
+    As the threshold falls, each defective pixel begins to count at the false-positive rate of its own score: so both
+    areas are means, over defective pixels, of how much of the axis is left from there. Pixels of equal score enter
+    along a straight line, as in a ROC curve. Sorts `elsewhere` in place.
     """
     elsewhere.sort()
     before = 1.0 - np.searchsorted(elsewhere, defective, side="right") / len(elsewhere)

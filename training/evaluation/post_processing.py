@@ -1,4 +1,4 @@
-"""What turns evidence maps into verdicts and pictures, chosen on images that the networks had not seen."""
+"""What turns evidence maps into verdicts and heatmaps, fitted on images that the networks had not seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from training.estimators.image_head import ImageLogOdds, add_image_head, choose_
 from training.evaluation.calibration import fit_platt
 from training.evaluation.heatmap_scale import choose_heatmap_scale
 from training.evaluation.prediction import Prediction
-from training.evaluation.thresholds import Rule, choose
+from training.evaluation.thresholds import Rule, choose_thresholds
 
 Maps = NDArray[np.float32]
 
@@ -26,8 +26,8 @@ class OutOfFold:
     samples: list[Sample]
     maps: Maps
     """n×h×w."""
-    parts: NDArray[np.intp]
-    """n; what is decided for images of one part is decided on the other parts."""
+    fold_ids: NDArray[np.intp]
+    """n; what is decided for images of one fold is decided on the other folds."""
     context: ImageLogOdds | None = None
     """n, the log-odds of whole images, which the maps don't have yet."""
 
@@ -42,28 +42,29 @@ class OutOfFold:
         return cls(
             [sample for fold in folds for sample in fold.samples],
             np.concatenate([fold.maps for fold in folds]),
-            np.concatenate([fold.parts for fold in folds]),
+            np.concatenate([fold.fold_ids for fold in folds]),
             np.concatenate(contexts) if len(contexts) == len(folds) else None,
         )
 
     def of(self, chosen: NDArray[np.bool_]) -> "OutOfFold":
+        """Those of the images that are `chosen`, n."""
         samples = [sample for sample, is_chosen in zip(self.samples, chosen, strict=True) if is_chosen]
         context = None if self.context is None else self.context[chosen]
-        return OutOfFold(samples, self.maps[chosen], self.parts[chosen], context)
+        return OutOfFold(samples, self.maps[chosen], self.fold_ids[chosen], context)
 
 
 @dataclass(frozen=True)
 class Method:
-    """How a judge is chosen."""
+    """How a post-processor is fitted."""
 
     pooling: Pooling
     rule: Rule
     defect_rate: float | None = None
-    """The line's share of defects; None: the data's."""
+    """The production line's defect rate; None: the data's."""
     calibration: Calibration | None = None
     """None: Platt's, on the held-out images."""
     use_masks: bool = True
-    """Whether masks may raise the region level."""
+    """Whether masks may raise the region threshold."""
 
 
 @dataclass(frozen=True)
@@ -73,67 +74,72 @@ class PostProcessor:
     pooling: Pooling
     calibration: Calibration
     thresholds: Thresholds
-    scale: HeatmapScale
+    heatmap_scale: HeatmapScale
     shift: float
+    """Log-odds that the production line's defect rate adds (see `model.verdict.prior_shift`)."""
     context_weight: float = 0.0
     """How many times the context is added to the map."""
 
     def moved(self, slope: float, offset: float) -> "PostProcessor":
-        """The judge of another variant's evidence that says the same, where slope·evidence + offset is this one's."""
-        ours = self.calibration
+        """The post-processor with the same verdicts on another variant's evidence, where slope·evidence + offset is
+        this one's."""
+        ours, scale = self.calibration, self.heatmap_scale
         return replace(
             self,
-            calibration=Calibration(ours.slope * slope, ours.slope * offset + ours.offset, ours.defect_share),
-            scale=HeatmapScale((self.scale.dark - offset) / slope, (self.scale.region - offset) / slope),
+            calibration=Calibration(ours.slope * slope, ours.slope * offset + ours.offset, ours.defect_rate),
+            heatmap_scale=HeatmapScale((scale.good_median - offset) / slope, (scale.region_threshold - offset) / slope),
         )
 
     def predictions(
         self, samples: Sequence[Sample], maps: Maps, context: ImageLogOdds | None, fold: int = 0
     ) -> list[Prediction]:
-        """What is said of samples with these maps, n×h×w, and this context, n."""
+        """Predictions of samples with these maps, n×h×w, and this context, n."""
         maps = add_image_head(maps, context, self.context_weight)
+        log_odds = [self.calibration(pooled) for pooled in self.pooling(maps).tolist()]
         return [
-            Prediction(sample, self.calibration(pooled), self.thresholds, evidence, self.scale, self.shift, fold)
-            for sample, pooled, evidence in zip(samples, self.pooling(maps).tolist(), maps, strict=True)
+            Prediction(sample, value, self.thresholds, evidence, self.heatmap_scale, self.shift, fold)
+            for sample, value, evidence in zip(samples, log_odds, maps, strict=True)
         ]
 
 
-def fit_post_processor(held: OutOfFold, method: Method) -> PostProcessor:
-    """Calibration, thresholds and levels. Raises DataError or PromiseError where the images can't carry them."""
-    weight = choose_image_weight(method.pooling(held.maps), held.context, held.is_anomaly)
-    maps = add_image_head(held.maps, held.context, weight)
+def fit_post_processor(out_of_fold: OutOfFold, method: Method) -> PostProcessor:
+    """Fit calibration, thresholds and heatmap scale. Raises DataError or ErrorBoundError where the images are too
+    few."""
+    is_anomaly = out_of_fold.is_anomaly
+    weight = choose_image_weight(method.pooling(out_of_fold.maps), out_of_fold.context, is_anomaly)
+    maps = add_image_head(out_of_fold.maps, out_of_fold.context, weight)
     log_odds = method.pooling(maps)
-    calibration = method.calibration or fit_platt(log_odds, held.is_anomaly)
+    calibration = method.calibration or fit_platt(log_odds, is_anomaly)
     calibrated = np.array([calibration(value) for value in log_odds.tolist()])
-    shift = prior_shift(calibration.defect_share, method.defect_rate)
-    masked = np.array([sample.mask is not None and method.use_masks for sample in held.samples])
-    masks = coverage(held.of(masked).samples, *maps.shape[1:])
+    shift = prior_shift(calibration.defect_rate, method.defect_rate)
+    masked = np.array([sample.mask is not None and method.use_masks for sample in out_of_fold.samples])
+    masks = coverage(out_of_fold.of(masked).samples, *maps.shape[1:])
     return PostProcessor(
         pooling=method.pooling,
         calibration=calibration,
-        thresholds=choose(method.rule, calibrated, held.is_anomaly, shift),
-        scale=choose_heatmap_scale(maps[~held.is_anomaly], maps[masked], masks),
+        thresholds=choose_thresholds(method.rule, calibrated, is_anomaly, shift),
+        heatmap_scale=choose_heatmap_scale(maps[~is_anomaly], maps[masked], masks),
         shift=shift,
         context_weight=weight,
     )
 
 
-def cross_val_post_process(held: OutOfFold, method: Method) -> list[Prediction]:
-    """Each part judged as the other parts decide; in the order of `held.samples`."""
+def cross_val_post_process(out_of_fold: OutOfFold, method: Method) -> list[Prediction]:
+    """Predictions of each fold by a post-processor fitted on the other folds, in the order of the samples."""
     predictions: list[tuple[int, Prediction]] = []
-    for part in np.unique(held.parts).tolist():
-        inside = held.parts == part
-        judge = fit_post_processor(held.of(~inside), method)
-        own = held.of(inside)
-        found = judge.predictions(own.samples, own.maps, own.context, part)
-        predictions += zip(np.flatnonzero(inside).tolist(), found, strict=True)
+    for fold in np.unique(out_of_fold.fold_ids).tolist():
+        inside = out_of_fold.fold_ids == fold
+        post_processor = fit_post_processor(out_of_fold.of(~inside), method)
+        own = out_of_fold.of(inside)
+        of_fold = post_processor.predictions(own.samples, own.maps, own.context, fold)
+        predictions += zip(np.flatnonzero(inside).tolist(), of_fold, strict=True)
     return [prediction for _, prediction in sorted(predictions, key=lambda pair: pair[0])]
 
 
-def halves(held: OutOfFold, seed: int) -> OutOfFold:
-    """The same images in two parts, drawn by `seed`, each class divided evenly."""
+def halves(out_of_fold: OutOfFold, seed: int) -> OutOfFold:
+    """The same images in two folds, drawn by `seed`, each class divided evenly."""
     rng = np.random.default_rng(seed)
-    parts = np.zeros(len(held.samples), np.intp)
-    for members in (np.flatnonzero(held.is_anomaly), np.flatnonzero(~held.is_anomaly)):
-        parts[rng.permutation(members)[len(members) // 2 :]] = 1
-    return replace(held, parts=parts)
+    fold_ids = np.zeros(len(out_of_fold.samples), np.intp)
+    for members in (np.flatnonzero(out_of_fold.is_anomaly), np.flatnonzero(~out_of_fold.is_anomaly)):
+        fold_ids[rng.permutation(members)[len(members) // 2 :]] = 1
+    return replace(out_of_fold, fold_ids=fold_ids)

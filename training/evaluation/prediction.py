@@ -1,4 +1,4 @@
-"""What a model said of an image that it had not seen."""
+"""A model's prediction for an image that it had not seen."""
 
 from dataclasses import dataclass
 
@@ -12,23 +12,24 @@ from training.data.samples import Sample
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One held-out image's verdict and map, with the levels by which they are read."""
+    """One held-out image's log-odds and evidence map, with what turns them into verdict and heatmap."""
 
     sample: Sample
     log_odds: float
-    """After calibration, at the share of defects that the calibration holds at."""
+    """After calibration, at the calibration's defect rate."""
     thresholds: Thresholds
     evidence: NDArray[np.float32]
     """The evidence map h×w, in the network's own log-odds."""
-    scale: HeatmapScale
-    """Of the network that judged."""
+    heatmap_scale: HeatmapScale
+    """The predicting network's."""
     shift: float = 0.0
-    """Log-odds that the line's own share of defects adds (see `model.verdict.prior_shift`)."""
+    """Log-odds that the production line's defect rate adds (see `model.verdict.prior_shift`)."""
     fold: int = 0
+    """The fold whose models predicted it."""
 
     @property
     def probability(self) -> float:
-        """Of anomaly, at the line's share of defects."""
+        """Probability of anomaly, at the production line's defect rate."""
         return sigmoid(self.log_odds + self.shift)
 
     @property
@@ -40,5 +41,5 @@ class Prediction:
         return self.thresholds.label_of(self.probability)
 
     @property
-    def is_right(self) -> bool:
+    def is_correct(self) -> bool:
         return (self.label == "anomaly") == self.sample.is_anomaly

@@ -1,4 +1,4 @@
-"""How well scores rank anomalies above good images, over all cuts and for many weightings of the images at once."""
+"""How well scores rank anomalies above good images, over all thresholds, for many weightings of the images at once."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ranking:
-    """Weights of good images and of anomalies at or above each distinct score, the highest first: both m×cuts."""
+    """Weights of good images and of anomalies at or above each distinct score, the highest first: both m×thresholds."""
 
     false_positives: Floats
     true_positives: Floats
@@ -26,7 +26,7 @@ class Ranking:
         return Ranking(above - true_positives, true_positives)
 
     def auroc(self) -> Floats:
-        """Area under the ROC curve, m: the share of pairs ranked rightly, ties half."""
+        """Area under the ROC curve, m: the share of correctly ranked pairs, ties half."""
         steps = np.diff(self.false_positives, prepend=0.0)
         heights = self.true_positives - np.diff(self.true_positives, prepend=0.0) / 2
         return np.asarray((steps * heights).sum(axis=1) / (self.false_positives[:, -1] * self.true_positives[:, -1]))
@@ -39,7 +39,7 @@ class Ranking:
         return np.asarray((steps * precision).sum(axis=1) / self.true_positives[:, -1])
 
     def miss_rate(self, false_reject_rate: float) -> Floats:
-        """Share of anomalies, m, below the lowest cut that rejects at most that share of good images."""
+        """Share of anomalies, m, below the lowest threshold that rejects at most that share of good images."""
         allowed = np.floor(false_reject_rate * self.false_positives[:, -1:] + 1e-9)
         found = np.where(self.false_positives <= allowed, self.true_positives, 0.0).max(axis=1)
         return np.asarray(1.0 - found / self.true_positives[:, -1])

@@ -3,7 +3,9 @@
 import shlex
 import sys
 
+from model.program import program
+
 
 def command() -> str:
     """The command line that this process runs, as manifest and report keep it."""
-    return shlex.join(["python", "-m", "training", *sys.argv[1:]])
+    return f"{program('training')} {shlex.join(sys.argv[1:])}"

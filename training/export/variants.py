@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from model.artifact import ONNX, ONNX_INT8, WEIGHTS, golden_png
 from model.cpus import available_cpus
 from model.engines.onnx_runtime import OnnxEngine
-from model.manifest import MOST_CHANGE, Agreement, Figures, Golden, Variant
+from model.figures import Figures
+from model.manifest import MAX_LOG_ODDS_CHANGE, Agreement, Golden, Variant
 from model.network import VGG16CAM
 from model.verdict import sigmoid
 from model.weights import encode_weights
@@ -73,7 +74,7 @@ def build_variants(
         files={"torch": WEIGHTS, "onnxruntime": ONNX},
         calibration=judge.calibration,
         thresholds=judge.thresholds,
-        scale=judge.scale,
+        heatmap_scale=judge.heatmap_scale,
         golden=Golden(_TOLERANCE["float32"], _by_name(golden, recipe.pooling(expected))),
         figures=figures,
     )
@@ -95,8 +96,10 @@ def build_variants(
         name="int8",
         files={"onnxruntime": ONNX_INT8},
         calibration=own.calibration,
-        scale=own.scale,
-        golden=Golden(MOST_CHANGE / own.calibration.slope, _by_name(golden, recipe.pooling(engine.evidence(stacked)))),
+        heatmap_scale=own.heatmap_scale,
+        golden=Golden(
+            MAX_LOG_ODDS_CHANGE / own.calibration.slope, _by_name(golden, recipe.pooling(engine.evidence(stacked)))
+        ),
         figures=None,
         agreement=agreement(judge, own, reference, pooled, is_anomaly),
     )

@@ -15,14 +15,15 @@ from model.artifact import write_artifact
 from model.decoding_probes import decoding_here
 from model.detector import load_detector
 from model.errors import StoreError
-from model.manifest import Data, Figures, Manifest, Operation, Preprocessing
+from model.figures import Figures
+from model.manifest import SCHEMA, Data, Manifest, OperatingPoint, Preprocessing
 from model.store import Store
 from model.weights import trunk_digest
 from training.data.dataset import Dataset
 from training.data.samples import kinds_of
 from training.data.training_set import TrainingSet
 from training.estimators.image_head import add_image_head
-from training.evaluation.error_bounds import outcome_of, sentence
+from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.post_processing import Method
 from training.export.command import command
 from training.export.variants import build_variants
@@ -67,16 +68,16 @@ def export(
     except OSError as error:  # in a folder for temporary files
         raise StoreError(f"a version of {model!r} can't be put together: {error}") from error
     manifest = Manifest(
-        schema=2,
+        schema=SCHEMA,
         classes=("good", "anomaly"),
         preprocessing=Preprocessing(recipe.input_size, found.full_scale, decoding_here()),
         network=recipe.hypercolumn,
         pooling=recipe.pooling,
-        operation=Operation(
+        operating_point=OperatingPoint(
             rule=dict(msgspec.to_builtins(method.rule)),
-            says=f"{method.rule} {sentence(outcome_of(trained.predictions))}",
+            summary=f"{method.rule} {summary(error_rates_of(trained.predictions))}",
             defect_rate=method.defect_rate,
-            keeps_verdicts=method.rule.keeps_verdicts,
+            prior_invariant=method.rule.prior_invariant,
         ),
         variants=built.variants,
         data=Data(

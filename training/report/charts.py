@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from model.manifest import CalibrationError, Figures
+from model.figures import CalibrationError, Figures
 from training.report import words
 from training.report.axis import mark, mark_probabilities, name, on_axis
 from training.report.curves import Cost, Curves, Histogram, PrecisionRecall, ReliabilityBin, Roc

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from model.manifest import Estimate, Figures
+from model.figures import Estimate, Figures
 from model.verdict import sigmoid
 from training.evaluation.calibration import BINS
 from training.evaluation.intervals import rate

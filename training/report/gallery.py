@@ -38,7 +38,7 @@ def choose_galleries(predictions: Sequence[Prediction]) -> list[Gallery]:
     return [
         _gallery(
             predictions,
-            lambda p: p.sample.is_anomaly and not p.is_right,
+            lambda p: p.sample.is_anomaly and not p.is_correct,
             lowest_first=True,
             name="misses",
             title="Worst misses",
@@ -47,7 +47,7 @@ def choose_galleries(predictions: Sequence[Prediction]) -> list[Gallery]:
         ),
         _gallery(
             predictions,
-            lambda p: not p.sample.is_anomaly and not p.is_right,
+            lambda p: not p.sample.is_anomaly and not p.is_correct,
             lowest_first=False,
             name="false-rejects",
             title="Worst false rejects",
@@ -56,7 +56,7 @@ def choose_galleries(predictions: Sequence[Prediction]) -> list[Gallery]:
         ),
         _gallery(
             predictions,
-            lambda p: p.sample.is_anomaly and p.is_right,
+            lambda p: p.sample.is_anomaly and p.is_correct,
             lowest_first=False,
             name="hits",
             title="Most confident hits",

@@ -1,8 +1,8 @@
-"""How each kind of part fared, for the table."""
+"""Rows of the table of kinds: how many images of each were judged rightly."""
 
 from dataclasses import dataclass
 
-from model.manifest import Estimate, Figures
+from model.figures import Estimate, Figures
 from training.data.samples import GOOD
 from training.evaluation.intervals import rate
 
@@ -14,7 +14,7 @@ class KindRow:
     name: str
     is_good: bool
     images: int
-    wrong: int
+    errors: int
     right: Estimate
     auroc: float | None
 
@@ -22,8 +22,7 @@ class KindRow:
 def kind_rows(figures: Figures) -> list[KindRow]:
     """Good parts first, then the kinds of defect, the worst first."""
     rows = [
-        KindRow(kind, kind == GOOD, errors.images, errors.wrong, rate(errors.images - errors.wrong, errors.images),
-                errors.auroc)
-        for kind, errors in figures.errors_by_kind.items()
-    ]  # fmt: skip
+        KindRow(kind, kind == GOOD, of.images, of.errors, rate(of.images - of.errors, of.images), of.auroc)
+        for kind, of in figures.by_kind.items()
+    ]
     return sorted(rows, key=lambda row: (not row.is_good, row.right.value, row.name))

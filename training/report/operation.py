@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from model.manifest import Decisions, Estimate, Figures
+from model.figures import Decisions, Estimate, Figures
 from training.evaluation.intervals import rate
 from training.evaluation.prediction import Prediction
 

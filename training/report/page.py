@@ -5,7 +5,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model.manifest import Figures
+from model.figures import Figures
 from training.evaluation.prediction import Prediction
 from training.report import words
 from training.report.charts import draw_charts
@@ -50,7 +50,7 @@ def render_page(
         galleries=galleries,
         pictures=lambda prediction: take_pictures(prediction, subject.input_size, subject.full_scale),
         decision_of=decision_of,
-        defect_share=subject.calibrated_at or (figures.true_positives + figures.false_negatives) / len(predictions),
+        defect_rate=subject.calibrated_at or (figures.true_positives + figures.false_negatives) / len(predictions),
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def take_pictures(prediction: Prediction, input_size: int, full_scale: FullScale
     mask = _mask(prediction.sample.mask) if prediction.sample.mask else None
     if photo is None:
         return Pictures(_SIDE, _SIDE, None, None, mask)
-    picture = prediction.scale(enlarge(prediction.evidence, input_size))
+    picture = prediction.heatmap_scale(enlarge(prediction.evidence, input_size))
     overlay = overlay_png(photo, picture, find_regions(picture, *photo.size))
     return Pictures(*photo.size, _jpeg(photo), _jpeg(Image.open(io.BytesIO(overlay))), mask)
 

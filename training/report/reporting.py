@@ -12,12 +12,13 @@ from scipy.special import expit
 from model.artifact import read_artifact
 from model.errors import DataError
 from model.evidence import Pooling
-from model.manifest import Figures, Manifest
+from model.figures import Figures
+from model.manifest import Manifest
 from model.verdict import Thresholds
 from training.data.dataset import Dataset
 from training.data.samples import kinds_of
 from training.evaluation.calibration import calibration_error
-from training.evaluation.error_bounds import outcome_of, sentence
+from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
@@ -97,7 +98,7 @@ def report_of_version(
         warnings=warnings,
         thresholds=thresholds,
         defect_rate=defect_rate,
-        calibrated_at=manifest.variant("float32").calibration.defect_share,
+        calibrated_at=manifest.variant("float32").calibration.defect_rate,
         one_network=thresholds is not None,
         error_before_calibration=_error_before(predictions, manifest.pooling),
     )
@@ -143,7 +144,7 @@ def _subject(found: Dataset, rule: Rule, predictions: Sequence[Prediction], **me
         command=command(),
         data=DataFacts(kinds_of(found.samples), found.duplicates, found.sizes, found.fingerprint),
         rule=str(rule),
-        statements=[sentence(outcome_of(predictions))],
+        statements=[summary(error_rates_of(predictions))],
         cost_ratio=rule.miss_cost if isinstance(rule, LeastCost) else 10.0,
         **members,
     )

@@ -1,4 +1,4 @@
-"""Results for programs: JSON with one row per image."""
+"""Results as JSON, with one row per image."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,10 @@ def check_places(file: Path | None, folder: Path | None = None) -> None:
 
 
 def write_results(path: Path, summary: Mapping[str, Any], predictions: Sequence[Prediction]) -> None:
-    """Write `summary`'s members and then "images", a row each; there, "label" is the truth. Raises DataError."""
+    """Write the members of `summary` and then "images", a row each: `target` is the truth, `label` the verdict's.
+
+    Raises DataError where the file can't be written.
+    """
     results = {**summary, "images": [_row(prediction) for prediction in predictions]}
     try:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
@@ -34,7 +37,8 @@ def _row(prediction: Prediction) -> dict[str, Any]:
     return {
         "path": prediction.sample.name,
         "kind": prediction.sample.kind,
-        "label": "anomaly" if prediction.sample.is_anomaly else "good",
+        "target": "anomaly" if prediction.sample.is_anomaly else "good",
+        "label": prediction.label,
         "probability": prediction.probability,
         "threshold": prediction.thresholds.label,
         "fold": prediction.fold,

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from model.manifest import Estimate
+from model.figures import Estimate
 
 _SPACE = "\N{NO-BREAK SPACE}"
 

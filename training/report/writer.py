@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from model.errors import DataError
-from model.manifest import Figures
+from model.figures import Figures
 from training.evaluation.prediction import Prediction
 from training.report.curves import Curves, trace
 from training.report.gallery import Gallery, choose_galleries

@@ -19,7 +19,7 @@ def test_the_sigmoid_that_labels_were_drawn_from_is_found() -> None:
     calibration = fit_platt(scores, is_anomaly)
     assert calibration.slope == pytest.approx(2, abs=0.1)
     assert calibration.offset == pytest.approx(-1, abs=0.1)
-    assert calibration.defect_share == is_anomaly.mean()
+    assert calibration.defect_rate == is_anomaly.mean()
 
 
 def test_it_is_logistic_regression_on_smoothed_targets() -> None:

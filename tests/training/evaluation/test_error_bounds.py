@@ -1,54 +1,56 @@
 import numpy as np
 import pytest
 
-from model.errors import PromiseError
-from model.manifest import Decisions
+from model.errors import ErrorBoundError
+from model.figures import Decisions
 from model.verdict import Thresholds
-from training.evaluation.error_bounds import most_errors, outcome, percent, sentence
+from training.evaluation.error_bounds import error_rates, max_errors, percent, summary
 from training.evaluation.intervals import upper_bound
 
 
 def test_a_promise_that_the_data_can_not_carry_says_what_it_takes() -> None:
-    with pytest.raises(PromiseError) as error:
-        most_errors(0.001, 109, "miss rate")
+    with pytest.raises(ErrorBoundError) as error:
+        max_errors(0.001, 109, "miss rate")
     assert str(error.value) == "a miss rate under 0.1 % needs at least 2,995 defects with no miss; you have 109"
-    with pytest.raises(PromiseError, match=r"false-reject rate under 5 % needs at least 59 good images .* you have 0"):
-        most_errors(0.05, 0, "false-reject rate")
+    with pytest.raises(
+        ErrorBoundError, match=r"false-reject rate under 5 % needs at least 59 good images .* you have 0"
+    ):
+        max_errors(0.05, 0, "false-reject rate")
 
 
 @pytest.mark.parametrize("limit", [0.001, 0.01, 0.03, 0.5])
 def test_so_many_are_needed_and_suffice(limit: float) -> None:
     least = next(n for n in range(1, 4000) if upper_bound(0, n) <= limit)
-    assert most_errors(limit, least, "miss rate") == 0
-    with pytest.raises(PromiseError, match=f"at least {least:,} defects .* you have {least - 1:,}"):
-        most_errors(limit, least - 1, "miss rate")
+    assert max_errors(limit, least, "miss rate") == 0
+    with pytest.raises(ErrorBoundError, match=f"at least {least:,} defects .* you have {least - 1:,}"):
+        max_errors(limit, least - 1, "miss rate")
 
 
 @pytest.mark.parametrize(("limit", "images"), [(0.05, 109), (0.1, 242), (0.9, 30), (0.02, 3000)])
 def test_the_most_errors_are_the_last_that_keep_the_bound(limit: float, images: int) -> None:
-    most = most_errors(limit, images, "miss rate")
+    most = max_errors(limit, images, "miss rate")
     assert upper_bound(most, images) <= limit < upper_bound(most + 1, images)
 
 
 def test_outcome_counts_and_says_so() -> None:
     probabilities = np.concatenate([[0.1] * 3, [0.5] * 6, [0.9] * 100, [0.9] * 2, [0.5] * 8, [0.1] * 232])
-    result = outcome(Thresholds(0.4, 0.5, 0.6), probabilities, np.arange(351) < 109)
+    result = error_rates(Thresholds(0.4, 0.5, 0.6), probabilities, np.arange(351) < 109)
     assert (result.defects, result.goods) == (Decisions(3, 6, 100), Decisions(232, 8, 2))
     assert result.miss_bound == pytest.approx(0.0696, abs=1e-4)
-    assert sentence(result) == (
+    assert summary(result) == (
         "3 of 109 defects missed (0.9–7.8 %), 2 of 242 good parts rejected (0.2–3.0 %), 6 defects and 8 good parts to "
-        "review. With 95 % certainty at most 7.0 % of defects are missed, and at most 2.6 % of good parts rejected."
+        "review. With 95 % confidence at most 7.0 % of defects are missed, and at most 2.6 % of good parts rejected."
     )
 
 
 def test_without_a_band_nothing_is_said_of_review() -> None:
-    result = outcome(Thresholds(), np.array([0.5, 0.49]), np.array([True, False]))
+    result = error_rates(Thresholds(), np.array([0.5, 0.49]), np.array([True, False]))
     assert (result.miss_rate.value, result.false_reject_rate.value) == (0.0, 0.0)
-    assert "review" not in sentence(result)
+    assert "review" not in summary(result)
 
 
 def test_a_class_without_images_promises_nothing() -> None:
-    result = outcome(Thresholds(), np.array([0.2]), np.array([False]))
+    result = error_rates(Thresholds(), np.array([0.2]), np.array([False]))
     assert (result.miss_bound, result.false_reject_bound) == (1.0, pytest.approx(0.95))
 
 

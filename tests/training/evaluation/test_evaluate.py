@@ -16,7 +16,7 @@ from model.verdict import Thresholds, logit, sigmoid
 from tests.support.artifacts import publish, resum
 from tests.training.conftest import quiet
 from training.data.dataset import Dataset
-from training.evaluation.evaluate import evaluate, stored_rule, summary
+from training.evaluation.evaluate import evaluate, results, stored_rule
 from training.evaluation.thresholds import LeastCost
 
 
@@ -47,9 +47,9 @@ def test_every_image_gets_the_services_answer(version: Path, found: Dataset, rat
         verdict = detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0])
         assert prediction.probability == pytest.approx(verdict.probability, abs=1e-6)
         assert (prediction.label, prediction.decision) == (verdict.label, verdict.decision)
-    assert evaluation.figures.how == "22 images by version 1 of 'spots'"
+    assert evaluation.figures.protocol == "22 images by version 1 of 'spots'"
     assert (evaluation.defect_rate, list(evaluation.warnings)) == (rate, [])
-    assert summary(evaluation) == {"model": "spots", "version": 1, "figures": evaluation.figures}
+    assert results(evaluation) == {"model": "spots", "version": 1, "figures": evaluation.figures}
 
 
 def test_losses_are_taken_at_the_images_own_share_of_defects(version: Path, found: Dataset) -> None:
@@ -61,11 +61,11 @@ def test_losses_are_taken_at_the_images_own_share_of_defects(version: Path, foun
         assert sigmoid(prediction.log_odds + prediction.shift) == pytest.approx(verdict.probability)
 
 
-@pytest.mark.parametrize(("keeps_verdicts", "moved"), [(True, True), (False, False)])
+@pytest.mark.parametrize(("prior_invariant", "moved"), [(True, True), (False, False)])
 def test_thresholds_move_with_the_lines_share_as_in_the_service(
-    version: Path, found: Dataset, keeps_verdicts: bool, moved: bool
+    version: Path, found: Dataset, prior_invariant: bool, moved: bool
 ) -> None:
-    say(version, "operation", "keeps_verdicts", value=keeps_verdicts)
+    say(version, "operating_point", "prior_invariant", value=prior_invariant)
     own, line = (evaluate(version, found, "cpu", quiet(), rate).predictions for rate in (None, 0.01))
     assert {prediction.thresholds for prediction in own} == {Thresholds(0.3, 0.42, 0.6)}
     assert ({prediction.thresholds for prediction in line} != {Thresholds(0.3, 0.42, 0.6)}) == moved
@@ -82,7 +82,7 @@ def test_the_versions_own_line_is_kept(tmp_path: Path, found: Dataset) -> None:
     ("place", "warning"),
     [
         (("data", "fingerprint"), "the very images that the version was made from"),
-        (("operation", "fingerprint"), "the very images that its thresholds were chosen on"),
+        (("operating_point", "fingerprint"), "the very images that its thresholds were chosen on"),
     ],
 )
 def test_images_that_the_version_knows_are_warned_of(
@@ -101,6 +101,6 @@ def test_one_class_alone_measures_nothing(version: Path, found: Dataset) -> None
 
 def test_the_rule_of_a_version(version: Path) -> None:
     assert stored_rule(read_artifact(version).manifest) == LeastCost(10.0)
-    say(version, "operation", "rule", value={"rule": "by-moonlight"})
+    say(version, "operating_point", "rule", value={"name": "by-moonlight"})
     with pytest.raises(ManifestError, match=r"rule for thresholds is not known here.*by-moonlight"):
         stored_rule(read_artifact(version).manifest)

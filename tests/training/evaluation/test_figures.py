@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from model.evidence import HeatmapScale
-from model.manifest import Decisions, Figures, KindErrors
+from model.figures import Decisions, Figures, KindFigures
 from model.verdict import Thresholds, prior_shift, sigmoid
 from tests.training.predictions import prediction
 from training.evaluation.figures import measure, table
@@ -43,17 +43,17 @@ def test_positive_is_anomaly() -> None:
     assert figures.balanced_accuracy.value == pytest.approx((4 / 5 + 7 / 8) / 2)
     # 5 × 8 pairs: the defect at 0.2 is below the good one at 0.9, as are the other four
     assert figures.auroc.value == pytest.approx(35 / 40)
-    assert figures.errors_by_kind == {
-        "good": KindErrors(1, 8),
-        "crack": KindErrors(0, 1, pytest.approx(7 / 8)),
-        "dent": KindErrors(1, 4, pytest.approx(28 / 32)),
+    assert figures.by_kind == {
+        "good": KindFigures(1, 8),
+        "crack": KindFigures(0, 1, pytest.approx(7 / 8)),
+        "dent": KindFigures(1, 4, pytest.approx(28 / 32)),
     }
     assert "TP 4  TN 7  FP 1  FN 1" in table(figures)
 
 
 def test_each_prediction_has_its_own_threshold() -> None:
-    assert prediction("dent", 0.3, threshold=0.3).is_right
-    assert not prediction("dent", 0.3, threshold=0.31).is_right
+    assert prediction("dent", 0.3, threshold=0.3).is_correct
+    assert not prediction("dent", 0.3, threshold=0.31).is_correct
 
 
 def test_losses_are_scikit_learns() -> None:
@@ -147,13 +147,13 @@ def test_pictures_of_good_images_are_read_on_their_own_scale() -> None:
     bright[2, 3] = 1.0
     good = [
         prediction("good", 0.1, evidence=bright),
-        replace(prediction("good", 0.1, evidence=bright), scale=HeatmapScale(0.0, 2.0)),
+        replace(prediction("good", 0.1, evidence=bright), heatmap_scale=HeatmapScale(0.0, 2.0)),
         *[prediction("good", 0.1)] * 2,
     ]
     figures = measure([*good, prediction("dent", 0.9, evidence=bright)], "five images")
-    assert figures.good_with_region.value == 0.25
+    assert figures.good_images_with_region.value == 0.25
     # of 49 values each: half below those at 0.5 of level 2, so between sigmoid(−4) and sigmoid(−3)
-    assert figures.good_picture_median == pytest.approx((sigmoid(-4) + sigmoid(-3)) / 2, rel=1e-4)
+    assert figures.good_heatmap_median == pytest.approx((sigmoid(-4) + sigmoid(-3)) / 2, rel=1e-4)
 
 
 def test_masks_are_measured_where_there_are_any(tmp_path: Path) -> None:

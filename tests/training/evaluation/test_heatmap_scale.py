@@ -18,7 +18,7 @@ NONE = np.zeros((0, 7, 7), np.float32)
 @pytest.mark.parametrize("images", [59, 100, 240])
 def test_more_than_5_percent_of_further_good_images_reach_it_in_5_percent_of_cases_at_most(images: int) -> None:
     draws = 300
-    levels = np.array([choose_heatmap_scale(maps(images, seed), NONE, NONE).region for seed in range(draws)])
+    levels = np.array([choose_heatmap_scale(maps(images, seed), NONE, NONE).region_threshold for seed in range(draws)])
     shares = 1 - norm.cdf(levels + 5) ** 49
     assert 0 < (shares > 0.05).sum() <= binom.ppf(0.999, draws, 0.05)
     assert shares.mean() > 0.01
@@ -27,8 +27,8 @@ def test_more_than_5_percent_of_further_good_images_reach_it_in_5_percent_of_cas
 def test_with_few_images_none_of_them_reaches_it() -> None:
     good = maps(10, 0)
     scale = choose_heatmap_scale(good, NONE, NONE)
-    assert scale.region > good.max()
-    assert scale.dark == pytest.approx(np.median(good))
+    assert scale.region_threshold > good.max()
+    assert scale.good_median == pytest.approx(np.median(good))
 
 
 def test_masks_raise_the_level_to_where_regions_fit_them() -> None:
@@ -41,8 +41,8 @@ def test_masks_raise_the_level_to_where_regions_fit_them() -> None:
         choose_heatmap_scale(maps(60, 0), NONE, NONE),
         choose_heatmap_scale(maps(60, 0), defective, coverage),
     )
-    assert with_masks.region > without.region
-    assert ((defective >= with_masks.region) == (coverage > 0)).mean() > 0.99
+    assert with_masks.region_threshold > without.region_threshold
+    assert ((defective >= with_masks.region_threshold) == (coverage > 0)).mean() > 0.99
 
 
 def test_masks_never_lower_it() -> None:
@@ -51,8 +51,8 @@ def test_masks_never_lower_it() -> None:
     )
     coverage = np.ones((20, 7, 7), dtype=np.float32)
     assert (
-        choose_heatmap_scale(maps(60, 0), maps(20, 1), coverage).region
-        == choose_heatmap_scale(maps(60, 0), NONE, NONE).region
+        choose_heatmap_scale(maps(60, 0), maps(20, 1), coverage).region_threshold
+        == choose_heatmap_scale(maps(60, 0), NONE, NONE).region_threshold
     )
 
 

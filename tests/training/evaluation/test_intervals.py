@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.manifest import Estimate
+from model.figures import Estimate
 from training.evaluation.intervals import balanced_accuracy, bootstrap, chunks, rate, upper_bound, wider
 
 

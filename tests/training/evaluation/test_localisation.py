@@ -98,7 +98,7 @@ def test_small_components_count_as_much_as_large_ones(tmp_path: Path) -> None:
     assert found is not None
     assert found.aupro == pytest.approx(0.5)
     assert found.pixel_auroc > 0.99
-    assert found.components_hit.value == 0.5
+    assert found.component_recall.value == 0.5
 
 
 @pytest.mark.parametrize(("row", "hit"), [(64, 1.0), (127, 1.0), (128, 0.0), (63, 0.0)])
@@ -107,7 +107,7 @@ def test_pointing_has_no_tolerance(tmp_path: Path, row: int, hit: float) -> None
     evidence[row, 100] = 0.5
     found = localise([defective(tmp_path, squares(np.s_[64:128, 64:128]), evidence)])
     assert found is not None
-    assert found.pointing.value == hit
+    assert found.pointing_game.value == hit
 
 
 def test_regions_are_the_services_and_the_best_one_counts(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_regions_are_the_services_and_the_best_one_counts(tmp_path: Path) -> Non
     picture = HeatmapScale(0.0, 1.0)(np.where(shown, 1.0, 0.99))
     assert len(find_regions(picture, SIZE, SIZE)) == 3
     assert found.region_iou == pytest.approx((20 * 40 / (40 * 40) + 0) / 2)
-    assert (found.components_hit.value, found.components) == (0.5, 2)
+    assert (found.component_recall.value, found.components) == (0.5, 2)
 
 
 def test_pixels_that_touch_at_a_corner_belong_together(tmp_path: Path) -> None:
@@ -131,12 +131,15 @@ def test_pixels_that_touch_at_a_corner_belong_together(tmp_path: Path) -> None:
 def test_maps_of_different_networks_are_read_on_their_own_scales(tmp_path: Path) -> None:
     (first, mask), (second, _) = noisy(0), noisy(1)
     plain = [defective(tmp_path, mask, first), defective(tmp_path, mask, second)]
-    louder = replace(plain[1], evidence=64 * plain[1].evidence, scale=HeatmapScale(0.0, 64.0))
-    higher = replace(plain[1], evidence=plain[1].evidence + 8, scale=HeatmapScale(8.0, 9.0))
+    louder = replace(plain[1], evidence=64 * plain[1].evidence, heatmap_scale=HeatmapScale(0.0, 64.0))
+    higher = replace(plain[1], evidence=plain[1].evidence + 8, heatmap_scale=HeatmapScale(8.0, 9.0))
     expected = localise(plain)
     assert expected is not None
     for other in (louder, higher):
-        found, misread = localise([plain[0], other]), localise([plain[0], replace(other, scale=plain[1].scale)])
+        found, misread = (
+            localise([plain[0], other]),
+            localise([plain[0], replace(other, heatmap_scale=plain[1].heatmap_scale)]),
+        )
         assert found is not None
         assert misread is not None
         assert (found.pixel_auroc, found.aupro) == pytest.approx((expected.pixel_auroc, expected.aupro), abs=1e-5)

@@ -25,7 +25,7 @@ from training.evaluation.post_processing import (
     halves,
 )
 from training.evaluation.prediction import Prediction
-from training.evaluation.thresholds import BestBalancedAccuracy, Fixed, LeastCost, Limits, choose
+from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, Fixed, LeastCost, choose_thresholds
 
 METHOD = Method(Pooling(0.1), BestBalancedAccuracy())
 NO_MASKS = np.zeros((0, 6, 6), np.float32)
@@ -48,7 +48,7 @@ def with_noisy_context(held: OutOfFold) -> OutOfFold:
 
 
 def said(predictions: list[Prediction]) -> list[tuple[object, ...]]:
-    return [(p.sample.name, p.log_odds, p.thresholds, p.scale, p.shift, p.fold) for p in predictions]
+    return [(p.sample.name, p.log_odds, p.thresholds, p.heatmap_scale, p.shift, p.fold) for p in predictions]
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ def mask(tmp_path: Path) -> Path:
     return save(tmp_path / "mask.png", Image.fromarray(pixels))
 
 
-@pytest.mark.parametrize("rule", [BestBalancedAccuracy(), LeastCost(5), Limits(0.3, 0.2), Fixed(0.4)])
+@pytest.mark.parametrize("rule", [BestBalancedAccuracy(), LeastCost(5), ErrorRateLimits(0.3, 0.2), Fixed(0.4)])
 @pytest.mark.parametrize("rate", [None, 0.02])
-def test_a_judge_is_what_its_parts_choose(rule: LeastCost | Limits | Fixed, rate: float | None) -> None:
+def test_a_judge_is_what_its_parts_choose(rule: LeastCost | ErrorRateLimits | Fixed, rate: float | None) -> None:
     held = drawn()
     judge = fit_post_processor(held, replace(METHOD, rule=rule, defect_rate=rate))
     pooled = Pooling(0.1)(held.maps)
@@ -70,8 +70,8 @@ def test_a_judge_is_what_its_parts_choose(rule: LeastCost | Limits | Fixed, rate
     assert judge.calibration == calibration
     assert judge.shift == pytest.approx(shift)
     calibrated = np.array([calibration(value) for value in pooled.tolist()])
-    assert judge.thresholds == choose(rule, calibrated, held.is_anomaly, judge.shift)
-    assert judge.scale == choose_heatmap_scale(held.maps[:30], NO_MASKS, NO_MASKS)
+    assert judge.thresholds == choose_thresholds(rule, calibrated, held.is_anomaly, judge.shift)
+    assert judge.heatmap_scale == choose_heatmap_scale(held.maps[:30], NO_MASKS, NO_MASKS)
 
 
 def test_a_calibration_that_is_given_stays() -> None:
@@ -83,7 +83,7 @@ def test_a_calibration_that_is_given_stays() -> None:
 
 def test_predictions_are_the_judges_word_on_each_map() -> None:
     held = drawn()
-    scale = fit_post_processor(held, METHOD).scale
+    scale = fit_post_processor(held, METHOD).heatmap_scale
     judge = PostProcessor(Pooling(0.1), Calibration(2.0, 1.0, 0.3), Thresholds(0.2, 0.4, 0.6), scale, -1.5)
     predictions = judge.predictions(held.samples[:3], held.maps[:3], None, fold=4)
     pooled = Pooling(0.1)(held.maps[:3])
@@ -91,7 +91,7 @@ def test_predictions_are_the_judges_word_on_each_map() -> None:
     for prediction, sample, evidence in zip(predictions, held.samples, held.maps, strict=False):
         assert prediction.sample == sample
         assert np.array_equal(prediction.evidence, evidence)
-        assert (prediction.thresholds, prediction.scale) == (judge.thresholds, scale)
+        assert (prediction.thresholds, prediction.heatmap_scale) == (judge.thresholds, scale)
         assert (prediction.shift, prediction.fold) == (-1.5, 4)
 
 
@@ -111,9 +111,9 @@ def test_context_is_part_of_every_map_and_of_what_is_chosen_on_them() -> None:
 def test_each_part_is_judged_by_the_other_parts_and_order_is_kept(held: OutOfFold) -> None:
     predictions = cross_val_post_process(held, METHOD)
     assert [p.sample for p in predictions] == held.samples
-    assert [p.fold for p in predictions] == held.parts.tolist()
+    assert [p.fold for p in predictions] == held.fold_ids.tolist()
     for part in range(3):
-        inside = held.parts == part
+        inside = held.fold_ids == part
         own = held.of(inside)
         expected = fit_post_processor(held.of(~inside), METHOD).predictions(
             own.samples, own.maps, own.context, fold=part
@@ -123,7 +123,7 @@ def test_each_part_is_judged_by_the_other_parts_and_order_is_kept(held: OutOfFol
 
 @pytest.mark.parametrize("held", [drawn(), with_noisy_context(drawn())])
 def test_labels_and_maps_of_a_part_have_no_say_in_it(held: OutOfFold) -> None:
-    inside = held.parts == 1
+    inside = held.fold_ids == 1
     flipped = [
         replace(sample, kind="good" if sample.is_anomaly else "dent") if is_inside else sample
         for sample, is_inside in zip(held.samples, inside, strict=True)
@@ -143,13 +143,13 @@ def test_labels_and_maps_of_a_part_have_no_say_in_it(held: OutOfFold) -> None:
 def test_the_order_of_images_changes_no_word() -> None:
     held = drawn()
     order = np.random.default_rng(5).permutation(len(held.samples))
-    shuffled = OutOfFold([held.samples[i] for i in order], held.maps[order], held.parts[order])
+    shuffled = OutOfFold([held.samples[i] for i in order], held.maps[order], held.fold_ids[order])
     before = {p.sample.name: p for p in cross_val_post_process(held, METHOD)}
     for prediction in cross_val_post_process(shuffled, METHOD):
         expected = before[prediction.sample.name]
         assert prediction.log_odds == pytest.approx(expected.log_odds, abs=1e-6)
         assert prediction.thresholds.label == pytest.approx(expected.thresholds.label)
-        assert prediction.scale == expected.scale
+        assert prediction.heatmap_scale == expected.heatmap_scale
 
 
 def test_masks_raise_the_region_level_where_they_may(mask: Path) -> None:
@@ -160,9 +160,9 @@ def test_masks_raise_the_region_level_where_they_may(mask: Path) -> None:
     judge = fit_post_processor(masked, METHOD)
     coverage = np.zeros((15, 6, 6), np.float32)
     coverage[:, 0, 0] = 1
-    assert judge.scale == choose_heatmap_scale(masked.maps[:30], masked.maps[30:], coverage)
-    assert judge.scale.dark == unmasked_judge.scale.dark
-    assert judge.scale.region > unmasked_judge.scale.region
+    assert judge.heatmap_scale == choose_heatmap_scale(masked.maps[:30], masked.maps[30:], coverage)
+    assert judge.heatmap_scale.good_median == unmasked_judge.heatmap_scale.good_median
+    assert judge.heatmap_scale.region_threshold > unmasked_judge.heatmap_scale.region_threshold
     assert (judge.calibration, judge.thresholds) == (unmasked_judge.calibration, unmasked_judge.thresholds)
 
 
@@ -180,10 +180,10 @@ def test_one_class_is_refused(good: int, bad: int) -> None:
 @pytest.mark.parametrize(("good", "bad"), [(30, 15), (31, 14), (2, 1), (2, 0)])
 def test_halves_divide_each_class_evenly_by_the_seed(good: int, bad: int) -> None:
     held = halves(drawn(good, bad), seed=1)
-    counts = [np.bincount(held.parts[chosen], minlength=2) for chosen in (held.is_anomaly, ~held.is_anomaly)]
+    counts = [np.bincount(held.fold_ids[chosen], minlength=2) for chosen in (held.is_anomaly, ~held.is_anomaly)]
     assert all(abs(first - second) <= 1 for first, second in counts)
-    assert np.array_equal(held.parts, halves(drawn(good, bad, parts=1), seed=1).parts)
-    assert good < 30 or not np.array_equal(held.parts, halves(drawn(good, bad), seed=2).parts)
+    assert np.array_equal(held.fold_ids, halves(drawn(good, bad, parts=1), seed=1).fold_ids)
+    assert good < 30 or not np.array_equal(held.fold_ids, halves(drawn(good, bad), seed=2).fold_ids)
 
 
 def test_a_half_without_a_good_image_says_what_is_missing() -> None:
@@ -201,7 +201,7 @@ def test_a_moved_judge_says_the_same_of_maps_that_differ_by_a_line() -> None:
     said = judge.moved(slope, offset).predictions(held.samples, theirs, None)
     assert [p.log_odds for p in said] == pytest.approx([p.log_odds for p in ours], abs=1e-4)
     for mine, other in zip(ours, said, strict=True):
-        assert other.scale(other.evidence) == pytest.approx(mine.scale(mine.evidence), abs=1e-4)
+        assert other.heatmap_scale(other.evidence) == pytest.approx(mine.heatmap_scale(mine.evidence), abs=1e-4)
     assert [p.log_odds for p in judge.predictions(held.samples, theirs, None)] != pytest.approx(
         [p.log_odds for p in ours], abs=0.1
     )

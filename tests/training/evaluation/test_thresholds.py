@@ -3,21 +3,28 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from model.errors import DataError, PromiseError
+from model.errors import DataError, ErrorBoundError
 from model.verdict import Thresholds, logit, prior_shift, sigmoid
-from training.evaluation.error_bounds import outcome
+from training.evaluation.error_bounds import error_rates
 from training.evaluation.thresholds import (
     BestBalancedAccuracy,
+    ErrorRateLimits,
     Fixed,
     LeastCost,
-    Limits,
     Rule,
-    bayes_cut,
-    choose,
+    bayes_threshold,
+    choose_thresholds,
 )
 
 Array = np.ndarray  # type: ignore[type-arg]
-RULES: list[Rule] = [LeastCost(), LeastCost(3.0), BestBalancedAccuracy(), Limits(0.1), Limits(0.1, 0.05), Fixed(0.3)]
+RULES: list[Rule] = [
+    LeastCost(),
+    LeastCost(3.0),
+    BestBalancedAccuracy(),
+    ErrorRateLimits(0.1),
+    ErrorRateLimits(0.1, 0.05),
+    Fixed(0.3),
+]
 
 
 def drawn(count: int = 600, share: float = 0.3, seed: int = 0) -> tuple[Array, Array]:
@@ -44,7 +51,7 @@ def test_least_cost_is_the_least_at_the_lines_share_of_defects() -> None:
         rejected = expit(log_odds + shift) >= threshold
         return float(np.where(is_anomaly, 10 * ~rejected, rejected) @ weights)
 
-    chosen = choose(LeastCost(10), log_odds, is_anomaly, shift)
+    chosen = choose_thresholds(LeastCost(10), log_odds, is_anomaly, shift)
     assert chosen == Thresholds(1 / 11, 1 / 11, 1 / 11)
     best = min(cost(t) for t in np.linspace(0.01, 0.6, 60))
     assert cost(chosen.label) == pytest.approx(best, rel=0.01)
@@ -58,14 +65,14 @@ def test_least_cost_is_the_least_at_the_lines_share_of_defects() -> None:
 def test_the_cut_finds_the_best_balanced_accuracy(share: float) -> None:
     log_odds, is_anomaly = drawn(40_000, share)
     best = max(balanced(cut, log_odds, is_anomaly) for cut in np.linspace(-6, 6, 121))
-    assert balanced(bayes_cut(is_anomaly), log_odds, is_anomaly) == pytest.approx(best, abs=0.002)
+    assert balanced(bayes_threshold(is_anomaly), log_odds, is_anomaly) == pytest.approx(best, abs=0.002)
 
 
 @pytest.mark.parametrize("is_anomaly", [np.ones(3, bool), np.zeros(3, bool)])
-@pytest.mark.parametrize("rule", [BestBalancedAccuracy(), Limits(max_miss=0.9, max_false_reject=0.9)])
+@pytest.mark.parametrize("rule", [BestBalancedAccuracy(), ErrorRateLimits(max_miss=0.9, max_false_reject=0.9)])
 def test_one_class_is_refused(rule: Rule, is_anomaly: Array) -> None:
-    with pytest.raises((DataError, PromiseError), match=r"only one class|you have 0"):
-        choose(rule, np.arange(3.0), is_anomaly, 0.0)
+    with pytest.raises((DataError, ErrorBoundError), match=r"only one class|you have 0"):
+        choose_thresholds(rule, np.arange(3.0), is_anomaly, 0.0)
 
 
 # Promises
@@ -75,29 +82,29 @@ def test_highest_miss_rate_rejects_no_more_good_parts_than_it_must() -> None:
     """Of 100 defects two may be missed at 6.2 % (upper bound of 2 of 100: 6.16 %)."""
     defects, goods = np.arange(100.0) * 10, np.array([-5.0, 4.0, 16.0, 21.0, 500.0])
     log_odds, is_anomaly = (np.concatenate([defects, goods]) - 20) / 10, np.arange(105) < 100
-    chosen = choose(Limits(max_miss=0.062), log_odds, is_anomaly, 0.0)
+    chosen = choose_thresholds(ErrorRateLimits(max_miss=0.062), log_odds, is_anomaly, 0.0)
     assert chosen.review == chosen.label == chosen.reject
     assert logit(chosen.label) == pytest.approx(-0.2)  # half-way between the good one at 16 and the defect at 20
-    stricter = choose(Limits(max_miss=0.0615), log_odds, is_anomaly, 0.0)
+    stricter = choose_thresholds(ErrorRateLimits(max_miss=0.0615), log_odds, is_anomaly, 0.0)
     assert logit(stricter.label) == pytest.approx(-1.3)  # 4 and 10
-    assert outcome(stricter, expit(log_odds), is_anomaly).defects.accept == 1
+    assert error_rates(stricter, expit(log_odds), is_anomaly).defects.accept == 1
 
 
 def test_highest_false_reject_rate_misses_no_more_defects_than_it_must() -> None:
     goods, defects = np.arange(100.0) * 10, np.array([960.0, 974.0, 983.0, 5000.0])
     log_odds, is_anomaly = (np.concatenate([goods, defects]) - 970) / 10, np.arange(104) >= 100
-    chosen = choose(Limits(max_false_reject=0.062), log_odds, is_anomaly, 0.0)
+    chosen = choose_thresholds(ErrorRateLimits(max_false_reject=0.062), log_odds, is_anomaly, 0.0)
     assert chosen.review == chosen.label == chosen.reject
     assert logit(chosen.label) == pytest.approx(0.2)  # half-way between the good one at 970 and the defect at 974
-    result = outcome(chosen, expit(log_odds), is_anomaly)
+    result = error_rates(chosen, expit(log_odds), is_anomaly)
     assert (result.goods.reject, result.defects.accept) == (2, 1)
 
 
 def test_two_promises_that_no_cut_keeps_leave_a_band_for_review() -> None:
     log_odds, is_anomaly = drawn()
-    chosen = choose(Limits(0.03, 0.02), log_odds, is_anomaly, 0.0)
+    chosen = choose_thresholds(ErrorRateLimits(0.03, 0.02), log_odds, is_anomaly, 0.0)
     assert chosen.review < chosen.label < chosen.reject
-    result = outcome(chosen, expit(log_odds), is_anomaly)
+    result = error_rates(chosen, expit(log_odds), is_anomaly)
     assert 0.01 < result.miss_bound <= 0.03
     assert 0.005 < result.false_reject_bound <= 0.02
     assert min(result.defects.review, result.goods.review) > 0
@@ -106,46 +113,48 @@ def test_two_promises_that_no_cut_keeps_leave_a_band_for_review() -> None:
 
 def test_two_promises_that_one_cut_keeps_need_no_review() -> None:
     log_odds, is_anomaly = drawn()
-    chosen = choose(Limits(0.3, 0.3), log_odds, is_anomaly, 0.0)
+    chosen = choose_thresholds(ErrorRateLimits(0.3, 0.3), log_odds, is_anomaly, 0.0)
     assert chosen.review == chosen.label == chosen.reject
-    result = outcome(chosen, expit(log_odds), is_anomaly)
+    result = error_rates(chosen, expit(log_odds), is_anomaly)
     assert max(result.miss_bound, result.false_reject_bound) <= 0.3
 
 
 def test_the_label_stays_within_the_band() -> None:
     """Uncalibrated log-odds, whose best cut lies far from the data's share."""
     log_odds, is_anomaly = drawn()
-    up = choose(Limits(0.03, 0.02), log_odds + 9, is_anomaly, 0.0)
+    up = choose_thresholds(ErrorRateLimits(0.03, 0.02), log_odds + 9, is_anomaly, 0.0)
     assert up.review == up.label < up.reject
-    down = choose(Limits(0.03, 0.02), log_odds - 9, is_anomaly, 0.0)
+    down = choose_thresholds(ErrorRateLimits(0.03, 0.02), log_odds - 9, is_anomaly, 0.0)
     assert down.review < down.label == down.reject
 
 
-@pytest.mark.parametrize("limits", [Limits(max_miss=0.05), Limits(max_false_reject=0.05)])
-def test_a_promise_is_kept_on_other_images(limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [ErrorRateLimits(max_miss=0.05), ErrorRateLimits(max_false_reject=0.05)])
+def test_a_promise_is_kept_on_other_images(limits: ErrorRateLimits) -> None:
     """In 95 % of lots or more, though the cut comes from the images that the bound is counted on."""
     kept = []
     for seed in range(300):
         log_odds, is_anomaly = drawn(300, 0.4, seed)
-        chosen = choose(limits, log_odds, is_anomaly, 0.0)
+        chosen = choose_thresholds(limits, log_odds, is_anomaly, 0.0)
         others, truth = drawn(20_000, 0.4, 1000 + seed % 10)
         missed, rejected = others[truth] < logit(chosen.label), others[~truth] >= logit(chosen.label)
         kept.append(missed.mean() <= 0.05 if limits.max_miss else rejected.mean() <= 0.05)
     assert 0.92 <= np.mean(kept) < 1
 
 
-@pytest.mark.parametrize("limits", [Limits(max_miss=0.001), Limits(max_false_reject=0.001), Limits(0.2, 0.001)])
-def test_what_the_data_can_not_carry_is_refused(limits: Limits) -> None:
-    with pytest.raises(PromiseError, match="needs at least 2,995"):
-        choose(limits, *drawn(), 0.0)
+@pytest.mark.parametrize(
+    "limits", [ErrorRateLimits(max_miss=0.001), ErrorRateLimits(max_false_reject=0.001), ErrorRateLimits(0.2, 0.001)]
+)
+def test_what_the_data_can_not_carry_is_refused(limits: ErrorRateLimits) -> None:
+    with pytest.raises(ErrorBoundError, match="needs at least 2,995"):
+        choose_thresholds(limits, *drawn(), 0.0)
 
 
 def test_a_cut_beyond_all_images_still_judges_further_ones() -> None:
     """All good images lie above the defects: none may be rejected, but one higher still would be."""
     log_odds, is_anomaly = np.arange(60.0) / 10, np.arange(60) < 1
-    chosen = choose(Limits(max_false_reject=0.05), log_odds, is_anomaly, 0.0)
+    chosen = choose_thresholds(ErrorRateLimits(max_false_reject=0.05), log_odds, is_anomaly, 0.0)
     assert sigmoid(5.9) < chosen.reject < sigmoid(6.0)
-    equal = choose(Limits(max_false_reject=0.05), np.zeros(60), is_anomaly, 0.0)
+    equal = choose_thresholds(ErrorRateLimits(max_false_reject=0.05), np.zeros(60), is_anomaly, 0.0)
     assert sigmoid(0) < equal.reject < 1
 
 
@@ -156,9 +165,12 @@ def test_a_cut_beyond_all_images_still_judges_further_ones() -> None:
 def test_rules_move_their_thresholds_or_their_verdicts(rule: Rule) -> None:
     log_odds, is_anomaly = drawn()
     shift = prior_shift(0.3, 0.01)
-    here, there = choose(rule, log_odds, is_anomaly, 0.0), choose(rule, log_odds, is_anomaly, shift)
+    here, there = (
+        choose_thresholds(rule, log_odds, is_anomaly, 0.0),
+        choose_thresholds(rule, log_odds, is_anomaly, shift),
+    )
     verdicts = [(expit(log_odds) >= here.label), (expit(log_odds + shift) >= there.label)]
-    if rule.keeps_verdicts:
+    if rule.prior_invariant:
         moved = here.moved(shift)
         assert (there.review, there.label, there.reject) == pytest.approx((moved.review, moved.label, moved.reject))
         assert np.array_equal(*verdicts)
@@ -176,10 +188,10 @@ def test_rules_pass_through_json(rule: Rule) -> None:
     ("rule", "text"),
     [
         (LeastCost(), "Least expected cost, where a missed defect costs as much as 10 false rejects."),
-        (Limits(0.01), "With 95 % certainty at most 1 % of defects are missed."),
+        (ErrorRateLimits(0.01), "With 95 % confidence at most 1 % of defects are missed."),
         (
-            Limits(0.01, 0.005),
-            "With 95 % certainty at most 1 % of defects are missed and at most 0.5 % of good parts are rejected.",
+            ErrorRateLimits(0.01, 0.005),
+            "With 95 % confidence at most 1 % of defects are missed and at most 0.5 % of good parts are rejected.",
         ),
         (Fixed(), "A fixed threshold of 0.5."),
     ],
@@ -191,13 +203,13 @@ def test_rules_say_what_they_do(rule: Rule, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"rule": "limits"}', "needs a highest miss rate"),
-        ('{"rule": "limits", "max_miss": 0}', "between 0 and 1, not 0"),
-        ('{"rule": "limits", "max_miss": 0.1, "max_false_reject": 1}', "between 0 and 1, not 1"),
-        ('{"rule": "least-cost", "miss_cost": 0}', "above 0 false rejects"),
-        ('{"rule": "fixed", "threshold": 1.5}', "<= 1.0"),
-        ('{"rule": "fixed", "cut": 0.5}', "unknown field `cut`"),
-        ('{"rule": "best"}', "Invalid value 'best'"),
+        ('{"name": "error-rate-limits"}', "needs a highest miss rate"),
+        ('{"name": "error-rate-limits", "max_miss": 0}', "between 0 and 1, not 0"),
+        ('{"name": "error-rate-limits", "max_miss": 0.1, "max_false_reject": 1}', "between 0 and 1, not 1"),
+        ('{"name": "least-cost", "miss_cost": 0}', "above 0 false rejects"),
+        ('{"name": "fixed", "threshold": 1.5}', "<= 1.0"),
+        ('{"name": "fixed", "cut": 0.5}', "unknown field `cut`"),
+        ('{"name": "best"}', "Invalid value 'best'"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(text: str, why: str) -> None:

@@ -17,28 +17,28 @@ def test_a_line_brings_log_odds_back() -> None:
 
 
 @pytest.mark.parametrize("found", [np.full(6, 5.0), -REFERENCE])
-def test_a_line_never_turns_the_order(dataset: np.ndarray) -> None:
-    slope, offset = agreeing(REFERENCE, dataset)
+def test_a_line_never_turns_the_order(found: np.ndarray) -> None:
+    slope, offset = agreeing(REFERENCE, found)
     assert slope == 1.0
-    assert offset == pytest.approx(REFERENCE.mean() - dataset.mean())
+    assert offset == pytest.approx(REFERENCE.mean() - found.mean())
 
 
 def test_the_same_log_odds_agree() -> None:
     same = agreement(JUDGE, JUDGE, REFERENCE, REFERENCE, IS_ANOMALY)
-    assert (same.images, same.median_change, same.flips, same.auroc_change) == (6, 0.0, 0, 0.0)
-    assert same.faults == []
+    assert (same.images, same.median_log_odds_change, same.changed_verdicts, same.auroc_change) == (6, 0.0, 0, 0.0)
+    assert same.violations == []
 
 
 def test_what_differs_is_counted() -> None:
     """Log-odds change by twice the difference; one verdict turns from accept to reject, one to review alone."""
-    dataset = REFERENCE + np.array([0.0, 0.0, 1.5, 0.0, 0.0, 0.0])
-    moved = agreement(JUDGE, JUDGE, REFERENCE, dataset, IS_ANOMALY)
-    assert (moved.flips, moved.median_change, moved.auroc_change) == (1, 0.0, 0.0)
+    found = REFERENCE + np.array([0.0, 0.0, 1.5, 0.0, 0.0, 0.0])
+    moved = agreement(JUDGE, JUDGE, REFERENCE, found, IS_ANOMALY)
+    assert (moved.changed_verdicts, moved.median_log_odds_change, moved.auroc_change) == (1, 0.0, 0.0)
     swapped = agreement(JUDGE, JUDGE, REFERENCE, REFERENCE + np.array([0, 0, 2.5, 0, 0, 0]), IS_ANOMALY)
     assert swapped.auroc_change == pytest.approx(-1 / 9)
     reviewed = agreement(JUDGE, JUDGE, REFERENCE, np.where(REFERENCE == -1.0, -0.55, REFERENCE), IS_ANOMALY)
-    assert reviewed.flips == 1
-    assert agreement(JUDGE, JUDGE, REFERENCE, REFERENCE + 0.25, IS_ANOMALY).median_change == pytest.approx(0.5)
+    assert reviewed.changed_verdicts == 1
+    assert agreement(JUDGE, JUDGE, REFERENCE, REFERENCE + 0.25, IS_ANOMALY).median_log_odds_change == pytest.approx(0.5)
 
 
 def test_one_class_has_no_auroc() -> None:

@@ -101,7 +101,7 @@ def _once(work: Callable[[Mode], T]) -> Callable[[Mode], T]:
 def outputs(predictions: list[Prediction], mode: Mode) -> dict[str, tuple[Any, ...]]:
     """All that is predicted of each image. Fine-tuning's heatmap scale comes from the test part itself."""
     return {
-        p.sample.name: (p.log_odds, p.thresholds, p.shift, None if mode is MODES["fine-tuning"] else p.scale)
+        p.sample.name: (p.log_odds, p.thresholds, p.shift, None if mode is MODES["fine-tuning"] else p.heatmap_scale)
         for p in predictions
     }
 

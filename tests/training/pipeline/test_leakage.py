@@ -21,7 +21,7 @@ from training.features.imagenet import Trunk
 def numbers(words: tuple[Any, ...]) -> list[float]:
     """The same, to be compared roughly."""
     log_odds, thresholds, shift, scale = words
-    levels = [scale.dark, scale.region] if scale else []
+    levels = [scale.good_median, scale.region_threshold] if scale else []
     return [log_odds, thresholds.review, thresholds.label, thresholds.reject, shift, *levels]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.errors import DataError, PromiseError
+from model.errors import DataError, ErrorBoundError
 from model.verdict import Calibration, prior_shift
 from tests.training.conftest import tiny_fine_tuning, tiny_patches, write_folder
 from tests.training.pipeline.conftest import MODES, RATE, RULE, Fitted, Mode, Prepared, Watched, every_mode
@@ -17,7 +17,7 @@ from training.estimators.fine_tuning import softmax_calibration
 from training.estimators.registry import estimator_for
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Method
-from training.evaluation.thresholds import Fixed, LeastCost, Limits
+from training.evaluation.thresholds import ErrorRateLimits, Fixed, LeastCost
 from training.features.imagenet import Trunk
 from training.pipeline import fit_pipeline
 from training.progress import no_progress
@@ -32,7 +32,7 @@ def test_it_learns_the_spots(fitted: Fitted, mode: Mode) -> None:
     scores = {kind: [p.log_odds for p in predictions if p.sample.is_anomaly == kind] for kind in (True, False)}
     assert np.mean(scores[True]) > np.mean(scores[False])
     if mode.recipe == tiny_patches() and mode.choices.get("anomalies") != "synthetic":
-        assert np.mean([p.is_right for p in predictions]) > 0.9
+        assert np.mean([p.is_correct for p in predictions]) > 0.9
 
 
 @every_mode
@@ -52,8 +52,8 @@ def test_every_image_is_judged_once_by_thresholds_of_others(prepared: Prepared, 
     assert {p.fold for p in predictions} == {1, 2, 3}
     assert protocol.startswith(f"{len(names)} images, each judged once in 3-fold cross-validation")
     for fold in (1, 2, 3):
-        assert len({(p.thresholds, p.scale) for p in predictions if p.fold == fold}) == 1
-    assert len({p.scale for p in predictions}) == 3
+        assert len({(p.thresholds, p.heatmap_scale) for p in predictions if p.fold == fold}) == 1
+    assert len({p.heatmap_scale for p in predictions}) == 3
 
 
 @every_mode
@@ -74,7 +74,7 @@ def test_folds_that_are_predicted_are_the_inner_folds(prepared: Prepared) -> Non
     held = estimator.cross_val_predict(estimator.training_set.real, no_progress).out_of_fold
     folds = make_folds(estimator.training_set.samples, 3, 7)
     for number, fold in enumerate(folds, 1):
-        names = {sample.name for sample, part in zip(held.samples, held.parts, strict=True) if part == number}
+        names = {sample.name for sample, part in zip(held.samples, held.fold_ids, strict=True) if part == number}
         assert names == {estimator.training_set.samples[i].name for i in fold.test}
     assert held.maps.shape == (22, 8, 8)
 
@@ -82,7 +82,7 @@ def test_folds_that_are_predicted_are_the_inner_folds(prepared: Prepared) -> Non
 # How post-processing is chosen
 
 
-@pytest.mark.parametrize("rule", [LeastCost(3), RULE, Limits(0.3)])
+@pytest.mark.parametrize("rule", [LeastCost(3), RULE, ErrorRateLimits(0.3)])
 def test_the_rule_is_for_recipes_that_calibrate(dataset: Dataset, rule: LeastCost) -> None:
     method = estimator_for(tiny_patches()).method(dataset.samples, rule, defect_rate=RATE, use_masks=False)
     assert method == Method(tiny_patches().pooling, rule, RATE, None, False)
@@ -92,8 +92,8 @@ def test_the_rule_is_for_recipes_that_calibrate(dataset: Dataset, rule: LeastCos
 
 
 def test_class_weights_say_at_what_share_the_probabilities_hold() -> None:
-    assert softmax_calibration(0.3, tiny_fine_tuning()).defect_share == pytest.approx(0.3)
-    assert softmax_calibration(0.25, tiny_fine_tuning(class_weights=(1.0, 3.0))).defect_share == pytest.approx(0.5)
+    assert softmax_calibration(0.3, tiny_fine_tuning()).defect_rate == pytest.approx(0.3)
+    assert softmax_calibration(0.25, tiny_fine_tuning(class_weights=(1.0, 3.0))).defect_rate == pytest.approx(0.5)
 
 
 def test_the_softmax_is_read_at_the_share_that_it_was_trained_at(prepared: Prepared, split: Split) -> None:
@@ -124,8 +124,8 @@ def test_a_single_held_out_good_image_is_too_few_for_fine_tuning(tmp_path: Path,
 
 def test_a_promise_that_the_images_can_not_carry_is_refused(prepared: Prepared) -> None:
     estimator = prepared(MODES["masks"])
-    method = estimator_for(tiny_patches()).method(estimator.training_set.samples, Limits(0.01))
-    with pytest.raises(PromiseError, match="miss rate"):
+    method = estimator_for(tiny_patches()).method(estimator.training_set.samples, ErrorRateLimits(0.01))
+    with pytest.raises(ErrorBoundError, match="miss rate"):
         fit_pipeline(estimator, method, no_progress)
 
 
@@ -135,8 +135,8 @@ def test_good_images_alone_are_enough_to_train(tmp_path: Path, trunk: Trunk, ano
     mode = Mode(tiny_patches(), {"anomalies": anomalies})
     pipeline = mode.fit(Watched(mode.prepare(dataset, trunk)).estimator)
     assert {p.sample.kind for p in pipeline.predictions} == {"good", "synthetic"}
-    assert pipeline.post_processor.calibration.defect_share == pytest.approx(0.5)
-    assert measure(pipeline.predictions, "").errors_by_kind["synthetic"].images == 9
+    assert pipeline.post_processor.calibration.defect_rate == pytest.approx(0.5)
+    assert measure(pipeline.predictions, "").by_kind["synthetic"].images == 9
 
 
 def test_good_images_alone_are_no_real_anomalies(tmp_path: Path, trunk: Trunk) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from model.manifest import Estimate
+from model.figures import Estimate
 from training.report import words
 
 

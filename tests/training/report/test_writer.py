@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from model.errors import DataError
-from model.manifest import Figures
+from model.figures import Figures
 from model.verdict import Thresholds
 from tests.training.report.conftest import MakePredictions, MakeSubject, reviewed
 from tests.training.report.reader import Reader

@@ -7,7 +7,7 @@ from typing import Final
 
 from python_multipart.multipart import parse_options_header
 
-from app.base64_text import decode_base64
+from app.body.base64_text import decode_base64
 from app.errors import MalformedBodyError
 
 _MAX_PARTS: Final = 100

@@ -8,11 +8,11 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 
 from app.admission import Body
-from app.base64_text import decode_base64
-from app.compression import encoding_of, expand
+from app.body.base64_text import decode_base64
+from app.body.compression import encoding_of, expand
+from app.body.json_body import read_json
+from app.body.multipart import read_parts
 from app.errors import BodyTooLargeError, EmptyImageError, MalformedBodyError, MissingFieldError
-from app.json_body import read_json
-from app.multipart import read_parts
 from model.image import sniff
 
 FIELD: Final = "file"
@@ -29,8 +29,13 @@ class Upload:
     body: bytes
     content_type: str
     encoding: str
-    """Of app.compression."""
+    """Of app.body.compression."""
     max_bytes: int
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the body itself is an image: there is nothing to take it out of."""
+        return not self.encoding and sniff(self.body) is not None
 
     def content(self) -> bytes:
         """The body, expanded where it is compressed. Raises MalformedBodyError or BodyTooLargeError."""

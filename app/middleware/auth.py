@@ -5,16 +5,13 @@ from typing import Final
 from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.addresses import PROBES, PUBLIC, path_of
 from app.errors import KeyMissingError, KeyUnknownError, UnknownHostError, refusal
 from app.keys import Key
 from app.request_record import current
-from app.routes import PROBES
-from app.routes.docs import PAGE
 from app.service import Service
 from model.errors import CamspectorError
 
-OPEN: Final = {*PROBES, *PAGE, "/", "/openapi.json"}
-"""What the interface is stands in public documentation. Everything else needs a key, also routes added later."""
 METHODS: Final = "GET, HEAD, POST, PUT, OPTIONS"
 """That some address or other has."""
 
@@ -31,7 +28,9 @@ class Auth:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        if scope["method"] == "OPTIONS" and _path(scope) == "*":  # of the service as a whole (RFC 9110, section 9.3.7)
+        if (
+            scope["method"] == "OPTIONS" and path_of(scope) == "*"
+        ):  # of the service as a whole (RFC 9110, section 9.3.7)
             await Response(status_code=204, headers={"Allow": METHODS})(scope, receive, send)
             return
         try:
@@ -46,11 +45,11 @@ class Auth:
 
     def _check(self, request: Request) -> Key | None:
         """The key that was shown; None: none is needed."""
-        path = _path(request.scope)
+        path = path_of(request.scope)
         hosts = self._service.settings.allowed_hosts
         if hosts and path not in PROBES and not _is_allowed(request.headers.get("host", ""), hosts):
             raise UnknownHostError("the Host header names no host of this service")
-        if path in OPEN or not self._service.keyring.needed:
+        if path in PUBLIC or not self._service.keyring.needed:
             return None
         secret = _shown(request)
         if not secret:
@@ -59,12 +58,6 @@ class Auth:
         if key is None:
             raise KeyUnknownError("the API key is unknown, or was withdrawn")
         return key
-
-
-def _path(scope: Scope) -> str:
-    """Without what a gateway puts before it."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _shown(request: Request) -> str:

@@ -13,13 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.body.upload import declared_length
 from app.errors import NotReadyError, SlowBodyError, refusal
 from app.http_protocol import ARRIVES_BY
 from app.logs import log_request
+from app.metrics import Metrics
 from app.part_id import HEADER, check_part_id
 from app.request_record import RequestRecord, current
 from app.service import Service
-from app.upload import declared_length
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,7 @@ class RequestContext:
 
     def _tell(self, record: RequestRecord) -> None:
         """Everyone who wants to know of a request that has ended."""
-        metrics = self._service.metrics
-        metrics.requests.labels(record.method, record.route, str(record.status)).inc()
-        metrics.request_seconds.labels(record.method, record.route).observe(record.seconds)
+        _observe(self._service.metrics, record)
         log_request(record)
         if self._service.tracing:
             self._service.tracing.end(record)
@@ -157,6 +156,19 @@ class _OneExchange:
                 while self._body_left and left > 0:
                     left -= len((await self.receive()).get("body", b""))
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _observe(metrics: Metrics, record: RequestRecord) -> None:
+    metrics.requests.labels(record.method, record.route, str(record.status)).inc()
+    metrics.request_seconds.labels(record.method, record.route).observe(record.seconds)
+    for image in record.images:
+        verdict = image.verdict
+        metrics.verdicts.labels(str(record.model), str(record.version), verdict.label, verdict.decision).inc()
+        metrics.probability.labels(str(record.model)).observe(verdict.probability)
+        metrics.preprocess_seconds.observe(image.worked("decode"))
+        metrics.queue_seconds.observe(image.seconds("queue"))
+        metrics.predict_seconds.observe(image.seconds("predict"))
+        metrics.postprocess_seconds.observe(image.seconds("render"))
 
 
 def _valid(form: re.Pattern[str], value: str | None) -> str | None:

@@ -6,13 +6,14 @@ from typing import Final
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.addresses import path_of
+from app.body.upload import declared_length
 from app.errors import RefusedError, refusal
 from app.latency_estimator import Kind
 from app.model_snapshot import LoadedModel
 from app.request_record import current
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
-from app.upload import declared_length
 from model.errors import CamspectorError
 
 _VERDICT: Final = re.compile(r"/predict|/(?:v1|v2)/models/([^/]+)(?:/versions/([1-9][0-9]{0,8}))?/(?:predict|infer)")
@@ -37,7 +38,7 @@ class LoadShedding:
 
     def _check(self, request: Request) -> None:
         """Raises QueueFullError or DeadlineUnreachableError."""
-        path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        path = path_of(request.scope)
         named = _VERDICT.fullmatch(path)
         deadline = request.headers.get("x-deadline-ms", str(self._service.settings.deadline_ms))
         if not named or not re.fullmatch("[1-9][0-9]{0,4}", deadline) or int(deadline) > LONGEST_DEADLINE_MS:

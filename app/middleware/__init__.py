@@ -1,0 +1,1 @@
+"""What surrounds every request: context, authentication, load shedding."""
