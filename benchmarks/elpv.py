@@ -16,7 +16,7 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from training.data.loading import load_dataset  # noqa: E402
+from training.data.dataset import load_dataset  # noqa: E402
 from training.data.splits import make_folds  # noqa: E402
 from training.estimators.estimator import steps  # noqa: E402
 from training.estimators.registry import estimator_for  # noqa: E402

@@ -96,7 +96,7 @@ def _curve(arguments: argparse.Namespace, reporter: Reporter) -> None:
 def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from model.artifact import read_artifact
     from training.cli_validation import check_evaluation, rule_of
-    from training.data.loading import load_dataset
+    from training.data.dataset import load_dataset
     from training.evaluation.evaluate import evaluate, results
     from training.evaluation.figures import table
     from training.export.disk_space import check_room_for_copy
@@ -131,7 +131,7 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 def _report(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.cli_validation import check_defect_rate
-    from training.data.loading import load_dataset
+    from training.data.dataset import load_dataset
     from training.evaluation.evaluate import evaluate
     from training.report.reporting import report_of_evaluation
     from training.report.results import check_places
@@ -165,7 +165,7 @@ class _Task:
 def _task(arguments: argparse.Namespace, reporter: Reporter) -> _Task:
     """Check everything that can be wrong, before anything is trained."""
     from training.cli_validation import check_promise_of_parts, check_training, default_rule, rule_of
-    from training.data.loading import load_dataset
+    from training.data.dataset import load_dataset
     from training.recipe import read_recipe
     from training.report.results import check_places
 

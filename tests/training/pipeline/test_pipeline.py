@@ -9,7 +9,7 @@ from model.errors import DataError, ErrorBoundError
 from model.verdict import Calibration, prior_shift
 from tests.training.conftest import tiny_fine_tuning, tiny_patches, write_folder
 from tests.training.pipeline.conftest import MODES, RATE, RULE, Fitted, Mode, Prepared, Watched, every_mode
-from training.data.dataset import Dataset, survey
+from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
 from training.data.splits import Split, make_folds
 from training.estimators.estimator import steps
@@ -109,14 +109,14 @@ def test_the_softmax_is_read_at_the_share_that_it_was_trained_at(prepared: Prepa
 
 @pytest.mark.parametrize("recipe", [tiny_fine_tuning(), tiny_patches()], ids=["fine-tuning", "patches"])
 def test_too_few_images_are_a_clear_error(tmp_path: Path, trunk: Trunk, recipe: Recipe) -> None:
-    dataset = survey(find_samples(write_folder(tmp_path, good=12, bad=1)))
+    dataset = check_samples(find_samples(write_folder(tmp_path, good=12, bad=1)))
     mode = Mode(recipe)
     with pytest.raises(DataError, match="class anomaly has 2 image"):
         mode.fit(mode.prepare(dataset, trunk))
 
 
 def test_a_single_held_out_good_image_is_too_few_for_fine_tuning(tmp_path: Path, trunk: Trunk) -> None:
-    dataset = survey(find_samples(write_folder(tmp_path, good=4, bad=4)))
+    dataset = check_samples(find_samples(write_folder(tmp_path, good=4, bad=4)))
     mode = MODES["fine-tuning"]
     with pytest.raises(DataError, match="levels need good images"):
         mode.fit(mode.prepare(dataset, trunk))
@@ -131,7 +131,7 @@ def test_a_promise_that_the_images_can_not_carry_is_refused(prepared: Prepared) 
 
 @pytest.mark.parametrize("anomalies", ["synthetic", "both"])
 def test_good_images_alone_are_enough_to_train(tmp_path: Path, trunk: Trunk, anomalies: str) -> None:
-    dataset = survey(find_samples(write_folder(tmp_path, good=9, bad=0)))
+    dataset = check_samples(find_samples(write_folder(tmp_path, good=9, bad=0)))
     mode = Mode(tiny_patches(), {"anomalies": anomalies})
     pipeline = mode.fit(Watched(mode.prepare(dataset, trunk)).estimator)
     assert {p.sample.kind for p in pipeline.predictions} == {"good", "synthetic"}
@@ -142,4 +142,4 @@ def test_good_images_alone_are_enough_to_train(tmp_path: Path, trunk: Trunk, ano
 def test_good_images_alone_are_no_real_anomalies(tmp_path: Path, trunk: Trunk) -> None:
     mode = MODES["masks"]
     with pytest.raises(DataError, match=r"no image is of a defective part.*fit --anomalies synthetic"):
-        mode.fit(mode.prepare(survey(find_samples(write_folder(tmp_path, good=9, bad=0))), trunk))
+        mode.fit(mode.prepare(check_samples(find_samples(write_folder(tmp_path, good=9, bad=0))), trunk))

@@ -58,5 +58,5 @@ def test_lost_files_leave_gaps(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     for photo in (tmp_path / "lost.png", broken):
-        pictures = take_pictures(at(photo, broken), 32, None)
+        pictures = take_pictures(at(photo), 32, None)
         assert pictures.photo is pictures.overlay is pictures.mask is None
