@@ -1,4 +1,4 @@
-"""The ASGI application, put together."""
+"""The ASGI application: settings, middleware, routes and OpenAPI in one FastAPI object."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from app.settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A service of its own, in `app.state.service`; it runs from the application's startup to its shutdown.
+    """An application with its own service in `app.state.service`, which runs from startup to shutdown.
 
     Raises KeysError.
     """
@@ -40,13 +40,13 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        telemetry={"auto_configure": False},  # nobody is called but whom --trace-endpoint names
+        telemetry={"auto_configure": False},  # nothing is sent but to --trace-endpoint
         dependencies=[Depends(check_parameters)],
     )
     app.state.service = service
     app.add_middleware(LoadShedding, service=service)
     app.add_middleware(Auth, service=service)
-    if settings.cors_origins:  # outside the gate: a browser's preflight has no key, and must be able to read refusals
+    if settings.cors_origins:  # before Auth: a browser's preflight has no key, and must be able to read refusals
         app.add_middleware(
             CORSMiddleware,
             allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],

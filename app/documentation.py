@@ -1,4 +1,4 @@
-"""What OpenAPI can't learn from the code: the upload's three forms, and the problems with their statuses."""
+"""Parts of the OpenAPI document that FastAPI can't derive: bodies of uploads, and problems by status."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -21,21 +21,23 @@ from app.v2.message import JSON_LENGTH
 from model.errors import PinError, ServingError, StoreError
 
 VERSION: Final = "0.1.0"
-"""The service's."""
+"""Version of the service."""
 
 DESCRIPTION: Final = """
-Post a picture of a part; get its label, the probability of a defect and a heatmap that shows why.
+Post an image of a part; get its label, the probability of a defect and a heatmap that shows why.
 
-**`probability` is always that of *anomaly*.** `label` is `anomaly` where it reaches `thresholds.label`. Let a line act
-on `decision`: `accept`, `review` or `reject`.
+**`probability` is always that of *anomaly*.** `label` is `anomaly` where it reaches `thresholds.label`. Let the line
+act on `decision`: `accept`, `review` or `reject`.
 
-    curl -F file=@photo.jpg localhost:8000/predict
-    curl --data-binary @photo.jpg localhost:8000/predict
+    curl -F file=@image.jpg localhost:8000/predict
+    curl --data-binary @image.jpg localhost:8000/predict
 
 Every error is `application/problem+json`; its member `error` is short and stable.
 """
 
-PICTURE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNsYGBiYAAAApIAhOoU7S4AAAAASUVORK5CYII="
+EXAMPLE_IMAGE: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNsYGBiYAAAApIAhOoU7S4AAAAASUVORK5CYII="
+)
 """A gray PNG of 2×2 in base64, so that examples can be tried as they are."""
 
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
@@ -43,7 +45,7 @@ BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 ENCODING: Final[dict[str, Any]] = {
     "name": "Content-Encoding",
     "in": "header",
-    "description": "Of the body, in any case.",
+    "description": "Compression of the body; in upper or lower case.",
     "schema": {"type": "string", "enum": [*ENCODINGS, "x-gzip"]},
 }
 
@@ -51,7 +53,7 @@ UPLOAD: Final[dict[str, Any]] = {
     "parameters": [ENCODING],
     "requestBody": {
         "required": True,
-        "description": "One PNG, JPEG, BMP, TIFF or WebP picture in any of three forms, told by its first bytes.",
+        "description": "One PNG, JPEG, BMP, TIFF or WebP image in any of three forms, recognised by its first bytes.",
         "content": {
             "multipart/form-data": {
                 "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: BINARY["schema"]}},
@@ -70,7 +72,7 @@ UPLOAD: Final[dict[str, Any]] = {
                         }
                     },
                 },
-                "example": {"image": {"b64": PICTURE}},
+                "example": {"image": {"b64": EXAMPLE_IMAGE}},
             },
             "application/octet-stream": BINARY,
             **{f"image/{form}": BINARY for form in ("png", "jpeg", "bmp", "tiff", "webp")},
@@ -89,11 +91,11 @@ SERVING_BODY: Final[dict[str, Any]] = {
 
 
 Replies = dict[int | str, dict[str, Any]]
-"""FastAPI's `responses`."""
+"""Value of FastAPI's parameter `responses`."""
 
 
 def problems(*errors: type[Exception]) -> Replies:
-    """Classes of the errors' table as replies: one entry a status, with an example for each error."""
+    """Replies for error classes of the table: one entry per status, with an example of each error."""
     return _entries([TABLE[error] for error in errors])
 
 
@@ -120,7 +122,7 @@ def _entry(rows: list[Problem]) -> dict[str, Any]:
     if rows[0].status == 401:
         entry["headers"] = {"WWW-Authenticate": _header("Bearer.", {"type": "string"}, required=True)}
     if "unsupported-encoding" in [row.error for row in rows]:
-        entry["headers"] = {"Accept-Encoding": _header("Those that are taken.", {"type": "string"})}
+        entry["headers"] = {"Accept-Encoding": _header("Accepted encodings.", {"type": "string"})}
     if rows[0].retry_after is not None:
         entry["headers"] = {"Retry-After": _header("Seconds.", {"type": "integer"}, required=True)}
     return entry
@@ -138,10 +140,10 @@ _PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS
 
 PREDICT_REPLIES: Final[Replies] = {
     200: {
-        "description": "The verdict; the overlay picture with Accept: image/png.",
+        "description": "The verdict; the overlay with Accept: image/png.",
         "content": {"image/png": BINARY},
         "headers": {
-            f"X-Camspector-{name}": _header("With the picture.", {"type": kind})
+            f"X-Camspector-{name}": _header("With the overlay.", {"type": kind})
             for name, kind in [("Label", "string"), ("Decision", "string"), ("Probability", "number")]
         },
     },

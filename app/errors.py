@@ -1,4 +1,4 @@
-"""What a client is told when something is wrong: one table from error class to status, one body for all."""
+"""Errors of the HTTP API: one table from error class to status, one body (RFC 9457) for all."""
 
 import math
 from dataclasses import dataclass, replace
@@ -149,7 +149,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     model_errors.BrightnessError: Problem(422, "brightness-beyond-scale"),
     QueueFullError: Problem(429, "queue-full", retry_after=1),
     DeadlineUnreachableError: Problem(429, "deadline-unreachable", retry_after=1),
-    ClientDisconnect: Problem(499, "client-gone"),  # nobody reads it; the metrics count it
+    ClientDisconnect: Problem(499, "client-gone"),  # not sent to anyone, but counted in the metrics
     NotReadyError: Problem(503, "not-ready", retry_after=5),
     CodecsUnavailableError: Problem(503, "codecs-unavailable", retry_after=1),
     model_errors.DeviceMemoryError: Problem(503, "device-out-of-memory", retry_after=1),
@@ -239,7 +239,7 @@ def install_handlers(app: FastAPI) -> None:
 
 def _detail(error: Exception) -> str:
     if isinstance(error, RequestValidationError):
-        return "; ".join(f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        return "; ".join(f"{'.'.join(str(step) for step in each['loc'])}: {each['msg']}" for each in error.errors())
     if isinstance(error, HTTPException):
         return str(error.detail)
     if isinstance(error, model_errors.EngineError):

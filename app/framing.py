@@ -1,16 +1,16 @@
-"""Where requests' heads and bodies end in a connection's bytes: no more is parsed, and what that costs is bounded."""
+"""HTTP/1.1 framing: where requests' heads and bodies end in a connection's bytes, at a bounded cost."""
 
 import re
 from collections.abc import Iterable
 from typing import Final
 
 MOST_HEAD: Final = 16_384
-"""Bytes of a request's line and headers."""
+"""Bytes of a request's line and headers together, at most."""
 MOST_LINES: Final = 100
 FREE_CHUNKS: Final = 100
-"""Of any size; a client may send a form's beginnings one by one."""
+"""Chunks of any size in one body; a client may send a form's beginnings one by one."""
 LEAST_CHUNK: Final = 64
-"""Bytes of a chunk behind those, on average: each costs the same, however little is in it."""
+"""Average bytes of the chunks after FREE_CHUNKS, at least: each costs the same, however little is in it."""
 _MOST_CHUNK_LINE: Final = 1024
 
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
@@ -23,11 +23,11 @@ _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
 class FramingError(Exception):
-    """What has come is no request, or one that costs more than it may."""
+    """The bytes received are no HTTP request, or one that costs more than it may."""
 
 
 class Framing:
-    """Of one connection: requests one after the other."""
+    """Framing of one connection's requests, one after the other."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -40,21 +40,21 @@ class Framing:
 
     @property
     def ahead(self) -> bool:
-        """Whether something has come behind the request that is being read or answered."""
+        """Whether bytes have arrived after the request that is being read or answered."""
         return self._body is None and bool(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """Take what has come."""
+        """Append bytes received."""
         self._buffer += data
 
     def begun(self) -> bool:
-        """Whether the next request's head has. Empty lines before it count for nothing (RFC 9112, section 2.2)."""
+        """Whether the next request's head has begun to arrive; empty lines before it are skipped (RFC 9112, 2.2)."""
         if self._buffer[:1].isspace():
             self._buffer = self._buffer.lstrip(b"\r\n")
         return bool(self._buffer)
 
     def take_head(self) -> bytes | None:
-        """The next request's head, in the form that origin servers get; None: more must come. Raises FramingError."""
+        """The next request's head in origin form; None until it is complete. Raises FramingError."""
         end = _BLANK_LINE.search(self._buffer, self._searched)
         self._searched = max(0, len(self._buffer) - 2)
         if (end.end() if end else len(self._buffer)) > MOST_HEAD:
@@ -67,12 +67,12 @@ class Framing:
         return _plain_head(_cut(self._buffer, end.end()))
 
     def expect_body(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Behind a head with these, their names in lower case, which are sound."""
+        """Expect the body that valid headers announce, their names in lower case."""
         length = dict(headers).get(b"content-length")
         self._body = _Chunked() if length is None else _Sized(int(length))
 
     def take_body(self) -> bytes:
-        """What has come of the body, as a parser of HTTP wants it; empty: nothing. Raises FramingError."""
+        """The part of the body that has arrived, as an HTTP parser takes it; may be empty. Raises FramingError."""
         if self._body is None:
             return b""
         piece = self._body.take(self._buffer)
@@ -145,12 +145,12 @@ class _Chunked:
 
     @staticmethod
     def _check_line(buffer: bytearray, at: int) -> None:
-        """Of a line that isn't whole."""
+        """Check the beginning of an incomplete chunk line. Raises FramingError."""
         if b"\n" in buffer[at : at + _MOST_CHUNK_LINE] or len(buffer) - at >= _MOST_CHUNK_LINE:
             raise FramingError("no chunk where one must be")
 
     def _end(self, buffer: bytearray) -> bytes:
-        """Behind the last chunk; trailers, which nobody asks for, are left out."""
+        """The body's end after the last chunk, without trailers; empty until it has arrived. Raises FramingError."""
         if not self._trailers:
             return b""
         if buffer[:2] == b"\r\n":
@@ -172,13 +172,13 @@ def _cut(buffer: bytearray, count: int) -> bytes:
 
 
 def _copy(buffer: bytearray, start: int, count: int) -> bytes:
-    """Once, where a slice would copy twice."""
+    """Bytes copied once, where a slice of a bytearray and bytes() would copy twice."""
     with memoryview(buffer) as view:
         return bytes(view[start : start + count])
 
 
 def _plain_head(head: bytes) -> bytes:
-    """Without folded lines and with the path alone (RFC 9112, sections 5.2 and 3.2.2). Raises FramingError."""
+    """The head unfolded and in origin form (RFC 9112, sections 5.2 and 3.2.2). Raises FramingError."""
     if head.count(b"\n") > MOST_LINES + 2:
         raise FramingError(f"more than {MOST_LINES} lines of headers")
     head = _FOLD.sub(b" ", head)

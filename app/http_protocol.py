@@ -1,4 +1,4 @@
-"""HTTP on one connection: uvicorn's, with bounds on what a client can cost and on how long it is waited for."""
+"""uvicorn's HTTP protocol with request deadlines, and bounds on what one connection can cost."""
 
 import asyncio
 import socket
@@ -11,44 +11,44 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from app.framing import Framing, FramingError
 
 ARRIVES_BY: Final = "arrives_by"
-"""In the scope's state: when, on the event loop's clock, the request's body must be there."""
+"""Key in the scope's state: the event loop's time by which the request's body must have arrived."""
 
 LAST_SECONDS: Final = 1.0
-"""For the request of a connection that was made just before the server closed."""
+"""Seconds for the request of a connection that was made just before the server closed."""
 DROP_SECONDS: Final = 2.0
-"""How long what follows a broken request is thrown away. Closed with unread bytes in it, a connection is reset, and
-the client may never see why (nginx: lingering_close)."""
+"""Seconds during which bytes after a broken request are read and dropped: a connection that is closed with unread bytes
+in it is reset, and the client may never see why (nginx: lingering_close)."""
 RESET_SECONDS: Final = 0.2
-"""How often it is looked whether a client that sends no more is gone altogether."""
+"""Seconds between two checks whether a client that has closed its sending side has closed the connection."""
 
 FREE_READS: Final = 100
 LEAST_READ: Final = 512
-"""Bytes that come at a time behind those, on average; each time costs the same, however little comes."""
+"""Average bytes of a read after FREE_READS; each read costs the same, however little it brings."""
 PAUSE_SECONDS: Final = 0.01
-"""From one time to the next, where less comes: then more will."""
+"""Pause before the next read where reads bring less, so that it brings more."""
 
 FREE_PIPELINED: Final = 10
 PIPELINE_SECONDS: Final = 0.02
-"""From an answer to the next request that was sent without waiting for it, behind so many; others get their turn."""
+"""Pause before each pipelined request after FREE_PIPELINED, so that other connections get their turn."""
 
 READ_SECONDS: Final = 10.0
 LEAST_READ_BY_CLIENT: Final = 500_000
-"""Bytes of an answer, or the rest of it, that a client takes in READ_SECONDS; else its connection ends."""
+"""Bytes of an answer, or its rest, that a client has to read in READ_SECONDS; else its connection ends."""
 MOST_UNREAD: Final = 250_000_000
-"""Bytes of answers that wait for all clients; beyond, the connection that has waited longest ends."""
+"""Unread bytes of answers to all clients; beyond, the connection that has waited longest ends."""
 
 
-def protocol(arrival_seconds: float) -> type[H11Protocol]:
-    """For uvicorn, which makes one for every connection."""
+def request_deadline_protocol(arrival_seconds: float) -> type[H11Protocol]:
+    """The protocol class for uvicorn, which makes an instance per connection."""
 
-    class Limited(Protocol):
+    class Configured(RequestDeadlineProtocol):
         seconds = arrival_seconds
-        unread: dict["Protocol", int] = {}  # noqa: RUF012  # one for all connections
+        unread: dict["RequestDeadlineProtocol", int] = {}  # noqa: RUF012  # one for all connections
 
-    return Limited
+    return Configured
 
 
-class Protocol(H11Protocol):
+class RequestDeadlineProtocol(H11Protocol):
     """HTTP by h11, which is given one request at a time, and its body in few pieces: in h11 each piece costs 15 µs.
     Not by httptools: that drops the body of a request which offers HTTP/2 (`Upgrade: h2c`, as Java's HttpClient does),
     and calls back for every chunk.
@@ -58,8 +58,8 @@ class Protocol(H11Protocol):
     """
 
     seconds: float
-    unread: dict["Protocol", int]
-    """Connections whose client is slow to take its answer, and how much of it waited when that was last looked at."""
+    unread: dict["RequestDeadlineProtocol", int]
+    """Connections whose client is slow to read, and the unread bytes at the last check."""
     _too_late: asyncio.TimerHandle | None = None
     _dropping = False
     _half_closed = False
@@ -78,8 +78,8 @@ class Protocol(H11Protocol):
         if self._dropping:
             return
         self._framing.feed(data)
-        self._rest_after(len(data))
-        self._go_on()
+        self._throttle(len(data))
+        self._feed_h11()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """True: the client sends no more, but may wait for the answer to what it has sent. Where it doesn't, because it
@@ -88,14 +88,14 @@ class Protocol(H11Protocol):
         self._half_closed = self.scheme == "http" and self._is_answering()
         if self._half_closed:
             if not (self._resting or self.cycle.response_started):
-                self.cycle.transport = _Begun(self.transport)  # type: ignore[assignment]  # it needs no more
-            self._look_for_reset()
+                self.cycle.transport = _BegunTransport(self.transport)  # type: ignore[assignment]  # it needs no more
+            self._check_reset()
         return self._half_closed
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
-            self._expect_reader()
+            self._watch_reader()
         self._pipelined = self._pipelined + 1 if self._framing.ahead else 0
         if self._pipelined > FREE_PIPELINED:
             self._resting = True
@@ -105,7 +105,7 @@ class Protocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._expect_reader()
+        self._watch_reader()
 
     def shutdown(self) -> None:
         """The server closes. The request of a connection that has just been made is on its way: it is waited for."""
@@ -120,7 +120,7 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's own takes it for granted that no answer has begun, that none will, and that nothing follows."""
+        """Replaces uvicorn's, which assumes that no answer has begun, that none will, and that nothing follows."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(msg))), ("Connection", "close")]
             reply = (
@@ -138,12 +138,12 @@ class Protocol(H11Protocol):
         self._resting = False
         if not self.transport.is_closing():
             self.flow.resume_reading()
-            self._go_on()
+            self._feed_h11()
         if self._half_closed and not self._is_answering():
             self.transport.close()
 
-    def _go_on(self) -> None:
-        """Give h11 what has come of the request that it is at, or the next one's head once that is answered."""
+    def _feed_h11(self) -> None:
+        """Pass to h11 the bytes of the request that it is reading, or the next one's head once that is answered."""
         if self._resting:
             self.flow.pause_reading()
             return
@@ -171,50 +171,50 @@ class Protocol(H11Protocol):
         return head
 
     def _is_answering(self) -> bool:
-        """Whether a whole request has come whose answer isn't complete, or one more is about to be begun."""
+        """Whether a complete request is unanswered, or the next is about to begin."""
         cycle = self.cycle
         done = cycle is None or cycle.more_body or cycle.response_complete or cycle.disconnected
         return self._resting or not done
 
     def _drop(self) -> None:
-        """Nothing more is read; the client is given time to read why."""
+        """Read nothing more, and close once the client has had time to read why."""
         self._dropping = True
         self._stop_waiting()
         with suppress(NotImplementedError):  # TLS
             self.transport.write_eof()
         self._too_late = self.loop.call_later(DROP_SECONDS, self.transport.close)
 
-    def _rest_after(self, size: int) -> None:
-        """Let more come before the next time, where little came too often."""
+    def _throttle(self, size: int) -> None:
+        """Pause reading where too many reads brought too little."""
         self._reads += 1
         self._read_bytes += size
         if self._reads > FREE_READS and self._read_bytes < LEAST_READ * self._reads:
             self.transport.pause_reading()
-            self.loop.call_later(PAUSE_SECONDS, self._read_on)
+            self.loop.call_later(PAUSE_SECONDS, self._resume_reading)
 
-    def _read_on(self) -> None:
+    def _resume_reading(self) -> None:
         if not self.flow.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def _look_for_reset(self) -> None:
+    def _check_reset(self) -> None:
         if self.transport.is_closing():
             return
         connection: socket.socket = self.transport.get_extra_info("socket")
         if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.transport.abort()
         else:
-            self.loop.call_later(RESET_SECONDS, self._look_for_reset)
+            self.loop.call_later(RESET_SECONDS, self._check_reset)
 
-    def _expect_reader(self) -> None:
-        """The client is slow to take its answer."""
+    def _watch_reader(self) -> None:
+        """Begin to watch a client that is slow to read its answer."""
         if self not in self.unread:
-            self._look_at_reader()
+            self._check_reader()
         while sum(self.unread.values()) > MOST_UNREAD:
             first = next(iter(self.unread))
             del self.unread[first]
             first.transport.abort()
 
-    def _look_at_reader(self) -> None:
+    def _check_reader(self) -> None:
         left, before = self.transport.get_write_buffer_size(), self.unread.get(self)
         if left == 0:
             self.unread.pop(self, None)
@@ -222,7 +222,7 @@ class Protocol(H11Protocol):
             self.transport.abort()
         else:
             self.unread[self] = left
-            self.loop.call_later(READ_SECONDS, self._look_at_reader)
+            self.loop.call_later(READ_SECONDS, self._check_reader)
 
     def _expect_request(self, seconds: float) -> None:
         self._stop_waiting()
@@ -235,8 +235,8 @@ class Protocol(H11Protocol):
             self._too_late = None
 
 
-class _Begun:
-    """A transport to which the first bytes of an answer have been written already."""
+class _BegunTransport:
+    """A transport to which the first bytes of an answer have already been written."""
 
     first: Final = b"HTTP/1.1 "
 

@@ -1,4 +1,4 @@
-"""The log: one line an event and one line a request, as text for people or JSON for programs."""
+"""Log format: plain text or JSON lines; one line per event and per request."""
 
 import json
 import logging
@@ -20,9 +20,9 @@ requests = logging.getLogger("app.requests")
 
 
 def log_to_stderr(level: str, form: LogFormat) -> None:
-    """Ours from `level` on; of libraries only errors, as what else they say is of what clients sent.
+    """Log to stderr from `level` on; libraries only their errors, as their other messages quote what clients sent.
 
-    Nothing that is written to sys.stderr waits from now on, by whatever way it comes.
+    From now on no write to sys.stderr blocks.
     """
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     formatter = JsonFormatter() if form == "json" else text
@@ -32,14 +32,14 @@ def log_to_stderr(level: str, form: LogFormat) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(True)
-    _log_what_nobody_catches()
+    _log_uncaught()
     for name in ("asyncio", "opentelemetry", "py.warnings", "python_multipart", "urllib3", "uvicorn"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # to it, an odd picture is an error
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs errors about images that clients sent
 
 
 def log_request(record: RequestRecord) -> None:
-    """One line; for debugging alone where the route is asked every few seconds."""
+    """Log one line, at level debug for probes, which come every few seconds."""
     level = logging.DEBUG if record.route in PROBES else logging.INFO
     if requests.isEnabledFor(level):
         fields = record.fields()
@@ -47,7 +47,7 @@ def log_request(record: RequestRecord) -> None:
 
 
 class Handler(logging.StreamHandler[BoundedStderr]):
-    """logging.shutdown(), which Python itself calls at its end, writes what waits."""
+    """Handler that writes waiting lines when it is closed, as Python does at its end."""
 
     def close(self) -> None:
         self.stream.drain()
@@ -55,7 +55,7 @@ class Handler(logging.StreamHandler[BoundedStderr]):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, and the message or a request's fields."""
+    """One JSON object per line: time, level, logger, and the message or a request's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -80,12 +80,12 @@ def _pairs(fields: dict[str, object]) -> list[str]:
 
 
 def _descriptor() -> int:
-    """Of stderr. Where it is closed, one that nothing can be written to: no connection is given its number."""
+    """File descriptor of stderr; where that is closed, one that can't be written: no connection gets its number."""
     return sys.stderr.fileno() if sys.stderr else os.open(os.devnull, os.O_RDONLY)
 
 
 def _loss(formatter: logging.Formatter) -> Callable[[int, float], str]:
-    """What stands where lines are missing."""
+    """Maker of the notice that takes the place of lost lines."""
 
     def notice(lines: int, since: float) -> str:
         args = lines, datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
@@ -95,8 +95,8 @@ def _loss(formatter: logging.Formatter) -> Callable[[int, float], str]:
     return notice
 
 
-def _log_what_nobody_catches() -> None:
-    """As lines of the log, where Python would print to stderr."""
+def _log_uncaught() -> None:
+    """Log uncaught exceptions, where Python would print them to stderr."""
     sys.excepthook = lambda *error: log.critical("the process ends", exc_info=error)
     sys.unraisablehook = lambda hook: log.error(
         "%s: %r", hook.err_msg or "ignored", hook.object, exc_info=hook.exc_value

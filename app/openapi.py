@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, completed by what every route has in common."""
+"""The OpenAPI document: FastAPI's, completed by headers, errors and security that routes have in common."""
 
 from typing import Any, Final
 
@@ -15,11 +15,11 @@ _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
 _TRACEPARENT: Final = {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
 _TEXT: Final = {"type": "string"}
 _ECHOED: Final = {
-    "X-Request-ID": (_ID, "The request's own; one without, or with an unsound one, is given one."),
+    "X-Request-ID": (_ID, "The request's own; a new one where that is missing or invalid."),
     "X-Part-ID": (_ID, "The request's, as it was sent."),
-    "traceparent": (_TRACEPARENT, "The request's, where it is sound (W3C Trace Context)."),
+    "traceparent": (_TRACEPARENT, "The request's, where it is valid (W3C Trace Context)."),
 }
-_SAID: Final = {
+_REPLY_HEADERS: Final = {
     name: {"description": description, "required": name == "X-Request-ID", "schema": schema}
     for name, (schema, description) in _ECHOED.items()
 } | {
@@ -28,8 +28,13 @@ _SAID: Final = {
         "schema": {"type": "string", "enum": ["close"]},
     }
 }
-_ASKED: Final = [
-    {"name": name, "in": "header", "description": "Comes back.", "schema": _ID if name == "X-Part-ID" else _TEXT}
+_REQUEST_HEADERS: Final = [
+    {
+        "name": name,
+        "in": "header",
+        "description": "Repeated in the reply.",
+        "schema": _ID if name == "X-Part-ID" else _TEXT,
+    }
     for name in _ECHOED
 ]
 _EVERYWHERE: Final = (Exception, NotReadyError, RequestValidationError)
@@ -40,11 +45,11 @@ _KEYS: Final = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"key": []}, {}]
-"""The last: keys may not be needed at all."""
+"""The last one: a service may run without keys."""
 
 
 def install(app: FastAPI) -> None:
-    """Let the application give the completed document."""
+    """Make the application serve the completed document."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -64,12 +69,12 @@ def _complete(document: dict[str, Any]) -> None:
         schemas.pop(name, None)
     for address, path in document["paths"].items():
         for operation in path.values():
-            _complete_operation(operation, problems(*_EVERYWHERE, *_at_the_gate(address)))
+            _complete_operation(operation, problems(*_EVERYWHERE, *_access_errors(address)))
             if address not in PUBLIC:
                 operation["security"] = _SECURITY
 
 
-def _at_the_gate(address: str) -> tuple[type[Exception], ...]:
+def _access_errors(address: str) -> tuple[type[Exception], ...]:
     by_host = () if address in PROBES else _BY_HOST
     return by_host if address in PUBLIC else by_host + _BY_KEY
 
@@ -81,10 +86,10 @@ def _complete_operation(operation: dict[str, Any], everywhere: Replies) -> None:
     for status, reply in everywhere.items():
         replies.setdefault(str(status), reply)
     for status, reply in replies.items():
-        replies[status] = reply | {"headers": _SAID | reply.get("headers", {})}
+        replies[status] = reply | {"headers": _REPLY_HEADERS | reply.get("headers", {})}
     parameters = operation.get("parameters", [])
-    for parameter in parameters:  # one may be left out, but no header says null
+    for parameter in parameters:  # one may be left out, but no header is null
         forms = parameter["schema"].get("anyOf", [])
         parameter["schema"] |= next((form for form in forms if form != {"type": "null"}), {})
         parameter["schema"].pop("anyOf", None)
-    operation["parameters"] = parameters + _ASKED
+    operation["parameters"] = parameters + _REQUEST_HEADERS

@@ -1,4 +1,4 @@
-"""A part's id, as the client's own system has it: what may stand in X-Part-ID, and what it means."""
+"""Part ids: the identifier of a work piece that a client sends in the header X-Part-ID."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def check_part_id(sent: Sequence[str]) -> str | None:
-    """The header's one value, as it was sent; None: there is none. Raises ValueError."""
+    """The header's one value, unchanged; None without the header. Raises ValueError."""
     if not sent:
         return None
     if len(sent) > 1:
@@ -30,5 +30,5 @@ def check_part_id(sent: Sequence[str]) -> str | None:
 
 
 def part_id_text(sent: str) -> str:
-    """`part%204711` means `part 4711`. A % without two hexadecimal digits behind it stands for itself."""
+    """The id percent-decoded: `part%204711` is `part 4711`. A % without two hexadecimal digits is kept."""
     return unquote(sent, errors="strict")

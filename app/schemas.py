@@ -1,4 +1,4 @@
-"""The replies' forms, for FastAPI and its documentation."""
+"""Schemas of the native API's replies, for FastAPI and OpenAPI."""
 
 import base64
 from typing import Literal, get_args
@@ -17,14 +17,14 @@ from model.verdict import Decision, Label, Thresholds
 
 
 class ImageSize(BaseModel):
-    """Of the picture that was sent, turned upright, in pixels."""
+    """Size of the image that was sent, EXIF-transposed, in pixels."""
 
     width: int
     height: int
 
 
 class Timing(BaseModel):
-    """Milliseconds that each step took; predict is the network, for the whole batch that the image went in."""
+    """Milliseconds of each step; predict is the network, for the whole batch that the image was in."""
 
     decode: float
     queue: float
@@ -115,9 +115,9 @@ class VersionInfo(BaseModel):
     engine: str
     variant: str = Field(description="Numeric form of the network that serves.")
     agreement: Agreement | None = Field(description="Of that variant with float32; null for float32 itself.")
-    skipped_variants: dict[str, str] = Field(description="Why quicker variants don't serve, by name.")
+    skipped_variants: dict[str, str] = Field(description="Why faster variants don't serve, by name.")
     decoding_difference: str | None = Field(
-        description="How pictures are decoded otherwise here than in training; null: they aren't, or it isn't known."
+        description="How images are decoded otherwise here than in training; null: they aren't, or it isn't known."
     )
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
@@ -135,7 +135,7 @@ class VersionInfo(BaseModel):
 
     @staticmethod
     def of(loaded: LoadedModel, file: Serving) -> "VersionInfo":
-        """`file`: what is in force."""
+        """`file`: the serving.json that is in force."""
         detector = loaded.detector
         return VersionInfo(
             version=loaded.version,
@@ -158,7 +158,7 @@ class VersionInfo(BaseModel):
 
 
 class RefusedVersion(BaseModel):
-    """A version of the store that can't be used, and why."""
+    """A version in the store that can't be used, and why."""
 
     version: int
     reason: str
@@ -172,10 +172,10 @@ class ModelInfo(BaseModel):
         description="The version that answers where none is named: the pinned one, else the newest loaded."
     )
     pinned: int | None = Field(description="The version that the model's serving.json names, where that is in force.")
-    fault: str | None = Field(description="Why what serving.json says now isn't in force; null: it is.")
+    serving_error: str | None = Field(description="Why the present serving.json isn't in force; null: it is.")
     versions: list[VersionInfo] = Field(description="The loaded versions, newest first.")
     refused: list[RefusedVersion]
-    stored: list[int] = Field(description="Every version that the store holds.")
+    available: list[int] = Field(description="Every version in the store.")
 
     @staticmethod
     def of(name: str, model: ModelState) -> "ModelInfo":
@@ -183,10 +183,10 @@ class ModelInfo(BaseModel):
             name=name,
             serving=model.serving.version if model.serving else None,
             pinned=model.file.version,
-            fault=model.fault or None,
+            serving_error=model.fault or None,
             versions=[VersionInfo.of(model.loaded[number], model.file) for number in sorted(model.loaded)[::-1]],
             refused=[RefusedVersion(version=number, reason=why) for number, why in sorted(model.refused.items())],
-            stored=list(model.stored),
+            available=list(model.stored),
         )
 
 
@@ -201,19 +201,19 @@ class ModelList(BaseModel):
 
 
 class Change(BaseModel):
-    """What has become different for one model."""
+    """Difference for one model between before and after a reload."""
 
     model: str
-    was: int | None = Field(description="The version that served before.")
+    previous: int | None = Field(description="The version that served before.")
     serving: int | None
-    loaded: list[int] = Field(description="Versions that can be asked now, and couldn't before.")
-    released: list[int] = Field(description="Versions that could be asked before, and can't now.")
-    refused: list[RefusedVersion] = Field(description="Versions that are newly refused.")
-    fault: str | None = Field(description="As in the model's information.")
+    loaded: list[int] = Field(description="Versions that are loaded now, and weren't before.")
+    released: list[int] = Field(description="Versions that were loaded before, and aren't now.")
+    refused: list[RefusedVersion] = Field(description="Versions refused now, and not before.")
+    serving_error: str | None = Field(description="As in the model's information.")
 
     @staticmethod
     def between(before: ModelSnapshot, after: ModelSnapshot) -> list["Change"]:
-        """Models in which nothing is different are left out."""
+        """Changes of all models; those without any are left out."""
         names = sorted(before.models.keys() | after.models.keys())
         pairs = [(name, before.models.get(name, ModelState()), after.models.get(name, ModelState())) for name in names]
         return [Change._of(name, old, new) for name, old, new in pairs if old != new]
@@ -222,7 +222,7 @@ class Change(BaseModel):
     def _of(name: str, old: ModelState, new: ModelState) -> "Change":
         return Change(
             model=name,
-            was=old.serving.version if old.serving else None,
+            previous=old.serving.version if old.serving else None,
             serving=new.serving.version if new.serving else None,
             loaded=sorted(new.loaded.keys() - old.loaded.keys()),
             released=sorted(old.loaded.keys() - new.loaded.keys()),
@@ -230,18 +230,18 @@ class Change(BaseModel):
                 RefusedVersion(version=number, reason=why)
                 for number, why in sorted(new.refused.items() - old.refused.items())
             ],
-            fault=new.fault or None,
+            serving_error=new.fault or None,
         )
 
 
 class Reloaded(BaseModel):
-    """What a look at the store has changed."""
+    """Changes made by a reload of the store."""
 
     changed: list[Change]
 
 
 class Health(BaseModel):
-    """Said when all is well; otherwise there is a problem with the reasons."""
+    """Reply when all is well; otherwise a problem names the reasons."""
 
     status: str
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from app.application import create_app
 from app.environment import unknown_variables
-from app.http_protocol import protocol
+from app.http_protocol import request_deadline_protocol
 from app.logs import log_to_stderr
 from app.memory import limit_arenas
 from app.service import Service
@@ -166,7 +166,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         root_path=settings.root_path,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
-        http=protocol(settings.arrival_seconds),
+        http=request_deadline_protocol(settings.arrival_seconds),
         ws="none",
         log_config=None,
         access_log=False,

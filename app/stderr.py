@@ -1,4 +1,4 @@
-"""sys.stderr for a process that must not wait for whoever reads it."""
+"""Non-blocking sys.stderr: a thread writes, and what its reader doesn't take is dropped beyond a bound."""
 
 import io
 import os
@@ -13,13 +13,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 MOST_BYTES: Final = 8_000_000
-"""Of lines that wait: some 25,000 requests' lines."""
+"""Bytes of waiting lines, at most: some 25,000 requests' lines."""
 RETRY_SECONDS: Final = 0.2
 DRAIN_SECONDS: Final = 1.0
 
 
 class Backlog(Collector):
-    """What waits and what was lost, of the process, as metrics.
+    """Metrics of the process's waiting and lost log lines.
 
     Plain numbers: a signal's handler may log while its thread is here, and prometheus-client's own have locks that
     can't be taken twice.
@@ -56,7 +56,7 @@ class BoundedStderr(io.TextIOBase):
         threading.Thread(target=self._run, name="stderr", daemon=True).start()
 
     def fileno(self) -> int:
-        """Where faulthandler and child processes write."""
+        """File descriptor to which faulthandler and child processes write."""
         return self._descriptor
 
     def write(self, text: str, /) -> int:

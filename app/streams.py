@@ -1,17 +1,17 @@
-"""Standard input, output and error."""
+"""Standard input, output and error of a process that was started without them."""
 
 import os
 from typing import Final
 
 _LAST: Final = 2
-"""The number of standard error."""
+"""File descriptor of standard error."""
 
 
 def open_closed_streams() -> None:
-    """Open on /dev/null those that the process was started without.
+    """Open closed standard streams on /dev/null. Call this before anything else is opened.
 
-    What is opened next would take their numbers: the event loop aborts where it gets one of them, and what is written
-    to standard error would go into a client's connection. To be called before anything else is opened.
+    Otherwise the next files would take their numbers: the event loop aborts with one of them, and writes to standard
+    error would go into a client's connection.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST:
         pass

@@ -15,7 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from app.request_record import RequestRecord
 
 EXPORT_SECONDS: Final = 5
-"""For one export, and so for the last one when the process stops."""
+"""Time limit of one export, and so of the last one when the process stops."""
 
 
 class Tracing:
@@ -30,14 +30,14 @@ class Tracing:
         self._clock_began = time.time_ns() - time.perf_counter_ns()
 
     def begin(self, record: RequestRecord) -> None:
-        """The request's span, below the caller's where it sent a traceparent."""
+        """Start the request's span, below the caller's where it sent a traceparent."""
         parent = TraceContextTextMapPropagator().extract({"traceparent": record.traceparent or ""})
         record.span = self._tracer.start_span(
             record.method, parent, kind=SpanKind.SERVER, start_time=self._at(record.began)
         )
 
     def end(self, record: RequestRecord) -> None:
-        """Its attributes, its steps and its end."""
+        """End the request's span, with its attributes and a child for each step."""
         span = record.span
         assert isinstance(span, Span)
         span.update_name(f"{record.method} {record.route}")
@@ -65,7 +65,7 @@ class Tracing:
         span.end(self._at(record.began + record.seconds))
 
     def batch(self, records: Sequence[RequestRecord | None], began: float, seconds: float) -> None:
-        """A batch that went through the network, and the request of each of its images."""
+        """Span of a batch in the network, linked to the request of each image."""
         spans = [record.span for record in records if record]
         links = [Link(span.get_span_context()) for span in spans if isinstance(span, Span)]
         start = self._at(began)
@@ -76,14 +76,14 @@ class Tracing:
         span.end(start + round(1e9 * seconds))
 
     def stop(self) -> None:
-        """Export what is left."""
+        """Export the remaining spans."""
         self._provider.shutdown()
 
     def _at(self, moment: float) -> int:
-        """Of time.perf_counter, in nanoseconds since 1970. Spans keep their order when the clock is set meanwhile."""
+        """A time.perf_counter moment in nanoseconds since 1970; spans keep their order when the clock is set."""
         return self._clock_began + round(1e9 * moment)
 
 
 def export_to(endpoint: str) -> Tracing:
-    """By OTLP over HTTP."""
+    """Tracing that exports to `endpoint` by OTLP over HTTP."""
     return Tracing(OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS))

@@ -16,7 +16,7 @@ import uvloop
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from app.http_protocol import protocol
+from app.http_protocol import request_deadline_protocol
 
 HEAD: Final = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -74,7 +74,7 @@ def main() -> None:
     print(f"{'':32}ms of CPU a MB: h11   the service's")
     for name, (begin, again, times) in KINDS.items():
         figures = []
-        for kind in (H11Protocol, protocol(10.0)):
+        for kind in (H11Protocol, request_deadline_protocol(10.0)):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 megabytes, used = runner.run(cost(kind, begin, again, times))
                 figures.append(1000 * used / megabytes)

@@ -1,12 +1,12 @@
-"""Have a running service judge every picture under a folder, as a line's own client would: a line of JSON for each.
+"""Have a running service inspect every image under a folder, as a line's own client would: one JSON line each.
 
     python examples/inspect_folder.py parts/ http://localhost:8000/v1/models/capsule/predict > verdicts.jsonl
 
-Needs Python alone. A key comes from the environment variable INSPECTION_API_KEY. Exit status: 0, every picture has a
+Needs Python alone. A key comes from the environment variable INSPECTION_API_KEY. Exit status: 0, every image has a
 verdict; 1, some have none, and `error` says why; 2, the arguments can't be used.
 
 The rule that matters: `good_lane` is true where the service said "accept", and nowhere else. A part that is rejected,
-to be reviewed, or that could not be judged for any reason stays off the good lane.
+to be reviewed, or that could not be inspected for any reason stays off the good lane.
 """
 
 import argparse
@@ -30,12 +30,12 @@ ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 """Seconds. Whoever says Retry-After more than that is not waited for."""
 TRY_AGAIN = {429, 502, 503}
-"""Busy, gone for a moment, starting or stopping. Judging a picture twice does no harm, so it may be sent again; another
-status would come again too."""
+"""Busy, gone for a moment, starting or stopping: worth another try, as inspecting an image twice does no harm. Another
+status would come again."""
 
 
 class NoVerdictError(Exception):
-    """Why there is none."""
+    """There is no verdict; the message is the reason."""
 
 
 class Inspector:
@@ -57,16 +57,16 @@ class Inspector:
     def close(self) -> None:
         self._connection.close()
 
-    def judge(self, picture: bytes, part_id: str) -> dict[str, Any]:
+    def inspect(self, image: bytes, part_id: str) -> dict[str, Any]:
         """The service's reply; docs/api.md says what is in it. Raises NoVerdictError."""
         reason, attempts = "", self._attempts
         for attempt in range(attempts):
             wait = 2.0**attempt - 1  # the first time none: a connection that was kept may have been closed meanwhile
             try:
-                reply, body = self._post(picture, part_id)
+                reply, body = self._post(image, part_id)
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
-                self._attempts = 1  # until there is an answer: no other picture waits as long for one
+                self._attempts = 1  # until there is an answer: no other image waits as long for one
                 reason = f"no answer: {error or type(error).__name__}"
             else:
                 self._attempts = ATTEMPTS
@@ -80,8 +80,8 @@ class Inspector:
                 time.sleep(wait * random.uniform(1, 1.5))  # so that clients that were refused together come apart
         raise NoVerdictError(reason)
 
-    def _post(self, picture: bytes, part_id: str) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
-        self._connection.request("POST", self._path, picture, self._headers | {"X-Part-ID": part_id})
+    def _post(self, image: bytes, part_id: str) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
+        self._connection.request("POST", self._path, image, self._headers | {"X-Part-ID": part_id})
         reply = self._connection.getresponse()
         try:
             body = json.loads(reply.read())
@@ -91,27 +91,27 @@ class Inspector:
 
 
 def seconds(retry_after: str | None, otherwise: float) -> float:
-    """The service says seconds. What else HTTP allows there, a date, is not understood here."""
+    """Seconds of a Retry-After header; a date, which HTTP allows too, is not understood."""
     return float(retry_after) if retry_after and retry_after.isdecimal() else otherwise
 
 
 def inspect(folder: Path, inspector: Inspector) -> Iterator[dict[str, Any]]:
-    """A line for every file."""
+    """The result line of every file."""
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = file.relative_to(folder)
         part_id = quote(os.fsencode(name.with_suffix("")), safe="/")
         line: dict[str, Any] = {"file": name.as_posix(), "part_id": part_id, "good_lane": False}
         try:
-            verdict = inspector.judge(file.read_bytes(), part_id)
+            verdict = inspector.inspect(file.read_bytes(), part_id)
         except (NoVerdictError, OSError) as error:
             yield line | {"error": str(error)}
         else:
-            told = {name: verdict.get(name) for name in ("decision", "probability", "model", "model_version")}
-            yield line | {"good_lane": told["decision"] == "accept"} | told
+            reply = {name: verdict.get(name) for name in ("decision", "probability", "model", "model_version")}
+            yield line | {"good_lane": reply["decision"] == "accept"} | reply
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="One line of JSON for every picture under a folder.")
+    parser = argparse.ArgumentParser(description="Print one line of JSON for every image under a folder.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("url", nargs="?", default="http://localhost:8000/predict", help="default: %(default)s")
     arguments = parser.parse_args()

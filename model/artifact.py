@@ -1,4 +1,4 @@
-"""One version on disk: written whole, read with every digest checked.
+"""One version on disk: written whole, read with every digest checked (docs/artifact.md).
 
 The manifest has the digest of every file that serves; its own, and all of those again, stand in SHA256SUMS, so that
 `sha256sum -c SHA256SUMS` checks a version by hand.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model import manifest as manifests
-from model.errors import DigestError, ImageError, ManifestError, MissingFileError, SumsError
+from model.errors import DigestError, ImageError, ManifestError, SumsError
 from model.files import read_file, sha256_of
 from model.image import decode
 from model.manifest import Manifest
@@ -102,8 +102,6 @@ def _read_sums(path: Path) -> dict[str, str]:
     """SHA-256 by name. Raises MissingFileError, UnreadableFileError or SumsError."""
     try:
         text = read_file(path).decode()
-    except MissingFileError as error:
-        raise MissingFileError(f"{error}; docs/operations.md says how to make it for an older version") from None
     except UnicodeDecodeError:
         raise SumsError(f"{path} can't be read: not UTF-8") from None
     sums = {}

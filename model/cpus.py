@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: in a container that is less than the machine has."""
+"""Number of CPUs that this process may use: in a container that is less than the machine has."""
 
 import math
 import os
@@ -39,14 +39,14 @@ class _Mount:
     """cpu; empty: version 2, where one hierarchy has all controllers."""
     root: PurePosixPath
     """The group that is mounted."""
-    place: PurePosixPath
+    mount_point: PurePosixPath
 
     def visible(self, group: PurePosixPath) -> list[PurePosixPath]:
-        """The folders of this group and of all around it. One outside the mount, which a container may be told of,
-        leaves the mount itself."""
+        """Folders of this group and of all around it; of the mount itself for a group outside it, which a container may
+        be told of."""
         inside = group.is_relative_to(self.root) and ".." not in group.parts
-        folder = self.place / group.relative_to(self.root) if inside else self.place
-        return [each for each in (folder, *folder.parents) if each.is_relative_to(self.place)]
+        folder = self.mount_point / group.relative_to(self.root) if inside else self.mount_point
+        return [each for each in (folder, *folder.parents) if each.is_relative_to(self.mount_point)]
 
 
 def _own_groups(text: str) -> dict[str, PurePosixPath]:
@@ -60,10 +60,10 @@ def _mounts(text: str) -> Iterator[_Mount]:
     for line in text.splitlines():
         mount, _, system = line.partition(" - ")
         match mount.split(), system.split():
-            case [_, _, _, root, place, *_], ["cgroup2", *_]:
-                yield _Mount("", PurePosixPath(root), PurePosixPath(place))
-            case [_, _, _, root, place, *_], ["cgroup", _, options] if "cpu" in options.split(","):
-                yield _Mount("cpu", PurePosixPath(root), PurePosixPath(place))
+            case [_, _, _, root, point, *_], ["cgroup2", *_]:
+                yield _Mount("", PurePosixPath(root), PurePosixPath(point))
+            case [_, _, _, root, point, *_], ["cgroup", _, options] if "cpu" in options.split(","):
+                yield _Mount("cpu", PurePosixPath(root), PurePosixPath(point))
 
 
 def _limit(group: Path) -> float | None:

@@ -1,4 +1,4 @@
-"""A loaded version, from squashed pixels' evidence to verdict and picture."""
+"""A loaded version: from evidence map to verdict, heatmap and anomaly map."""
 
 import logging
 import math
@@ -41,7 +41,7 @@ class Detector:
     skipped_variants: Mapping[str, str] = field(default_factory=dict)
     """Why quicker variants don't serve, by name."""
     decoding_difference: str | None = None
-    """How pictures are decoded otherwise here than in training; None: they aren't, or it isn't known."""
+    """How images are decoded otherwise here than in training; None: they aren't, or it isn't known."""
 
     @property
     def defect_rate(self) -> float:
@@ -71,9 +71,9 @@ class Detector:
     def input_size(self) -> int:
         return self.manifest.preprocessing.input_size
 
-    def resize_to_input(self, photo: Image.Image) -> NDArray[np.uint8]:
-        """A decoded photo as the network sees it: uint8 S×S×3. Raises BrightnessError."""
-        return resize_to_input(photo, self.input_size, self.manifest.preprocessing.full_scale)
+    def resize_to_input(self, image: Image.Image) -> NDArray[np.uint8]:
+        """A decoded image resized for the network, uint8 S×S×3. Raises BrightnessError."""
+        return resize_to_input(image, self.input_size, self.manifest.preprocessing.full_scale)
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
@@ -84,12 +84,12 @@ class Detector:
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One map h×w in calibrated log-odds, the line's share of defects included: its pool is the verdict's."""
+        """Calibrated log-odds of an evidence map h×w, the line's share of defects included; pooled: the verdict's."""
         calibration = self.variant.calibration
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
     def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The rendering of one map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
+        """Heatmap of an evidence map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
         return self.variant.heatmap_scale(enlarge(evidence, self.input_size))
 
 
@@ -106,7 +106,7 @@ def load_detector(
 
     The quickest variant serves that runs here, agrees with float32 and reproduces its golden outputs; one that doesn't
     is passed over with one log line. Named by `variant`, one serves even where it doesn't agree. One more line tells
-    where pictures are decoded otherwise than in training.
+    where images are decoded otherwise than in training.
     Raises ArtifactError or EngineError.
     """
     artifact = read_artifact(path)

@@ -25,7 +25,7 @@ class UndecodableImageError(ImageError):
 
 
 class MultipleFramesError(ImageError):
-    """An animation or a document of several pages: which picture is meant isn't said."""
+    """An animation or a document of several pages: which image is meant isn't said."""
 
 
 class ImageTooCostlyError(ImageError):
@@ -33,7 +33,7 @@ class ImageTooCostlyError(ImageError):
 
 
 class BrightnessError(ImageError):
-    """A 16-bit picture that the model's full scale doesn't cover."""
+    """A 16-bit image that the model's full scale doesn't cover."""
 
 
 # Artifacts and the store
@@ -130,7 +130,7 @@ class WeightsSourceError(CamspectorError):
 
 
 class ErrorBoundError(CamspectorError):
-    """A highest rate of errors was asked for, and there are too few images to promise it."""
+    """There are too few images to bound an error rate by the limit that was asked for."""
 
 
 class RecipeError(CamspectorError):

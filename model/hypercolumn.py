@@ -1,4 +1,4 @@
-"""Which of VGG-16's layers the dense layer reads at a place."""
+"""Which of VGG-16's layers the dense layer reads at a patch."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,16 +10,16 @@ BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 5
 
 @dataclass(frozen=True)
 class Hypercolumn:
-    """The last feature maps of `blocks`, before their pools, each averaged over the place's square, side by side
+    """The last feature maps of `blocks`, before their pools, each averaged over the patch, side by side
     (Hariharan et al. 2015, section 3). Averaging is linear, so evidence stays linear in the features."""
 
     blocks: tuple[int, ...] = (5,)
     """Ascending, of 1 … 5. Blocks beyond the last one are not part of the network."""
     stride: int = 16
-    """Input pixels a side that one place of the map stands for: at least the last block's own, 2^(block − 1)."""
-    context: bool = False
-    """Whether each place also has the means of all features over the whole picture (ParseNet: Liu, Rabinovich & Berg
-    2015, section 3.1). They are the same at every place, and linear in the features like the rest."""
+    """Side of a patch in input pixels: at least the last block's own, 2^(block − 1)."""
+    image_head: bool = False
+    """Whether each patch also has the means of all features over the whole image (ParseNet: Liu, Rabinovich & Berg
+    2015, section 3.1). They are the same at every patch, and linear in the features like the rest."""
 
     def __post_init__(self) -> None:
         known = range(1, len(BLOCKS) + 1)
@@ -30,15 +30,15 @@ class Hypercolumn:
 
     @property
     def channels(self) -> int:
-        """C, the features of a place itself."""
+        """C, the features of a patch itself."""
         return sum(self.widths)
 
     @property
     def inputs(self) -> int:
-        """What the dense layer reads at a place: its own features, then those of its context."""
-        return self.channels * (2 if self.context else 1)
+        """Inputs of the dense layer at a patch: its own features, then the image's means."""
+        return self.channels * (2 if self.image_head else 1)
 
     @property
     def widths(self) -> list[int]:
-        """The features of each block."""
+        """Features of each block."""
         return [BLOCKS[block - 1][-1] for block in self.blocks]

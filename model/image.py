@@ -1,4 +1,4 @@
-"""Decoding, bounded and strict: bytes to an upright picture, whole or not at all. The same for training and service."""
+"""Decoding, bounded and strict: bytes to an image, whole or not at all. The same for training and service."""
 
 import struct
 import zlib
@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from model.codecs import bmp, jpeg, png, tiff, unsupported, webp
-from model.codecs.exif import upright
-from model.codecs.stored import Stored
+from model.codecs.exif import exif_transpose
+from model.codecs.stored import StoredImage
 from model.errors import BrightnessError, UndecodableImageError, UnsupportedFormatError
 
 FullScale = Literal[1023, 4095, 16383, 65535]
@@ -29,7 +29,7 @@ _MAGIC: Final = (
     (b"II+\x00", "TIFF"),
     (b"MM\x00+", "TIFF"),
 )
-_READERS: Final[dict[str, Callable[[bytes, int], Stored]]] = {
+_READERS: Final[dict[str, Callable[[bytes, int], StoredImage]]] = {
     "PNG": png.read, "JPEG": jpeg.read, "BMP": bmp.read, "TIFF": tiff.read, "WEBP": webp.read,
 }  # fmt: skip
 # What Pillow's readers raise on broken files, beside OSError: each has been seen, or stands in their source.
@@ -47,59 +47,57 @@ def sniff(data: bytes) -> str | None:
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one picture, turn it upright (EXIF) and bring it to one of three modes.
+    """Decode one image, transpose it by its EXIF orientation and bring it to one of three modes.
 
     Returns mode "L" or "RGB" (8 bit; transparency is dropped, the colours under it stay), or "I;16" for 16-bit gray,
     which `to_8bit` brings to "L". Raises UnsupportedFormatError, ImageTooLargeError (before any pixel is decoded),
-    MultipleFramesError, or UndecodableImageError: also where a decoder would make up a part of the picture.
+    MultipleFramesError, or UndecodableImageError: also where a decoder would make up some of the pixels.
     """
-    form = sniff(data)
-    if form is None:
+    image_format = sniff(data)
+    if image_format is None:
         name = unsupported.name_of(data)
         raise UnsupportedFormatError(
             f"not a PNG, JPEG, BMP, TIFF or WebP image; it {f'is {name}' if name else f'begins with {data[:8]!r}'}"
         )
     try:
-        stored = _READERS[form](data, max_pixels)
+        stored = _READERS[image_format](data, max_pixels)
     except UnidentifiedImageError:
-        raise UndecodableImageError(f"begins like a {form} image, but isn't one") from None
+        raise UndecodableImageError(f"begins like a {image_format} image, but isn't one") from None
     except _BROKEN as error:
-        raise UndecodableImageError(f"the {form} image is broken or cut short: {error}") from error
-    return _in_one_of_three_modes(upright(*stored))
+        raise UndecodableImageError(f"the {image_format} image is broken or cut short: {error}") from error
+    return _in_one_of_three_modes(exif_transpose(*stored))
 
 
-def _in_one_of_three_modes(photo: Image.Image) -> Image.Image:
-    if photo.mode.startswith("I;16"):
-        return photo if photo.mode == "I;16" else Image.fromarray(np.asarray(photo).astype("<u2"))
-    mode = "L" if photo.mode in {"1", "L", "LA", "La"} else "RGB"
-    return photo if photo.mode == mode else photo.convert(mode)
+def _in_one_of_three_modes(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return image if image.mode == "I;16" else Image.fromarray(np.asarray(image).astype("<u2"))
+    mode = "L" if image.mode in {"1", "L", "LA", "La"} else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def full_scale_for(brightest: int) -> FullScale:
     """The smallest usual full scale (10, 12, 14 or 16 bits) that covers the value `brightest`."""
-    return next(scale for scale in FULL_SCALES if brightest <= scale)
+    return next(full_scale for full_scale in FULL_SCALES if brightest <= full_scale)
 
 
-def brightest(photo: Image.Image) -> int | None:
-    """The largest pixel value of a 16-bit picture; None for one of 8 bits."""
-    return int(np.asarray(photo).max()) if photo.mode == "I;16" else None
+def brightest(image: Image.Image) -> int | None:
+    """The largest pixel value of a 16-bit image; None for one of 8 bits."""
+    return int(np.asarray(image).max()) if image.mode == "I;16" else None
 
 
-def to_8bit(photo: Image.Image, full_scale: int | None) -> Image.Image:
-    """Bring 16-bit gray to mode "L" as value·255/full_scale, rounded; 8-bit pictures pass through.
+def to_8bit(image: Image.Image, full_scale: int | None) -> Image.Image:
+    """Bring 16-bit gray to mode "L" as value·255/full_scale, rounded; 8-bit images pass through.
 
-    Raises BrightnessError where the model has seen no 16-bit pictures (full_scale None) or a pixel is above full scale.
+    Raises BrightnessError where the model has seen no 16-bit images (full_scale None) or a pixel is above full scale.
     """
-    top = brightest(photo)
+    top = brightest(image)
     if top is None:
-        return photo
+        return image
     if full_scale is None:
-        raise BrightnessError(
-            "a 16-bit picture, but the model was trained on 8-bit pictures: its full scale is unknown"
-        )
+        raise BrightnessError("a 16-bit image, but the model was trained on 8-bit images: its full scale is unknown")
     if top > full_scale:
         raise BrightnessError(
             f"a pixel of {top} is above the full scale of {full_scale} that the model was trained with"
         )
     table = np.arange(full_scale + 1, dtype=np.float32) * np.float32(255.0 / full_scale)
-    return Image.fromarray(np.rint(table).astype(np.uint8)[np.asarray(photo)])
+    return Image.fromarray(np.rint(table).astype(np.uint8)[np.asarray(image)])

@@ -1,4 +1,4 @@
-"""VGG-16 as a class-activation network: its convolutions, and one dense layer read at every place (PyTorch)."""
+"""VGG-16 as a class-activation network: its convolutions, and one dense layer applied to every patch (PyTorch)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -63,27 +63,29 @@ class VGG16CAM(nn.Module):
         return found
 
     def columns(self, layers: Sequence[Tensor]) -> Tensor:
-        """Each layer averaged over each place's square, side by side, without context: N×C×h×w."""
+        """Each layer averaged over each patch, side by side, without the image head: N×C×h×w."""
         return torch.cat(
             [self._averaged(layer, n) for n, layer in zip(self.hypercolumn.blocks, layers, strict=True)], 1
         )
 
     def class_maps(self, layers: Sequence[Tensor]) -> Tensor:
-        """The dense layer at every place: N×2×h×w. For conv5_3 alone, their means over places are the two logits.
+        """The dense layer at every patch: N×2×h×w. For conv5_3 alone, their means over patches are the two logits.
 
-        Each layer is weighed before it is averaged, over places or over all of them: the same, and cheaper.
+        Each layer is weighted before it is averaged, over a patch or over the image: the same, and cheaper.
         """
-        rows = torch.cat(torch.split(self.dense.weight, self.hypercolumn.channels, dim=1))  # 2×C, or 4×C with context
+        rows = torch.cat(
+            torch.split(self.dense.weight, self.hypercolumn.channels, dim=1)
+        )  # 2×C, or 4×C with an image head
         maps = [
             self._averaged(nn.functional.conv2d(layer, row[:, :, None, None]), number)
             for number, layer, row in zip(
                 self.hypercolumn.blocks, layers, torch.split(rows, self.hypercolumn.widths, dim=1), strict=True
             )
         ]
-        found, *contexts = torch.split(torch.stack(maps).sum(0), 2, dim=1)  # N×2×h×w
-        for context in contexts:
-            found = found + context.mean((2, 3), keepdim=True)
-        return found + self.dense.bias[:, None, None]
+        maps_of_classes, *of_images = torch.split(torch.stack(maps).sum(0), 2, dim=1)  # N×2×h×w
+        for of_image in of_images:
+            maps_of_classes = maps_of_classes + of_image.mean((2, 3), keepdim=True)
+        return maps_of_classes + self.dense.bias[:, None, None]
 
     def _averaged(self, x: Tensor, block: int) -> Tensor:
         side = self.hypercolumn.stride >> (block - 1)
@@ -91,7 +93,7 @@ class VGG16CAM(nn.Module):
 
     @staticmethod
     def evidence(class_maps: Tensor) -> Tensor:
-        """anomaly minus good, at every place: N×2×h×w to N×h×w."""
+        """anomaly minus good, at every patch: N×2×h×w to N×h×w."""
         return class_maps[:, 1] - class_maps[:, 0]
 
     def weights(self) -> dict[str, NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Connected components of a map above a level: one box per defect."""
+"""Regions: connected components of the heatmap above a level, one box per defect."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Box:
-    """In pixels of the picture: it covers columns left … left+width−1 and rows top … top+height−1."""
+    """Box in pixels of the image: it covers columns left … left+width−1 and rows top … top+height−1."""
 
     left: int
     top: int
@@ -18,23 +18,23 @@ class Box:
 
 @dataclass(frozen=True)
 class Region:
-    """One connected piece of evidence."""
+    """One connected component of the heatmap."""
 
     box: Box
     area_percent: float
-    """Its share of the picture's area."""
+    """Percentage of the image's area."""
     score: float
-    """The picture's largest value in it, 0.5 … 1."""
+    """The heatmap's maximum in the region, 0.5 … 1."""
 
 
-def find_regions(picture: NDArray[np.float32], width: int, height: int, level: float = 0.5) -> list[Region]:
-    """The 8-connected components of picture ≥ level, the highest score first.
+def find_regions(heatmap: NDArray[np.float32], width: int, height: int, level: float = 0.5) -> list[Region]:
+    """The 8-connected components of heatmap ≥ level, the highest score first.
 
-    `picture`: h×w values in 0..1 covering the whole photo, whose size in pixels is width×height.
+    `heatmap`: h×w values in 0..1 covering the whole image of width×height pixels.
     """
-    rows, columns = picture.shape
+    rows, columns = heatmap.shape
     found = []
-    for runs in _components(picture >= level):
+    for runs in _components(heatmap >= level):
         top, bottom = runs[0][0], runs[-1][0] + 1
         left, right = min(start for _, start, _ in runs), max(stop for _, _, stop in runs)
         box_left, box_top = left * width // columns, top * height // rows
@@ -42,15 +42,15 @@ def find_regions(picture: NDArray[np.float32], width: int, height: int, level: f
         found.append(
             Region(
                 box=Box(box_left, box_top, box_right - box_left, box_bottom - box_top),
-                area_percent=100.0 * sum(stop - start for _, start, stop in runs) / picture.size,
-                score=float(max(picture[row, start:stop].max() for row, start, stop in runs)),
+                area_percent=100.0 * sum(stop - start for _, start, stop in runs) / heatmap.size,
+                score=float(max(heatmap[row, start:stop].max() for row, start, stop in runs)),
             )
         )
     return sorted(found, key=lambda region: region.score, reverse=True)
 
 
 Run = tuple[int, int, int]
-"""Row, first column, and the column after the last, of neighbouring places that are set."""
+"""Row, first column, and the column after the last, of neighbouring pixels that are set."""
 
 
 def _components(mask: NDArray[np.bool_]) -> list[list[Run]]:

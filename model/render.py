@@ -1,4 +1,4 @@
-"""Pictures of evidence, as PNG bytes."""
+"""Heatmaps and overlays as PNG bytes."""
 
 import io
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ _BOX_COLOUR: Final = (0, 255, 255)
 _BAND_PIXELS: Final = 250_000
 
 
-def heatmap_png(picture: NDArray[np.float32]) -> bytes:
+def heatmap_png(heatmap: NDArray[np.float32]) -> bytes:
     """Values in 0..1, S×S, as an 8-bit gray PNG of round(255·value)."""
-    return _png(Image.fromarray(np.rint(255.0 * picture).astype(np.uint8)))
+    return _png(Image.fromarray(np.rint(255.0 * heatmap).astype(np.uint8)))
 
 
-def overlay_png(photo: Image.Image, picture: NDArray[np.float32], regions: Sequence[Region]) -> bytes:
-    """The 8-bit photo at its own size, coloured where the picture has a value, with a box around each region.
+def overlay_png(image: Image.Image, heatmap: NDArray[np.float32], regions: Sequence[Region]) -> bytes:
+    """The 8-bit image at its own size, coloured by the heatmap, with a box around each region.
 
-    In bands of rows: all that is needed for one pixel at a time would take ten times the photo's memory.
+    In bands of rows: blending the whole image at once would take ten times its memory.
     """
-    overlay = photo.convert("RGB")
-    values = Image.fromarray(picture)
-    rows = max(1, _BAND_PIXELS // photo.width)
-    for top in range(0, photo.height, rows):
-        _colour(overlay, values, top, min(top + rows, photo.height))
+    overlay = image.convert("RGB")
+    values = Image.fromarray(heatmap)
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        _colour(overlay, values, top, min(top + rows, image.height))
     draw = ImageDraw.Draw(overlay)
-    line = max(1, min(photo.size) // 200)
+    line = max(1, min(image.size) // 200)
     for region in regions:
         box = region.box
         corners = (box.left, box.top, box.left + box.width - 1, box.top + box.height - 1)
@@ -53,8 +53,8 @@ def _colour(overlay: Image.Image, values: Image.Image, top: int, bottom: int) ->
 
 def _colour_table() -> NDArray[np.uint8]:
     """RGB of each of the 256 levels."""
-    places = np.linspace(0, len(_STOPS) - 1, 256)
-    table = np.stack([np.interp(places, np.arange(len(_STOPS)), channel) for channel in _STOPS.T], axis=1)
+    levels = np.linspace(0, len(_STOPS) - 1, 256)
+    table = np.stack([np.interp(levels, np.arange(len(_STOPS)), channel) for channel in _STOPS.T], axis=1)
     return np.asarray(np.rint(table), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""serving.json: what a person says of one model's serving, beside its versions and at any time."""
+"""serving.json: which version of a model serves, and how, set by a person beside its versions and at any time."""
 
 from typing import Annotated, Final
 
@@ -13,8 +13,8 @@ SERVING: Final = "serving.json"
 _Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Thresholds with a band of review. All three are needed: half of them would be a slip."""
+class ThresholdBand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Thresholds with a review band. All three are needed: half of them would be a slip."""
 
     review: _Probability
     label: _Probability
@@ -28,22 +28,22 @@ class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The whole file. What it leaves out is as if there were no file."""
+    """The whole file. A member that it leaves out has its default, as if there were no file."""
 
     version: Annotated[int, msgspec.Meta(ge=1, le=999_999_999)] | None = None
     """The version that serves; None: the newest."""
-    thresholds: _Probability | Band | None = None
-    """In place of the version's, as probabilities at the share of defects in force; one number stands for all three."""
+    thresholds: _Probability | ThresholdBand | None = None
+    """In place of the version's, as probabilities at the defect rate in force; one number stands for all three."""
     defect_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
-    """The line's share of defects; None: that for which the version was exported."""
+    """The production line's defect rate; None: that for which the version was exported."""
 
     def __str__(self) -> str:
-        """In one line."""
+        """Compact JSON."""
         return msgspec.json.encode(self).decode()
 
     def line_thresholds(self) -> Thresholds | None:
-        """`thresholds`, in one form."""
-        if isinstance(self.thresholds, Band):
+        """`thresholds`, whichever way they are written; None: the version's."""
+        if isinstance(self.thresholds, ThresholdBand):
             return self.thresholds.thresholds()
         return None if self.thresholds is None else Thresholds(*[self.thresholds] * 3)
 

@@ -1,4 +1,4 @@
-"""<store>/<model>/<version>/: what is there, and how a version gets there whole."""
+"""The store, <store>/<model>/<version>/: lists what is there, and publishes versions whole."""
 
 import os
 import shutil
@@ -21,10 +21,10 @@ from model.errors import (
 )
 from model.files import read_file
 from model.serving import SERVING, Serving
-from model.store_layout import MODEL_NAME, VERSION, folders, single
+from model.store_layout import MODEL_NAME, VERSION, folders, single_model
 
 _NAMED: Final = 8
-"""So many names are said of many."""
+"""Names that a message lists at most."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Store:
 
     root: Path
     only: str | None = None
-    """What that one model is called; None: as its folder."""
+    """The name of that one model; None: its folder's."""
 
     def models(self) -> list[str]:
         """The names of models that have a version, sorted, and of folders that can't be read: `versions` says why.
 
         A store that isn't there yet is empty. Raises StoreError where it can't be read.
         """
-        if alone := single(self.root, self.only):
-            return [alone.name]
+        if single := single_model(self.root, self.only):
+            return [single.name]
         return sorted(name for name in folders(self.root, MODEL_NAME) if self._may_have_versions(name))
 
     def versions(self, model: str) -> list[int]:
@@ -64,7 +64,7 @@ class Store:
         """
         found = []
         with suppress(StoreError):  # the store can't be read
-            if single(self.root, self.only):
+            if single_model(self.root, self.only):
                 return []
             found += _left_alone(self.root, set(models := self.models()), "models")
             for model in models:
@@ -78,8 +78,8 @@ class Store:
         numbers = self.versions(model)
         if version is not None and version not in numbers:
             raise UnknownVersionError(f"model {model!r} has no version {version}; there are: {numbers}")
-        alone, number = single(self.root, self.only), version or numbers[-1]
-        return alone.versions[number] if alone else self.root / model / str(number)
+        single, number = single_model(self.root, self.only), version or numbers[-1]
+        return single.versions[number] if single else self.root / model / str(number)
 
     def publish(self, model: str, fill: Callable[[Path], None]) -> Path:
         """Let `fill` write into an empty folder, then make it the model's newest version in one step.
@@ -96,12 +96,12 @@ class Store:
                 raise StoreError(f"writing a version of {model!r} failed: {error}") from error
 
     def check_writable(self, model: str) -> None:
-        """What `publish` would say now of the name and the folder, to be heard before hours of training."""
+        """Raise now what `publish` would raise of the name and the folder, before hours of training."""
         with self._draft(model):
             pass
 
     def serving(self, model: str) -> Serving:
-        """What the model's serving.json says; without one, nothing. Raises ServingError."""
+        """The contents of the model's serving.json; without one, the defaults. Raises ServingError."""
         try:
             path = self._home(model) / SERVING
             return servings.decode(read_file(path), str(path))
@@ -128,9 +128,9 @@ class Store:
             raise StoreError(
                 f"{model!r} can't be a model's name: lower-case letters, digits, '.', '_' and '-', 64 at most"
             )
-        if alone := single(self.root, self.only):
+        if single := single_model(self.root, self.only):
             raise StoreError(
-                f"{self.root} is the model {alone.name}'s own folder, or a version's: name the store above it"
+                f"{self.root} is the model {single.name}'s own folder, or a version's: name the store above it"
             )
         home = self.root / model
         with ExitStack() as stack:
@@ -161,8 +161,8 @@ class Store:
                 return target
 
     def _home(self, model: str) -> Path:
-        """Where the model's serving.json is. Raises StoreError."""
-        return self.root if single(self.root, self.only) else self.root / model
+        """The folder of the model's serving.json. Raises StoreError."""
+        return self.root if single_model(self.root, self.only) else self.root / model
 
     def _may_have_versions(self, model: str) -> bool:
         try:
@@ -171,13 +171,13 @@ class Store:
             return True
 
     def _numbers(self, model: str) -> list[int]:
-        if alone := single(self.root, self.only):
-            return sorted(alone.versions) if model == alone.name else []
+        if single := single_model(self.root, self.only):
+            return sorted(single.versions) if model == single.name else []
         return sorted(int(name) for name in folders(self.root / model, VERSION))
 
 
 def _left_alone(folder: Path, known: Set[str], what: str) -> list[str]:
-    """At most one sentence, on whatever else is in a folder; among versions, names with a dot are left out."""
+    """At most one sentence, on entries of a folder that aren't `known`; among versions, hidden ones are left out."""
     try:
         names = sorted({_readable(entry.name) for entry in os.scandir(folder)} - known)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a store's folder is: of models, or one model's own, or one version's, as a machine that serves one has it."""
+"""Layout of a store's folder: of models, or one model's own, or one version's, as a machine that serves one has it."""
 
 import os
 import re
@@ -12,18 +12,18 @@ from model.errors import StoreError
 MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 UNNAMED: Final = "model"
-"""What a model is called whose folder has no name that a model could have."""
+"""Name of a model whose folder has no name that a model could have."""
 
 
 @dataclass(frozen=True)
-class Single:
+class SingleModel:
     """The only model of a store that is its folder, or its version's."""
 
     name: str
     versions: dict[int, Path]
 
 
-def single(root: Path, name: str | None = None) -> Single | None:
+def single_model(root: Path, name: str | None = None) -> SingleModel | None:
     """The only model of `root`; None: it is a folder of models, or empty.
 
     A version is a folder with a manifest in it. The model is called `name`, else as its folder is; a version whose
@@ -44,10 +44,10 @@ def single(root: Path, name: str | None = None) -> Single | None:
         raise StoreError(f"in {root} are {' and '.join(what for what in held if held[what])}: name one of them")
     home = root.resolve()  # what a link points to has the name that was meant
     if versions:
-        return Single(_first_name(name, home.name), numbered)
+        return SingleModel(_first_name(name, home.name), numbered)
     if VERSION.fullmatch(home.name):
-        return Single(_first_name(name, home.parent.name), {int(home.name): root})
-    return Single(_first_name(name, home.name), {1: root})
+        return SingleModel(_first_name(name, home.parent.name), {int(home.name): root})
+    return SingleModel(_first_name(name, home.name), {1: root})
 
 
 def folders(parent: Path, pattern: re.Pattern[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The network's tensors as a safetensors file: their names, shapes and digests (NumPy alone)."""
+"""The network's tensors as a safetensors file: names, shapes, digests (NumPy alone)."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The command line of training: fit, crossval, curve, evaluate, report, weights."""
+"""python -m training: fit, crossval, curve, evaluate, report, weights."""
 
 import argparse
 import sys
@@ -55,25 +55,18 @@ def _fit(arguments: argparse.Namespace, reporter: Reporter) -> None:
 def _crossval(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.cross_validation import cross_validate, summary
     from training.evaluation.figures import table
-    from training.report.reporting import report_of_training
+    from training.report.builders import run_report
     from training.report.results import write_results
+    from training.report.writer import write_report
 
     task = _task(arguments, reporter)
     run, estimator = _prepared(arguments, task, reporter)
     result = cross_validate(estimator, task.splits, run)
     reporter.line(table(result.pooled))
     if arguments.report:
-        report_of_training(
-            arguments.report,
-            model=arguments.data.resolve().name,
-            about="a cross-validation: how good a model that learns from such images will be; none was exported",
-            found=run.dataset,
-            recipe=run.recipe,
-            method=run.method,
-            predictions=result.predictions,
-            figures=result.pooled,
-            seconds=reporter.seconds,
-        )
+        about = "a cross-validation: how good a model that learns from such images will be; none was exported"
+        report = run_report(run, arguments.data.resolve().name, about, result.predictions, result.pooled)
+        write_report(arguments.report, report)
     if arguments.json:
         write_results(arguments.json, summary(result, run), result.predictions)
 
@@ -100,31 +93,32 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.evaluation.evaluate import evaluate, results
     from training.evaluation.figures import table
     from training.export.disk_space import check_room_for_copy
-    from training.recalibrate import plan, rethreshold
-    from training.report.reporting import copy_report, report_of_evaluation
-    from training.report.results import check_places, write_results
+    from training.recalibrate import choose_method, recalibrate
+    from training.report.builders import write_evaluation_report
+    from training.report.results import check_writable, write_results
+    from training.report.writer import copy_report
 
     check_evaluation(arguments)
-    check_places(arguments.json, arguments.report)
+    check_writable(arguments.json, arguments.report)
     store = Store(arguments.store)
     path = store.path(arguments.model, arguments.version)
     dataset = load_dataset(arguments.data, group=arguments.group, sample=None, seed=0, reporter=reporter)
-    if arguments.rethreshold:
-        method = plan(read_artifact(path).manifest, dataset, rule_of(arguments), arguments.defect_rate)
+    if arguments.recalibrate:
+        method = choose_method(read_artifact(path).manifest, dataset, rule_of(arguments), arguments.defect_rate)
         store.check_writable(arguments.model)
         check_room_for_copy(path)
     evaluation = evaluate(path, dataset, choose_device(arguments.device), reporter, arguments.defect_rate)
     reporter.line(table(evaluation.figures))
-    if arguments.rethreshold:
-        evaluation = rethreshold(evaluation, dataset, method, store, reporter)
+    if arguments.recalibrate:
+        evaluation = recalibrate(evaluation, dataset, method, store, reporter)
         reporter.line(f"\nversion {evaluation.version.name} has new thresholds:\n{table(evaluation.figures)}")
         for warning in evaluation.warnings:
             reporter.line(f"warning: {warning}")
     if arguments.report:
-        if arguments.rethreshold:
+        if arguments.recalibrate:
             copy_report(evaluation.version, arguments.report)
         else:
-            report_of_evaluation(arguments.report, evaluation, dataset, reporter.seconds)
+            write_evaluation_report(arguments.report, evaluation, dataset, reporter.seconds)
     if arguments.json:
         write_results(arguments.json, results(evaluation), evaluation.predictions)
 
@@ -133,15 +127,15 @@ def _report(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.cli_validation import check_defect_rate
     from training.data.dataset import load_dataset
     from training.evaluation.evaluate import evaluate
-    from training.report.reporting import report_of_evaluation
-    from training.report.results import check_places
+    from training.report.builders import write_evaluation_report
+    from training.report.results import check_writable
 
     check_defect_rate(arguments)
-    check_places(None, arguments.out)
+    check_writable(None, arguments.out)
     path = Store(arguments.store).path(arguments.model, arguments.version)
     dataset = load_dataset(arguments.data, group=None, sample=None, seed=0, reporter=reporter)
     evaluation = evaluate(path, dataset, choose_device(arguments.device), reporter, arguments.defect_rate)
-    report_of_evaluation(arguments.out, evaluation, dataset, reporter.seconds)
+    write_evaluation_report(arguments.out, evaluation, dataset, reporter.seconds)
     reporter.line(f"look at it: {arguments.out / 'report.html'}")
 
 
@@ -167,11 +161,11 @@ def _task(arguments: argparse.Namespace, reporter: Reporter) -> _Task:
     from training.cli_validation import check_promise_of_parts, check_training, default_rule, rule_of
     from training.data.dataset import load_dataset
     from training.recipe import read_recipe
-    from training.report.results import check_places
+    from training.report.results import check_writable
 
     recipe = read_recipe(arguments.preset, seed=arguments.seed)
     check_training(arguments, recipe)
-    check_places(arguments.json, getattr(arguments, "report", None))
+    check_writable(arguments.json, getattr(arguments, "report", None))
     dataset = load_dataset(
         arguments.data, group=arguments.group, sample=arguments.sample, seed=recipe.seed, reporter=reporter
     )

@@ -96,12 +96,12 @@ def _curve(parser: argparse.ArgumentParser) -> None:
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     _judging(parser)
     parser.add_argument(
-        "--rethreshold",
+        "--recalibrate",
         action="store_true",
         help="choose calibration and thresholds anew on these images, and publish them with the same network as a new "
         "version",
     )
-    rules = parser.add_argument_group("thresholds, with --rethreshold (default: by the version's own rule)")
+    rules = parser.add_argument_group("thresholds, with --recalibrate (default: by the version's own rule)")
     _rule(rules)
     _group(rules)
     _defect_rate(parser, "the version's own, if it has one")

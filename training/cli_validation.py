@@ -72,7 +72,7 @@ def check_training(chosen: argparse.Namespace, recipe: Recipe) -> None:
         if chosen.max_miss is not None:
             raise RecipeError(
                 "--max-miss can't be promised of real defects by synthetic ones; label some, and use evaluate "
-                "--rethreshold --max-miss"
+                "--recalibrate --max-miss"
             )
         if chosen.command == "curve":
             raise RecipeError("--anomalies synthetic learns from no real defect, so their number changes nothing")
@@ -81,10 +81,10 @@ def check_training(chosen: argparse.Namespace, recipe: Recipe) -> None:
 def check_evaluation(chosen: argparse.Namespace) -> None:
     """Raise RecipeError for a rule that nothing is chosen by, or groups that nothing is divided by."""
     rule_of(chosen)
-    if (rule := named_rule(chosen)) and not chosen.rethreshold:
-        raise RecipeError(f"{rule} chooses new thresholds: it needs --rethreshold")
-    if chosen.group is not None and not chosen.rethreshold:
-        raise RecipeError("--group keeps parts together where thresholds are chosen: it needs --rethreshold")
+    if (rule := named_rule(chosen)) and not chosen.recalibrate:
+        raise RecipeError(f"{rule} chooses new thresholds: it needs --recalibrate")
+    if chosen.group is not None and not chosen.recalibrate:
+        raise RecipeError("--group keeps parts together where thresholds are chosen: it needs --recalibrate")
 
 
 def check_promise(rule: Rule, defects: int, goods: int) -> None:

@@ -1,7 +1,6 @@
 """From data to a version: train, measure on what was held out, report, export."""
 
 import shlex
-from pathlib import Path
 
 from model.program import program
 from model.store import Store
@@ -11,8 +10,8 @@ from training.evaluation.evaluate import Evaluation
 from training.evaluation.figures import measure, table
 from training.export.version import export
 from training.pipeline import fit_pipeline
-from training.report import LearningCurve
-from training.report.reporting import report_of_training
+from training.report.builders import run_report
+from training.report.report import LearningCurve
 from training.synthetic.samples import KIND
 from training.training_run import TrainingRun
 
@@ -34,41 +33,18 @@ def fit(
         pipeline = fit_pipeline(estimator, run.method, advance)
     with reporter.task("measuring", 1):
         figures = measure(pipeline.predictions, pipeline.protocol)
-    cautions = data_warnings(figures, pipeline.training_set.anomalies == "synthetic")
-
-    def write_report(folder: Path) -> None:
-        report_of_training(
-            folder,
-            model=model,
-            about="the version that was exported with this page: its number is its folder's name in the store",
-            found=run.dataset,
-            recipe=run.recipe,
-            method=run.method,
-            predictions=pipeline.predictions,
-            figures=figures,
-            seconds=reporter.seconds,
-            warnings=cautions,
-            thresholds=pipeline.post_processor.thresholds,
-            learning_curve=learning_curve,
-        )
-
-    with reporter.task("export, with int8", len(run.dataset.samples)) as advance:
-        path = export(
-            store,
-            model,
-            run.dataset,
-            pipeline.training_set,
-            pipeline,
-            run.recipe,
-            run.method,
-            figures,
-            run.trunk,
-            write_report,
-            advance,
-        )
+    warnings = data_warnings(figures, pipeline.training_set.anomalies == "synthetic")
+    about = "the version that was exported with this page: its number is its folder's name in the store"
+    report = run_report(run, model, about, pipeline.predictions, figures).amended(
+        warnings=warnings,
+        thresholds=pipeline.post_processor.thresholds,
+        one_network=run.recipe.inner_folds == 0,
+        learning_curve=learning_curve,
+    )
+    path = export(run, pipeline, store, model, report)
     reporter.line(f"\nversion {path.name} of {model!r} is in {path}\n{table(figures)}")
-    for caution in cautions:
-        reporter.line(f"warning: {caution}")
+    for warning in warnings:
+        reporter.line(f"warning: {warning}")
     real = [prediction for prediction in pipeline.predictions if prediction.sample.kind != KIND]
     worst = max(real, key=lambda prediction: prediction.probability).sample.path
     reporter.line(

@@ -15,8 +15,8 @@ from training.estimators.estimator import PreparedEstimator, steps
 from training.estimators.registry import estimator_for
 from training.evaluation.figures import measure
 from training.recipe import Recipe
-from training.report import CurvePoint as ReportedPoint
-from training.report import LearningCurve
+from training.report.report import CurvePoint as ReportedPoint
+from training.report.report import LearningCurve
 from training.training_run import TrainingRun
 
 MEMBER: Final = "learning_curve"

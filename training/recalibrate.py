@@ -1,26 +1,21 @@
-"""A version with the same network, judged anew by newly labelled parts."""
+"""Publishes a version with the same network, recalibrated on newly labelled images."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 
-from model.artifact import read_artifact, write_artifact
-from model.detector import load_detector
+from model.artifact import read_artifact
 from model.errors import DataError
 from model.figures import Figures
 from model.files import read_file
-from model.manifest import Manifest, OperatingPoint, Variant
+from model.manifest import Manifest, Variant
 from model.store import Store
 from training.cli_validation import check_promise_of_parts
 from training.data.dataset import Dataset
 from training.data.samples import Sample
 from training.data.splits import Split, groups_by_class, make_folds
 from training.evaluation.data_warnings import data_warnings
-from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import (
@@ -31,106 +26,93 @@ from training.evaluation.post_processing import (
     fit_post_processor,
 )
 from training.evaluation.thresholds import Fixed, LeastCost, Rule
-from training.export.command import command
+from training.export.provenance import command, now
+from training.export.version import operating_point, publish_version
 from training.progress import Reporter
-from training.report.reporting import report_of_version
+from training.report.builders import version_report
 
-_PARTS: Final = 5
+_FOLDS: Final = 5
 
 
-def plan(manifest: Manifest, found: Dataset, rule: Rule | None, defect_rate: float | None) -> Method:
-    """How thresholds are to be chosen; None: by the version's own rule, at its own share of defects.
+def choose_method(manifest: Manifest, dataset: Dataset, rule: Rule | None, defect_rate: float | None) -> Method:
+    """How to recalibrate; `rule` None: by the version's own rule, `defect_rate` None: at the version's own.
 
     A fixed threshold was chosen for nothing, so least cost takes its place. Raises DataError where the images are those
-    that the network learnt from or too few, ErrorBoundError where a part of them can't carry the rule's promise.
+    that the network learnt from or too few, ErrorBoundError where a fold's other images are too few for the rule.
     """
-    if found.fingerprint == manifest.data.fingerprint:
+    if dataset.fingerprint == manifest.data.fingerprint:
         raise DataError("the network learnt from these very images, so they can't tell where its thresholds belong")
     stored = stored_rule(manifest)
     chosen = rule or (LeastCost() if isinstance(stored, Fixed) else stored)
-    parts = [[found.samples[i] for i in split.train] for split in _splits(found.samples)]
-    check_promise_of_parts(chosen, found.samples, parts)
+    others = [[dataset.samples[i] for i in split.train] for split in _splits(dataset.samples)]
+    check_promise_of_parts(chosen, dataset.samples, others)
     return Method(manifest.pooling, chosen, defect_rate or manifest.operating_point.defect_rate)
 
 
-def rethreshold(evaluation: Evaluation, found: Dataset, method: Method, store: Store, reporter: Reporter) -> Evaluation:
-    """Choose calibration, thresholds and levels on the evaluated images, and publish a version with them.
+def recalibrate(
+    evaluation: Evaluation, dataset: Dataset, method: Method, store: Store, reporter: Reporter
+) -> Evaluation:
+    """Fit calibration, thresholds and heatmap scale on the evaluated images, and publish a version with them.
 
-    Its figures are measured on each part of the images as the other parts decide.
-    Raises DataError or ErrorBoundError where the images can't carry that, StoreError or ArtifactError.
+    Its figures are measured on each fold of the images as the other folds decide.
+    Raises DataError or ErrorBoundError where the images are too few for that, StoreError or ArtifactError.
     """
     model = evaluation.version.parent.name
     artifact = read_artifact(evaluation.version)
-    manifest = artifact.manifest
-    samples = [prediction.sample for prediction in evaluation.predictions]
-    maps = np.stack([prediction.evidence for prediction in evaluation.predictions])
-    parts = np.zeros(len(samples), np.intp)
-    for number, split in enumerate(splits := _splits(samples)):
-        parts[split.test] = number
-    held = OutOfFold(samples, maps, parts)
-    judge, predictions = fit_post_processor(held, method), cross_val_post_process(held, method)
-    how = (
-        f"{len(samples)} newly labelled images in {len(splits)} parts, each judged as the others decide; network of "
-        f"version {evaluation.version.name}"
+    out_of_fold = _fold(evaluation)
+    post_processor = fit_post_processor(out_of_fold, method)
+    predictions = cross_val_post_process(out_of_fold, method)
+    folds = len(np.unique(out_of_fold.fold_ids))
+    protocol = (
+        f"{len(predictions)} newly labelled images in {folds} folds, each post-processed as the others decide; network "
+        f"of version {evaluation.version.name}"
     )
-    figures = measure(predictions, how)
-    cautions = data_warnings(figures, synthetic=False)
-    operating_point = OperatingPoint(
-        rule=dict(msgspec.to_builtins(method.rule)),
-        summary=f"{method.rule} {summary(error_rates_of(predictions))}",
+    figures = measure(predictions, protocol)
+    manifest = _recalibrated(artifact.manifest, post_processor, figures)
+    manifest = replace(manifest, operating_point=operating_point(method, predictions, dataset.fingerprint))
+    warnings = data_warnings(figures, synthetic=False)
+    about = (
+        f"the network of version {evaluation.version.name}, with calibration and thresholds chosen on these images: "
+        "the new version's number is its folder's name in the store"
+    )
+    report = version_report(manifest, dataset, model, about, predictions, figures).amended(
+        seconds=dict(reporter.seconds),
         defect_rate=method.defect_rate,
-        prior_invariant=method.rule.prior_invariant,
-        fingerprint=found.fingerprint,
+        thresholds=post_processor.thresholds,
+        warnings=warnings,
+        one_network=True,
     )
     files = {name: read_file(artifact.file(name)) for name in manifest.files}
-    variants = [_rejudged(variant, manifest.variant("float32"), judge, figures) for variant in manifest.variants]
-    renewed = replace(
-        manifest,
-        operating_point=operating_point,
-        variants=variants,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=command(),
-    )
-
-    def fill(draft: Path) -> None:
-        write_artifact(draft, renewed, files)
-        load_detector(draft, "cpu")
-        load_detector(draft, "cpu", variant="float32")  # the one that must not fail
-        report_of_version(
-            draft / "report",
-            model=model,
-            version=None,
-            about=f"the network of version {evaluation.version.name}, with calibration and thresholds chosen on these "
-            "images: the new version's number is its folder's name in the store",
-            manifest=renewed,
-            found=found,
-            predictions=predictions,
-            figures=figures,
-            seconds=reporter.seconds,
-            defect_rate=method.defect_rate,
-            thresholds=judge.thresholds,
-            warnings=cautions,
-        )
-
     with reporter.task("export", 1):
-        path = store.publish(model, fill)
-    return Evaluation(path, figures, predictions, method.defect_rate, cautions)
+        path = publish_version(store, model, manifest, files, report)
+    return Evaluation(path, figures, predictions, method.defect_rate, warnings)
 
 
-def _rejudged(variant: Variant, float32: Variant, judge: PostProcessor, figures: Figures) -> Variant:
-    """With the new judge of float32, moved by the line that brings this variant's log-odds to float32's."""
+def _fold(evaluation: Evaluation) -> OutOfFold:
+    """The evaluated images in folds."""
+    samples = [prediction.sample for prediction in evaluation.predictions]
+    fold_ids = np.zeros(len(samples), np.intp)
+    for number, split in enumerate(_splits(samples)):
+        fold_ids[split.test] = number
+    return OutOfFold(samples, np.stack([prediction.evidence for prediction in evaluation.predictions]), fold_ids)
+
+
+def _recalibrated(manifest: Manifest, post_processor: PostProcessor, figures: Figures) -> Manifest:
+    """With every variant's calibration, thresholds and heatmap scale from float32's new post-processor."""
+    float32 = manifest.variant("float32")
+    variants = [_variant(variant, float32, post_processor) for variant in manifest.variants]
+    variants = [replace(variant, figures=figures if variant.name == "float32" else None) for variant in variants]
+    return replace(manifest, variants=variants, created=now(), command=command())
+
+
+def _variant(variant: Variant, float32: Variant, post_processor: PostProcessor) -> Variant:
+    """With the post-processor moved by the linear map from this variant's log-odds to float32's."""
     slope = variant.calibration.slope / float32.calibration.slope
     offset = (variant.calibration.offset - float32.calibration.offset) / float32.calibration.slope
-    own = judge.moved(slope, offset)
-    return replace(
-        variant,
-        calibration=own.calibration,
-        thresholds=own.thresholds,
-        heatmap_scale=own.heatmap_scale,
-        figures=figures if variant.name == "float32" else None,
-    )
+    own = post_processor.moved(slope, offset)
+    return replace(variant, calibration=own.calibration, thresholds=own.thresholds, heatmap_scale=own.heatmap_scale)
 
 
 def _splits(samples: list[Sample]) -> list[Split]:
     """Five, or fewer where a class has few groups. Raises DataError where it has too few for two."""
-    return make_folds(samples, max(2, min(_PARTS, *groups_by_class(samples).values())), seed=0)
+    return make_folds(samples, max(2, min(_FOLDS, *groups_by_class(samples).values())), seed=0)

@@ -82,7 +82,7 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     l2_penalty: PositiveFloat
     """Factor of the squared weights of standardised patch features, beside the mean cross-entropy."""
     image_l2_penalty: PositiveFloat
-    """The same factor of the regression of whole images, where the hypercolumn has context."""
+    """The same factor of the regression of whole images, where the hypercolumn has an image head."""
     good_patches: Positive
     """Number of patches drawn from all good images together."""
     defect_patches: Positive

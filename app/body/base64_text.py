@@ -5,13 +5,13 @@ import re
 from typing import Final
 
 _SLICE: Final = 1 << 18
-"""Characters that are decoded in one go; between two, other threads can run."""
+"""Characters decoded at once; between two slices other threads can run."""
 _DATA_URL: Final = re.compile(rb"\s*data:([^,]{0,200}),", re.IGNORECASE)
 _WHITESPACE: Final = b" \t\r\n"
 
 
 def decode_base64(text: str) -> bytes:
-    """Line breaks and spaces count for nothing, and so does the beginning of a data: URL. Raises ValueError."""
+    """The decoded bytes; line breaks, spaces and the prefix of a data: URL are skipped. Raises ValueError."""
     try:
         data = text.encode("ascii")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""A compressed request body taken apart, no further than the limit."""
+"""Decompression of request bodies (Content-Encoding), up to a limit of bytes."""
 
 import zlib
 from typing import Final
@@ -6,13 +6,13 @@ from typing import Final
 from app.errors import BodyTooLargeError, MalformedBodyError, UnsupportedEncodingError
 
 ENCODINGS: Final = ("gzip", "deflate", "identity")
-"""Those that are taken; x-gzip is gzip (RFC 9110, section 8.4.1.3)."""
+"""Accepted content encodings; x-gzip is gzip (RFC 9110, section 8.4.1.3)."""
 _WINDOW: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """RFC 9110's deflate is zlib's format."""
 
 
 def encoding_of(header: str) -> str:
-    """What Content-Encoding names beside identity; empty: nothing. Raises UnsupportedEncodingError."""
+    """The encoding that the header names besides identity; empty: none. Raises UnsupportedEncodingError."""
     named = [name.strip().lower() for name in header.split(",")]
     others = [name for name in named if name not in ("", "identity")]
     if len(others) > 1 or any(name not in _WINDOW for name in others):
@@ -23,7 +23,7 @@ def encoding_of(header: str) -> str:
 
 
 def expand(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """`body` as it was before Content-Encoding. Raises MalformedBodyError, or BodyTooLargeError beyond `max_bytes`."""
+    """The decompressed body. Raises MalformedBodyError, or BodyTooLargeError beyond `max_bytes`."""
     if not encoding:
         return body
     stream = zlib.decompressobj(_WINDOW[encoding])

@@ -1,4 +1,4 @@
-"""A JSON body read, once it is clear that reading it can't take long: parsers let no other thread run meanwhile."""
+"""JSON bodies, parsed only where that is quick: a parser lets no other thread run meanwhile."""
 
 from typing import Final, TypeVar
 
@@ -8,17 +8,17 @@ from app.errors import MalformedBodyError, MissingFieldError
 from model.files import utf8
 
 SLICE: Final = 1 << 18
-"""Bytes that are looked at in one go; between two, other threads can run."""
+"""Bytes examined at once; between two slices other threads can run."""
 MOST_OBJECTS: Final = 1000
 MOST_VALUES: Final = 1000
-"""Beside numbers of a tensor."""
-_MOST_SAID: Final = 300
+"""Values other than a tensor's numbers."""
+_MAX_DETAIL: Final = 300
 
 T = TypeVar("T")
 
 
 def read_json(data: bytes, kind: type[T], numbers: int = 0) -> T:
-    """`data` as `kind`, with as many `numbers` in lists as a tensor may have.
+    """The JSON as an object of type `kind`; `numbers`: how many numbers a tensor in it may have.
 
     Raises MalformedBodyError or MissingFieldError.
     """
@@ -30,13 +30,13 @@ def read_json(data: bytes, kind: type[T], numbers: int = 0) -> T:
         raise MalformedBodyError("the JSON is nested too deeply") from None
     except msgspec.ValidationError as error:
         wrong = MissingFieldError if "missing required field" in str(error) else MalformedBodyError
-        raise wrong(f"the JSON: {str(error)[:_MOST_SAID]}") from None
+        raise wrong(f"the JSON: {str(error)[:_MAX_DETAIL]}") from None
     except ValueError as error:  # also msgspec.DecodeError and UnicodeDecodeError
-        raise MalformedBodyError(f"the JSON can't be read: {str(error)[:_MOST_SAID]}") from None
+        raise MalformedBodyError(f"the JSON can't be read: {str(error)[:_MAX_DETAIL]}") from None
 
 
 def _check_counts(text: bytes, most_values: int) -> None:
-    """By what stands before each of them; a sound text has some such characters in strings too, but few."""
+    """Count objects and values by the characters before them; valid texts have few of those in strings."""
     objects = values = 0
     for start in range(0, len(text), SLICE):
         piece = text[start : start + SLICE]

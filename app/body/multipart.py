@@ -1,4 +1,4 @@
-"""A multipart/form-data body taken apart in memory (RFC 7578, RFC 2046): nothing is ever spooled to disk."""
+"""Fields of a multipart/form-data body (RFC 7578, RFC 2046), parsed in memory: nothing is ever spooled to disk."""
 
 import re
 from collections.abc import Iterator
@@ -10,34 +10,34 @@ from python_multipart.multipart import parse_options_header
 from app.body.base64_text import decode_base64
 from app.errors import MalformedBodyError
 
-_MAX_PARTS: Final = 100
+_MAX_FIELDS: Final = 100
 _MAX_DELIMITERS: Final = 1000
-"""Also of those that turn out to be none."""
+"""At most, those included that turn out to be data."""
 _MAX_HEADERS: Final = 16_384
 _PLAIN: Final = ("", "7bit", "8bit", "binary")
 
 
 @dataclass(frozen=True)
-class Part:
-    """One field."""
+class Field:
+    """One field of a form."""
 
     name: str
     content: bytes
 
 
-def read_parts(body: bytes, boundary: bytes) -> list[Part]:
-    """In order; what stands before the first boundary and behind the last is no part. Raises MalformedBodyError."""
+def read_fields(body: bytes, boundary: bytes) -> list[Field]:
+    """In order, without preamble and epilogue. Raises MalformedBodyError."""
     if not boundary:
         raise MalformedBodyError("the Content-Type multipart/form-data names no boundary; let the client write it")
-    parts = []
+    fields = []
     begin: int | None = None
     for start, end, closing in _delimiters(body, b"--" + boundary):
         if begin is not None:
-            parts.append(_part(body[begin:start]))
+            fields.append(_field(body[begin:start]))
         if closing:
-            return parts
-        if len(parts) == _MAX_PARTS:
-            raise MalformedBodyError(f"the multipart body has more than {_MAX_PARTS} parts")
+            return fields
+        if len(fields) == _MAX_FIELDS:
+            raise MalformedBodyError(f"the multipart body has more than {_MAX_FIELDS} fields")
         begin = end
     if begin is None:
         raise MalformedBodyError("the multipart body can't be read: the Content-Type's boundary is nowhere in it")
@@ -45,7 +45,7 @@ def read_parts(body: bytes, boundary: bytes) -> list[Part]:
 
 
 def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Where each line begins (with the line break before it, which belongs to it) and ends, and whether it closes."""
+    """Start of each delimiter (its line break included), end of its line, and whether it is the closing one."""
     at = -1
     for _ in range(_MAX_DELIMITERS):
         at = body.find(dashed, at + 1)
@@ -58,37 +58,37 @@ def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
 
 
 _REST: Final = re.compile(rb"(--)|[ \t]*(?:\r\n|\Z)")
-"""Of a delimiter's line; behind the closing one comes what is no part."""
+"""The rest of a delimiter's line; the closing one is followed by the epilogue."""
 
 
-def _part(data: bytes) -> Part:
+def _field(data: bytes) -> Field:
     head, blank, content = data.partition(b"\r\n\r\n")
     if data.startswith(b"\r\n"):  # no header at all
         head, blank, content = b"", b"\r\n", data[2:]
     if not blank or len(head) > _MAX_HEADERS:
-        raise MalformedBodyError("the multipart body can't be read: a part's headers have no end, or are too long")
+        raise MalformedBodyError("the multipart body can't be read: a field's headers have no end, or are too long")
     headers = _headers(head)
     _, options = parse_options_header(headers.get("content-disposition", ""))
     encoding = headers.get("content-transfer-encoding", "").lower()
-    return Part(options.get(b"name", b"").decode("utf-8", "replace"), _decoded(content, encoding))
+    return Field(options.get(b"name", b"").decode("utf-8", "replace"), _decoded(content, encoding))
 
 
 def _headers(head: bytes) -> dict[str, str]:
-    """By lower-case name. A line that begins with a space goes on with the one before it (RFC 5322, 2.2.3)."""
+    """Headers by lower-case name; a line that begins with a space continues the one before it (RFC 5322, 2.2.3)."""
     lines = re.sub(rb"\r\n[ \t]+", b" ", head).decode("latin-1").split("\r\n")
     pairs = [line.partition(":") for line in lines if line]
     if bad := next((name for name, colon, _ in pairs if not colon or not name.strip()), None):
-        raise MalformedBodyError(f"the multipart body can't be read: {bad[:40]!r} is no header of a part")
+        raise MalformedBodyError(f"the multipart body can't be read: {bad[:40]!r} is no header of a field")
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
 def _decoded(content: bytes, encoding: str) -> bytes:
-    """RFC 7578 has done away with Content-Transfer-Encoding; some clients still write it."""
+    """The content without its Content-Transfer-Encoding, which RFC 7578 deprecates and some clients still write."""
     if encoding in _PLAIN:
         return content
     if encoding != "base64":
-        raise MalformedBodyError(f"a part's Content-Transfer-Encoding is {encoding[:40]!r}; send binary or base64")
+        raise MalformedBodyError(f"a field's Content-Transfer-Encoding is {encoding[:40]!r}; send binary or base64")
     try:
         return decode_base64(content.decode("ascii", "replace"))
     except ValueError as error:
-        raise MalformedBodyError(f"a part's base64 can't be read: {error}") from None
+        raise MalformedBodyError(f"a field's base64 can't be read: {error}") from None

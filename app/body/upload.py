@@ -1,4 +1,4 @@
-"""From a request's body, in one of its three forms, to an image's bytes; all of it in memory."""
+"""An uploaded image in one of three forms: raw, a field of a form, base64 in JSON; kept in memory."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,30 +11,30 @@ from app.admission import Body
 from app.body.base64_text import decode_base64
 from app.body.compression import encoding_of, expand
 from app.body.json_body import read_json
-from app.body.multipart import read_parts
+from app.body.multipart import read_fields
 from app.errors import BodyTooLargeError, EmptyImageError, MalformedBodyError, MissingFieldError
 from model.image import sniff
 
 FIELD: Final = "file"
-IN_THE_ADDRESS: Final = ("heatmap", "regions")
-"""Said there, and nowhere in a body: as a field of a form they would change nothing."""
+QUERY_PARAMETERS: Final = ("heatmap", "regions")
+"""Refused as fields of a form, where they would change nothing."""
 _FORM: Final = b"application/x-www-form-urlencoded"
-"""Also curl's word for every body that it sends by --data-binary."""
+"""Also the Content-Type that curl gives to every body sent by --data-binary."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A body as it came."""
+    """A request's body as it was received."""
 
     body: bytes
     content_type: str
     encoding: str
-    """Of app.body.compression."""
+    """Content-Encoding, as app.body.compression names it; empty: none."""
     max_bytes: int
 
     @property
     def is_image(self) -> bool:
-        """Whether the body itself is an image: there is nothing to take it out of."""
+        """Whether the body is an image as it stands, with nothing to decompress or parse."""
         return not self.encoding and sniff(self.body) is not None
 
     def content(self) -> bytes:
@@ -42,7 +42,7 @@ class Upload:
         return expand(self.body, self.encoding, self.max_bytes)
 
     def image(self) -> bytes:
-        """The encoded image in it. A body that begins like an image is one, whatever its Content-Type says.
+        """The encoded image in the body. One that begins like an image is an image, whatever its Content-Type.
 
         Raises MissingFieldError, MalformedBodyError, EmptyImageError or BodyTooLargeError.
         """
@@ -61,7 +61,7 @@ class Upload:
         return image
 
     def advice(self) -> str:
-        """Behind an error that says that this is no sound image: what the client may have done to it."""
+        """Advice to append to the error on an undecodable image, where the client may have damaged it; else empty."""
         if not self.content_type.lower().startswith(_FORM.decode()):
             return ""
         return (
@@ -71,7 +71,7 @@ class Upload:
 
 
 async def receive(request: Request, max_bytes: int, body: Body) -> Upload:
-    """Read the body as it arrives, and no further than the limit.
+    """Receive the body, up to the limit.
 
     Raises UnsupportedEncodingError, BodyTooLargeError, SlowBodyError, QueueFullError or ClientDisconnect.
     """
@@ -87,20 +87,20 @@ async def receive(request: Request, max_bytes: int, body: Body) -> Upload:
 
 
 def check_length(request: Request, max_bytes: int) -> None:
-    """Raise BodyTooLargeError where the Content-Length says already that the body is too large."""
+    """Raise BodyTooLargeError where the Content-Length is above the limit."""
     length = declared_length(request.headers)
     if length > max_bytes:
         raise BodyTooLargeError(f"the request's body has {length:,} bytes; the limit is {max_bytes:,}")
 
 
 def declared_length(headers: Headers) -> int:
-    """Bytes of the body by its Content-Length; 0 where that isn't said."""
+    """Bytes of the body by its Content-Length; 0 without one."""
     length = headers.get("content-length", "")
     return int(length) if length.isdecimal() else 0
 
 
 def _looks_like_json(body: bytes) -> bool:
-    """Whatever is put before or between its first bytes: a byte order mark, or UTF-16's zeros."""
+    """Whether the body begins with a brace, byte order marks and UTF-16's zero bytes skipped."""
     return body[:64].translate(None, b"\0\xef\xbb\xbf\xfe\xff").lstrip()[:1] == b"{"
 
 
@@ -114,26 +114,26 @@ def _json_image(body: bytes) -> bytes:
         raise MalformedBodyError(f"image.b64 isn't base64: {error}") from None
 
 
-def _only_member(value: object, name: str, place: str) -> object:
+def _only_member(value: object, name: str, container: str) -> object:
     if not isinstance(value, dict):
-        raise MalformedBodyError(f'{place} must be an object; send {{"image": {{"b64": "…"}}}}')
+        raise MalformedBodyError(f'{container} must be an object; send {{"image": {{"b64": "…"}}}}')
     if name not in value:
-        raise MissingFieldError(f'{place} has no member {name}; send {{"image": {{"b64": "…"}}}}')
+        raise MissingFieldError(f'{container} has no member {name}; send {{"image": {{"b64": "…"}}}}')
     if others := sorted(value.keys() - {name}):
         raise MalformedBodyError(
-            f"{place} has the member {others[0][:40]!r}, which means nothing here; parameters stand in the address"
+            f"{container} has the member {others[0][:40]!r}, which means nothing here; parameters belong in the address"
         )
     return value[name]
 
 
 def _multipart_image(body: bytes, boundary: bytes) -> bytes:
-    parts = read_parts(body, boundary)
-    images = [part.content for part in parts if part.name == FIELD]
+    fields = read_fields(body, boundary)
+    images = [field.content for field in fields if field.name == FIELD]
     if not images:
-        names = ", ".join(repr(part.name[:40]) for part in parts[:10]) + (" …" if len(parts) > 10 else "") or "none"
+        names = ", ".join(repr(field.name[:40]) for field in fields[:10]) + (" …" if len(fields) > 10 else "") or "none"
         raise MissingFieldError(f"the form has no field {FIELD!r} with the image; its fields: {names}")
     if len(images) > 1:
         raise MalformedBodyError(f"the form has {len(images)} fields {FIELD!r}; send one image a request")
-    if misplaced := [part.name for part in parts if part.name in IN_THE_ADDRESS]:
+    if misplaced := [field.name for field in fields if field.name in QUERY_PARAMETERS]:
         raise MalformedBodyError(f"{misplaced[0]} belongs in the address, as ?{misplaced[0]}=…, not in the form")
     return images[0]

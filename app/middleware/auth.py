@@ -1,4 +1,4 @@
-"""Who is let in: the host that is asked for, and the key that is shown, before anything of a request is read."""
+"""Authentication: the Host header and the API key, checked before anything of a request is read."""
 
 from typing import Final
 
@@ -13,11 +13,11 @@ from app.service import Service
 from model.errors import CamspectorError
 
 METHODS: Final = "GET, HEAD, POST, PUT, OPTIONS"
-"""That some address or other has."""
+"""Methods that some address or other has."""
 
 
 class Auth:
-    """ASGI middleware."""
+    """ASGI middleware that refuses unknown hosts, and requests without a known key where one is needed."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
@@ -44,14 +44,14 @@ class Auth:
             await self._app(scope, receive, send)
 
     def _check(self, request: Request) -> Key | None:
-        """The key that was shown; None: none is needed."""
+        """The request's key; None where none is needed. Raises AccessError."""
         path = path_of(request.scope)
         hosts = self._service.settings.allowed_hosts
         if hosts and path not in PROBES and not _is_allowed(request.headers.get("host", ""), hosts):
             raise UnknownHostError("the Host header names no host of this service")
         if path in PUBLIC or not self._service.keyring.needed:
             return None
-        secret = _shown(request)
+        secret = _secret(request)
         if not secret:
             raise KeyMissingError("send an API key: Authorization: Bearer KEY, or X-API-Key: KEY")
         key = self._service.keyring.find(secret)
@@ -60,7 +60,8 @@ class Auth:
         return key
 
 
-def _shown(request: Request) -> str:
+def _secret(request: Request) -> str:
+    """The key in the headers, unchecked; empty: there is none."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
 

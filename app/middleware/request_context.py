@@ -1,4 +1,4 @@
-"""What surrounds every request: its ids, its record, a last answer for bugs, and an end that the client can read."""
+"""Context of every request: its ids, its record, the answer to a bug, and an end that the client can read."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ SMALL_BYTES: Final = 1_000_000
 
 
 class RequestContext:
-    """ASGI middleware."""
+    """ASGI middleware, outermost: keeps each request's record, and passes it to metrics, log, traces and statistics."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
@@ -46,13 +46,13 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _OneExchange(scope, receive, send, self._service)
+        exchange = _Exchange(scope, receive, send, self._service)
         record, tracing = exchange.record, self._service.tracing
         current.set(record)
         if tracing:
             tracing.begin(record)
         try:
-            exchange.take_part_id()
+            exchange.check_part_id()
             await self._app(scope, exchange.receive, exchange.send)
         except RequestValidationError as unsound:  # the part's id; the application answers its own
             await refusal(Request(scope), unsound)(scope, exchange.receive, exchange.send)
@@ -68,11 +68,11 @@ class RequestContext:
         finally:
             record.route = getattr(scope.get("route"), "path", record.route)
             record.seconds = time.perf_counter() - record.began
-            self._tell(record)
+            self._publish(record)
         await exchange.finish()
 
-    def _tell(self, record: RequestRecord) -> None:
-        """Everyone who wants to know of a request that has ended."""
+    def _publish(self, record: RequestRecord) -> None:
+        """Pass on the record of a request that has ended."""
         _observe(self._service.metrics, record)
         log_request(record)
         if self._service.tracing:
@@ -80,8 +80,8 @@ class RequestContext:
         self._service.statistics.add(record)
 
 
-class _OneExchange:
-    """One request and its answer, as they pass."""
+class _Exchange:
+    """One request and its answer: ASGI's receive and send, with ids echoed and the rest of an unread body dropped."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, service: Service) -> None:
         headers = Headers(scope=scope)
@@ -104,8 +104,8 @@ class _OneExchange:
         self._body_left = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         self._is_small = 0 < declared_length(headers) <= SMALL_BYTES
 
-    def take_part_id(self) -> None:
-        """A part that can't be told from another is not judged. Raises RequestValidationError."""
+    def check_part_id(self) -> None:
+        """Raises RequestValidationError for an X-Part-ID that identifies no part."""
         try:
             self.record.part_id = self._echoed[HEADER] = check_part_id(self._part_ids)
         except ValueError as error:
@@ -125,7 +125,7 @@ class _OneExchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.record.status = message["status"]
-            await self._take_what_has_come()
+            await self._read_small_body()
             headers = MutableHeaders(scope=message)
             for name, value in self._echoed.items():
                 if value:
@@ -137,8 +137,8 @@ class _OneExchange:
             self._unfinished = True
         await self._send(message)
 
-    async def _take_what_has_come(self) -> None:
-        """A small body is mostly there when its request is refused, and needn't end the connection."""
+    async def _read_small_body(self) -> None:
+        """Read a small body that has arrived already: its connection can then stay open after a refusal."""
         if not (self._body_left and self._is_small):
             return
         with suppress(TimeoutError):
@@ -147,7 +147,7 @@ class _OneExchange:
                     await self.receive()
 
     async def finish(self) -> None:
-        """Where an answer was given before the body was read: throw the rest away, then close."""
+        """After an answer that was given before the body was read: read and drop the rest, then close."""
         if not self._unfinished:
             return
         left = LINGER_BYTES

@@ -1,4 +1,4 @@
-"""What routes ask for. All coroutines: FastAPI runs plain functions and classes in threads, one after the other."""
+"""Dependencies of routes. All are coroutines: FastAPI runs plain functions and classes in threads, one by one."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The interface for people: Swagger UI, as files of the service's own (app/docs), so that it needs no internet."""
+"""The page /docs: Swagger UI from the service's own files (app/docs), so that it needs no internet."""
 
 from pathlib import Path
 from typing import Final

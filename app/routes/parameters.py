@@ -1,4 +1,4 @@
-"""What no route may ignore: a parameter that it doesn't know would change nothing, and nobody would be told."""
+"""Unknown and repeated parameters, refused at every address: ignored, they would silently change nothing."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,29 +13,29 @@ from app.addresses import PROBES
 
 
 async def check_parameters(request: Request) -> None:
-    """For the whole application, and so for routes that are added later. Raises RequestValidationError."""
+    """Dependency of the whole application, and so of routes added later. Raises RequestValidationError."""
     route = request.scope["route"]
     if route.path in PROBES:  # a health check may add what it likes
         return
     known = _names(route, params.Query)
-    asked = Counter(name for name, _ in request.query_params.multi_items())
-    for name in asked.keys() - known:
+    sent = Counter(name for name, _ in request.query_params.multi_items())
+    for name in sent.keys() - known:
         there_are = f"there are: {', '.join(sorted(known))}" if known else "there are none"
         raise _bad("query", name[:40], f"no such parameter of this address; {there_are}")
-    _once("query", asked, known)
-    _once("header", Counter(name for name, _ in request.headers.items()), _names(route, params.Header))
+    _check_once("query", sent, known)
+    _check_once("header", Counter(name for name, _ in request.headers.items()), _names(route, params.Header))
 
 
 def _names(route: APIRoute, kind: type[params.Param]) -> set[str]:
     return {field.alias for field in get_flat_params(route.dependant) if isinstance(field.field_info, kind)}
 
 
-def _once(place: str, found: Counter[str], names: Iterable[str]) -> None:
+def _check_once(location: str, found: Counter[str], names: Iterable[str]) -> None:
     for name in sorted(names):
-        if found[name if place == "query" else name.lower()] > 1:
-            raise _bad(place, name, "is there more than once")
+        if found[name if location == "query" else name.lower()] > 1:
+            raise _bad(location, name, "is there more than once")
 
 
-def _bad(place: str, name: str, reason: str) -> RequestValidationError:
-    fault: dict[str, Any] = {"loc": (place, name), "msg": reason}
-    return RequestValidationError([fault])
+def _bad(location: str, name: str, reason: str) -> RequestValidationError:
+    error: dict[str, Any] = {"loc": (location, name), "msg": reason}
+    return RequestValidationError([error])

@@ -24,7 +24,7 @@ router = APIRouter(tags=["predict"])
 async def _render_options(
     request: Request,
     heatmap: Annotated[
-        Heatmap, Query(description="The picture in the reply. gray is cheap; a full-size overlay costs most of all.")
+        Heatmap, Query(description="The heatmap in the reply. gray is cheap; a full-size overlay costs most of all.")
     ] = "gray",
     regions: Annotated[bool, Query(description="Whether regions are looked for; without, the list is empty.")] = True,
 ) -> RenderOptions:
@@ -36,7 +36,7 @@ TheRenderOptions = Annotated[RenderOptions, Depends(_render_options)]
 
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
 async def predict_by_default_model(scope: TheRequestScope, options: TheRenderOptions) -> Response:
-    """Judge an image by the default model: the configured one, else the only one that is loaded."""
+    """Inspect an image by the default model: the configured one, else the only one that is loaded."""
     registry = scope.service.registry
     model = registry.snapshot.default(scope.service.settings.default_model, registry.required)
     return await _answer(scope, scope.find(model), options)
@@ -44,7 +44,7 @@ async def predict_by_default_model(scope: TheRequestScope, options: TheRenderOpt
 
 @router.post("/v1/models/{model}/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
 async def predict(scope: TheRequestScope, model: str, options: TheRenderOptions) -> Response:
-    """Judge an image by the version of a model that serves: the newest, or the one that serving.json names."""
+    """Inspect an image by the version of a model that serves: the newest, or the one that serving.json names."""
     return await _answer(scope, scope.find(model), options)
 
 
@@ -57,7 +57,7 @@ async def predict(scope: TheRequestScope, model: str, options: TheRenderOptions)
 async def predict_by_version(
     scope: TheRequestScope, model: str, version: Version, options: TheRenderOptions
 ) -> Response:
-    """Judge an image by one version of a model."""
+    """Inspect an image by one version of a model."""
     return await _answer(scope, scope.find(model, version), options)
 
 

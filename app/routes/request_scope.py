@@ -1,4 +1,4 @@
-"""What every request for a verdict has in common: a place, a deadline, its body, and an end when its client goes."""
+"""Scope of a request for a verdict: its deadline, admission, body, and its end when the client disconnects."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ from app.settings import LONGEST_DEADLINE_MS
 
 
 def _digits(text: str) -> str:
-    """What int() would also take, as +1, 1_0 or 1.0, is a mistake here."""
+    """The text if it is digits alone. Raises ValueError for what int() would also take, as +1 or 1_0."""
     if not re.fullmatch("[1-9][0-9]*", text):
         raise ValueError("must be a positive whole number, in digits alone")
     return text
@@ -36,22 +36,22 @@ Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_DEADLINE_MS), BeforeValidat
 
 @dataclass(frozen=True)
 class RequestScope:
-    """One request."""
+    """One request for a verdict."""
 
     request: Request
     service: Service
     deadline_ms: int | None
 
     def find(self, model: str, version: int | None = None) -> LoadedModel:
-        """The version that is meant. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
+        """The version that answers. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
         return self.service.registry.snapshot.find(model, version)
 
     async def answer(
         self, loaded: LoadedModel, reply: Callable[[Upload, Admitted], Awaitable[Response]], *, overlay: bool = False
     ) -> Response:
-        """Admit a request to `loaded`, read its body and let `reply` work on it; cancel that when the time is up.
+        """Admit the request, receive its body and return what `reply` makes of it, cancelled at the deadline.
 
-        Raises what the table of app.errors holds.
+        Raises any error of the table in app.errors.
         """
         service, admission = self.service, self.service.admission
         if record := current.get():
@@ -63,7 +63,7 @@ class RequestScope:
                 upload = await receive(self.request, service.settings.max_bytes, body)
                 kind, until = Kind.of(loaded.key, len(upload.body)), limit.when() or 0.0
                 with admission.place(kind, until, _left(limit), overlay=overlay) as admitted:
-                    async with _ended_by_disconnect(self.request, limit):
+                    async with _cancelled_by_disconnect(self.request, limit):
                         return await reply(upload, admitted)
 
 
@@ -83,7 +83,7 @@ TheRequestScope = Annotated[RequestScope, Depends(_request_scope)]
 
 @asynccontextmanager
 async def _time_limit(milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
-    """Cancel what runs inside when its time is up, and raise DeadlineError."""
+    """Cancel the block when its time is up, and raise DeadlineError."""
     try:
         async with asyncio.timeout(milliseconds / 1000) as limit:
             yield limit
@@ -92,13 +92,13 @@ async def _time_limit(milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
 
 
 def _left(limit: asyncio.Timeout) -> float:
-    """Seconds until then."""
+    """Seconds until the limit."""
     return (limit.when() or 0.0) - asyncio.get_running_loop().time()
 
 
 @asynccontextmanager
-async def _ended_by_disconnect(request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
-    """Once its body is read: let a client that goes away use up its time limit, and raise ClientDisconnect."""
+async def _cancelled_by_disconnect(request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
+    """End the block when the client disconnects, and raise ClientDisconnect. For requests whose body is read."""
     gone = False
 
     async def watch() -> None:

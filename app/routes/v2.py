@@ -20,7 +20,7 @@ from app.routes.health import unwell
 from app.routes.request_scope import Positive, RequestScope, TheRequestScope, Version
 from app.v2.message import JSON_LENGTH
 from app.v2.reply import encode_reply
-from app.v2.request import InferenceRequest, read_request
+from app.v2.request import InferRequest, read_request
 from app.v2.schemas import INFER_BODY, InferReply, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from model.errors import ImageError, UnknownModelError, UnknownVersionError
 
@@ -37,7 +37,7 @@ TheJsonLength = Annotated[
 
 @router.get("")
 async def server_metadata() -> ServerMetadata:
-    """What the server is."""
+    """Name, version and extensions of the server."""
     return ServerMetadata(name="camspector", version=VERSION, extensions=["binary_tensor_data"])
 
 
@@ -55,14 +55,14 @@ async def server_ready(request: Request, service: TheService) -> Response | Read
 
 @router.get("/models/{model}", responses=UNKNOWN)
 async def model_metadata(service: TheService, model: str) -> ModelMetadata:
-    """What a model takes and gives, by the version that serves."""
+    """Inputs and outputs of a model, by the version that serves."""
     snapshot = service.registry.snapshot
     return ModelMetadata.of(snapshot.model(model), snapshot.find(model))
 
 
 @router.get("/models/{model}/versions/{version}", responses=UNKNOWN_VERSION)
 async def version_metadata(service: TheService, model: str, version: Version) -> ModelMetadata:
-    """What one version takes and gives."""
+    """Inputs and outputs of one version."""
     snapshot = service.registry.snapshot
     return ModelMetadata.of(snapshot.model(model), snapshot.find(model, version))
 
@@ -81,7 +81,7 @@ async def version_ready(service: TheService, model: str, version: Version) -> Mo
 
 @router.post("/models/{model}/infer", response_model=InferReply, responses=INFER_REPLIES, openapi_extra=INFER_BODY)
 async def infer_by_model(scope: TheRequestScope, model: str, json_length: TheJsonLength = None) -> Response:
-    """Judge a batch of images by the version that serves."""
+    """Inspect a batch of images by the version that serves."""
     return await _answer(scope, model, None, json_length)
 
 
@@ -94,7 +94,7 @@ async def infer_by_model(scope: TheRequestScope, model: str, json_length: TheJso
 async def infer_by_version(
     scope: TheRequestScope, model: str, version: Version, json_length: TheJsonLength = None
 ) -> Response:
-    """Judge a batch of images by one version of a model."""
+    """Inspect a batch of images by one version of a model."""
     return await _answer(scope, model, version, json_length)
 
 
@@ -119,7 +119,7 @@ async def _answer(scope: RequestScope, model: str, version: int | None, json_len
 
 
 async def _decode(
-    request: InferenceRequest, loaded: LoadedModel, pipeline: Pipeline, until: float
+    request: InferRequest, loaded: LoadedModel, pipeline: Pipeline, until: float
 ) -> list[PreprocessedImage]:
     """One after the other, so that it is the first bad image that is named, and a big batch has one codec process.
 

@@ -1,4 +1,4 @@
-"""A request as it stands in the body: JSON, and behind it the tensors that are sent as binary data."""
+"""Body of an inference request: JSON, and behind it the tensors that are sent as binary data."""
 
 from typing import Annotated, Any, Final
 
@@ -10,11 +10,11 @@ from app.errors import MalformedBodyError
 JSON_LENGTH: Final = "Inference-Header-Content-Length"
 
 Parameters = dict[str, Any]
-"""Any JSON: most mean nothing to the service. Null is as if it weren't there."""
+"""Any JSON; most parameters mean nothing to the service, and null is the same as absent."""
 
 
 class InputTensor(msgspec.Struct, frozen=True):
-    """`data` stays as it is until it is known what it must be: any JSON, or empty where there is none."""
+    """One input; `data` is kept as raw JSON until its type is known, empty where there is none."""
 
     name: str
     datatype: str
@@ -24,7 +24,7 @@ class InputTensor(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> bytes:
-        """`data`; empty where it is null, too."""
+        """The raw JSON of `data`; empty also where it is null."""
         text = bytes(self.data)
         return b"" if text == b"null" else text
 
@@ -33,14 +33,14 @@ class InputTensor(msgspec.Struct, frozen=True):
 
 
 class RequestedOutput(msgspec.Struct, frozen=True):
-    """An output that the client wants."""
+    """An output that the client asks for."""
 
     name: str
     parameters: Parameters | None = None
 
 
-class InferRequest(msgspec.Struct, frozen=True):
-    """The JSON. What else is in it is ignored, as the protocol's extensions want."""
+class RequestJson(msgspec.Struct, frozen=True):
+    """The JSON; unknown members are ignored, as the protocol's extensions require."""
 
     inputs: list[InputTensor]
     outputs: list[RequestedOutput] | None = None
@@ -48,7 +48,7 @@ class InferRequest(msgspec.Struct, frozen=True):
     parameters: Parameters | None = None
 
 
-def take_apart(body: bytes, json_length: int | None, numbers: int) -> tuple[InferRequest, list[bytes | None]]:
+def split_body(body: bytes, json_length: int | None, numbers: int) -> tuple[RequestJson, list[bytes | None]]:
     """The request, and the binary data of each of its inputs, None for what has its data in the JSON.
 
     `json_length`: the header Inference-Header-Content-Length; None: the body is JSON alone. `numbers`: how many the
@@ -57,7 +57,7 @@ def take_apart(body: bytes, json_length: int | None, numbers: int) -> tuple[Infe
     """
     if json_length is not None and json_length > len(body):
         raise MalformedBodyError(f"{JSON_LENGTH} is {json_length}, but the body has {len(body)} bytes")
-    request = read_json(body[:json_length], InferRequest, numbers)
+    request = read_json(body[:json_length], RequestJson, numbers)
     chunks: list[bytes | None] = []
     start = len(body) if json_length is None else json_length
     for tensor in request.inputs:

@@ -10,12 +10,12 @@ from fastapi import Response
 from app.model_snapshot import LoadedModel
 from app.pipeline import InspectionResult
 from app.v2.message import JSON_LENGTH
-from app.v2.request import OUTPUTS, InferenceRequest, Output
+from app.v2.request import OUTPUTS, InferRequest, Output
 from app.v2.tensor import Values, binary_values, json_values
 from model.detector import Detector
 
 
-def encode_reply(request: InferenceRequest, loaded: LoadedModel, results: Sequence[InspectionResult]) -> Response:
+def encode_reply(request: InferRequest, loaded: LoadedModel, results: Sequence[InspectionResult]) -> Response:
     """Results in the request's order."""
     tensors = [_tensor(output, _VALUES[output.name](results, loaded.detector)) for output in request.outputs]
     head: dict[str, Any] = {"model_name": loaded.model, "model_version": str(loaded.version)}

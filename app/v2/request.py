@@ -1,4 +1,4 @@
-"""What a request asks for, checked against what the service offers; nothing is decoded or computed yet."""
+"""Inference request, validated against the model's inputs and outputs before anything is decoded or computed."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.errors import BatchTooLargeError, TensorError
 from app.pipeline import RenderOptions
-from app.v2.message import InferRequest, InputTensor, Parameters, RequestedOutput, take_apart
+from app.v2.message import InputTensor, Parameters, RequestedOutput, RequestJson, split_body
 from app.v2.tensor import read_bytes, read_strings
 
 OUTPUTS: Final = {
@@ -19,32 +19,32 @@ OUTPUTS: Final = {
     "anomaly_map": ("FP32", [-1, -1, -1]),
     "heatmap": ("BYTES", [-1]),
 }
-"""Datatype and shape of each; −1 is a size that varies."""
+"""Datatype and shape of each output; −1 is a size that varies."""
 DEFAULT_OUTPUTS: Final = ("label", "probability", "decision")
-"""Where the request names none: the protocol would have all, but a map or a picture costs more than the verdict."""
-_ALSO: Final = {"image": [[1]]}
-"""Shapes of one element that are taken too: a column of texts, as MLServer's codec and Triton's batches have it."""
-_ROOM: Final = 2
-"""Times the largest batch's numbers: nested, they have brackets too."""
+"""Outputs of a request that names none: the protocol would have all, but a map costs more than the verdict."""
+_OTHER_SHAPES: Final = {"image": [[1]]}
+"""Further accepted shapes of one element: a column of texts, as MLServer's codec and Triton's batches send it."""
+_VALUES_PER_NUMBER: Final = 2
+"""Values allowed per number of the largest batch: nested lists have brackets too."""
 _NOT_OFFERED: Final = ("shared_memory_region", "classification")
 
 
 def inputs_of(size: int) -> dict[str, tuple[str, list[int]]]:
-    """Datatype and shape of either input, for a network with inputs of size×size."""
+    """Datatype and shape of each input, for a network with inputs of size×size."""
     return {"image": ("BYTES", [-1]), "pixels": ("UINT8", [-1, size, size, 3])}
 
 
 @dataclass(frozen=True)
 class Output:
-    """One output to be sent, as binary data or in the JSON."""
+    """One output to send, as binary data or in the JSON."""
 
     name: str
     binary: bool
 
 
 @dataclass(frozen=True)
-class InferenceRequest:
-    """A sound request: the encoded images or, where they were sent so, the pixels of a batch."""
+class InferRequest:
+    """A valid request: a batch of encoded images, or of pixels."""
 
     images: list[bytes]
     pixels: NDArray[np.uint8] | None
@@ -52,11 +52,11 @@ class InferenceRequest:
     outputs: list[Output]
     id: str | None
     parameters: Parameters
-    """Those that go back with the reply."""
+    """Parameters that the reply repeats."""
 
     @property
     def options(self) -> RenderOptions:
-        """Of what the pipeline can render, that which an output needs."""
+        """What the pipeline has to render for the outputs."""
         heatmap = any(output.name == "heatmap" for output in self.outputs)
         return RenderOptions("gray" if heatmap else "none", regions=False)
 
@@ -66,9 +66,11 @@ class InferenceRequest:
         return len(self.images if self.pixels is None else self.pixels)
 
 
-def read_request(body: bytes, json_length: int | None, size: int, max_images: int) -> InferenceRequest:
+def read_request(body: bytes, json_length: int | None, size: int, max_images: int) -> InferRequest:
     """Raises MalformedBodyError, MissingFieldError, TensorError or BatchTooLargeError."""
-    request, chunks = take_apart(body, json_length, _ROOM * max_images * math.prod(inputs_of(size)["pixels"][1][1:]))
+    request, chunks = split_body(
+        body, json_length, _VALUES_PER_NUMBER * max_images * math.prod(inputs_of(size)["pixels"][1][1:])
+    )
     if len(request.inputs) != 1:
         raise TensorError(f"send one input, image or pixels; the request has {len(request.inputs)}")
     tensor = request.inputs[0]
@@ -76,18 +78,18 @@ def read_request(body: bytes, json_length: int | None, size: int, max_images: in
     images = read_strings(tensor, chunks[0]) if tensor.name == "image" else []
     pixels = read_bytes(tensor, chunks[0]) if tensor.name == "pixels" else None
     echoed = {name: value for name, value in _given(request.parameters).items() if name != "binary_data_output"}
-    return InferenceRequest(images, pixels, _outputs(request), request.id, echoed)
+    return InferRequest(images, pixels, _outputs(request), request.id, echoed)
 
 
 def _check(tensor: InputTensor, binary: bytes | None, size: int, max_images: int) -> None:
-    """Name, datatype and shape against the model's, before the data is looked at."""
+    """Check name, datatype and shape before the data is read. Raises TensorError or BatchTooLargeError."""
     inputs = inputs_of(size)
     if tensor.name not in inputs:
         raise TensorError(f"no input {tensor.name[:40]!r}; there are: {', '.join(inputs)}")
     datatype, shape = inputs[tensor.name]
     if tensor.datatype != datatype:
         raise TensorError(f"input {tensor.name!r} is {datatype}, not {tensor.datatype[:40]!r}")
-    if not tensor.shape or tensor.shape[1:] not in (shape[1:], *_ALSO.get(tensor.name, [])):
+    if not tensor.shape or tensor.shape[1:] not in (shape[1:], *_OTHER_SHAPES.get(tensor.name, [])):
         raise TensorError(f"input {tensor.name!r} has the shape {shape}, −1 for the batch, not {tensor.shape[:9]}")
     if tensor.shape[0] == 0:
         raise TensorError(f"input {tensor.name!r} is a batch of no image")
@@ -98,22 +100,22 @@ def _check(tensor: InputTensor, binary: bytes | None, size: int, max_images: int
     _refuse_extensions(tensor.name, tensor.parameters)
 
 
-def _outputs(request: InferRequest) -> list[Output]:
+def _outputs(request: RequestJson) -> list[Output]:
     binary = _flag(request.parameters, "binary_data_output", default=False)
-    wanted = request.outputs or [RequestedOutput(name) for name in DEFAULT_OUTPUTS]
-    names = [output.name for output in wanted]
+    requested = request.outputs or [RequestedOutput(name) for name in DEFAULT_OUTPUTS]
+    names = [output.name for output in requested]
     for name in names:
         if name not in OUTPUTS:
             raise TensorError(f"no output {name[:40]!r}; there are: {', '.join(OUTPUTS)}")
         if names.count(name) > 1:
-            raise TensorError(f"output {name!r} is asked for more than once")
-    for output in wanted:
+            raise TensorError(f"output {name!r} is requested more than once")
+    for output in requested:
         _refuse_extensions(output.name, output.parameters)
-    return [Output(output.name, _flag(output.parameters, "binary_data", default=binary)) for output in wanted]
+    return [Output(output.name, _flag(output.parameters, "binary_data", default=binary)) for output in requested]
 
 
 def _given(parameters: Parameters | None) -> Parameters:
-    """Those that aren't null."""
+    """Parameters that aren't null."""
     return {name: value for name, value in (parameters or {}).items() if value is not None}
 
 

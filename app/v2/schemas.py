@@ -1,10 +1,10 @@
-"""The protocol's objects, for FastAPI and its documentation."""
+"""Schemas of the Open Inference Protocol, for FastAPI and OpenAPI."""
 
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from app.documentation import BINARY, ENCODING, PICTURE
+from app.documentation import BINARY, ENCODING, EXAMPLE_IMAGE
 from app.model_snapshot import LoadedModel, ModelState
 from app.v2.request import OUTPUTS, inputs_of
 
@@ -12,7 +12,7 @@ Datatype = Literal["BYTES", "UINT8", "FP32", "FP64"]
 
 
 class ServerMetadata(BaseModel):
-    """What the server is."""
+    """Name, version and extensions of the server."""
 
     name: str
     version: str
@@ -20,19 +20,19 @@ class ServerMetadata(BaseModel):
 
 
 class Live(BaseModel):
-    """Said when all is well; otherwise there is a problem with the reasons."""
+    """Reply when all is well; otherwise a problem names the reasons."""
 
     live: Literal[True]
 
 
 class Ready(BaseModel):
-    """Said when all is well; otherwise there is a problem with the reasons."""
+    """Reply when all is well; otherwise a problem names the reasons."""
 
     ready: Literal[True]
 
 
 class ModelReady(BaseModel):
-    """Said of a model that can be asked."""
+    """Reply for a model that can be asked."""
 
     name: str
     ready: Literal[True]
@@ -53,10 +53,10 @@ class TensorMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What a model takes and gives. Send one of the inputs, not both."""
+    """Inputs and outputs of a model. Send one of the inputs, not both."""
 
     name: str
-    versions: list[str] = Field(description="Those that are loaded, newest first.")
+    versions: list[str] = Field(description="Loaded versions, newest first.")
     platform: str = Field(description="Engine and numeric form of the network.")
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
@@ -80,7 +80,7 @@ class OutputTensor(BaseModel):
     datatype: Datatype
     shape: list[int]
     data: list[str] | list[float] | None = Field(
-        default=None, description="Flat, row-major; pictures as base64. Missing where it follows as binary data."
+        default=None, description="Flat, row-major; images as base64. Missing where it follows as binary data."
     )
     parameters: dict[str, int] | None = Field(
         default=None, description="binary_data_size, where the data follows behind the JSON."
@@ -92,8 +92,8 @@ class InferReply(BaseModel):
 
     model_name: str
     model_version: str
-    id: str | None = Field(default=None, description="The request's, where it had one.")
-    parameters: dict[str, Any] | None = Field(default=None, description="The request's own, without nulls.")
+    id: str | None = Field(default=None, description="The request's id, where it had one.")
+    parameters: dict[str, Any] | None = Field(default=None, description="The request's parameters, without nulls.")
     outputs: list[OutputTensor]
 
 
@@ -165,7 +165,7 @@ INFER_BODY: Final[dict[str, Any]] = {
             "application/json": {
                 "schema": _REQUEST,
                 "example": {
-                    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [PICTURE]}],
+                    "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [EXAMPLE_IMAGE]}],
                     "outputs": [{"name": "probability"}, {"name": "decision"}],
                 },
             },

@@ -1,4 +1,4 @@
-"""Tensors on the wire: little-endian, row-major; strings as 4 bytes of length and their bytes (Triton's extension)."""
+"""Tensor data as JSON and as Triton's binary extension: little-endian, row-major; strings with 4 bytes of length."""
 
 import math
 import struct
@@ -17,7 +17,7 @@ from app.v2.message import InputTensor
 Values = Sequence[str] | Sequence[bytes] | NDArray[np.float32] | NDArray[np.float64]
 
 _LENGTH: Final = struct.Struct("<I")
-_Level = Annotated[float, msgspec.Meta(ge=0, le=255)]
+_PixelValue = Annotated[float, msgspec.Meta(ge=0, le=255)]
 
 
 def read_strings(tensor: InputTensor, binary: bytes | None) -> list[bytes]:
@@ -36,7 +36,7 @@ def read_bytes(tensor: InputTensor, binary: bytes | None) -> NDArray[np.uint8]:
 
 
 def _read_base64(tensor: InputTensor) -> list[bytes]:
-    """From JSON, flat or nested."""
+    """Elements of a BYTES tensor in JSON, flat or nested. Raises TensorError."""
     values = _json(tensor, tensor.text, list[str | list[str]])
     texts = [text for value in values for text in ([value] if isinstance(value, str) else value)]
     _check_count(tensor, len(texts))  # before they take more memory
@@ -47,16 +47,16 @@ def _read_base64(tensor: InputTensor) -> list[bytes]:
 
 
 def _read_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
-    """From JSON, flat or nested: as with Triton, only the order counts. 7.0 is a whole number there."""
+    """Flat UINT8 data in JSON, flat or nested: as with Triton only the sequence counts. 7.0 is a whole number."""
     flat = tensor.text.translate(None, b"[] \t\r\n")
     if flat:
         _check_count(tensor, flat.count(b",") + 1)  # before they take more memory
-    pieces = [_levels(tensor, piece) for piece in _cut(flat)]
+    pieces = [_pixel_values(tensor, piece) for piece in _cut(flat)]
     return np.concatenate(pieces)
 
 
 def _cut(flat: bytes) -> Iterator[bytes]:
-    """At commas, so that between two pieces other threads can run: the parser lets none meanwhile."""
+    """Pieces of the text, cut at commas: between two of them other threads can run, which the parser prevents."""
     start = 0
     while (end := flat.find(b",", start + SLICE)) >= 0:
         yield flat[start:end]
@@ -64,21 +64,21 @@ def _cut(flat: bytes) -> Iterator[bytes]:
     yield flat[start:]
 
 
-def _levels(tensor: InputTensor, flat: bytes) -> NDArray[np.uint8]:
-    numbers = np.array(_json(tensor, flat and b"[" + flat + b"]", list[_Level]))
-    levels = numbers.astype(np.uint8)
-    if (levels != numbers).any():
-        raise TensorError(f"input {tensor.name!r}: a pixel of {numbers[levels != numbers][0]}, no whole number")
-    return levels
+def _pixel_values(tensor: InputTensor, flat: bytes) -> NDArray[np.uint8]:
+    numbers = np.array(_json(tensor, flat and b"[" + flat + b"]", list[_PixelValue]))
+    values = numbers.astype(np.uint8)
+    if (values != numbers).any():
+        raise TensorError(f"input {tensor.name!r}: a pixel of {numbers[values != numbers][0]}, no whole number")
+    return values
 
 
 def json_values(values: Values) -> Any:
-    """For JSON: flat, and bytes as base64 (which msgspec makes of them)."""
+    """Values for JSON: flat; msgspec encodes bytes as base64."""
     return values.ravel().tolist() if isinstance(values, np.ndarray) else values
 
 
 def binary_values(values: Values) -> bytes:
-    """For the binary extension."""
+    """Values for the binary extension."""
     if isinstance(values, np.ndarray):
         return values.astype(values.dtype.newbyteorder("<")).tobytes()
     texts = [value.encode() if isinstance(value, str) else value for value in values]

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from PIL import Image
 
-from model.codecs.stored import Stored, check_size, more_than_limit
+from model.codecs.stored import StoredImage, check_size, more_than_limit
 from model.errors import UnsupportedFormatError
 
 _RAW, _RLE8, _RLE4, _FIELDS = range(4)
@@ -30,21 +30,21 @@ class _Header(NamedTuple):
     pixels_at: int
 
 
-def read(data: bytes, max_pixels: int) -> Stored:
+def read(data: bytes, max_pixels: int) -> StoredImage:
     """Raises ImageTooLargeError, UnsupportedFormatError, or ValueError, struct.error and OSError."""
     header = _header(data)
     check_size(header.width, header.height, max_pixels)
     if header.compression in (_RLE8, _RLE4):
-        return Stored(_from_runs(data, header))
+        return StoredImage(_from_runs(data, header))
     with io.BytesIO(data) as file:
         try:
-            photo: Image.Image = Image.open(file, formats=["BMP"])
+            image: Image.Image = Image.open(file, formats=["BMP"])
         except OSError as error:
             if "bitfields" in str(error):
                 raise UnsupportedFormatError("a BMP with unusual colour masks; send 24 bits a pixel") from error
             raise
-        photo.load()
-    return Stored(photo)
+        image.load()
+    return StoredImage(image)
 
 
 def _header(data: bytes) -> _Header:
@@ -70,23 +70,23 @@ def _header(data: bytes) -> _Header:
 def _from_runs(data: bytes, header: _Header) -> Image.Image:
     """Runs to indices, and a palette that isn't a plain ramp of grays to colours."""
     if header.bits != (8 if header.compression == _RLE8 else 4):
-        raise ValueError(f"runs of {header.bits}-bit pixels make no picture")
+        raise ValueError(f"runs of {header.bits}-bit pixels make no image")
     colours = header.colours or 1 << header.bits
     if not 0 < colours <= 256:
         raise ValueError(f"it has {colours} colours")
     palette_at = _FILE_HEAD + header.size
     palette = data[palette_at : palette_at + 4 * colours]
-    # Some writers leave the palette out of the pixels' place.
+    # Some writers leave the palette out of the pixels' offset.
     start = header.pixels_at if header.pixels_at != palette_at else palette_at + 4 * colours
     indices = _unpack(data, start or palette_at + 4 * colours, header)
-    photo = Image.frombytes("L", (header.width, header.height), bytes(indices))
+    image = Image.frombytes("L", (header.width, header.height), bytes(indices))
     if header.bottom_up:
-        photo = photo.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     ramp = (0, 255) if colours == 2 else range(colours)
-    if all(palette[4 * place : 4 * place + 3] == bytes((gray,)) * 3 for place, gray in enumerate(ramp)):
-        return photo.point([0, *[255] * 255]) if colours <= 2 else photo
-    photo.putpalette(palette, "BGRX")
-    return photo
+    if all(palette[4 * i : 4 * i + 3] == bytes((gray,)) * 3 for i, gray in enumerate(ramp)):
+        return image.point([0, *[255] * 255]) if colours <= 2 else image
+    image.putpalette(palette, "BGRX")
+    return image
 
 
 def _unpack(data: bytes, at: int, header: _Header) -> bytearray:

@@ -1,4 +1,4 @@
-"""A TIFF directory, classic or BigTIFF, in either byte order: what TIFF, EXIF and a multi-picture index are made of."""
+"""A TIFF directory, classic or BigTIFF, in either byte order: what TIFF, EXIF and MPF's index are made of."""
 
 import struct
 from collections.abc import Mapping
@@ -120,9 +120,9 @@ def read_directory(data: bytes, at: int | None = None) -> Directory:
     start, step = at + struct.calcsize(order + head), entry.size + inline
     entries: dict[int, Entry] = {}
     lost = set()
-    for place in range(start, min(start + count * step, len(data) - step + 1), step):
-        tag, kind, values = entry.unpack_from(data, place)
-        value_at = place + entry.size
+    for offset in range(start, min(start + count * step, len(data) - step + 1), step):
+        tag, kind, values = entry.unpack_from(data, offset)
+        value_at = offset + entry.size
         if kind not in _SIZES or tag in entries or not values:
             continue
         if values * _SIZES[kind] > inline:

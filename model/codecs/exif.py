@@ -1,4 +1,4 @@
-"""The one thing that is needed of a picture's metadata: which way up it is."""
+"""The EXIF orientation, the only part of an image's metadata that is needed."""
 
 import re
 from typing import Final
@@ -42,7 +42,7 @@ def _in_exif(exif: bytes) -> int | None:
     return directory.integer(Tag.ORIENTATION, 1)
 
 
-def upright(photo: Image.Image, orientation: int) -> Image.Image:
-    """The picture as it was seen (EXIF 2.32, tag 274)."""
+def exif_transpose(image: Image.Image, orientation: int) -> Image.Image:
+    """The image turned and mirrored by its orientation, as it was seen (EXIF 2.32, tag 274)."""
     turn = _TURNS.get(orientation)
-    return photo if turn is None else photo.transpose(turn)
+    return image if turn is None else image.transpose(turn)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.codecs.exif import orientation
-from model.codecs.mpf import refuse_further_pictures
-from model.codecs.stored import MAX_SEGMENTS, Stored, check_size, more_than_limit
+from model.codecs.mpf import refuse_further_images
+from model.codecs.stored import MAX_SEGMENTS, StoredImage, check_size, more_than_limit
 from model.errors import UnsupportedFormatError
 
 MAX_SCANS: Final = 100
@@ -38,7 +38,7 @@ _MARKER: Final = re.compile(rb"\xff[^\x00\xff]")
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _ADOBE: Final = b"Adobe\0d\0\0\0\0"
 _COLOURS: Final = {1: "GRAY", 3: "RGB", 4: "CMYK"}
-# So many zero bytes are 85 coefficients of -1 in a row, or more: a lost packet, not a picture.
+# So many zero bytes are 85 coefficients of -1 in a row, or more: a lost packet, not an image.
 _ZEROS: Final = bytes(32)
 
 
@@ -56,7 +56,7 @@ class Frame:
     exif: bytes = b""
     xmp: bytes = b""
     extras: list[tuple[int, bytes]] = field(default_factory=list)
-    """APP1 and APP2 with their places."""
+    """APP1 and APP2 with their offsets."""
     missing: dict[int, list[int]] = field(default_factory=dict)
     """By component the lowest bit that has come of each of 64 coefficients, 0 for all bits, -1 for none."""
     scans: int = 0
@@ -65,17 +65,17 @@ class Frame:
     adobe: bytearray = field(default_factory=bytearray)
 
 
-def read(data: bytes, max_pixels: int) -> Stored:
+def read(data: bytes, max_pixels: int) -> StoredImage:
     """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError."""
     frame = parse(data, max_pixels)
-    refuse_further_pictures(data, frame.extras)
+    refuse_further_images(data, frame.extras)
     pixels = decode(frame)
     if len(frame.components) == 4:  # as Adobe writes them: inverted
         size = (frame.width, frame.height)
-        photo = Image.frombuffer("CMYK", size, pixels, "raw", "CMYK;I", 0, 1)
+        image = Image.frombuffer("CMYK", size, pixels, "raw", "CMYK;I", 0, 1)
     else:
-        photo = Image.fromarray(pixels)
-    return Stored(photo, orientation(frame.exif, frame.xmp))
+        image = Image.fromarray(pixels)
+    return StoredImage(image, orientation(frame.exif, frame.xmp))
 
 
 def decode(frame: Frame) -> NDArray[np.uint8]:
@@ -90,7 +90,7 @@ def decode(frame: Frame) -> NDArray[np.uint8]:
             return _unusually_sampled(stream)
         if "extraneous bytes before marker 0xd9" not in str(error):
             raise
-        # Some cameras fill up with zeros after the picture. If it is whole without them, it is whole.
+        # Some cameras fill up with zeros after the image. If it is whole without them, it is whole.
         pixels = simplejpeg.decode_jpeg(stream.rstrip(b"\0") + _END, colour)
     return pixels[..., 0] if colour == "GRAY" else pixels
 
@@ -103,15 +103,15 @@ def _unusually_sampled(stream: bytes) -> NDArray[np.uint8]:
     found = []
     for following in (b"", _NOISE):
         with io.BytesIO(stream + following + _END) as file:
-            photo = Image.open(file, formats=["JPEG"])
-            found.append(np.asarray(photo))
+            image = Image.open(file, formats=["JPEG"])
+            found.append(np.asarray(image))
     if not np.array_equal(found[0], found[1]):
         raise ValueError("premature end of its pixels")
-    return 255 - found[0] if photo.mode == "CMYK" else found[0]  # which Pillow inverts
+    return 255 - found[0] if image.mode == "CMYK" else found[0]  # which Pillow inverts
 
 
 def parse(data: bytes, max_pixels: int, transform: int | None = None) -> Frame:
-    """Walk the segments to the picture's end, which may be the file's. Raises as `read` does.
+    """Walk the segments to the image's end, which may be the file's. Raises as `read` does.
 
     `transform`: Adobe's number of the colour transform, where a container says it; None: as the segments say.
     """
@@ -229,17 +229,17 @@ def _has_lost_packet(coded: bytes) -> bool:
 
 
 def _is_complete(frame: Frame) -> bool:
-    """A progressive picture without its last passes is a blur, and libjpeg takes it for whole."""
+    """A progressive image without its last passes is a blur, and libjpeg takes it for whole."""
     return not any(any(bits) for bits in frame.missing.values())
 
 
 def _ends_of_scans(data: bytes) -> NDArray[np.intp]:
-    """Every place where a scan would end: a marker that is no restart, or the file's end."""
+    """Every offset where a scan would end: a marker that is no restart, or the file's end."""
     values = np.frombuffer(data, np.uint8)
-    places = np.flatnonzero(values[:-1] == 0xFF)
-    codes = values[places + 1]
+    offsets = np.flatnonzero(values[:-1] == 0xFF)
+    codes = values[offsets + 1]
     within = (codes == 0) | (codes == 0xFF) | ((codes >= 0xD0) & (codes <= 0xD7))
-    return np.append(places[~within], len(data))
+    return np.append(offsets[~within], len(data))
 
 
 def _first_symbols(tables: bytes) -> dict[int, int]:

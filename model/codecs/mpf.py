@@ -1,4 +1,4 @@
-"""The index of further pictures in a JPEG (CIPA DC-007), and what such pictures are."""
+"""The index of further images in a JPEG (Multi-Picture Format, CIPA DC-007), and what such images are."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -12,27 +12,27 @@ _ENTRIES: Final = 0xB002
 _ENTRY_BYTES: Final = 16
 _GAIN_MAPS: Final = (b"hdrgm:", b"/hdr-gain-map/", b"hdrgainmap", b"urn:iso:std:iso:ts:21496")
 _HEAD: Final = 65536
-"""Of a further picture, where it says what it is."""
+"""Bytes of a further image in which it says what it is."""
 
 
-def refuse_further_pictures(data: bytes, segments: Sequence[tuple[int, bytes]]) -> None:
-    """`segments`: APP1 and APP2, each with its place in `data`.
+def refuse_further_images(data: bytes, segments: Sequence[tuple[int, bytes]]) -> None:
+    """Raise UnsupportedFormatError for a gain map, else MultipleFramesError, where a JPEG holds further images.
 
-    An index of pictures that aren't there any more, as tools leave it behind, does no harm. Raises
-    UnsupportedFormatError for a gain map, else MultipleFramesError.
+    `segments`: APP1 and APP2, each with its offset in `data`. An index of images that aren't there any more, as tools
+    leave it behind, does no harm.
     """
-    further = [place for at, body in segments if body.startswith(b"MPF\0") for place in _places(body[4:], at + 4)]
-    there = [place for place in further if data[place : place + 2] == b"\xff\xd8"]
+    listed = [each for at, body in segments if body.startswith(b"MPF\0") for each in _offsets(body[4:], at + 4)]
+    there = [offset for offset in listed if data[offset : offset + 2] == b"\xff\xd8"]
     if not there:
         return
-    said = [body for _, body in segments] + [data[place : place + _HEAD] for place in there]
-    if any(name in text for name in _GAIN_MAPS for text in said):
-        raise UnsupportedFormatError("a JPEG with a gain map (Ultra HDR) beside its picture; send the picture alone")
+    texts = [body for _, body in segments] + [data[offset : offset + _HEAD] for offset in there]
+    if any(name in text for name in _GAIN_MAPS for text in texts):
+        raise UnsupportedFormatError("a JPEG with a gain map (Ultra HDR) beside its image; send the image alone")
     raise multiple_frames()
 
 
-def _places(index: bytes, start: int) -> Iterator[int]:
-    """Where the pictures after the first one begin, as the index says; `start` is its own place."""
+def _offsets(index: bytes, start: int) -> Iterator[int]:
+    """Offsets of the images after the first one, by an index that lies at `start`."""
     try:
         directory = read_directory(index)
     except ValueError:
@@ -40,5 +40,5 @@ def _places(index: bytes, start: int) -> Iterator[int]:
     entries = directory.raw(_ENTRIES)
     for at in range(_ENTRY_BYTES, len(entries) - _ENTRY_BYTES + 1, _ENTRY_BYTES):
         (offset,) = struct.unpack_from(directory.order + "I", entries, at + 8)
-        if offset:  # 0 is the first picture's
+        if offset:  # 0 is the first image's
             yield start + offset

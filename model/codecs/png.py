@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from model.codecs.exif import orientation
-from model.codecs.stored import MAX_SEGMENTS, Stored, check_size, more_than_limit, multiple_frames
+from model.codecs.stored import MAX_SEGMENTS, StoredImage, check_size, more_than_limit, multiple_frames
 from model.errors import UnsupportedFormatError
 
 _MAGIC: Final = b"\x89PNG\r\n\x1a\n"
@@ -54,7 +54,7 @@ class _Chunks(NamedTuple):
     turn: int
 
 
-def read(data: bytes, max_pixels: int) -> Stored:
+def read(data: bytes, max_pixels: int) -> StoredImage:
     """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError and zlib.error."""
     chunks = _chunks(data, max_pixels)
     header = chunks.header
@@ -62,16 +62,16 @@ def read(data: bytes, max_pixels: int) -> Stored:
     # Four bytes a pixel either way, with the same filters: so Pillow gives all 16 bits, and not the high eight.
     shown = header._replace(depth=8, colour=_COLOUR_ALPHA) if twice else header
     with io.BytesIO(_clean(shown, chunks)) as file:
-        photo: Image.Image = Image.open(file, formats=["PNG"])
-        photo.load()
-    # Pillow takes the stream's end for the picture's. Rows that never came are black in it.
-    last = photo.crop((0, header.height - 1, header.width, header.height)).tobytes()
+        image: Image.Image = Image.open(file, formats=["PNG"])
+        image.load()
+    # Pillow takes the stream's end for the image's. Rows that never came are black in it.
+    last = image.crop((0, header.height - 1, header.width, header.height)).tobytes()
     if (header.interlace or not any(last)) and not _is_whole(chunks.pixels, header.stream_bytes):
         raise ValueError("rows are missing")
     if twice:
-        high_and_low = np.asarray(photo)[..., :2]  # H×W×2
-        photo = Image.fromarray(np.ascontiguousarray(high_and_low).view(">u2")[..., 0].astype("<u2"))
-    return Stored(photo, chunks.turn)
+        high_and_low = np.asarray(image)[..., :2]  # H×W×2
+        image = Image.fromarray(np.ascontiguousarray(high_and_low).view(">u2")[..., 0].astype("<u2"))
+    return StoredImage(image, chunks.turn)
 
 
 def _chunks(data: bytes, max_pixels: int) -> _Chunks:

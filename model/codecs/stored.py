@@ -1,4 +1,4 @@
-"""A decoded picture as its file stores it, and the limits that hold for all formats."""
+"""A decoded image as its file stores it, and the limits that hold for all formats."""
 
 from typing import Final, NamedTuple
 
@@ -7,15 +7,15 @@ from PIL import Image
 from model.errors import ImageTooLargeError, MultipleFramesError
 
 MAX_SEGMENTS: Final = 200_000
-"""Chunks, segments or strips. Real pictures have some thousands, a line-scan camera's 110,000 one-row strips."""
+"""Chunks, segments or strips. Real images have some thousands, a line-scan camera's 110,000 one-row strips."""
 MAX_TILES: Final = 50_000
 """50 megapixels in tiles of 32×32."""
 
 
-class Stored(NamedTuple):
-    """A picture before it is turned upright."""
+class StoredImage(NamedTuple):
+    """An image before it is transposed by its EXIF orientation."""
 
-    photo: Image.Image
+    image: Image.Image
     orientation: int = 1
     """EXIF's, 1 to 8."""
 
@@ -33,4 +33,4 @@ def more_than_limit(what: str, most: int = MAX_SEGMENTS) -> ValueError:
 
 
 def multiple_frames() -> MultipleFramesError:
-    return MultipleFramesError("the file holds more than one frame or page; send one picture")
+    return MultipleFramesError("the file holds more than one frame or page; send one image")

@@ -12,48 +12,48 @@ from model.errors import ImageTooLargeError, UnsupportedFormatError
 
 @dataclass(frozen=True)
 class Layout:
-    """How pixels are laid out: in strips as wide as the picture, or in tiles, of which the last go beyond its edges."""
+    """Layout of the pixels in strips as wide as the image, or tiles, of which the last go beyond its edges."""
 
     width: int
     height: int
     bits: int
-    """Of a sample."""
+    """Bits of a sample."""
     samples: int
-    """Of a pixel, within one plane."""
+    """Samples of a pixel, within one plane."""
     planes: int
-    part_width: int
-    part_height: int
+    segment_width: int
+    segment_height: int
     tiled: bool
 
     @property
     def across(self) -> int:
-        return -(-self.width // self.part_width)
+        return -(-self.width // self.segment_width)
 
     @property
     def down(self) -> int:
-        return -(-self.height // self.part_height)
+        return -(-self.height // self.segment_height)
 
     @property
-    def parts(self) -> int:
-        """Of all planes."""
+    def segment_count(self) -> int:
+        """Strips or tiles of all planes."""
         return self.planes * self.down * self.across
 
     @property
     def row_bytes(self) -> int:
-        """One part's row, uncompressed."""
-        return (self.part_width * self.samples * self.bits + 7) // 8
+        """Bytes of a strip's or tile's row, uncompressed."""
+        return (self.segment_width * self.samples * self.bits + 7) // 8
 
     @property
-    def part_bytes(self) -> NDArray[np.int64]:
-        """Every part, uncompressed."""
-        sizes = np.full((self.planes, self.down, self.across), self.part_height * self.row_bytes)
+    def segment_bytes(self) -> NDArray[np.int64]:
+        """Bytes of every strip or tile, uncompressed."""
+        sizes = np.full((self.planes, self.down, self.across), self.segment_height * self.row_bytes)
         if not self.tiled:
-            sizes[:, -1] -= (self.down * self.part_height - self.height) * self.row_bytes
+            sizes[:, -1] -= (self.down * self.segment_height - self.height) * self.row_bytes
         return sizes.reshape(-1)
 
 
 def layout_of(page: Directory, max_pixels: int) -> Layout:
-    """Raises ImageTooLargeError, UnsupportedFormatError or ValueError."""
+    """The layout that a page's tags describe. Raises ImageTooLargeError, UnsupportedFormatError or ValueError."""
     width, height = page.integer(Tag.WIDTH, 0), page.integer(Tag.HEIGHT, 0)
     check_size(width, height, max_pixels)
     samples = page.integer(Tag.SAMPLES, 1)
@@ -65,27 +65,29 @@ def layout_of(page: Directory, max_pixels: int) -> Layout:
         )
     planes = samples if page.integer(Tag.PLANAR, 1) == 2 else 1
     tiled = Tag.TILE_WIDTH in page
-    part_width = page.integer(Tag.TILE_WIDTH, 0) if tiled else width
-    part_height = page.integer(Tag.TILE_HEIGHT, 0) if tiled else min(page.integer(Tag.ROWS_PER_STRIP, height), height)
-    if part_width <= 0 or part_height <= 0:
+    segment_width = page.integer(Tag.TILE_WIDTH, 0) if tiled else width
+    segment_height = (
+        page.integer(Tag.TILE_HEIGHT, 0) if tiled else min(page.integer(Tag.ROWS_PER_STRIP, height), height)
+    )
+    if segment_width <= 0 or segment_height <= 0:
         raise ValueError("its tiles or strips have no size")
-    layout = Layout(width, height, depths.pop(), samples // planes, planes, part_width, part_height, tiled)
-    covered = layout.across * part_width * layout.down * part_height
+    layout = Layout(width, height, depths.pop(), samples // planes, planes, segment_width, segment_height, tiled)
+    covered = layout.across * segment_width * layout.down * segment_height
     if tiled and covered > max(max_pixels, 2 * width * height):
         raise ImageTooLargeError(f"the image's tiles cover {covered:,} pixels; the limit is {max_pixels:,}")
     return layout
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Where strips or tiles lie in `data`, in the picture's order, plane by plane."""
+class Segments:
+    """Offsets and sizes of the strips or tiles in `data`, in the image's order, plane by plane."""
 
     data: bytes
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
-    def first(self, count: int) -> "Parts":
-        return Parts(self.data, self.offsets[:count], self.sizes[:count])
+    def first(self, count: int) -> "Segments":
+        return Segments(self.data, self.offsets[:count], self.sizes[:count])
 
     def each(self) -> list[memoryview]:
         view = memoryview(self.data)
@@ -93,20 +95,20 @@ class Parts:
         return [view[start:end] for start, end in zip(self.offsets.tolist(), ends.tolist(), strict=True)]
 
     def joined(self) -> memoryview:
-        """All in one; without a copy where they lie so already."""
+        """All segments in one; without a copy where they lie side by side."""
         if np.array_equal(self.offsets[1:], (self.offsets + self.sizes)[:-1]):
             start = int(self.offsets[0])
             return memoryview(self.data)[start : start + int(self.sizes.sum())]
         return memoryview(b"".join(self.each()))
 
 
-def parts_of(page: Directory, layout: Layout, *, packed: bool) -> Parts:
-    """Raises ValueError where one is missing, empty, or goes beyond the end."""
+def segments_of(page: Directory, layout: Layout, *, packed: bool) -> Segments:
+    """The segments of a page. Raises ValueError where one is missing, empty, or goes beyond the end."""
     kind = "tiles" if layout.tiled else "strips"
-    wanted, most = layout.parts, MAX_TILES if layout.tiled else MAX_SEGMENTS
+    wanted, most = layout.segment_count, MAX_TILES if layout.tiled else MAX_SEGMENTS
     if wanted > most:
         raise more_than_limit(kind, most)
-    whole = layout.part_bytes
+    whole = layout.segment_bytes
     offsets = page.integers(Tag.TILE_OFFSETS if Tag.TILE_OFFSETS in page else Tag.STRIP_OFFSETS)[:wanted]
     sizes = page.integers(Tag.TILE_BYTES if Tag.TILE_BYTES in page else Tag.STRIP_BYTES)[:wanted]
     if not len(sizes) and (len(offsets) == 1 or not packed):  # old writers left them out
@@ -121,23 +123,23 @@ def parts_of(page: Directory, layout: Layout, *, packed: bool) -> Parts:
         raise ValueError(f"{missing} of its {wanted} {kind} are missing or cut short")
     if int(sizes.sum()) > len(page.data) + int(whole.sum()):
         raise ValueError(f"its {kind} overlap")
-    return Parts(page.data, offsets, sizes)
+    return Segments(page.data, offsets, sizes)
 
 
-def as_strip(parts: Parts, layout: Layout) -> memoryview:
+def as_strip(segments: Segments, layout: Layout) -> memoryview:
     """Uncompressed pixels row by row, each row from a whole byte, each pixel's samples beside each other."""
     row_bytes = (layout.width * layout.samples * layout.bits + 7) // 8
-    joined = parts.joined()
+    joined = segments.joined()
     if not layout.tiled and layout.planes == 1:
         return joined
-    if layout.part_width * layout.samples * layout.bits % 8 and layout.tiled:
+    if layout.segment_width * layout.samples * layout.bits % 8 and layout.tiled:
         raise ValueError("its tiles' rows end within a byte")
     if layout.planes > 1 and layout.bits % 8:
         raise UnsupportedFormatError("a TIFF of several planes of less than 8 bits; send 8-bit colour")
     rows: NDArray[np.uint8] = np.frombuffer(joined, np.uint8)
     if layout.tiled:
-        rows = rows.reshape(layout.planes, layout.down, layout.across, layout.part_height, layout.row_bytes)
-        rows = rows.swapaxes(2, 3).reshape(layout.planes, layout.down * layout.part_height, -1)
+        rows = rows.reshape(layout.planes, layout.down, layout.across, layout.segment_height, layout.row_bytes)
+        rows = rows.swapaxes(2, 3).reshape(layout.planes, layout.down * layout.segment_height, -1)
         rows = rows[:, : layout.height, :row_bytes]
     samples = rows.reshape(layout.planes, layout.height, -1, layout.bits // 8 or 1)  # planes×H×W×bytes
     return memoryview(samples.transpose(1, 2, 0, 3).tobytes())

@@ -1,6 +1,6 @@
 """TIFF 6.0 and BigTIFF: every strip and tile there, before libtiff or libjpeg-turbo sees one.
 
-What they are given is a file made anew of one picture's pixels and the few tags that say how to read them.
+These are given a file made anew of one image's pixels and the few tags that say how to read them.
 """
 
 import io
@@ -17,8 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from model.codecs import jpeg
 from model.codecs.directory import Directory, Tag, read_directory
 from model.codecs.exif import orientation
-from model.codecs.stored import Stored, multiple_frames
-from model.codecs.strips import Layout, Parts, as_strip, layout_of, parts_of
+from model.codecs.stored import StoredImage, multiple_frames
+from model.codecs.strips import Layout, Segments, as_strip, layout_of, segments_of
 from model.codecs.unsupported_tiff import refuse_unsupported
 from model.errors import UnsupportedFormatError
 
@@ -34,7 +34,7 @@ _KEPT: Final = (
 )  # fmt: skip
 
 
-def read(data: bytes, max_pixels: int) -> Stored:
+def read(data: bytes, max_pixels: int) -> StoredImage:
     """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError and OSError."""
     page = read_directory(data)
     if page.is_cut or page.lost & set(Tag) - {Tag.XMP}:
@@ -44,19 +44,19 @@ def read(data: bytes, max_pixels: int) -> Stored:
     if _has_next_page(page):
         raise multiple_frames()
     compression = page.integer(Tag.COMPRESSION, _RAW)
-    parts = parts_of(page, layout, packed=compression != _RAW)
+    segments = segments_of(page, layout, packed=compression != _RAW)
     if compression == _JPEG:
-        photo = _from_jpeg(page, layout, parts)
+        image = _from_jpeg(page, layout, segments)
     elif layout.bits in (12, 16):
-        photo = _deep_gray(page, layout, parts)
+        image = _deep_gray(page, layout, segments)
     else:
         tags: dict[int, list[int]] = {tag: page.integers(tag).tolist() for tag in _KEPT if tag in page}
-        photo = _by_pillow(page, layout, parts, tags)
-    return Stored(photo, orientation(data, page.raw(Tag.XMP)))
+        image = _by_pillow(page, layout, segments, tags)
+    return StoredImage(image, orientation(data, page.raw(Tag.XMP)))
 
 
 def _has_next_page(page: Directory) -> bool:
-    """A place of a next page that lies beyond the file, or that is no page, is a writer's slip."""
+    """Whether another page follows. An offset beyond the file, or of something that is no page, is a writer's slip."""
     if page.next in (0, page.at):
         return False
     try:
@@ -66,7 +66,7 @@ def _has_next_page(page: Directory) -> bool:
     return Tag.WIDTH in following and Tag.HEIGHT in following
 
 
-def _deep_gray(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
+def _deep_gray(page: Directory, layout: Layout, segments: Segments) -> Image.Image:
     """Gray of 12 or 16 bits as "I;16", black at 0; a second sample, transparency, is left out."""
     tags: dict[int, list[int]] = {
         tag: page.integers(tag).tolist() for tag in (Tag.COMPRESSION, Tag.FILL_ORDER) if tag in page
@@ -77,15 +77,15 @@ def _deep_gray(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
     if paired:  # to a decoder, gray of twice the width
         if predictor == _HORIZONTAL and (layout.tiled or layout.bits != 16):
             raise UnsupportedFormatError("a TIFF of deep gray with alpha and a predictor; send it without alpha")
-        layout = replace(layout, width=2 * layout.width, part_width=2 * layout.part_width, samples=1)
+        layout = replace(layout, width=2 * layout.width, segment_width=2 * layout.segment_width, samples=1)
     else:
         tags[Tag.PREDICTOR] = [predictor]
-        parts = parts.first(layout.parts // layout.planes)
+        segments = segments.first(layout.segment_count // layout.planes)
         layout = replace(layout, planes=1)
     if layout.bits == 16 and page.integer(Tag.COMPRESSION, _RAW) == _RAW and page.integer(Tag.FILL_ORDER, 1) == 1:
-        values = np.frombuffer(as_strip(parts, layout), page.order + "u2").reshape(layout.height, layout.width)
+        values = np.frombuffer(as_strip(segments, layout), page.order + "u2").reshape(layout.height, layout.width)
     else:
-        values = np.asarray(_by_pillow(page, layout, parts, tags))
+        values = np.asarray(_by_pillow(page, layout, segments, tags))
     if paired:
         values = values[:, ::2]
         if predictor == _HORIZONTAL:
@@ -95,40 +95,40 @@ def _deep_gray(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(values.astype("<u2", copy=False)))
 
 
-def _by_pillow(page: Directory, layout: Layout, parts: Parts, tags: dict[int, list[int]]) -> Image.Image:
+def _by_pillow(page: Directory, layout: Layout, segments: Segments, tags: dict[int, list[int]]) -> Image.Image:
     """Through a file made anew. Raises UnsupportedFormatError where Pillow has no mode for such pixels."""
     compression = tags.get(Tag.COMPRESSION, [_RAW])[0]
     # 12-bit samples are packed from the highest bit on in either byte order; Pillow knows them in the one.
     order = "<" if layout.bits == 12 else page.order
     if compression == _RAW:
-        made: Sequence[memoryview | bytes] = [as_strip(parts, layout)]
-        layout = replace(layout, part_width=layout.width, part_height=layout.height, tiled=False)
+        made: Sequence[memoryview | bytes] = [as_strip(segments, layout)]
+        layout = replace(layout, segment_width=layout.width, segment_height=layout.height, tiled=False)
         tags.pop(Tag.PLANAR, None)
     elif compression in _DEFLATE and page.integer(Tag.FILL_ORDER, 1) == 1 and not _is_subsampled(page):
-        made = _inflated(parts, layout)
+        made = _inflated(segments, layout)
     else:
-        made = parts.each()
+        made = segments.each()
     with io.BytesIO(_file_of(order, layout, tags, made)) as file:
         try:
-            photo: Image.Image = Image.open(file, formats=["TIFF"])
+            image: Image.Image = Image.open(file, formats=["TIFF"])
         except UnidentifiedImageError:
             raise UnsupportedFormatError(
                 f"a TIFF of {layout.samples * layout.planes} channels of {layout.bits} bits, photometric interpretation"
                 f" {tags.get(Tag.PHOTOMETRIC, [0])[0]}; send 8-bit colour, or 8- or 16-bit gray"
             ) from None
-        photo.load()
-    return photo
+        image.load()
+    return image
 
 
-def _inflated(parts: Parts, layout: Layout) -> list[bytes]:
+def _inflated(segments: Segments, layout: Layout) -> list[bytes]:
     """Deflated strips or tiles as such, but stored, and their checksums seen: libtiff doesn't look at them."""
     stored = []
-    most = layout.part_height * layout.row_bytes  # some writers fill up the last strip
-    for packed, size in zip(parts.each(), layout.part_bytes.tolist(), strict=True):
+    most = layout.segment_height * layout.row_bytes  # some writers fill up the last strip
+    for packed, size in zip(segments.each(), layout.segment_bytes.tolist(), strict=True):
         unpacking = zlib.decompressobj()
         unpacked = unpacking.decompress(packed, most)
         if len(unpacked) < size or unpacking.decompress(unpacking.unconsumed_tail, 1):  # on to the checksum
-            raise ValueError("a strip or tile has another size than the picture's")
+            raise ValueError("a strip or tile has another size than the image's")
         stored.append(zlib.compress(unpacked[:size], 0))
     return stored
 
@@ -138,22 +138,26 @@ def _is_subsampled(page: Directory) -> bool:
 
 
 def _file_of(
-    order: str, layout: Layout, tags: Mapping[int, Sequence[int]], parts: Sequence[memoryview | bytes]
+    order: str, layout: Layout, tags: Mapping[int, Sequence[int]], segments: Sequence[memoryview | bytes]
 ) -> bytes:
-    """A TIFF of one picture."""
-    sizes = [len(part) for part in parts]
+    """A TIFF of one image."""
+    sizes = [len(segment) for segment in segments]
     geometry: dict[int, Sequence[int]] = {Tag.WIDTH: [layout.width], Tag.HEIGHT: [layout.height]}
     if layout.tiled:
-        geometry |= {Tag.TILE_WIDTH: [layout.part_width], Tag.TILE_HEIGHT: [layout.part_height], Tag.TILE_BYTES: sizes}
+        geometry |= {
+            Tag.TILE_WIDTH: [layout.segment_width],
+            Tag.TILE_HEIGHT: [layout.segment_height],
+            Tag.TILE_BYTES: sizes,
+        }
     else:
-        geometry |= {Tag.ROWS_PER_STRIP: [layout.part_height], Tag.STRIP_BYTES: sizes}
-    places = Tag.TILE_OFFSETS if layout.tiled else Tag.STRIP_OFFSETS
-    directory = {**tags, **geometry, places: [0] * len(sizes)}
+        geometry |= {Tag.ROWS_PER_STRIP: [layout.segment_height], Tag.STRIP_BYTES: sizes}
+    offsets = Tag.TILE_OFFSETS if layout.tiled else Tag.STRIP_OFFSETS
+    directory = {**tags, **geometry, offsets: [0] * len(sizes)}
     start = 8 + 2 + 12 * len(directory) + 4 + sum(4 * len(values) for values in directory.values() if len(values) > 1)
-    directory[places] = (start + np.concatenate([[0], np.cumsum(sizes)])[:-1]).tolist()
+    directory[offsets] = (start + np.concatenate([[0], np.cumsum(sizes)])[:-1]).tolist()
     entries, values_at, beyond = [], 8 + 2 + 12 * len(directory) + 4, []
     for tag, values in sorted(directory.items()):
-        short = max(values) < 1 << 16 and tag not in (places, Tag.STRIP_BYTES, Tag.TILE_BYTES)
+        short = max(values) < 1 << 16 and tag not in (offsets, Tag.STRIP_BYTES, Tag.TILE_BYTES)
         packed = np.asarray(values, order + ("u2" if short else "u4")).tobytes()
         if len(packed) <= 4:
             inline = packed.ljust(4, b"\0")
@@ -165,10 +169,10 @@ def _file_of(
         entries.append(struct.pack(order + "HHI", tag, 3 if short else 4, len(values)) + inline)
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(entries))
     gap = bytes(start - values_at)  # of pairs of short values, which lie in their entries
-    return b"".join([head, *entries, bytes(4), *beyond, gap, *parts])
+    return b"".join([head, *entries, bytes(4), *beyond, gap, *segments])
 
 
-def _from_jpeg(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
+def _from_jpeg(page: Directory, layout: Layout, segments: Segments) -> Image.Image:
     """Strips or tiles that are JPEG streams; tables that they share have a tag of their own (TIFF Technical Note 2)."""
     photometric = page.integer(Tag.PHOTOMETRIC, _WHITE_IS_ZERO)
     channels = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _YCBCR: 3, _CMYK: 4}.get(photometric)
@@ -179,13 +183,13 @@ def _from_jpeg(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
         raise ValueError("its JPEG tables are too long")
     transform = 1 if photometric == _YCBCR else 0
     pixels = np.empty((layout.planes, layout.height, layout.width, layout.samples), np.uint8)
-    for number, part in enumerate(parts.each()):
-        plane, place = divmod(number, layout.down * layout.across)
-        top, left = place // layout.across * layout.part_height, place % layout.across * layout.part_width
-        target = pixels[plane, top : top + layout.part_height, left : left + layout.part_width]
-        tile = _tile(tables + bytes(part[2:]), layout, transform)
-        if tile.shape[0] < target.shape[0] or tile.shape[1:] != (layout.part_width, layout.samples):
-            raise ValueError("a strip or tile has another size than the picture's")
+    for number, segment in enumerate(segments.each()):
+        plane, index = divmod(number, layout.down * layout.across)
+        top, left = index // layout.across * layout.segment_height, index % layout.across * layout.segment_width
+        target = pixels[plane, top : top + layout.segment_height, left : left + layout.segment_width]
+        tile = _tile(tables + bytes(segment[2:]), layout, transform)
+        if tile.shape[0] < target.shape[0] or tile.shape[1:] != (layout.segment_width, layout.samples):
+            raise ValueError("a strip or tile has another size than the image's")
         target[:] = tile[: target.shape[0], : target.shape[1]]
     joined = pixels.transpose(1, 2, 0, 3).reshape(layout.height, layout.width, -1)  # H×W×channels
     if channels == 1:
@@ -197,7 +201,7 @@ def _from_jpeg(page: Directory, layout: Layout, parts: Parts) -> Image.Image:
 
 
 def _tile(stream: bytes, layout: Layout, transform: int) -> NDArray[np.uint8]:
-    most = 2 * layout.part_width * layout.part_height
+    most = 2 * layout.segment_width * layout.segment_height
     frame = jpeg.parse(b"\xff\xd8" + stream, most, transform)
     tile = jpeg.decode(frame)
     return tile.reshape(*tile.shape[:2], -1)

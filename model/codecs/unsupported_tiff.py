@@ -33,7 +33,7 @@ def _raw(page: Directory) -> str | None:
     photometric = page.integer(Tag.PHOTOMETRIC, 0)
     reduced = bool(page.integer(Tag.SUBFILE, 0) & _REDUCED) and Tag.SUB_DIRECTORIES in page
     if Tag.DNG_VERSION in page or photometric in (_COLOUR_FILTER, _LINEAR_RAW) or page.data[8:10] == b"CR" or reduced:
-        return "a camera's raw file, or one whose first picture is a preview"
+        return "a camera's raw file, or one whose first image is a preview"
     return None
 
 

@@ -6,18 +6,18 @@ import struct
 from PIL import Image
 
 from model.codecs.exif import orientation
-from model.codecs.stored import Stored, check_size, multiple_frames
+from model.codecs.stored import StoredImage, check_size, multiple_frames
 
 
-def read(data: bytes, max_pixels: int) -> Stored:
+def read(data: bytes, max_pixels: int) -> StoredImage:
     """Raises ImageTooLargeError, MultipleFramesError, or ValueError and OSError."""
     check_size(*_size(data), max_pixels)
     with io.BytesIO(data) as file:
-        photo = Image.open(file, formats=["WEBP"])
-        if photo.n_frames > 1:  # type: ignore[attr-defined]
+        image = Image.open(file, formats=["WEBP"])
+        if image.n_frames > 1:  # type: ignore[attr-defined]
             raise multiple_frames()
-        photo.load()
-    return Stored(photo, orientation(photo.info.get("exif", b""), photo.info.get("xmp", b"")))
+        image.load()
+    return StoredImage(image, orientation(image.info.get("exif", b""), image.info.get("xmp", b"")))
 
 
 def _size(data: bytes) -> tuple[int, int]:
@@ -33,4 +33,4 @@ def _size(data: bytes) -> tuple[int, int]:
     if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
-    raise ValueError("its first chunk is no picture")
+    raise ValueError("its first chunk is no image")

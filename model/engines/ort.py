@@ -13,9 +13,9 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-__all__ = ["onnxruntime", "part", "states"]
+__all__ = ["onnxruntime", "states", "submodule"]
 
 
-def part(name: str) -> Any:
+def submodule(name: str) -> Any:
     """A module of it that isn't imported with it, as it needs what serving doesn't have: `quantization`."""
     return import_module(f"onnxruntime.{name}")

@@ -48,9 +48,9 @@ async def test_reload_answers_when_what_is_new_is_there(admin: httpx.AsyncClient
     reply = await admin.post("/v1/admin/reload")
     assert reply.status_code == 200
     gadget, widget = reply.json()["changed"]
-    assert (gadget["model"], gadget["was"], gadget["serving"], gadget["loaded"]) == ("gadget", None, 1, [1])
-    assert (widget["model"], widget["was"], widget["serving"]) == ("widget", 1, 3)
-    assert (widget["loaded"], widget["released"], widget["fault"]) == ([2, 3], [1], None)
+    assert (gadget["model"], gadget["previous"], gadget["serving"], gadget["loaded"]) == ("gadget", None, 1, [1])
+    assert (widget["model"], widget["previous"], widget["serving"]) == ("widget", 1, 3)
+    assert (widget["loaded"], widget["released"], widget["serving_error"]) == ([2, 3], [1], None)
     (refused,) = widget["refused"]
     assert refused["version"] == 4
     assert "golden/0.png" in refused["reason"]
@@ -60,9 +60,9 @@ async def test_reload_answers_when_what_is_new_is_there(admin: httpx.AsyncClient
 async def test_reload_tells_of_a_broken_file(admin: httpx.AsyncClient, shelf: Path) -> None:
     (shelf / "widget" / "serving.json").write_text("{")
     (widget,) = (await admin.post("/v1/admin/reload")).json()["changed"]
-    assert (widget["was"], widget["serving"]) == (1, 1)
-    assert "serving.json can't be read" in widget["fault"]
-    assert (await admin.get("/v1/models/widget")).json()["fault"] == widget["fault"]
+    assert (widget["previous"], widget["serving"]) == (1, 1)
+    assert "serving.json can't be read" in widget["serving_error"]
+    assert (await admin.get("/v1/models/widget")).json()["serving_error"] == widget["serving_error"]
 
 
 async def test_what_serves_is_changed_in_one_step(admin: httpx.AsyncClient, store: Path, shelf: Path) -> None:
@@ -72,7 +72,7 @@ async def test_what_serves_is_changed_in_one_step(admin: httpx.AsyncClient, stor
     reply = await admin.put("/v1/admin/models/widget/serving", json=wanted)
     assert reply.status_code == 200
     assert reply.json() == (await admin.get("/v1/models/widget")).json()
-    assert (reply.json()["serving"], reply.json()["pinned"], reply.json()["fault"]) == (1, 1, None)
+    assert (reply.json()["serving"], reply.json()["pinned"], reply.json()["serving_error"]) == (1, 1, None)
     assert json.loads((shelf / "widget" / "serving.json").read_text()) == wanted
     verdict = (await admin.post("/v1/models/widget/predict", content=encoded())).json()
     assert (verdict["model_version"], verdict["thresholds"]) == (1, wanted["thresholds"])

@@ -27,7 +27,7 @@ EXAMPLES = re.findall(r"```sh\n(.+?)```(?:\n\n```json\n(.+?)```)?", API, re.DOTA
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (Debian package curl)")
 @pytest.mark.parametrize(("command", "reply"), EXAMPLES)
 def test_example(server: Server, tmp_path: Path, command: str, reply: str) -> None:
-    (tmp_path / "photo.jpg").write_bytes(encoded("JPEG", seed=6))
+    (tmp_path / "image.jpg").write_bytes(encoded("JPEG", seed=6))
     command = command.replace("localhost:8000", server.url.removeprefix("http://")).replace("curl", "curl -sS")
     run = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True)
     if reply:
@@ -40,7 +40,7 @@ def test_example(server: Server, tmp_path: Path, command: str, reply: str) -> No
 
 @pytest.mark.parametrize("program", re.findall(r"```python\n(.+?)```", API, re.DOTALL))
 def test_example_in_python(server: Server, tmp_path: Path, program: str) -> None:
-    (tmp_path / "photo.jpg").write_bytes(encoded("JPEG", seed=6))
+    (tmp_path / "image.jpg").write_bytes(encoded("JPEG", seed=6))
     program = program.replace("localhost:8000", server.url.removeprefix("http://"))
     run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert re.fullmatch(r"\[b'(\w+)' b'\1'\] \[(\d\.\d+) \2\]\n", run.stdout)

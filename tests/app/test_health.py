@@ -63,7 +63,7 @@ async def test_models(client: httpx.AsyncClient) -> None:
     assert [(model["name"], model["serving"]) for model in models] == [("gadget", 1), ("widget", 2)]
     widget = (await client.get("/v1/models/widget")).json()
     assert widget == models[1]
-    assert (widget["stored"], widget["refused"]) == ([1, 2], [])
+    assert (widget["available"], widget["refused"]) == ([1, 2], [])
     newest, older = widget["versions"]
     assert (newest["version"], older["version"]) == (2, 1)
     assert newest["input_size"] == 64

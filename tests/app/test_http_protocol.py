@@ -146,7 +146,9 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 @asynccontextmanager
 async def serving(application: Application) -> AsyncIterator[tuple[str, int]]:
     """The protocol over a small application, in this process."""
-    config = uvicorn.Config(application, http=protocol.protocol(10.0), ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        application, http=protocol.request_deadline_protocol(10.0), ws="none", lifespan="off", log_config=None
+    )
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()

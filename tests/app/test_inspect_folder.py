@@ -143,7 +143,7 @@ def test_nothing_listens(program: Any, tmp_path: Path) -> None:
 
 def test_what_is_refused_for_now_is_sent_again_when_the_service_says(program: Any) -> None:
     with answering(BUSY, (503, {"Retry-After": "5"}, {}), ACCEPT) as (url, asked), program.asking(url) as inspector:
-        assert inspector.judge(b"x", "p-1")["decision"] == "accept"
+        assert inspector.inspect(b"x", "p-1")["decision"] == "accept"
     assert [each["X-Part-ID"] for each in asked] == ["p-1"] * 3
     assert len({each["peer"] for each in asked}) == 1
     assert asked[0]["path"] == "/predict?heatmap=none"
@@ -175,7 +175,7 @@ def test_no_verdict(program: Any, answer: Answer, times: int, reason: str) -> No
         program.asking(url) as inspector,
         pytest.raises(program.NoVerdictError, match=f"^{reason}$"),
     ):
-        inspector.judge(b"x", "p-1")
+        inspector.inspect(b"x", "p-1")
     assert (len(asked), len(program.waits)) == (times, times - 1)
     assert sum(program.waits) < 30
 
@@ -193,5 +193,5 @@ def test_good_lane(program: Any, tmp_path: Path, decision: str, good: bool) -> N
 def test_a_connection_that_was_closed_meanwhile_costs_nothing(program: Any) -> None:
     with answering(ACCEPT, GONE, ACCEPT) as (url, _), program.asking(url) as inspector:
         for _ in range(2):
-            assert inspector.judge(b"x", "p-1")["decision"] == "accept"
+            assert inspector.inspect(b"x", "p-1")["decision"] == "accept"
     assert program.waits == [0]

@@ -49,6 +49,17 @@ async def test_a_verdict(bench: Bench, caplog: pytest.LogCaptureFixture) -> None
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("heatmap", ["none", "gray", "overlay"])
+async def test_log_and_reply_name_the_same_times(bench: Bench, caplog: pytest.LogCaptureFixture, heatmap: str) -> None:
+    caplog.set_level("INFO")
+    bench.widget.gate.set()
+    reply = await bench.client.post(f"/v1/models/widget/predict?heatmap={heatmap}", content=encoded())
+    (line,) = lines(caplog)
+    assert line["ms"] == reply.json()["timing_ms"] | {"total": line["ms"]["total"]}
+    assert line["ms"]["total"] >= sum(reply.json()["timing_ms"].values()) - 0.3  # rounded to tenths
+
+
+@pytest.mark.anyio
 async def test_a_batch_under_v2(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     bench.widget.gate.set()

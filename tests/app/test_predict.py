@@ -195,7 +195,7 @@ async def test_without_regions(client: httpx.AsyncClient, monkeypatch: pytest.Mo
     monkeypatch.setattr("app.pipeline.find_regions", lambda *_: pytest.fail("computed"))
     gray = (await client.post("/predict?regions=false", content=encoded())).json()
     assert (gray["regions"], gray["heatmap"]) == ([], whole["heatmap"])
-    monkeypatch.setattr(Detector, "picture", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(Detector, "heatmap", lambda *_: pytest.fail("computed"))
     bare = (await client.post("/predict?regions=false&heatmap=none", content=encoded())).json()
     assert (bare["regions"], bare["heatmap"]) == ([], None)
     assert bare["probability"] == whole["probability"]

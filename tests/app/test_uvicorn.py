@@ -15,10 +15,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.http_protocol import Protocol
+from app.http_protocol import RequestDeadlineProtocol
 from app.server import Server
 
-CLASSES: list[tuple[type, type]] = [(Server, uvicorn.Server), (Protocol, H11Protocol)]
+CLASSES: list[tuple[type, type]] = [(Server, uvicorn.Server), (RequestDeadlineProtocol, H11Protocol)]
 METHODS: dict[type, dict[str, str]] = {
     uvicorn.Server: {
         "__init__": "self, config",

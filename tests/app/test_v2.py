@@ -272,13 +272,13 @@ async def test_batch_is_limited_by_the_networks(bench: Bench) -> None:
 async def test_nothing_is_drawn_that_is_not_asked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.widget.gate.set()
     drawn: list[str] = []
-    for name in ("picture", "calibrated"):
+    for name in ("heatmap", "anomaly_map"):
         monkeypatch.setattr(Detector, name, lambda _, evidence, name=name: drawn.append(name) or evidence)
     assert (await bench.client.post(INFER, json=brightness(1))).status_code == 200
     assert drawn == []
     asked = brightness(1) | {"outputs": [{"name": "anomaly_map"}]}
     assert (await bench.client.post(INFER, json=asked)).status_code == 200
-    assert drawn == ["calibrated"]
+    assert drawn == ["anomaly_map"]
 
 
 async def test_place_and_deadline_are_the_native_ones(bench: Bench) -> None:

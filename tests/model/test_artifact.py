@@ -113,7 +113,7 @@ def test_sha256sum_checks_a_version(version: Path) -> None:
 
 
 def test_sums_that_sha256sum_wrote_are_read(version: Path) -> None:
-    """As an administrator makes them for a version that has none; `*` marks files that were read as binary."""
+    """`*` marks files that were read as binary."""
     command = "sha256sum manifest.json *.safetensors golden/* > SHA256SUMS"
     subprocess.run(command, cwd=version, shell=True, check=True)
     load_detector(version, "cpu")

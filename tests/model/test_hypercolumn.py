@@ -16,7 +16,7 @@ def test_features_of_a_place_are_those_of_its_layers(blocks: tuple[int, ...], wi
     hypercolumn = Hypercolumn(blocks)
     assert hypercolumn.widths == widths
     assert hypercolumn.channels == hypercolumn.inputs == sum(widths)
-    assert Hypercolumn(blocks, context=True).inputs == 2 * sum(widths)
+    assert Hypercolumn(blocks, image_head=True).inputs == 2 * sum(widths)
 
 
 def test_without_a_word_it_is_the_published_map() -> None:

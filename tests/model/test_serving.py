@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from model.errors import ServingError, StoreError
-from model.serving import Band, Serving, decode, encode
+from model.serving import Serving, ThresholdBand, decode, encode
 from model.store import Store
 from model.verdict import Thresholds
 
@@ -21,7 +21,7 @@ from model.verdict import Thresholds
         ('{"thresholds": 0, "defect_rate": 0.02}', Serving(None, 0.0, 0.02), Thresholds(0, 0, 0)),
         (
             '{"thresholds": {"review": 0.1, "label": 0.2, "reject": 1}}',
-            Serving(thresholds=Band(0.1, 0.2, 1)),
+            Serving(thresholds=ThresholdBand(0.1, 0.2, 1)),
             Thresholds(0.1, 0.2, 1),
         ),
     ],

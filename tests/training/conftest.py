@@ -50,7 +50,7 @@ OWN_PATCHES: Final = """
 kind = "patches"
 name = "own-patches"
 input_size = 64
-hypercolumn = { blocks = [1, 2], stride = 8, context = true }
+hypercolumn = { blocks = [1, 2], stride = 8, image_head = true }
 pooling = { top_share = 0.05 }
 flips = 0
 max_images = 1000

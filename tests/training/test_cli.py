@@ -188,7 +188,7 @@ def test_fit_then_curve_report_and_new_thresholds(workplace: Path, capsys: pytes
     capsys.readouterr()
     assert main(["evaluate", *more, "--defect-rate", "0.01", "--report", "line"]) == 0
     assert "where 1 % of parts are defective" in Reader((workplace / "line" / "report.html").read_text()).words
-    assert main(["evaluate", *more, "--rethreshold", "--miss-cost", "3", "--report", "new", "--json", "new.json"]) == 0
+    assert main(["evaluate", *more, "--recalibrate", "--miss-cost", "3", "--report", "new", "--json", "new.json"]) == 0
     assert "version 2 has new thresholds" in capsys.readouterr().out
     assert json.loads((workplace / "new.json").read_text())["version"] == 2
     assert (workplace / "new/report.html").read_bytes() == (workplace / "store/part/2/report/report.html").read_bytes()
@@ -207,7 +207,7 @@ def test_new_thresholds_keep_groups_whole(workplace: Path, capsys: pytest.Captur
                 workplace / f"lots/{kind}/part{i // 3}{kind}-{i}.png",
                 picture(i + 50 * (kind == "dent"), defective=kind == "dent"),
             )
-    arguments = ["evaluate", "--data", "lots", *PART, "--rethreshold", "--json", "r.json"]
+    arguments = ["evaluate", "--data", "lots", *PART, "--recalibrate", "--json", "r.json"]
     assert main([*arguments, "--group", r"(part\d+\w+)-"]) == 0
     how = json.loads((workplace / "r.json").read_text())["figures"]["how"]
     assert how.startswith("15 newly labelled images in 2 parts")

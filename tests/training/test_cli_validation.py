@@ -104,7 +104,7 @@ def test_a_promise_that_they_can_not_carry_is_refused_before_training(rule: Rule
 
 def asked(**arguments: object) -> argparse.Namespace:
     return chosen(
-        **{"anomalies": "real", "command": "fit", "rethreshold": False, "defects": [5, 10], "group": None} | arguments
+        **{"anomalies": "real", "command": "fit", "recalibrate": False, "defects": [5, 10], "group": None} | arguments
     )
 
 
@@ -152,10 +152,10 @@ def test_what_does_not_is_named(recipe: Recipe, arguments: dict[str, object], me
         check_training(asked(**arguments), recipe)
 
 
-def test_a_rule_for_a_version_needs_rethreshold() -> None:
+def test_a_rule_for_a_version_needs_recalibrate() -> None:
     check_evaluation(asked())
-    check_evaluation(asked(max_miss=0.1, rethreshold=True))
-    with pytest.raises(RecipeError, match="--max-miss chooses new thresholds: it needs --rethreshold"):
+    check_evaluation(asked(max_miss=0.1, recalibrate=True))
+    with pytest.raises(RecipeError, match="--max-miss chooses new thresholds: it needs --recalibrate"):
         check_evaluation(asked(max_miss=0.1))
 
 

@@ -160,6 +160,8 @@ def test_a_report_lies_in_it(one: Fit) -> None:
     assert told["figures"]["protocol"] == one.fitted.figures.protocol
     assert told["subject"]["thresholds"] == asdict(one.pipeline.post_processor.thresholds)
     assert told["subject"]["data"]["kinds"] == {"good": 12, "scratch": 5, "spot": 5}
+    assert told["subject"]["one_network"] == (one.estimator.recipe.inner_folds == 0)
+    assert "training" in told["subject"]["seconds"]
 
 
 # What is served is what was measured
@@ -197,7 +199,7 @@ def maps_of(fit: Fit, indices: Indices) -> Maps:
     """Of the network that is exported."""
     model = fit.pipeline.model
     return add_image_head(
-        model.evidence(indices), model.image_log_odds(indices), fit.pipeline.post_processor.context_weight
+        model.evidence(indices), model.image_log_odds(indices), fit.pipeline.post_processor.image_weight
     )
 
 

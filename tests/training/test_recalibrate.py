@@ -16,14 +16,14 @@ from tests.training.conftest import quiet
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, Fixed, LeastCost, Rule
-from training.recalibrate import plan, rethreshold
+from training.recalibrate import choose_method, recalibrate
 
 NEW = 0.02
-"""The line's share of defects."""
+"""The production line's defect rate."""
 
 
 @dataclass(frozen=True)
-class Renewed:
+class Recalibrated:
     """Version 1, what it made of the images, and version 2."""
 
     old: Artifact
@@ -33,33 +33,36 @@ class Renewed:
 
 
 @pytest.fixture(scope="module")
-def renewed(tmp_path_factory: pytest.TempPathFactory, found: Dataset) -> Renewed:
+def recalibrated(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Recalibrated:
     store = Store(tmp_path_factory.mktemp("store"))
     version = publish(store.root, "spots")
     old = read_artifact(version)
-    before = evaluate(version, found, "cpu", quiet())
-    method = plan(old.manifest, found, BestBalancedAccuracy(), NEW)
-    after = rethreshold(before, found, method, store, quiet())
-    return Renewed(old, before, after, read_artifact(after.version))
+    before = evaluate(version, dataset, "cpu", quiet())
+    method = choose_method(old.manifest, dataset, BestBalancedAccuracy(), NEW)
+    after = recalibrate(before, dataset, method, store, quiet())
+    return Recalibrated(old, before, after, read_artifact(after.version))
 
 
-def test_the_network_is_the_same_and_still_gives_its_golden_outputs(renewed: Renewed) -> None:
-    assert (renewed.new.path.parent.name, renewed.new.path.name) == ("spots", "2")
-    names = renewed.old.manifest.files
-    assert renewed.new.manifest.files.keys() == names.keys()
-    assert renewed.new.file("weights.safetensors").read_bytes() == renewed.old.file("weights.safetensors").read_bytes()
-    pictures = [name for name in names if name.startswith("golden/")]
-    assert np.array_equal(renewed.new.golden_pixels(pictures), renewed.old.golden_pixels(pictures))
-    goldens = [artifact.manifest.variant("float32").golden for artifact in (renewed.old, renewed.new)]
+def test_the_network_is_the_same_and_still_gives_its_golden_outputs(recalibrated: Recalibrated) -> None:
+    assert (recalibrated.new.path.parent.name, recalibrated.new.path.name) == ("spots", "2")
+    names = recalibrated.old.manifest.files
+    assert recalibrated.new.manifest.files.keys() == names.keys()
+    assert (
+        recalibrated.new.file("weights.safetensors").read_bytes()
+        == recalibrated.old.file("weights.safetensors").read_bytes()
+    )
+    golden = [name for name in names if name.startswith("golden/")]
+    assert np.array_equal(recalibrated.new.golden_pixels(golden), recalibrated.old.golden_pixels(golden))
+    goldens = [artifact.manifest.variant("float32").golden for artifact in (recalibrated.old, recalibrated.new)]
     assert goldens[0] == goldens[1]
-    load_detector(renewed.new.path, "cpu")  # replays them
+    load_detector(recalibrated.new.path, "cpu")  # replays them
 
 
-def test_what_is_new_is_what_comes_after_the_network(renewed: Renewed, found: Dataset) -> None:
-    old, new = renewed.old.manifest, renewed.new.manifest
+def test_what_is_new_is_what_comes_after_the_network(recalibrated: Recalibrated, dataset: Dataset) -> None:
+    old, new = recalibrated.old.manifest, recalibrated.new.manifest
     variant = new.variant("float32")
     assert variant.calibration.defect_rate == pytest.approx(10 / 22)
-    assert variant.figures == renewed.after.figures
+    assert variant.figures == recalibrated.after.figures
     assert variant.heatmap_scale != old.variant("float32").heatmap_scale
     label = variant.thresholds.label
     assert variant.thresholds == Thresholds(label, label, label)
@@ -73,32 +76,32 @@ def test_what_is_new_is_what_comes_after_the_network(renewed: Renewed, found: Da
     assert replace(new, **rest) == old  # type: ignore[arg-type]
 
 
-def test_the_version_says_for_what_and_on_what(renewed: Renewed, found: Dataset) -> None:
-    operating_point = renewed.new.manifest.operating_point
+def test_the_version_says_for_what_and_on_what(recalibrated: Recalibrated, dataset: Dataset) -> None:
+    operating_point = recalibrated.new.manifest.operating_point
     assert operating_point == OperatingPoint(
         {"name": "best-balanced-accuracy"},
         operating_point.summary,
         NEW,
         prior_invariant=True,
-        fingerprint=found.fingerprint,
+        fingerprint=dataset.fingerprint,
     )
     assert operating_point.summary.startswith("Best balanced accuracy")
     assert "of 10 defects missed" in operating_point.summary
-    assert renewed.after.figures.protocol == (
-        "22 newly labelled images in 5 parts, each judged as the others decide; network of version 1"
+    assert recalibrated.after.figures.protocol == (
+        "22 newly labelled images in 5 folds, each post-processed as the others decide; network of version 1"
     )
-    assert "too few images to trust" in " ".join(renewed.after.warnings)
-    page = (renewed.new.path / "report" / "report.html").read_text()
+    assert "too few images to trust" in " ".join(recalibrated.after.warnings)
+    page = (recalibrated.new.path / "report" / "report.html").read_text()
     assert "network of version 1, with calibration and thresholds chosen on these images" in page
 
 
-def test_the_service_judges_by_the_new_thresholds(renewed: Renewed) -> None:
-    """Calibrated log-odds of the same maps, moved to the line's share of defects."""
-    old, new = (load_detector(artifact.path, "cpu") for artifact in (renewed.old, renewed.new))
+def test_the_service_decides_by_the_new_thresholds(recalibrated: Recalibrated) -> None:
+    """Calibrated log-odds of the same maps, moved to the line's defect rate."""
+    old, new = (load_detector(artifact.path, "cpu") for artifact in (recalibrated.old, recalibrated.new))
     assert new.defect_rate == NEW
     calibration = new.variant.calibration
     changed = 0
-    for prediction in renewed.before.predictions:
+    for prediction in recalibrated.before.predictions:
         pooled = float(new.manifest.pooling(prediction.evidence))
         verdict = new.verdict(prediction.evidence)
         assert verdict.log_odds == pytest.approx(calibration(pooled) + prior_shift(10 / 22, NEW))
@@ -107,13 +110,13 @@ def test_the_service_judges_by_the_new_thresholds(renewed: Renewed) -> None:
     assert changed
 
 
-def test_images_are_judged_at_thresholds_of_the_other_parts(renewed: Renewed) -> None:
-    assert sorted({prediction.fold for prediction in renewed.after.predictions}) == [0, 1, 2, 3, 4]
-    assert len({prediction.heatmap_scale for prediction in renewed.after.predictions}) > 1
+def test_images_have_thresholds_of_the_other_folds(recalibrated: Recalibrated) -> None:
+    assert sorted({prediction.fold for prediction in recalibrated.after.predictions}) == [0, 1, 2, 3, 4]
+    assert len({prediction.heatmap_scale for prediction in recalibrated.after.predictions}) > 1
 
 
-def test_evaluating_on_those_images_again_is_warned_of(renewed: Renewed, found: Dataset) -> None:
-    (warning,) = evaluate(renewed.new.path, found, "cpu", quiet()).warnings
+def test_evaluating_on_those_images_again_is_warned_of(recalibrated: Recalibrated, dataset: Dataset) -> None:
+    (warning,) = evaluate(recalibrated.new.path, dataset, "cpu", quiet()).warnings
     assert "its thresholds were chosen on" in warning
 
 
@@ -126,30 +129,37 @@ def test_evaluating_on_those_images_again_is_warned_of(renewed: Renewed, found: 
     ],
 )
 @pytest.mark.parametrize(("told", "rate"), [(None, 0.05), (0.1, 0.1)])
-def test_without_a_rule_or_a_share_the_versions_own_are_kept(
-    renewed: Renewed, found: Dataset, stored: Rule, asked: Rule | None, used: Rule, told: float | None, rate: float
+def test_without_a_rule_or_a_rate_the_versions_own_are_kept(
+    recalibrated: Recalibrated,
+    dataset: Dataset,
+    stored: Rule,
+    asked: Rule | None,
+    used: Rule,
+    told: float | None,
+    rate: float,
 ) -> None:
     names = {ErrorRateLimits: "error-rate-limits", Fixed: "fixed"}
     rule = {"name": names[type(stored)]} | {name: getattr(stored, name) for name in stored.__struct_fields__}
     operating_point = OperatingPoint(rule, "…", 0.05, prior_invariant=True)
-    method = plan(replace(renewed.old.manifest, operating_point=operating_point), found, asked, told)
+    method = choose_method(replace(recalibrated.old.manifest, operating_point=operating_point), dataset, asked, told)
     assert (method.rule, method.defect_rate) == (used, rate)
 
 
-def test_images_that_the_network_learnt_from_are_refused(renewed: Renewed, found: Dataset) -> None:
-    manifest = renewed.old.manifest
-    known = replace(manifest, data=replace(manifest.data, fingerprint=found.fingerprint))
+def test_images_that_the_network_learnt_from_are_refused(recalibrated: Recalibrated, dataset: Dataset) -> None:
+    manifest = recalibrated.old.manifest
+    known = replace(manifest, data=replace(manifest.data, fingerprint=dataset.fingerprint))
     with pytest.raises(DataError, match="the network learnt from these very images"):
-        plan(known, found, None, None)
+        choose_method(known, dataset, None, None)
 
 
 @pytest.mark.parametrize("defects", [0, 1])
-def test_too_few_images_are_refused(renewed: Renewed, found: Dataset, defects: int) -> None:
-    goods = [sample for sample in found.samples if not sample.is_anomaly]
-    bads = [sample for sample in found.samples if sample.is_anomaly]
+def test_too_few_images_are_refused(recalibrated: Recalibrated, dataset: Dataset, defects: int) -> None:
+    goods = [sample for sample in dataset.samples if not sample.is_anomaly]
+    bads = [sample for sample in dataset.samples if sample.is_anomaly]
     few = goods + bads[:defects]
+    some = replace(dataset, samples=few, digests=dataset.digests[: len(few)])
     with pytest.raises(DataError, match=r"no image is of a defective part|class anomaly has 1 image"):
-        plan(renewed.old.manifest, replace(found, samples=few, digests=found.digests[: len(few)]), None, None)
+        choose_method(recalibrated.old.manifest, some, None, None)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +169,8 @@ def test_too_few_images_are_refused(renewed: Renewed, found: Dataset, defects: i
         (0.28, "needs at least 10 defects with no miss; you have 8 besides those held out"),
     ],
 )
-def test_a_promise_that_the_images_can_not_carry_is_refused(
-    renewed: Renewed, found: Dataset, limit: float, message: str
+def test_an_error_bound_that_takes_more_images_is_refused(
+    recalibrated: Recalibrated, dataset: Dataset, limit: float, message: str
 ) -> None:
     with pytest.raises(ErrorBoundError, match=message):
-        plan(renewed.old.manifest, found, ErrorRateLimits(limit), None)
+        choose_method(recalibrated.old.manifest, dataset, ErrorRateLimits(limit), None)

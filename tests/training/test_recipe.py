@@ -13,7 +13,7 @@ from training.recipe import FineTuning, Patches, Recipe, as_dict, preset_names, 
 
 def column(blocks: str, stride: int) -> str:
     """Its line in a preset file."""
-    return f"hypercolumn = {{ blocks = {blocks}, stride = {stride}, context = false }}"
+    return f"hypercolumn = {{ blocks = {blocks}, stride = {stride}, image_head = false }}"
 
 
 def test_baseline_is_the_published_recipe() -> None:
@@ -46,7 +46,7 @@ def test_a_recipe_is_of_the_kind_that_it_names(tmp_path: Path) -> None:
     recipe = own(tmp_path, OWN_PATCHES)
     assert isinstance(recipe, Patches)
     assert recipe == tiny_patches()
-    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((1, 2), 8, context=True), Pooling(0.05))
+    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((1, 2), 8, image_head=True), Pooling(0.05))
 
 
 @pytest.mark.parametrize("recipe", [tiny_fine_tuning(), tiny_patches()])
@@ -89,8 +89,8 @@ def test_another_seed_changes_nothing_else(tmp_path: Path) -> None:
         (OWN_PATCHES, "pooling = 0.01", "object.*pooling"),
         (OWN_PATCHES, "pooling = { top_share = 0 }", r"> 0.*pooling\.top_share"),
         (OWN_PATCHES, "pooling = { top_share = 1.5 }", r"<= 1.*pooling\.top_share"),
-        (OWN_PATCHES, "pooling = { shar = 0.01 }", "pooling must have the members share, not shar"),
-        (OWN_PATCHES, "hypercolumn = { blocks = [2, 3], stride = 4 }", "blocks, stride, context, not blocks, stride"),
+        (OWN_PATCHES, "pooling = { share = 0.01 }", "pooling must have the members top_share, not share"),
+        (OWN_PATCHES, "hypercolumn = { blocks = [2, 3], stride = 4 }", "stride, image_head, not blocks, stride"),
         (OWN_PATCHES, column("[2, 3]", 2), r"one of \[4, 8, 16\], not 2.*hypercolumn"),
         (OWN_PATCHES, column("[5]", 32), r"must be one of \[16\], not 32.*hypercolumn"),
         (OWN_PATCHES, column("[3, 2]", 8), "must ascend within 1 … 5.*hypercolumn"),

@@ -175,10 +175,10 @@ class FineTunedNetwork:
         return copy.deepcopy(self.tuned).cpu()
 
 
-def softmax_calibration(defect_share: float, recipe: FineTuning) -> Calibration:
+def softmax_calibration(defect_rate: float, recipe: FineTuning) -> Calibration:
     """The network's own softmax, which holds at another share of defects than the data's.
 
     Class weights in the cross-entropy act like another share of anomalies in the data.
     """
     good, anomaly = recipe.class_weights
-    return Calibration(1.0, 0.0, anomaly * defect_share / (anomaly * defect_share + good * (1 - defect_share)))
+    return Calibration(1.0, 0.0, anomaly * defect_rate / (anomaly * defect_rate + good * (1 - defect_rate)))

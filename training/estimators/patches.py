@@ -1,6 +1,6 @@
 """Learning which patches are defective: logistic regression on ImageNet's features, repeated on hard patches.
 
-Beside it, where the hypercolumn has context, the image head: a regression of whole images on the means of the same
+Beside it, where the hypercolumn has one, the image head: a regression of whole images on the means of the same
 features.
 """
 
@@ -160,12 +160,12 @@ class PreparedPatches:
         fitted = self.cross_val_predict(split.train, advance)
         post_processor = fit_post_processor(fitted.out_of_fold, method)
         test = predict(self.training_set, fitted.model, split.test, fold)
-        return post_processor.predictions(test.samples, test.maps, test.context, fold)
+        return post_processor.predictions(test.samples, test.maps, test.image_log_odds, fold)
 
     def _fit_image_head(self, indices: Indices) -> LinearModel | None:
         """How anomalies were made would show in whole images, so synthetic ones don't count."""
         real = indices[~self.training_set.is_synthetic[indices]]
-        if not self.recipe.hypercolumn.context or not self.training_set.is_anomaly[real].any():
+        if not self.recipe.hypercolumn.image_head or not self.training_set.is_anomaly[real].any():
             return None
         rows = self._with_copies(real)
         is_anomaly = np.tile(self.training_set.is_anomaly[real], len(rows) // len(real))

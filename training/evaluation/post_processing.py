@@ -28,8 +28,8 @@ class OutOfFold:
     """n×h×w."""
     fold_ids: NDArray[np.intp]
     """n; what is decided for images of one fold is decided on the other folds."""
-    context: ImageLogOdds | None = None
-    """n, the log-odds of whole images, which the maps don't have yet."""
+    image_log_odds: ImageLogOdds | None = None
+    """n, by the image head, which the maps don't have yet."""
 
     @property
     def is_anomaly(self) -> NDArray[np.bool_]:
@@ -37,20 +37,20 @@ class OutOfFold:
 
     @classmethod
     def concatenate(cls, folds: "Sequence[OutOfFold]") -> "OutOfFold":
-        """All of these folds' samples; without log-odds of whole images where a fold has none."""
-        contexts = [fold.context for fold in folds if fold.context is not None]
+        """All of these folds' samples; without an image head where a fold has none."""
+        image_log_odds = [fold.image_log_odds for fold in folds if fold.image_log_odds is not None]
         return cls(
             [sample for fold in folds for sample in fold.samples],
             np.concatenate([fold.maps for fold in folds]),
             np.concatenate([fold.fold_ids for fold in folds]),
-            np.concatenate(contexts) if len(contexts) == len(folds) else None,
+            np.concatenate(image_log_odds) if len(image_log_odds) == len(folds) else None,
         )
 
     def of(self, chosen: NDArray[np.bool_]) -> "OutOfFold":
         """Those of the images that are `chosen`, n."""
         samples = [sample for sample, is_chosen in zip(self.samples, chosen, strict=True) if is_chosen]
-        context = None if self.context is None else self.context[chosen]
-        return OutOfFold(samples, self.maps[chosen], self.fold_ids[chosen], context)
+        image_log_odds = None if self.image_log_odds is None else self.image_log_odds[chosen]
+        return OutOfFold(samples, self.maps[chosen], self.fold_ids[chosen], image_log_odds)
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class PostProcessor:
     heatmap_scale: HeatmapScale
     shift: float
     """Log-odds that the production line's defect rate adds (see `model.verdict.prior_shift`)."""
-    context_weight: float = 0.0
-    """How many times the context is added to the map."""
+    image_weight: float = 0.0
+    """Factor by which the image head is added to the map."""
 
     def moved(self, slope: float, offset: float) -> "PostProcessor":
         """The post-processor with the same verdicts on another variant's evidence, where slope·evidence + offset is
@@ -91,10 +91,10 @@ class PostProcessor:
         )
 
     def predictions(
-        self, samples: Sequence[Sample], maps: Maps, context: ImageLogOdds | None, fold: int = 0
+        self, samples: Sequence[Sample], maps: Maps, image_log_odds: ImageLogOdds | None, fold: int = 0
     ) -> list[Prediction]:
-        """Predictions of samples with these maps, n×h×w, and this context, n."""
-        maps = add_image_head(maps, context, self.context_weight)
+        """Predictions of samples with these maps, n×h×w, and log-odds n by the image head."""
+        maps = add_image_head(maps, image_log_odds, self.image_weight)
         log_odds = [self.calibration(pooled) for pooled in self.pooling(maps).tolist()]
         return [
             Prediction(sample, value, self.thresholds, evidence, self.heatmap_scale, self.shift, fold)
@@ -106,8 +106,8 @@ def fit_post_processor(out_of_fold: OutOfFold, method: Method) -> PostProcessor:
     """Fit calibration, thresholds and heatmap scale. Raises DataError or ErrorBoundError where the images are too
     few."""
     is_anomaly = out_of_fold.is_anomaly
-    weight = choose_image_weight(method.pooling(out_of_fold.maps), out_of_fold.context, is_anomaly)
-    maps = add_image_head(out_of_fold.maps, out_of_fold.context, weight)
+    weight = choose_image_weight(method.pooling(out_of_fold.maps), out_of_fold.image_log_odds, is_anomaly)
+    maps = add_image_head(out_of_fold.maps, out_of_fold.image_log_odds, weight)
     log_odds = method.pooling(maps)
     calibration = method.calibration or fit_platt(log_odds, is_anomaly)
     calibrated = np.array([calibration(value) for value in log_odds.tolist()])
@@ -120,7 +120,7 @@ def fit_post_processor(out_of_fold: OutOfFold, method: Method) -> PostProcessor:
         thresholds=choose_thresholds(method.rule, calibrated, is_anomaly, shift),
         heatmap_scale=choose_heatmap_scale(maps[~is_anomaly], maps[masked], masks),
         shift=shift,
-        context_weight=weight,
+        image_weight=weight,
     )
 
 
@@ -131,7 +131,7 @@ def cross_val_post_process(out_of_fold: OutOfFold, method: Method) -> list[Predi
         inside = out_of_fold.fold_ids == fold
         post_processor = fit_post_processor(out_of_fold.of(~inside), method)
         own = out_of_fold.of(inside)
-        of_fold = post_processor.predictions(own.samples, own.maps, own.context, fold)
+        of_fold = post_processor.predictions(own.samples, own.maps, own.image_log_odds, fold)
         predictions += zip(np.flatnonzero(inside).tolist(), of_fold, strict=True)
     return [prediction for _, prediction in sorted(predictions, key=lambda pair: pair[0])]
 

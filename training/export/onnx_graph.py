@@ -15,14 +15,14 @@ _OPSET: Final = 17
 _IR_VERSION: Final = 10
 _HEAD: Final = "head_"
 FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", _HEAD, "evidence")
-"""What the names of nodes begin with that stay in float where the rest is quantized."""
+"""Prefixes of the names of nodes that stay in float where the rest is quantized."""
 
 
 def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> onnx.ModelProto:
     """`pixels` uint8 N×S×S×3 to `evidence` float32 N×h×w in log-odds: what `model.network.VGG16CAM` computes.
 
-    The dense layer is one 1×1 convolution a block, with the row anomaly − good: evidence needs no other. With context
-    it has a second channel, whose mean over the picture is added at every place.
+    The dense layer is one 1×1 convolution a block, with the row anomaly − good: evidence needs no other. With an image
+    head it has a second channel, whose mean over the image is added to every patch.
     """
     graph = _Graph()
     mean = graph.constant("mean", np.array(MEAN, np.float32).reshape(1, 3, 1, 1))
@@ -43,17 +43,17 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
             x = graph.node("Relu", [x], f"relu{number}_{position}")
         if number in rows:
             kernel = graph.constant(f"{_HEAD}conv{number}.weight", rows[number][:, :, None, None])
-            part = graph.node("Conv", [x, kernel], f"{_HEAD}conv{number}", kernel_shape=[1, 1])
+            weighted = graph.node("Conv", [x, kernel], f"{_HEAD}conv{number}", kernel_shape=[1, 1])
             side = hypercolumn.stride >> (number - 1)
             if side > 1:
-                part = graph.node(
-                    "AveragePool", [part], f"{_HEAD}pool{number}", kernel_shape=[side, side], strides=[side, side]
+                weighted = graph.node(
+                    "AveragePool", [weighted], f"{_HEAD}pool{number}", kernel_shape=[side, side], strides=[side, side]
                 )
-            maps.append(part)
+            maps.append(weighted)
     total = graph.node("Sum", maps, f"{_HEAD}sum")
-    if hypercolumn.context:
-        own, context = graph.nodes("Split", [total], [f"{_HEAD}places", f"{_HEAD}context"], axis=1)
-        total = graph.node("Add", [own, graph.node("GlobalAveragePool", [context], f"{_HEAD}mean")], f"{_HEAD}both")
+    if hypercolumn.image_head:
+        patches, image = graph.nodes("Split", [total], [f"{_HEAD}patches", f"{_HEAD}image"], axis=1)
+        total = graph.node("Add", [patches, graph.node("GlobalAveragePool", [image], f"{_HEAD}mean")], f"{_HEAD}both")
     bias = graph.constant(f"{_HEAD}bias", np.float32(weights["dense.bias"][1] - weights["dense.bias"][0]).reshape(1))
     total = graph.node("Add", [total, bias], f"{_HEAD}biased")
     channel = graph.constant(f"{_HEAD}channel", np.array([1], np.int64))

@@ -15,18 +15,18 @@ from training.features.extraction import ImageLoader
 
 _CALIBRATION_IMAGES: Final = 64
 
-_tools: Any = ort.part("quantization")
-_shapes: Any = ort.part("quantization.shape_inference")
+_tools: Any = ort.submodule("quantization")
+_shapes: Any = ort.submodule("quantization.shape_inference")
 
 
-def quantized(model: onnx.ModelProto, pictures: Sequence[ImageLoader], seed: int) -> bytes:
-    """The ONNX file of `model` with its trunk in int8, on ranges seen in some of these pictures, drawn by `seed`.
+def quantized(model: onnx.ModelProto, loaders: Sequence[ImageLoader], seed: int) -> bytes:
+    """The ONNX file of `model` with its trunk in int8, on ranges seen in some of these images, drawn by `seed`.
 
     Activations uint8 by tensor, weights int8 by output channel, from smallest to largest value, QDQ format (ONNX
     Runtime's static quantization; Jacob et al. 2018, section 3). conv1_1 stays in float: 1 % of the work, and a fourth
     of the error (docs/performance.md).
     """
-    drawn = np.random.default_rng(seed).permutation(len(pictures))[:_CALIBRATION_IMAGES]
+    drawn = np.random.default_rng(seed).permutation(len(loaders))[:_CALIBRATION_IMAGES]
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, target = (Path(folder, f"{name}.onnx") for name in ("float32", "prepared", "int8"))
         onnx.save(model, source)
@@ -34,7 +34,7 @@ def quantized(model: onnx.ModelProto, pictures: Sequence[ImageLoader], seed: int
         _tools.quantize_static(
             prepared,
             target,
-            _Reader(pictures[i] for i in drawn),
+            _Reader(loaders[i] for i in drawn),
             quant_format=_tools.QuantFormat.QDQ,
             activation_type=_tools.QuantType.QUInt8,
             weight_type=_tools.QuantType.QInt8,
@@ -46,11 +46,11 @@ def quantized(model: onnx.ModelProto, pictures: Sequence[ImageLoader], seed: int
 
 
 class _Reader(_tools.CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
-    """One picture at a time, so that memory holds one picture's activations."""
+    """One image at a time, so that memory holds one image's activations."""
 
-    def __init__(self, pictures: Iterator[ImageLoader]) -> None:
-        self._pictures = pictures
+    def __init__(self, loaders: Iterator[ImageLoader]) -> None:
+        self._loaders = loaders
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        picture = next(self._pictures, None)
-        return None if picture is None else {"pixels": picture()[np.newaxis]}
+        load = next(self._loaders, None)
+        return None if load is None else {"pixels": load()[np.newaxis]}

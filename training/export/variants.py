@@ -1,6 +1,6 @@
-"""Every numeric form of a trained network that a version carries, each with what depends on it."""
+"""Builds every numeric form of a trained network that a version carries, each with what depends on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,17 +27,36 @@ from training.features.extraction import ImageLoader
 from training.progress import Advance
 from training.recipe import Recipe
 
+_GOLDEN_PER_CLASS: Final = 2
 _TOLERANCE: Final = {"float32": 1e-4, "float16": 0.05}
 """Log-odds. float16's is a bound for float32 networks rounded to it, not yet measured on a GPU."""
 
-GoldenPixels = Mapping[str, NDArray[np.uint8]]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class ReferenceImages:
+    """The data set's images with the float32 network's evidence: what other variants are calibrated on and compared
+    with, and golden images are taken from."""
+
+    loaders: Sequence[ImageLoader]
+    evidence: Maps
+    """n×h×w."""
+    is_anomaly: Bools
+
+    def golden(self) -> dict[str, NDArray[np.uint8]]:
+        """The first images of each class, uint8 S×S×3, by the file name that they get."""
+        goods, defects = (
+            np.flatnonzero(of_class)[:_GOLDEN_PER_CLASS] for of_class in (~self.is_anomaly, self.is_anomaly)
+        )
+        chosen = np.concatenate([goods, defects]).tolist()
+        return {f"golden/{number}.png": self.loaders[i]() for number, i in enumerate(chosen)}
+
+
 @dataclass(frozen=True)
-class Built:
-    """What a version holds beside its manifest."""
+class BuiltVariants:
+    """The variants, and the files that they need."""
 
     files: dict[str, bytes]
     """Contents by name within the version."""
@@ -47,35 +66,33 @@ class Built:
 def build_variants(
     network: VGG16CAM,
     recipe: Recipe,
-    judge: PostProcessor,
+    post_processor: PostProcessor,
     figures: Figures,
-    golden: GoldenPixels,
-    pictures: Sequence[ImageLoader],
-    maps: Maps,
-    is_anomaly: Bools,
+    images: ReferenceImages,
     advance: Advance,
-) -> Built:
-    """float32 and float16, which share the judge, and int8, with one moved to agree with it on all `pictures`.
+) -> BuiltVariants:
+    """float32 and float16, which share the post-processor, and int8, whose own is moved to agree with it on all images.
 
-    `maps`: their evidence by the float32 network, n×h×w. `advance` hears of each picture that int8 has judged.
+    `figures`: float32's. `advance` is called after each image that int8 has predicted.
     """
+    golden = images.golden()
+    pixels = np.stack(list(golden.values()))
     weights = network.weights()
     model = onnx_model(weights, recipe.hypercolumn, recipe.input_size)
     files = {
         WEIGHTS: encode_weights(weights, recipe.hypercolumn),
         ONNX: model.SerializeToString(deterministic=True),
-        ONNX_INT8: quantized(model, pictures, recipe.seed),
-    } | {name: golden_png(pixels) for name, pixels in golden.items()}
-    stacked = np.stack(list(golden.values()))
+        ONNX_INT8: quantized(model, images.loaders, recipe.seed),
+    } | {name: golden_png(image) for name, image in golden.items()}
     with torch.inference_mode():
-        expected = network(torch.from_numpy(stacked)).numpy()
+        log_odds = recipe.pooling(network(torch.from_numpy(pixels)).numpy())
     float32 = Variant(
         name="float32",
         files={"torch": WEIGHTS, "onnxruntime": ONNX},
-        calibration=judge.calibration,
-        thresholds=judge.thresholds,
-        heatmap_scale=judge.heatmap_scale,
-        golden=Golden(_TOLERANCE["float32"], _by_name(golden, recipe.pooling(expected))),
+        calibration=post_processor.calibration,
+        thresholds=post_processor.thresholds,
+        heatmap_scale=post_processor.heatmap_scale,
+        golden=Golden(_TOLERANCE["float32"], _by_name(golden, log_odds)),
         figures=figures,
     )
     float16 = replace(
@@ -88,60 +105,59 @@ def build_variants(
     with TemporaryDirectory() as folder:
         (file := Path(folder, ONNX_INT8)).write_bytes(files[ONNX_INT8])
         engine = OnnxEngine(file)
-    found = _maps_of(engine, pictures, advance)
-    reference, pooled = recipe.pooling(maps), recipe.pooling(found)
-    own = judge.moved(*agreeing(reference, pooled))
+    reference = recipe.pooling(images.evidence)
+    int8_log_odds = recipe.pooling(_predict(engine, images.loaders, advance))
+    own = post_processor.moved(*linear_map(reference, int8_log_odds))
+    tolerance = MAX_LOG_ODDS_CHANGE / own.calibration.slope
     int8 = replace(
         float32,
         name="int8",
         files={"onnxruntime": ONNX_INT8},
         calibration=own.calibration,
         heatmap_scale=own.heatmap_scale,
-        golden=Golden(
-            MAX_LOG_ODDS_CHANGE / own.calibration.slope, _by_name(golden, recipe.pooling(engine.evidence(stacked)))
-        ),
+        golden=Golden(tolerance, _by_name(golden, recipe.pooling(engine.evidence(pixels)))),
         figures=None,
-        agreement=agreement(judge, own, reference, pooled, is_anomaly),
+        agreement=agreement(post_processor, own, reference, int8_log_odds, images.is_anomaly),
     )
-    return Built(files, [float32, float16, int8])
+    return BuiltVariants(files, [float32, float16, int8])
 
 
-def agreeing(reference: Floats, found: Floats) -> tuple[float, float]:
-    """Slope and offset that bring log-odds n of another variant closest to float32's (least squares)."""
-    if np.ptp(found) == 0:
-        return 1.0, float(reference.mean() - found.mean())
-    slope, offset = np.polyfit(found, reference, 1)
-    return (float(slope), float(offset)) if slope > 0 else (1.0, float(reference.mean() - found.mean()))
+def linear_map(reference: Floats, log_odds: Floats) -> tuple[float, float]:
+    """Slope and offset that bring another variant's `log_odds`, n, closest to float32's (least squares)."""
+    if np.ptp(log_odds) == 0:
+        return 1.0, float(reference.mean() - log_odds.mean())
+    slope, offset = np.polyfit(log_odds, reference, 1)
+    return (float(slope), float(offset)) if slope > 0 else (1.0, float(reference.mean() - log_odds.mean()))
 
 
 def agreement(
-    judge: PostProcessor, other: PostProcessor, reference: Floats, found: Floats, is_anomaly: Bools
+    float32: PostProcessor, other: PostProcessor, reference: Floats, log_odds: Floats, is_anomaly: Bools
 ) -> Agreement:
-    """What `other` says of log-odds `found`, n, against what `judge` says of float32's, of the same images."""
-    ours = [judge.calibration(value, judge.shift) for value in reference.tolist()]
-    theirs = [other.calibration(value, judge.shift) for value in found.tolist()]
-    limits = judge.thresholds
-    flips = sum(
-        (limits.label_of(p), limits.decision_of(p)) != (limits.label_of(q), limits.decision_of(q))
+    """Verdicts of `other` on another variant's `log_odds`, n, against float32's on its own, of the same images."""
+    ours = [float32.calibration(value, float32.shift) for value in reference.tolist()]
+    theirs = [other.calibration(value, float32.shift) for value in log_odds.tolist()]
+    thresholds = float32.thresholds
+    changed = sum(
+        (thresholds.label_of(p), thresholds.decision_of(p)) != (thresholds.label_of(q), thresholds.decision_of(q))
         for p, q in zip(map(sigmoid, ours), map(sigmoid, theirs), strict=True)
     )
-    change = None
+    auroc_change = None
     if 0 < is_anomaly.sum() < len(is_anomaly):
-        change = float(Ranking.of(found, is_anomaly).auroc()[0] - Ranking.of(reference, is_anomaly).auroc()[0])
-    return Agreement(len(ours), float(np.median(np.abs(np.subtract(ours, theirs)))), flips, change)
+        auroc_change = float(Ranking.of(log_odds, is_anomaly).auroc()[0] - Ranking.of(reference, is_anomaly).auroc()[0])
+    return Agreement(len(ours), float(np.median(np.abs(np.subtract(ours, theirs)))), changed, auroc_change)
 
 
-def _maps_of(engine: OnnxEngine, pictures: Sequence[ImageLoader], advance: Advance) -> Maps:
-    """Evidence maps n×h×w, a picture at a time on each CPU."""
+def _predict(engine: OnnxEngine, loaders: Sequence[ImageLoader], advance: Advance) -> Maps:
+    """Evidence maps n×h×w, one image at a time on each CPU."""
 
-    def judged(picture: ImageLoader) -> Maps:
-        maps = engine.evidence(picture()[np.newaxis], alone=False)
+    def predict(load: ImageLoader) -> Maps:
+        maps = engine.evidence(load()[np.newaxis], alone=False)
         advance()
         return maps
 
     with ThreadPoolExecutor(available_cpus()) as pool:
-        return np.concatenate(list(pool.map(judged, pictures)))
+        return np.concatenate(list(pool.map(predict, loaders)))
 
 
-def _by_name(golden: GoldenPixels, log_odds: Floats) -> dict[str, float]:
+def _by_name(golden: dict[str, NDArray[np.uint8]], log_odds: Floats) -> dict[str, float]:
     return dict(zip(golden, log_odds.tolist(), strict=True))

@@ -11,9 +11,9 @@ from model.figures import CalibrationError, Figures
 from training.report import words
 from training.report.axis import mark, mark_probabilities, name, on_axis
 from training.report.curves import Cost, Curves, Histogram, PrecisionRecall, ReliabilityBin, Roc
+from training.report.decisions import DecisionSummary, ThresholdRange
 from training.report.drawing import ACCENT, BAD, GOOD, INK, MUTED, PAPER, drawing
-from training.report.operation import Level, Operation
-from training.report.subject import LearningCurve
+from training.report.report import LearningCurve
 
 _PERCENT: Final = FuncFormatter(lambda share, _: f"{100 * share:.6g} %")
 _POINT: Final[dict[str, Any]] = {
@@ -27,7 +27,7 @@ _POINT: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Charts:
-    """Each an SVG element."""
+    """The charts, each an SVG element."""
 
     scores: Markup
     roc: Markup
@@ -37,21 +37,21 @@ class Charts:
     learning: Markup | None
 
 
-def draw_charts(curves: Curves, figures: Figures, operation: Operation, learning: LearningCurve | None) -> Charts:
+def draw_charts(curves: Curves, figures: Figures, decisions: DecisionSummary, learning: LearningCurve | None) -> Charts:
     """All of them; each describes itself in words too."""
     false_rejects = figures.false_positives / (figures.false_positives + figures.true_negatives)
     found = figures.true_positives / (figures.true_positives + figures.false_negatives)
     return Charts(
-        scores=_scores(curves.scores, operation),
+        scores=_scores(curves.scores, decisions),
         roc=_roc(curves.roc, false_rejects, found),
         precision_recall=_precision_recall(curves.precision_recall, figures, found),
-        cost=_cost(curves.cost, operation.label_from),
+        cost=_cost(curves.cost, decisions.label_from),
         reliability=_reliability(curves.reliability, figures.calibration_error),
         learning=_learning(learning) if learning else None,
     )
 
 
-def _scores(scores: Histogram, operation: Operation) -> Markup:
+def _scores(scores: Histogram, decisions: DecisionSummary) -> Markup:
     description = "How many good and defective images got which probability. Good ones point up, defective ones down."
     with drawing("scores", description, "probability of a defect", "images") as chart:
         axes, edges = chart.axes, np.array(scores.edges)
@@ -61,11 +61,11 @@ def _scores(scores: Histogram, operation: Operation) -> Markup:
         top, bottom = max(scores.good), max(scores.anomaly)
         axes.set_ylim(-1.25 * bottom, 1.35 * top)
         axes.set_xlim(edges[0], edges[-1])
-        if operation.has_review:
-            mark(axes, operation.accept_below)
-            name(axes, operation.accept_below, "accept below", 1.33 * top, room_on_the_left=0.35)
-        mark(axes, operation.reject_from)
-        name(axes, operation.reject_from, "reject from", 1.19 * top, room_on_the_left=0.65)
+        if decisions.has_review:
+            mark(axes, decisions.accept_below)
+            name(axes, decisions.accept_below, "accept below", 1.33 * top, room_on_the_left=0.35)
+        mark(axes, decisions.reject_from)
+        name(axes, decisions.reject_from, "reject from", 1.19 * top, room_on_the_left=0.65)
         # Each class's name stands on its own side of zero, at the end where few of its images are.
         beside: dict[str, Any] = {
             "xycoords": axes.get_yaxis_transform(),
@@ -88,11 +88,11 @@ def _roc(roc: Roc, false_rejects: float, found: float) -> Markup:
         axes = chart.axes
         corner = max(0.1, 1.6 * false_rejects)
         inset = axes.inset_axes((0.42, 0.12, 0.55, 0.6)) if corner < 0.4 and found > 0.6 else None
-        for part in [axes] + ([inset] if inset else []):
-            part.step([0, *roc.false_reject_rate], [0, *roc.detection_rate], where="post", color=INK, linewidth=1.6)
-            part.plot(false_rejects, found, linestyle="none", **_POINT, clip_on=False, zorder=5)
-            part.xaxis.set_major_formatter(_PERCENT)
-            part.yaxis.set_major_formatter(_PERCENT)
+        for each in [axes] + ([inset] if inset else []):
+            each.step([0, *roc.false_reject_rate], [0, *roc.detection_rate], where="post", color=INK, linewidth=1.6)
+            each.plot(false_rejects, found, linestyle="none", **_POINT, clip_on=False, zorder=5)
+            each.xaxis.set_major_formatter(_PERCENT)
+            each.yaxis.set_major_formatter(_PERCENT)
         axes.set(xlim=(-0.01, 1), ylim=(0, 1.02))
         if inset:
             inset.set(xlim=(-0.03 * corner, corner), ylim=(min(0.9, found - 0.05), 1.005))
@@ -126,7 +126,7 @@ def _precision_recall(curve: PrecisionRecall, figures: Figures, found: float) ->
     return chart.svg
 
 
-def _cost(cost: Cost, label_from: Level) -> Markup:
+def _cost(cost: Cost, label_from: ThresholdRange) -> Markup:
     nothing = min(cost.accept_all, cost.reject_all)
     accepts = cost.accept_all <= cost.reject_all
     without = "accepting everything" if accepts else "rejecting everything"
@@ -159,10 +159,10 @@ def _reliability(bins: list[ReliabilityBin], error: CalibrationError) -> Markup:
     with drawing("reliability", description, "probability given", "share of defects") as chart:
         axes = chart.axes
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
-        x = [part.probability for part in bins]
-        y = [part.anomalies.value for part in bins]
-        below = [part.anomalies.value - part.anomalies.low for part in bins]
-        above = [part.anomalies.high - part.anomalies.value for part in bins]
+        x = [each.probability for each in bins]
+        y = [each.anomalies.value for each in bins]
+        below = [each.anomalies.value - each.anomalies.low for each in bins]
+        above = [each.anomalies.high - each.anomalies.value for each in bins]
         axes.errorbar(x, y, (below, above), fmt="o", color=INK, ecolor=MUTED, elinewidth=1, markersize=5, clip_on=False)
         axes.set(xlim=(-0.02, 1.02), ylim=(0, 1.02))
         axes.xaxis.set_major_formatter(_PERCENT)

@@ -1,4 +1,4 @@
-"""The points of every curve, from the predictions: what the charts draw and report.json keeps."""
+"""Points of every curve of a report, from its predictions."""
 
 import math
 from collections.abc import Sequence
@@ -35,14 +35,14 @@ class PrecisionRecall:
 
     detection_rate: list[float]
     precision: list[float]
-    """At the measured images' share of defects."""
+    """At the measured images' defect rate."""
     line_precision: list[float] | None
-    """At the line's."""
+    """At the production line's defect rate."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What wrong verdicts cost in 1,000 parts, in good parts rejected."""
+    """Cost of errors in 1,000 parts, in good parts rejected, over the threshold."""
 
     defect_rate: float
     ratio: float
@@ -57,7 +57,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many good and defective images got log-odds between neighbouring edges."""
+    """Counts of good and defective images with log-odds between neighbouring edges."""
 
     edges: list[float]
     good: list[int]
@@ -66,10 +66,10 @@ class Histogram:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Neighbouring images by probability, at the share of defects that the calibration holds at."""
+    """Images of neighbouring probabilities, at the calibration's defect rate."""
 
     probability: float
-    """Their mean."""
+    """Mean of their probabilities."""
     anomalies: Estimate
     """The share of anomalies among them."""
     images: int
@@ -77,7 +77,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Curves:
-    """What a report draws."""
+    """All curves of a report."""
 
     roc: Roc
     precision_recall: PrecisionRecall
@@ -92,12 +92,12 @@ def trace(
     """All curves of predictions and of the figures measured on them."""
     truth = np.array([prediction.sample.is_anomaly for prediction in predictions])
     scores = np.array([prediction.log_odds + prediction.shift for prediction in predictions])
-    false, found, levels = (np.asarray(part, np.float64) for part in roc_curve(truth, scores))
+    false, found, thresholds = (np.asarray(column, np.float64) for column in roc_curve(truth, scores))
     chosen = (figures.false_positives / (~truth).sum(), figures.false_negatives / truth.sum())
     return Curves(
         roc=Roc(false.tolist(), found.tolist()),
         precision_recall=_precision_recall(truth, scores, false, found, defect_rate),
-        cost=_cost(levels, false, found, chosen, defect_rate or float(truth.mean()), cost_ratio),
+        cost=_cost(thresholds, false, found, chosen, defect_rate or float(truth.mean()), cost_ratio),
         scores=_histogram(truth, scores),
         reliability=_reliability(truth, np.array([sigmoid(prediction.log_odds) for prediction in predictions])),
     )
@@ -115,14 +115,14 @@ def _precision_recall(
     precision, recall, _ = precision_recall_curve(truth, scores, drop_intermediate=True)
     if defect_rate is None:
         return PrecisionRecall(recall.tolist(), precision.tolist(), None)
-    # On the same places of the first axis: the lowest false-reject rate that finds so many.
+    # At the same detection rates: the lowest false-reject rate that finds so many.
     lowest = np.array([false[found >= share - 1e-12].min() for share in recall])
     line = precision_at(defect_rate, recall, lowest)
     return PrecisionRecall(recall.tolist(), precision.tolist(), line.tolist())
 
 
 def _cost(
-    levels: Floats, false: Floats, found: Floats, chosen: tuple[float, float], defect_rate: float, ratio: float
+    thresholds: Floats, false: Floats, found: Floats, chosen: tuple[float, float], defect_rate: float, ratio: float
 ) -> Cost:
     def of(false_rejects: Floats, misses: Floats) -> Floats:
         return 1000.0 * ((1.0 - defect_rate) * false_rejects + defect_rate * ratio * misses)
@@ -131,7 +131,7 @@ def _cost(
     return Cost(
         defect_rate=defect_rate,
         ratio=ratio,
-        log_odds=np.clip(levels[::-1], -FARTHEST, FARTHEST).tolist(),
+        log_odds=np.clip(thresholds[::-1], -FARTHEST, FARTHEST).tolist(),
         cost=costs.tolist(),
         accept_all=1000.0 * defect_rate * ratio,
         reject_all=1000.0 * (1.0 - defect_rate),

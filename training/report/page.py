@@ -1,20 +1,18 @@
-"""The page itself: what the templates are given."""
+"""Renders the page from the templates."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model.figures import Figures
-from training.evaluation.prediction import Prediction
 from training.report import words
 from training.report.charts import draw_charts
 from training.report.curves import Curves
+from training.report.decisions import summarise_decisions
 from training.report.gallery import Gallery
 from training.report.kinds import kind_rows
-from training.report.operation import decision_of, operate
-from training.report.pictures import take_pictures
-from training.report.subject import Subject
+from training.report.report import Report
+from training.report.thumbnails import make_thumbnails
 
 _FILTERS: Final = {
     "percent": words.percent,
@@ -31,26 +29,21 @@ _FILTERS: Final = {
 }
 
 
-def render_page(
-    subject: Subject,
-    predictions: Sequence[Prediction],
-    figures: Figures,
-    curves: Curves,
-    galleries: Sequence[Gallery],
-) -> str:
+def render_page(report: Report, curves: Curves, galleries: Sequence[Gallery]) -> str:
     """One HTML document that needs nothing beside itself. What strangers named is escaped (autoescape)."""
-    operation = operate(predictions, figures, subject.defect_rate)
+    subject, figures = report.subject, report.figures
+    decisions = summarise_decisions(report.predictions, figures, subject.defect_rate)
+    data_rate = (figures.true_positives + figures.false_negatives) / len(report.predictions)
     return _environment().get_template("page.html").render(
         subject=subject,
         figures=figures,
-        operation=operation,
+        decisions=decisions,
         cost=curves.cost,
-        charts=draw_charts(curves, figures, operation, subject.learning_curve),
+        charts=draw_charts(curves, figures, decisions, subject.learning_curve),
         kinds=kind_rows(figures),
         galleries=galleries,
-        pictures=lambda prediction: take_pictures(prediction, subject.input_size, subject.full_scale),
-        decision_of=decision_of,
-        defect_rate=subject.calibrated_at or (figures.true_positives + figures.false_negatives) / len(predictions),
+        thumbnails=lambda prediction: make_thumbnails(prediction, subject.input_size, subject.full_scale),
+        calibrated_at=subject.calibrated_at or data_rate,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from model.errors import DataError
 from training.evaluation.prediction import Prediction
 
 
-def check_places(file: Path | None, folder: Path | None = None) -> None:
+def check_writable(file: Path | None, folder: Path | None = None) -> None:
     """Raise DataError now, not after hours, where results can't be written to `file`, or a report into `folder`."""
     if file is not None and (file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK)):
         raise DataError(f"--json {file} can't be written")

@@ -1,5 +1,6 @@
 """A report on disk: report.html for people, report.json for programs."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -7,28 +8,26 @@ from typing import Any, Final
 import msgspec
 
 from model.errors import DataError
-from model.figures import Figures
-from training.evaluation.prediction import Prediction
 from training.report.curves import Curves, trace
 from training.report.gallery import Gallery, choose_galleries
 from training.report.page import render_page
-from training.report.subject import Subject
+from training.report.report import Report
 
 _HTML: Final = "report.html"
 _JSON: Final = "report.json"
 
 
-def write_report(folder: Path, subject: Subject, predictions: Sequence[Prediction], figures: Figures) -> list[Path]:
+def write_report(folder: Path, report: Report) -> list[Path]:
     """Write both files into `folder`, which is made where it isn't there; returns their paths.
 
-    `figures` are those measured on `predictions`. The same arguments give the same bytes. Raises DataError where the
-    files can't be written.
+    The same report gives the same bytes. Raises DataError where the files can't be written.
     """
-    curves = trace(predictions, figures, defect_rate=subject.defect_rate, cost_ratio=subject.cost_ratio)
-    galleries = choose_galleries(predictions)
+    subject = report.subject
+    curves = trace(report.predictions, report.figures, defect_rate=subject.defect_rate, cost_ratio=subject.cost_ratio)
+    galleries = choose_galleries(report.predictions)
     contents = {
-        _HTML: render_page(subject, predictions, figures, curves, galleries).encode(),
-        _JSON: _json(subject, figures, curves, galleries),
+        _HTML: render_page(report, curves, galleries).encode(),
+        _JSON: _json(report, curves, galleries),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,10 +38,18 @@ def write_report(folder: Path, subject: Subject, predictions: Sequence[Predictio
     return [folder / name for name in contents]
 
 
-def _json(subject: Subject, figures: Figures, curves: Curves, galleries: Sequence[Gallery]) -> bytes:
+def copy_report(version: Path, folder: Path) -> None:
+    """Copy the report that lies in a version into `folder`. Raises DataError where it can't be written."""
+    try:
+        shutil.copytree(version / "report", folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise DataError(f"the report can't be written to {folder}: {error}") from error
+
+
+def _json(report: Report, curves: Curves, galleries: Sequence[Gallery]) -> bytes:
     everything: dict[str, Any] = {
-        "subject": subject,
-        "figures": figures,
+        "subject": report.subject,
+        "figures": report.figures,
         "curves": curves,
         "galleries": {gallery.name: [prediction.sample.name for prediction in gallery.shown] for gallery in galleries},
     }

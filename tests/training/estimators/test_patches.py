@@ -254,8 +254,8 @@ def test_they_are_learnt_in_every_view(patches: PreparedPatches) -> None:
     assert once != pytest.approx(noisy, abs=1e-1)
 
 
-def test_a_recipe_without_context_learns_none(patches: PreparedPatches) -> None:
-    recipe = tiny_patches(hypercolumn=replace(tiny_patches().hypercolumn, context=False))
+def test_a_recipe_without_an_image_head_learns_none(patches: PreparedPatches) -> None:
+    recipe = tiny_patches(hypercolumn=replace(tiny_patches().hypercolumn, image_head=False))
     model = replace(patches, recipe=recipe).fit(EVERY)
     assert model.image_model is None
     assert model.image_log_odds(EVERY) is None

@@ -30,7 +30,7 @@ NO_MASKS = np.zeros((0, 6, 6), np.float32)
 
 
 def drawn(good: int = 30, bad: int = 15, parts: int = 3, seed: int = 0, mask: Mask | None = None) -> OutOfFold:
-    """Maps of noise, with a stronger corner where the image is defective; parts alternate. No context."""
+    """Maps of noise, with a stronger corner where the image is defective; parts alternate. No image head."""
     rng = np.random.default_rng(seed)
     maps = rng.normal(-3, 1, (good + bad, 6, 6)).astype(np.float32)
     maps[good:, :2, :2] += rng.normal(3, 1.5, (bad, 1, 1)).astype(np.float32)
@@ -39,10 +39,10 @@ def drawn(good: int = 30, bad: int = 15, parts: int = 3, seed: int = 0, mask: Ma
     return OutOfFold(samples, maps, np.arange(good + bad) % parts)
 
 
-def with_noisy_context(held: OutOfFold) -> OutOfFold:
+def with_noisy_image_head(held: OutOfFold) -> OutOfFold:
     """Defective images have two more in the mean."""
     noise = np.random.default_rng(9).normal(0, 1, len(held.samples))
-    return replace(held, context=(noise + 2 * held.is_anomaly).astype(np.float32))
+    return replace(held, image_log_odds=(noise + 2 * held.is_anomaly).astype(np.float32))
 
 
 def said(predictions: list[Prediction]) -> list[tuple[object, ...]]:
@@ -93,19 +93,19 @@ def test_predictions_are_the_judges_word_on_each_map() -> None:
         assert (prediction.shift, prediction.fold) == (-1.5, 4)
 
 
-def test_context_is_part_of_every_map_and_of_what_is_chosen_on_them() -> None:
-    held = with_noisy_context(drawn())
+def test_the_image_head_is_part_of_every_map_and_of_what_is_chosen_on_them() -> None:
+    held = with_noisy_image_head(drawn())
     judge = fit_post_processor(held, METHOD)
-    assert held.context is not None
-    assert judge.context_weight == choose_image_weight(Pooling(0.1)(held.maps), held.context, held.is_anomaly) > 0
-    whole = held.maps + np.float32(judge.context_weight) * held.context[:, None, None]
-    same = fit_post_processor(replace(held, maps=whole, context=None), METHOD)
-    assert judge == replace(same, context_weight=judge.context_weight)
-    predictions = judge.predictions(held.samples, held.maps, held.context)
+    assert held.image_log_odds is not None
+    assert judge.image_weight == choose_image_weight(Pooling(0.1)(held.maps), held.image_log_odds, held.is_anomaly) > 0
+    whole = held.maps + np.float32(judge.image_weight) * held.image_log_odds[:, None, None]
+    same = fit_post_processor(replace(held, maps=whole, image_log_odds=None), METHOD)
+    assert judge == replace(same, image_weight=judge.image_weight)
+    predictions = judge.predictions(held.samples, held.maps, held.image_log_odds)
     assert np.array_equal([p.evidence for p in predictions], whole)
 
 
-@pytest.mark.parametrize("held", [drawn(), with_noisy_context(drawn())])
+@pytest.mark.parametrize("held", [drawn(), with_noisy_image_head(drawn())])
 def test_each_part_is_judged_by_the_other_parts_and_order_is_kept(held: OutOfFold) -> None:
     predictions = cross_val_post_process(held, METHOD)
     assert [p.sample for p in predictions] == held.samples
@@ -114,12 +114,12 @@ def test_each_part_is_judged_by_the_other_parts_and_order_is_kept(held: OutOfFol
         inside = held.fold_ids == part
         own = held.of(inside)
         expected = fit_post_processor(held.of(~inside), METHOD).predictions(
-            own.samples, own.maps, own.context, fold=part
+            own.samples, own.maps, own.image_log_odds, fold=part
         )
         assert said([p for p in predictions if p.fold == part]) == said(expected)
 
 
-@pytest.mark.parametrize("held", [drawn(), with_noisy_context(drawn())])
+@pytest.mark.parametrize("held", [drawn(), with_noisy_image_head(drawn())])
 def test_labels_and_maps_of_a_part_have_no_say_in_it(held: OutOfFold) -> None:
     inside = held.fold_ids == 1
     flipped = [

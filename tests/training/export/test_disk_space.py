@@ -145,7 +145,7 @@ def test_too_little_room_for_new_thresholds(
 ) -> None:
     publish(workplace / "store", "part")
     fill(workplace / "store", 1000)
-    assert main(["evaluate", "--data", "parts", *PART, "--rethreshold"]) == 1
+    assert main(["evaluate", "--data", "parts", *PART, "--recalibrate"]) == 1
     printed = capsys.readouterr()
     assert "GB of a version can't be kept in store/part" in printed.err
     assert "judging" not in printed.out

@@ -18,8 +18,8 @@ from training.export.onnx_graph import FLOAT_NODES, onnx_model
         Hypercolumn((3, 4), 8),
         Hypercolumn((1, 2), 2),
         Hypercolumn((2, 3, 4), 16),
-        Hypercolumn((5,), 16, context=True),
-        Hypercolumn((2, 3, 4), 8, context=True),
+        Hypercolumn((5,), 16, image_head=True),
+        Hypercolumn((2, 3, 4), 8, image_head=True),
     ],
 )
 def test_same_maps(hypercolumn: Hypercolumn) -> None:
@@ -38,7 +38,7 @@ def test_same_maps(hypercolumn: Hypercolumn) -> None:
 
 
 def test_what_stays_in_float() -> None:
-    hypercolumn = Hypercolumn((3, 4), 8, context=True)
+    hypercolumn = Hypercolumn((3, 4), 8, image_head=True)
     torch.manual_seed(3)
     model = onnx_model(VGG16CAM(hypercolumn).weights(), hypercolumn, 64)
     quantized = [node.name for node in model.graph.node if not node.name.startswith(FLOAT_NODES)]

@@ -17,10 +17,10 @@ def test_a_line_brings_log_odds_back() -> None:
 
 
 @pytest.mark.parametrize("found", [np.full(6, 5.0), -REFERENCE])
-def test_a_line_never_turns_the_order(found: np.ndarray) -> None:
-    slope, offset = agreeing(REFERENCE, found)
+def test_a_line_never_turns_the_order(dataset: np.ndarray) -> None:
+    slope, offset = agreeing(REFERENCE, dataset)
     assert slope == 1.0
-    assert offset == pytest.approx(REFERENCE.mean() - found.mean())
+    assert offset == pytest.approx(REFERENCE.mean() - dataset.mean())
 
 
 def test_the_same_log_odds_agree() -> None:
@@ -31,8 +31,8 @@ def test_the_same_log_odds_agree() -> None:
 
 def test_what_differs_is_counted() -> None:
     """Log-odds change by twice the difference; one verdict turns from accept to reject, one to review alone."""
-    found = REFERENCE + np.array([0.0, 0.0, 1.5, 0.0, 0.0, 0.0])
-    moved = agreement(JUDGE, JUDGE, REFERENCE, found, IS_ANOMALY)
+    dataset = REFERENCE + np.array([0.0, 0.0, 1.5, 0.0, 0.0, 0.0])
+    moved = agreement(JUDGE, JUDGE, REFERENCE, dataset, IS_ANOMALY)
     assert (moved.changed_verdicts, moved.median_log_odds_change, moved.auroc_change) == (1, 0.0, 0.0)
     swapped = agreement(JUDGE, JUDGE, REFERENCE, REFERENCE + np.array([0, 0, 2.5, 0, 0, 0]), IS_ANOMALY)
     assert swapped.auroc_change == pytest.approx(-1 / 9)

@@ -1,4 +1,4 @@
-"""Predictions on pictures that exist, and what a report says beside them."""
+"""Predictions on images that exist, and a report's subject."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from tests.training.conftest import picture, save
 from tests.training.predictions import prediction
 from training.data.samples import kinds_of
 from training.evaluation.prediction import Prediction
-from training.report import DataFacts, Subject
+from training.report.report import DataSummary, Subject
 
 MakeSubject = Callable[..., Subject]
 MakePredictions = Callable[..., list[Prediction]]
@@ -22,8 +22,8 @@ MakePredictions = Callable[..., list[Prediction]]
 @pytest.fixture(scope="session")
 def make_predictions(tmp_path_factory: pytest.TempPathFactory) -> MakePredictions:
     """`good` and `bad` lists of probabilities, alternating between two folds unless there is one."""
-    root = tmp_path_factory.mktemp("pictures")
-    photo = save(root / "photo.png", picture(0, defective=True))
+    root = tmp_path_factory.mktemp("images")
+    image = save(root / "image.png", picture(0, defective=True))
     mask = np.zeros((48, 48), np.uint8)
     mask[16:24, 16:24] = 255
     mask_path = save(root / "mask.png", Image.fromarray(mask))
@@ -41,14 +41,14 @@ def make_predictions(tmp_path_factory: pytest.TempPathFactory) -> MakePrediction
                     kind if is_bad else "good", probability, name=name, evidence=evidence,
                     mask=mask_path if is_bad and masks else None, fold=i % folds,
                 )  # fmt: skip
-                made.append(_at(said, photo))
+                made.append(_at(said, image))
         return made
 
     return make
 
 
-def _at(said: Prediction, photo: Path) -> Prediction:
-    return replace(said, sample=replace(said.sample, path=photo))
+def _at(said: Prediction, image: Path) -> Prediction:
+    return replace(said, sample=replace(said.sample, path=image))
 
 
 def reviewed(said: Prediction, review: float, reject: float) -> Prediction:
@@ -67,7 +67,7 @@ def make_subject() -> MakeSubject:
             "recipe": {"name": "own", "input_size": 32, "optimizer": {"rate": 1e-4}},
             "input_size": 32,
             "full_scale": None,
-            "data": DataFacts(kinds_of(p.sample for p in predictions), 2, {"48×48": len(predictions)}, "ab" * 32),
+            "data": DataSummary(kinds_of(p.sample for p in predictions), 2, {"48×48": len(predictions)}, "ab" * 32),
             "seconds": {"training": 75.0},
             "rule": "a fixed threshold of 0.5",
         }

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from training.report.pictures import take_pictures
 
 from tests.training.conftest import save
 from tests.training.predictions import prediction
 from training.evaluation.prediction import Prediction
-from training.report.pictures import take_pictures
 
 
 def opened(uri: str | None) -> Image.Image:
@@ -58,5 +58,5 @@ def test_lost_files_leave_gaps(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     for photo in (tmp_path / "lost.png", broken):
-        pictures = take_pictures(at(photo), 32, None)
+        pictures = take_pictures(at(photo, broken), 32, None)
         assert pictures.photo is pictures.overlay is pictures.mask is None

@@ -12,14 +12,15 @@ from tests.training.report.conftest import MakePredictions, MakeSubject, reviewe
 from tests.training.report.reader import Reader
 from training.evaluation.figures import measure
 from training.evaluation.prediction import Prediction
-from training.report import CurvePoint, LearningCurve, Subject, write_report
+from training.report.report import CurvePoint, LearningCurve, Report, Subject
+from training.report.writer import copy_report, write_report
 
 GOOD = [0.02, 0.05, 0.1, 0.2, 0.3, 0.7]
 BAD = [0.95, 0.9, 0.8, 0.4]
 
 
 def read(folder: Path, subject: Subject, predictions: list[Prediction]) -> Reader:
-    page, _ = write_report(folder, subject, predictions, measure(predictions, "ten images"))
+    page, _ = write_report(folder, Report(subject, predictions, measure(predictions, "ten images")))
     return Reader(page.read_text())
 
 
@@ -64,8 +65,8 @@ def test_verdict_in_words(tmp_path: Path, make_predictions: MakePredictions, mak
 def test_same_data_same_bytes(tmp_path: Path, make_predictions: MakePredictions, make_subject: MakeSubject) -> None:
     predictions = make_predictions(GOOD, BAD)
     figures = measure(predictions, "ten images")
-    one = write_report(tmp_path / "one", make_subject(predictions), predictions, figures)
-    two = write_report(tmp_path / "two", make_subject(predictions), predictions, figures)
+    one = write_report(tmp_path / "one", Report(make_subject(predictions), predictions, figures))
+    two = write_report(tmp_path / "two", Report(make_subject(predictions), predictions, figures))
     assert [path.name for path in one] == ["report.html", "report.json"]
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
@@ -75,7 +76,7 @@ def test_json_holds_the_same_figures(
 ) -> None:
     predictions = make_predictions(GOOD, BAD)
     figures = measure(predictions, "ten images")
-    _, path = write_report(tmp_path, make_subject(predictions, cost_ratio=20.0), predictions, figures)
+    _, path = write_report(tmp_path, Report(make_subject(predictions, cost_ratio=20.0), predictions, figures))
     written = json.loads(path.read_text())
     assert msgspec.convert(written["figures"], Figures) == figures
     assert written["subject"]["cost_ratio"] == 20.0
@@ -103,7 +104,7 @@ def test_names_of_strangers_are_text(
     assert all(uri.startswith("data:image/") for uri in page.of("src"))
     assert kind in page.words
     assert f"{prefix}bad-0.png" in page.words
-    assert f"Photo of {prefix}bad-0.png" in page.of("alt")
+    assert f"Image of {prefix}bad-0.png" in page.of("alt")
 
 
 @pytest.mark.parametrize(
@@ -111,8 +112,8 @@ def test_names_of_strangers_are_text(
     [
         (GOOD, BAD, False, 2, "No image has a mask"),
         (GOOD[:5], BAD, True, 2, "No good part was called defective."),
-        (GOOD, BAD[:3], True, 2, "There is no picture of a defective part that was called good."),
-        (GOOD, [0.1], True, 2, "There is no picture of a defective part that was found."),
+        (GOOD, BAD[:3], True, 2, "There is no image of a defective part that was called good."),
+        (GOOD, [0.1], True, 2, "There is no image of a defective part that was found."),
         (GOOD, BAD, True, 1, "Confusion matrix"),
         ([0.5] * 4, [0.5] * 4, True, 1, "4 of 4"),
         ([1e-9, 1e-8], [1 - 1e-9], True, 1, "No defect was missed among 1."),
@@ -133,7 +134,7 @@ def test_what_is_not_there_is_said(
     page = read(tmp_path, make_subject(predictions, version=None), predictions)
     assert said in page.words
     assert ("Model by model" in page.words) == (folds > 1)
-    assert "The line’s share of defects was not given." in page.words
+    assert "The production line’s defect rate was not given." in page.words
     assert "Learning curve" not in page.words
     assert "bolt: inspection report" in page.words
 
@@ -146,10 +147,21 @@ def test_review_is_counted_apart(tmp_path: Path, make_predictions: MakePredictio
     assert "accepts below 0.3 and rejects from 0.8" in words
 
 
-def test_place_that_cannot_be_written(
+def test_a_folder_that_cannot_be_written(
     tmp_path: Path, make_predictions: MakePredictions, make_subject: MakeSubject
 ) -> None:
     predictions = make_predictions(GOOD, BAD)
+    report = Report(make_subject(predictions), predictions, measure(predictions, "ten images"))
     (tmp_path / "report").write_text("a file")
     with pytest.raises(DataError, match="the report can't be written to"):
-        write_report(tmp_path / "report", make_subject(predictions), predictions, measure(predictions, "ten images"))
+        write_report(tmp_path / "report", report)
+
+
+def test_a_report_is_copied_whole(tmp_path: Path) -> None:
+    (tmp_path / "1" / "report").mkdir(parents=True)
+    (tmp_path / "1" / "report" / "report.html").write_text("page")
+    copy_report(tmp_path / "1", tmp_path / "out" / "there")
+    assert (tmp_path / "out" / "there" / "report.html").read_text() == "page"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="the report can't be written to"):
+        copy_report(tmp_path / "1", tmp_path / "file")

@@ -1,4 +1,4 @@
-"""Where the model operates: its thresholds, what they decide, and what that means on the line."""
+"""Summary of a model's decisions: its thresholds, what they decide, and what that means on the production line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from training.evaluation.prediction import Prediction
 
 
 @dataclass(frozen=True)
-class Level:
-    """One threshold, as a probability. Folds choose their own: low and high are the extremes over the images."""
+class ThresholdRange:
+    """One threshold, as a probability: the median over the images, and its extremes, as folds choose their own."""
 
     value: float
     low: float
@@ -24,7 +24,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Fold:
-    """What one fold's model made of its images."""
+    """Errors of one fold's model on its images."""
 
     number: int
     defects: int
@@ -32,12 +32,12 @@ class Fold:
     goods: int
     rejected: int
     threshold: float
-    """From which it rejects."""
+    """Probability from which it rejects."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What to expect of 100,000 parts on the line."""
+    """What to expect of 100,000 parts on the production line."""
 
     defects: float
     missed: Estimate
@@ -49,20 +49,20 @@ class Expectation:
 
 
 @dataclass(frozen=True)
-class Operation:
+class DecisionSummary:
     """A miss is a defect accepted, a false reject a good part rejected; neither counts what goes to review."""
 
-    accept_below: Level
-    reject_from: Level
-    label_from: Level
+    accept_below: ThresholdRange
+    reject_from: ThresholdRange
+    label_from: ThresholdRange
     goods: Decisions
     defects: Decisions
     missed: Estimate
     rejected: Estimate
     folds: list[Fold]
-    """Empty where one model judged everything."""
+    """Empty where one model decided everything."""
     expectation: Expectation | None
-    """None: the line's share of defects is not known."""
+    """None: the production line's defect rate is not known."""
 
     @property
     def has_review(self) -> bool:
@@ -74,14 +74,16 @@ class Operation:
         return (self.goods.review + self.defects.review) / (self.goods.images + self.defects.images)
 
 
-def operate(predictions: Sequence[Prediction], figures: Figures, defect_rate: float | None) -> Operation:
+def summarise_decisions(
+    predictions: Sequence[Prediction], figures: Figures, defect_rate: float | None
+) -> DecisionSummary:
     """The predictions' thresholds, and what the decisions counted in `figures` come to."""
     goods, defects = figures.good_decisions, figures.defect_decisions
     missed, rejected = rate(defects.accept, defects.images), rate(goods.reject, goods.images)
-    return Operation(
-        accept_below=_level([prediction.thresholds.review for prediction in predictions]),
-        reject_from=_level([prediction.thresholds.reject for prediction in predictions]),
-        label_from=_level([prediction.thresholds.label for prediction in predictions]),
+    return DecisionSummary(
+        accept_below=_range([prediction.thresholds.review for prediction in predictions]),
+        reject_from=_range([prediction.thresholds.reject for prediction in predictions]),
+        label_from=_range([prediction.thresholds.label for prediction in predictions]),
         goods=goods,
         defects=defects,
         missed=missed,
@@ -91,8 +93,8 @@ def operate(predictions: Sequence[Prediction], figures: Figures, defect_rate: fl
     )
 
 
-def _level(values: Sequence[float]) -> Level:
-    return Level(median(values), min(values), max(values))
+def _range(values: Sequence[float]) -> ThresholdRange:
+    return ThresholdRange(median(values), min(values), max(values))
 
 
 def _folds(predictions: Sequence[Prediction]) -> list[Fold]:
@@ -101,15 +103,10 @@ def _folds(predictions: Sequence[Prediction]) -> list[Fold]:
 
 
 def _fold(number: int, members: Sequence[Prediction]) -> Fold:
-    defects = [decision_of(p) for p in members if p.sample.is_anomaly]
-    goods = [decision_of(p) for p in members if not p.sample.is_anomaly]
+    defects = [p.decision for p in members if p.sample.is_anomaly]
+    goods = [p.decision for p in members if not p.sample.is_anomaly]
     threshold = median(p.thresholds.reject for p in members)
     return Fold(number, len(defects), defects.count("accept"), len(goods), goods.count("reject"), threshold)
-
-
-def decision_of(prediction: Prediction) -> str:
-    """Accept, review or reject, at the line's share of defects."""
-    return prediction.thresholds.decision_of(prediction.probability)
 
 
 def _expect(

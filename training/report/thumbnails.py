@@ -1,4 +1,4 @@
-"""Small pictures of a prediction, as data URIs that stand in the page itself."""
+"""Thumbnails of a prediction, as data URIs that stand in the page itself."""
 
 import base64
 import io
@@ -21,35 +21,36 @@ _QUALITY: Final = 82
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Data URIs of at most 320 × 320 pixels; None: there is no such picture, or it can't be read."""
+class Thumbnails:
+    """Data URIs of at most 320 × 320 pixels; None: there is no such image, or it can't be read."""
 
     width: int
     height: int
-    photo: str | None
+    image: str | None
     overlay: str | None
-    """The photo with heatmap and regions, as the service draws them."""
+    """The image with heatmap and regions, as the service draws them."""
     mask: str | None
 
 
-def take_pictures(prediction: Prediction, input_size: int, full_scale: FullScale | None) -> Pictures:
-    """Photo, overlay and mask of one image. Files that have gone since leave gaps: a report is worth more than they."""
-    photo = _photo(prediction.sample.path, full_scale)
+def make_thumbnails(prediction: Prediction, input_size: int, full_scale: FullScale | None) -> Thumbnails:
+    """Image, overlay and mask of one prediction. Files that have gone since leave gaps: a report is worth more than
+    they."""
+    image = _image(prediction.sample.path, full_scale)
     mask = _mask(prediction.sample.mask) if prediction.sample.mask else None
-    if photo is None:
-        return Pictures(_SIDE, _SIDE, None, None, mask)
-    picture = prediction.heatmap_scale(enlarge(prediction.evidence, input_size))
-    overlay = overlay_png(photo, picture, find_regions(picture, *photo.size))
-    return Pictures(*photo.size, _jpeg(photo), _jpeg(Image.open(io.BytesIO(overlay))), mask)
+    if image is None:
+        return Thumbnails(_SIDE, _SIDE, None, None, mask)
+    heatmap = prediction.heatmap_scale(enlarge(prediction.evidence, input_size))
+    overlay = overlay_png(image, heatmap, find_regions(heatmap, *image.size))
+    return Thumbnails(*image.size, _jpeg(image), _jpeg(Image.open(io.BytesIO(overlay))), mask)
 
 
-def _photo(path: Path, full_scale: FullScale | None) -> Image.Image | None:
+def _image(path: Path, full_scale: FullScale | None) -> Image.Image | None:
     try:
-        photo = to_8bit(decode(path.read_bytes()), full_scale)
+        image = to_8bit(decode(path.read_bytes()), full_scale)
     except (ImageError, OSError):
         return None
-    photo.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return photo
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return image
 
 
 def _mask(given: Mask) -> str:
@@ -57,7 +58,7 @@ def _mask(given: Mask) -> str:
     mask = Image.fromarray(given.pixels()).convert("L")
     mask.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=None)
     buffer = io.BytesIO()
-    mask.point(lambda level: 255 if level else 0).convert("1").save(buffer, "PNG", optimize=True)
+    mask.point(lambda value: 255 if value else 0).convert("1").save(buffer, "PNG", optimize=True)
     return _uri("png", buffer.getvalue())
 
 
