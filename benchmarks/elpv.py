@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from training.data.dataset import load_dataset  # noqa: E402
 from training.data.splits import make_folds  # noqa: E402
 from training.estimators.estimator import steps  # noqa: E402
-from training.estimators.registry import estimator_for  # noqa: E402
+from training.estimators.factory import estimator_for  # noqa: E402
 from training.evaluation.figures import measure, table  # noqa: E402
 from training.evaluation.prediction import Prediction  # noqa: E402
 from training.evaluation.thresholds import Fixed  # noqa: E402

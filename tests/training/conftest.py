@@ -18,9 +18,9 @@ from training.data.samples import find_samples
 from training.data.splits import Indices
 from training.data.training_set import Anomalies
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import FineTuningEstimator, PreparedFineTuning
 from training.estimators.patches import PatchEstimator, PreparedPatches
-from training.estimators.registry import estimator_for
 from training.evaluation.thresholds import BestBalancedAccuracy, Rule
 from training.features.imagenet import Trunk
 from training.progress import Advance, Reporter, no_progress

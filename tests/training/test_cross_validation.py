@@ -14,9 +14,9 @@ from training.data.dataset import Dataset
 from training.data.splits import make_folds
 from training.data.training_set import TrainingSet
 from training.estimators.estimator import PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import PreparedFineTuning
 from training.estimators.patches import PreparedPatches
-from training.estimators.registry import estimator_for
 from training.evaluation.ranking import Ranking
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
 from training.features.imagenet import Trunk

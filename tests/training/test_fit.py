@@ -20,8 +20,8 @@ from training.data.samples import Sample, find_samples
 from training.data.splits import Indices, hold_out
 from training.data.training_set import Anomalies
 from training.estimators.estimator import PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.image_head import add_image_head
-from training.estimators.registry import estimator_for
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps

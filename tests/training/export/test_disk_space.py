@@ -25,8 +25,8 @@ from tests.training.test_cli import FINE_TUNING, PART, PATCHES, workplace  # noq
 from training.__main__ import main
 from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import PreparedFineTuning
-from training.estimators.registry import estimator_for
 from training.export import version as exporting
 from training.export.disk_space import check_room, version_size
 from training.features.extraction import image_loader

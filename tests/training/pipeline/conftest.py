@@ -12,8 +12,8 @@ from tests.training.conftest import fitting, tiny_fine_tuning, tiny_patches, tra
 from training.data.dataset import Dataset
 from training.data.splits import Indices, Split, make_folds
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.image_head import ImageLogOdds
-from training.estimators.registry import estimator_for
 from training.evaluation.post_processing import Maps, Method
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import BestBalancedAccuracy

@@ -13,8 +13,8 @@ from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
 from training.data.splits import Split, make_folds
 from training.estimators.estimator import steps
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import softmax_calibration
-from training.estimators.registry import estimator_for
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Method
 from training.evaluation.thresholds import ErrorRateLimits, Fixed, LeastCost
@@ -122,7 +122,7 @@ def test_a_single_held_out_good_image_is_too_few_for_fine_tuning(tmp_path: Path,
         mode.fit(mode.prepare(dataset, trunk))
 
 
-def test_a_promise_that_the_images_can_not_carry_is_refused(prepared: Prepared) -> None:
+def test_an_error_bound_that_takes_more_images_is_refused(prepared: Prepared) -> None:
     estimator = prepared(MODES["masks"])
     method = estimator_for(tiny_patches()).method(estimator.training_set.samples, ErrorRateLimits(0.01))
     with pytest.raises(ErrorBoundError, match="miss rate"):
