@@ -12,10 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from training.data.loading import load_dataset
+from training.data.dataset import load_dataset
 from training.data.splits import make_folds
 from training.estimators.estimator import steps
-from training.estimators.registry import estimator_for
+from training.estimators.factory import estimator_for
 from training.evaluation.figures import measure, table
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Fixed

@@ -11,7 +11,7 @@ from model.figures import Figures
 from model.files import read_file
 from model.manifest import Manifest, Variant
 from model.store import Store
-from training.cli_validation import check_promise_of_parts
+from training.cli_validation import check_error_bounds_of_folds
 from training.data.dataset import Dataset
 from training.data.samples import Sample
 from training.data.splits import Split, groups_by_class, make_folds
@@ -45,7 +45,7 @@ def choose_method(manifest: Manifest, dataset: Dataset, rule: Rule | None, defec
     stored = stored_rule(manifest)
     chosen = rule or (LeastCost() if isinstance(stored, Fixed) else stored)
     others = [[dataset.samples[i] for i in split.train] for split in _splits(dataset.samples)]
-    check_promise_of_parts(chosen, dataset.samples, others)
+    check_error_bounds_of_folds(chosen, dataset.samples, others)
     return Method(manifest.pooling, chosen, defect_rate or manifest.operating_point.defect_rate)
 
 

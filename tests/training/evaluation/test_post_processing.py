@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from model.errors import DataError
 from model.evidence import Pooling
 from model.verdict import Calibration, Thresholds, prior_shift
-from tests.training.conftest import save
 from training.data.masks import Mask
 from training.data.samples import Sample
 from training.estimators.image_head import choose_image_weight
@@ -31,13 +29,13 @@ METHOD = Method(Pooling(0.1), BestBalancedAccuracy())
 NO_MASKS = np.zeros((0, 6, 6), np.float32)
 
 
-def drawn(good: int = 30, bad: int = 15, folds: int = 3, seed: int = 0, mask: Path | None = None) -> OutOfFold:
+def drawn(good: int = 30, bad: int = 15, folds: int = 3, seed: int = 0, mask: Mask | None = None) -> OutOfFold:
     """Maps of noise, with a stronger corner where the image is defective; folds alternate. No image head."""
     rng = np.random.default_rng(seed)
     maps = rng.normal(-3, 1, (good + bad, 6, 6)).astype(np.float32)
     maps[good:, :2, :2] += rng.normal(3, 1.5, (bad, 1, 1)).astype(np.float32)
     samples = [Sample(Path(f"{i}.png"), f"{i}.png", "good") for i in range(good)]
-    samples += [Sample(Path(f"bad{i}.png"), f"bad{i}.png", "dent", Mask((mask,)) if mask else None) for i in range(bad)]
+    samples += [Sample(Path(f"bad{i}.png"), f"bad{i}.png", "dent", mask=mask) for i in range(bad)]
     return OutOfFold(samples, maps, np.arange(good + bad) % folds)
 
 
@@ -52,11 +50,11 @@ def said(predictions: list[Prediction]) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture
-def mask(tmp_path: Path) -> Path:
+def mask() -> Mask:
     """The corner's innermost place, of an image of 60×60."""
-    pixels = np.zeros((60, 60), np.uint8)
-    pixels[:10, :10] = 255
-    return save(tmp_path / "mask.png", Image.fromarray(pixels))
+    pixels = np.zeros((60, 60), np.bool_)
+    pixels[:10, :10] = True
+    return Mask.of(pixels)
 
 
 @pytest.mark.parametrize("rule", [BestBalancedAccuracy(), LeastCost(5), ErrorRateLimits(0.3, 0.2), Fixed(0.4)])
@@ -163,7 +161,7 @@ def test_the_order_of_images_changes_no_word() -> None:
         assert prediction.heatmap_scale == expected.heatmap_scale
 
 
-def test_masks_raise_the_region_level_where_they_may(mask: Path) -> None:
+def test_masks_raise_the_region_level_where_they_may(mask: Mask) -> None:
     masked, unmasked = drawn(mask=mask), drawn()
     masked.maps[30:, 0, 0] += 6  # the rest of the corner is a halo
     unmasked.maps[:] = masked.maps
@@ -178,7 +176,7 @@ def test_masks_raise_the_region_level_where_they_may(mask: Path) -> None:
 
 
 def test_masks_that_may_not_be_used_are_not_even_read() -> None:
-    masked = drawn(mask=Path("nowhere.png"))
+    masked = drawn(mask=Mask((60, 60), b"can't be unpacked"))
     assert fit_post_processor(masked, replace(METHOD, use_masks=False)) == fit_post_processor(drawn(), METHOD)
 
 

@@ -60,5 +60,5 @@ def test_lost_files_leave_gaps(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     for image in (tmp_path / "lost.png", broken):
-        thumbnails = make_thumbnails(at(image, broken), 32, None)
+        thumbnails = make_thumbnails(at(image), 32, None)
         assert thumbnails.image is thumbnails.overlay is thumbnails.mask is None
