@@ -99,7 +99,7 @@ def main() -> None:
         image = decode(data)
         full_scale = 4095 if image.mode == "I;16" else None
         pixels = resize_to_input(image, size, full_scale)
-        evidence = detector.engine.evidence(pixels[None], alone=False)[0]
+        evidence = detector.engine.evidence(pixels[None], exclusive=False)[0]
         picture = detector.heatmap(evidence)
         regions = find_regions(picture, *image.size)
         rows.append(
@@ -108,7 +108,7 @@ def main() -> None:
                 "kB": len(data) // 1000,
                 "decode ms": milliseconds(lambda: decode(data)),  # noqa: B023
                 "resize_to_input ms": milliseconds(lambda: resize_to_input(image, size, full_scale)),  # noqa: B023
-                "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], alone=False)),  # noqa: B023
+                "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], exclusive=False)),  # noqa: B023
                 "picture ms": milliseconds(lambda: detector.heatmap(evidence)),  # noqa: B023
                 "regions ms": milliseconds(lambda: find_regions(picture, *image.size)),  # noqa: B023
                 "gray PNG ms": milliseconds(lambda: heatmap_png(picture)),  # noqa: B023

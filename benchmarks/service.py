@@ -67,11 +67,11 @@ def bare(detector: Detector, seconds: float = _BARE_SECONDS) -> tuple[float, flo
 
     def lane() -> None:
         while time.perf_counter() < until:
-            engine.evidence(pixels, alone=engine.lanes == 1)
+            engine.evidence(pixels, exclusive=engine.max_concurrency == 1)
             done.append(time.perf_counter())
 
     began = time.perf_counter()
-    threads = [threading.Thread(target=lane) for _ in range(engine.lanes)]
+    threads = [threading.Thread(target=lane) for _ in range(engine.max_concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:

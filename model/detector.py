@@ -141,4 +141,4 @@ def _candidates(
     """Variants that can run here, the quickest first, each by every engine that can run it."""
     there = {each.name: each for each in manifest.variants if variant in ("auto", each.name)}
     quickest = [there[name] for name in _QUICKEST_FIRST if name in there]
-    return [(each, able) for each in quickest for able in engines_for(each, device, engine)]
+    return [(each, name) for each in quickest for name in engines_for(each, device, engine)]
