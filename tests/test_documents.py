@@ -36,6 +36,18 @@ def test_a_documented_command_is_understood(document: str, command: str) -> None
         assert parse([name, *arguments]).command == name
 
 
+def test_benchmarks_are_run_as_modules() -> None:
+    """So say the documents, and each benchmark."""
+    benchmarks = [path for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text()]
+    assert benchmarks
+    for path in benchmarks:
+        assert f"python -m benchmarks.{path.stem}" in path.read_text(), path
+    for path in (*DOCUMENTS, ROOT / "Makefile"):
+        assert "python benchmarks/" not in path.read_text(), path
+        for name in re.findall(r"python -m benchmarks\.(\w+)", path.read_text()):
+            assert (ROOT / "benchmarks" / f"{name}.py").is_file(), (path, name)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):

@@ -72,13 +72,13 @@ def _crossval(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _curve(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from training.cli_validation import check_promise
+    from training.cli_validation import check_error_bounds
     from training.learning_curve import MEMBER, choose_draws, learning_curve
     from training.recipe import as_dict
     from training.report.results import write_results
 
     task = _task(arguments, reporter)
-    check_promise(task.rule, min(arguments.defects), len(task.dataset.samples))
+    check_error_bounds(task.rule, min(arguments.defects), len(task.dataset.samples))
     choose_draws(task.dataset.samples, task.recipe, arguments.defects, arguments.draws)
     run, estimator = _prepared(arguments, task, reporter)
     points = learning_curve(estimator, run, arguments.defects, arguments.draws)
@@ -89,7 +89,7 @@ def _curve(arguments: argparse.Namespace, reporter: Reporter) -> None:
 def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from model.artifact import read_artifact
     from training.cli_validation import check_evaluation, rule_of
-    from training.data.loading import load_dataset
+    from training.data.dataset import load_dataset
     from training.evaluation.evaluate import evaluate, results
     from training.evaluation.figures import table
     from training.export.disk_space import check_room_for_copy
@@ -125,7 +125,7 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 def _report(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.cli_validation import check_defect_rate
-    from training.data.loading import load_dataset
+    from training.data.dataset import load_dataset
     from training.evaluation.evaluate import evaluate
     from training.report.builders import write_evaluation_report
     from training.report.results import check_writable
@@ -158,8 +158,8 @@ class _Task:
 
 def _task(arguments: argparse.Namespace, reporter: Reporter) -> _Task:
     """Check everything that can be wrong, before anything is trained."""
-    from training.cli_validation import check_promise_of_parts, check_training, default_rule, rule_of
-    from training.data.loading import load_dataset
+    from training.cli_validation import check_error_bounds_of_folds, check_training, default_rule, rule_of
+    from training.data.dataset import load_dataset
     from training.recipe import read_recipe
     from training.report.results import check_writable
 
@@ -171,13 +171,13 @@ def _task(arguments: argparse.Namespace, reporter: Reporter) -> _Task:
     )
     rule = rule_of(arguments) or default_rule(arguments.anomalies, dataset.samples)
     splits = _splits(arguments, recipe, dataset)
-    check_promise_of_parts(rule, dataset.samples, [[dataset.samples[i] for i in split.train] for split in splits])
+    check_error_bounds_of_folds(rule, dataset.samples, [[dataset.samples[i] for i in split.train] for split in splits])
     return _Task(recipe, rule, dataset, splits)
 
 
 def _splits(arguments: argparse.Namespace, recipe: "Recipe", dataset: "Dataset") -> "list[Split]":
     from training.data.splits import make_folds
-    from training.estimators.registry import estimator_for
+    from training.estimators.factory import estimator_for
 
     estimator = estimator_for(recipe)
     if arguments.command == "fit":
@@ -195,7 +195,7 @@ def _prepared(
 ) -> "tuple[TrainingRun, PreparedEstimator]":
     """The run, and its estimator with the features of every image. `version_folder`: where a version will be written,
     if one will."""
-    from training.estimators.registry import estimator_for
+    from training.estimators.factory import estimator_for
     from training.export.disk_space import check_room
     from training.features.imagenet import imagenet_trunk
     from training.training_run import TrainingRun

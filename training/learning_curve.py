@@ -12,7 +12,7 @@ from model.errors import DataError
 from training.data.samples import Sample
 from training.data.splits import Indices, Split, make_folds
 from training.estimators.estimator import PreparedEstimator, steps
-from training.estimators.registry import estimator_for
+from training.estimators.factory import estimator_for
 from training.evaluation.figures import measure
 from training.recipe import Recipe
 from training.report.report import CurvePoint as ReportedPoint

@@ -96,7 +96,7 @@ def test_a_defect_rate_shifts_the_log_odds(version: Path) -> None:
     assert (shifted.label, shifted.decision) == ("anomaly", "reject")
 
 
-def test_picture_and_regions_agree(version: Path) -> None:
+def test_heatmap_and_regions_agree(version: Path) -> None:
     detector = load_detector(version, "cpu")
     evidence = np.full((4, 4), -2.0, np.float32)
     evidence[0, 3] = 8.0
@@ -110,19 +110,19 @@ def test_picture_and_regions_agree(version: Path) -> None:
     assert find_regions(detector.heatmap(np.full((4, 4), -2.0, np.float32)), 640, 320) == []
 
 
-def test_heatmap_is_the_picture_in_256_steps() -> None:
+def test_heatmap_png_has_256_steps() -> None:
     values = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     assert np.array_equal(np.asarray(decode(heatmap_png(values))), np.rint(255 * values).astype(np.uint8))
 
 
-def test_overlay_has_the_photos_size_and_leaves_dark_places_alone() -> None:
-    photo = Image.fromarray(picture(0, 200))
+def test_overlay_has_the_images_size_and_leaves_dark_patches_alone() -> None:
+    image = Image.fromarray(picture(0, 200))
     values = np.zeros((64, 64), np.float32)
     values[:, 48:] = 1.0
-    overlay = np.asarray(decode(overlay_png(photo, values, [])), dtype=int)
+    overlay = np.asarray(decode(overlay_png(image, values, [])), dtype=int)
     assert overlay.shape == (200, 200, 3)
-    assert np.array_equal(overlay[:, :140], np.asarray(photo)[:, :140])
-    assert np.abs(overlay[:, 160:] - np.asarray(photo)[:, 160:]).mean() > 30
+    assert np.array_equal(overlay[:, :140], np.asarray(image)[:, :140])
+    assert np.abs(overlay[:, 160:] - np.asarray(image)[:, 160:]).mean() > 30
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

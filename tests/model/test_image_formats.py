@@ -19,26 +19,26 @@ RGB = _RNG.integers(0, 256, (37, 53, 3), dtype=np.uint8)
 GRAY16 = _RNG.integers(0, 65536, (37, 53), dtype=np.uint16)
 GRAY12 = GRAY16 >> 4
 WITH_ALPHA = np.stack([GRAY16, GRAY16[::-1]], axis=-1)
-PLACES: list[dict[str, Any]] = [{}, {"rows": 5}, {"tile": (16, 32)}]
+POSITIONS: list[dict[str, Any]] = [{}, {"rows": 5}, {"tile": (16, 32)}]
 PACKED: list[dict[str, Any]] = [
     {}, {"compression": 8, "pack": zlib.compress}, {"compression": 32773, "pack": encoders.pack_bits},
 ]  # fmt: skip
 
 
 def is_kept(data: bytes, pixels: np.ndarray[Any, Any]) -> bool:
-    photo = decode(data)
-    assert photo.mode == ("RGB" if pixels.ndim == 3 else "I;16" if pixels.dtype == np.uint16 else "L")
-    return np.array_equal(np.asarray(photo), pixels)
+    image = decode(data)
+    assert image.mode == ("RGB" if pixels.ndim == 3 else "I;16" if pixels.dtype == np.uint16 else "L")
+    return np.array_equal(np.asarray(image), pixels)
 
 
 @pytest.mark.parametrize("packed", PACKED, ids=["raw", "deflate", "packbits"])
-@pytest.mark.parametrize("place", PLACES, ids=str)
+@pytest.mark.parametrize("position", POSITIONS, ids=str)
 @pytest.mark.parametrize("big", [False, True], ids=["classic", "BigTIFF"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_tiff_of_either_byte_order_and_size(
-    order: str, big: bool, place: dict[str, Any], packed: dict[str, Any]
+    order: str, big: bool, position: dict[str, Any], packed: dict[str, Any]
 ) -> None:
-    common = {"order": order, "big": big, **place, **packed}
+    common = {"order": order, "big": big, **position, **packed}
     assert is_kept(encoders.tiff(GRAY16, **common), GRAY16)
     assert is_kept(encoders.tiff(65535 - GRAY16, photometric=0, **common), GRAY16)
     assert is_kept(encoders.tiff(GRAY12, bits=12, **common), GRAY12)
@@ -60,8 +60,8 @@ def test_16_bit_gray_of_which_differences_were_packed(order: str) -> None:
 
 
 def test_old_tiffs_without_the_sizes_of_their_strips() -> None:
-    for place in ({}, {"rows": 5}):
-        data = encoders.tiff(GRAY, tags={60000: (4, [1])}, **place)
+    for position in ({}, {"rows": 5}):
+        data = encoders.tiff(GRAY, tags={60000: (4, [1])}, **position)
         at = data.index(struct.pack("<H", 279))
         assert is_kept(data[:at] + struct.pack("<H", 60001) + data[at + 2 :], GRAY)
 

@@ -1,4 +1,4 @@
-"""Sound pictures whose metadata is odd are read, upright; what a file says beside its pixels can't spoil them."""
+"""Sound images whose metadata is odd are read, upright; what a file holds beside its pixels does them no harm."""
 
 import zlib
 
@@ -107,17 +107,17 @@ def test_transparency_in_a_png_changes_no_pixel() -> None:
     assert np.array_equal(np.asarray(decode(data)), UPRIGHT)
 
 
-# Further pictures
+# Further images
 
 
 def with_index(first: bytes, *further: bytes, gone: bool = False) -> bytes:
-    """A JPEG with an index of pictures behind it; `gone`: a tool has cut them off."""
+    """A JPEG with an index of images behind it; `gone`: a tool has cut them off."""
     index_at = 2 + 4 + 4
     size = len(segment(0xE2, encoders.multi_picture_index([0] * (len(further) + 1))))
-    place, offsets = len(first) + size - index_at, [0]
-    for picture in further:
-        offsets.append(place)
-        place += len(picture)
+    offset, offsets = len(first) + size - index_at, [0]
+    for image in further:
+        offsets.append(offset)
+        offset += len(image)
     whole = with_segments(first, segment(0xE2, encoders.multi_picture_index(offsets)))
     return whole if gone else whole + b"".join(further)
 
@@ -125,12 +125,12 @@ def with_index(first: bytes, *further: bytes, gone: bool = False) -> bytes:
 JPEG = encoded(UPRIGHT, "JPEG")
 
 
-def test_an_index_of_pictures_that_are_gone() -> None:
+def test_an_index_of_images_that_are_gone() -> None:
     assert np.array_equal(np.asarray(decode(with_index(JPEG, JPEG, gone=True))), np.asarray(decode(JPEG)))
     assert np.array_equal(np.asarray(decode(with_index(JPEG))), np.asarray(decode(JPEG)))
 
 
-def test_pictures_that_are_there_are_too_many() -> None:
+def test_images_that_are_there_are_too_many() -> None:
     with pytest.raises(MultipleFramesError, match="more than one frame"):
         decode(with_index(JPEG, JPEG))
     with pytest.raises(MultipleFramesError, match="more than one frame"):
@@ -146,14 +146,14 @@ def test_a_gain_map_is_named() -> None:
 
 
 def test_a_next_page_beyond_the_file_is_no_page() -> None:
-    for place in (1 << 30, 3, 8):
-        assert np.array_equal(np.asarray(decode(encoders.tiff(UPRIGHT, next_page=place))), UPRIGHT)
+    for offset in (1 << 30, 3, 8):
+        assert np.array_equal(np.asarray(decode(encoders.tiff(UPRIGHT, next_page=offset))), UPRIGHT)
     two = encoded(Image.fromarray(UPRIGHT), "TIFF", save_all=True, append_images=[Image.fromarray(UPRIGHT)])
     with pytest.raises(MultipleFramesError):
         decode(two)
 
 
-# What libjpeg warns of in sound pictures
+# What libjpeg warns of in sound images
 
 
 def test_harmless_oddities_of_jpegs() -> None:

@@ -124,11 +124,11 @@ def tiff(
     planar: bool = False,
     tags: Mapping[int, Tag] | None = None,
     next_page: int = 0,
-    spoil: Callable[[list[bytes]], list[bytes]] = list,
+    damage: Callable[[list[bytes]], list[bytes]] = list,
 ) -> bytes:
     """Gray H×W or several channels H×W×C in strips of `rows`, or in tiles of width × height.
 
-    `pack` compresses each strip or tile, and `spoil` changes the list of them. `tags` are further ones, or others.
+    `pack` compresses each strip or tile, and `damage` changes the list of them. `tags` are further ones, or others.
     """
     cube = pixels if pixels.ndim == 3 else pixels[..., None]
     height, width, channels = cube.shape
@@ -144,7 +144,7 @@ def tiff(
                     lacking = ((0, tile_height - part.shape[0]), (0, tile_width - part.shape[1]), (0, 0))
                     part = np.pad(part, lacking)
                 parts.append(pack(_samples(part, bits, order, predictor)))
-    parts = spoil(parts)
+    parts = damage(parts)
     entries: dict[int, Tag] = {
         256: (4, [width]),
         257: (4, [height]),

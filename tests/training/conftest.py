@@ -13,14 +13,14 @@ from PIL import Image
 from rich.console import Console
 
 from model.weights import trunk_shapes
-from training.data.dataset import Dataset, survey
+from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
 from training.data.splits import Indices
 from training.data.training_set import Anomalies
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import FineTuningEstimator, PreparedFineTuning
 from training.estimators.patches import PatchEstimator, PreparedPatches
-from training.estimators.registry import estimator_for
 from training.evaluation.thresholds import BestBalancedAccuracy, Rule
 from training.features.imagenet import Trunk
 from training.progress import Advance, Reporter, no_progress
@@ -133,7 +133,7 @@ def tiny_patches(**changes: Any) -> Patches:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Twelve good images and ten with a bright spot, of two kinds, with masks."""
-    return survey(find_samples(write_folder(tmp_path_factory.mktemp("data"))))
+    return check_samples(find_samples(write_folder(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.fixture(scope="session")

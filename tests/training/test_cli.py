@@ -258,7 +258,7 @@ BASELINE = ["fit", "--data", "parts", "--preset", "baseline", *PART]
         ([*FIT, "--max-miss", "1.5"], "a highest rate of errors must lie between 0 and 1, not 1.5"),
         ([*FIT, "--max-miss", "0.3", "--miss-cost", "3"], "choose one of --miss-cost, --best-balanced-accuracy"),
         ([*FIT, "--defect-rate", "31"], "--defect-rate must lie between 0 and 1, not 31"),
-        ([*FIT, "--max-miss", "0.3", "--anomalies", "synthetic"], "--max-miss can't be promised of real defects"),
+        ([*FIT, "--max-miss", "0.3", "--anomalies", "synthetic"], "--max-miss can't be kept for real defects"),
         ([*FIT, "--curve", "nowhere.json"], "--curve nowhere.json can't be read"),
         ([*FIT, "--curve", "own.toml"], "--curve own.toml is not what `curve --json` writes"),
         ([*FIT, "--json", "nowhere/r.json"], "--json nowhere/r.json can't be written"),
@@ -303,7 +303,7 @@ def test_what_does_not_go_together_is_said_at_once(
         ),
     ],
 )
-def test_a_promise_that_the_images_can_not_carry_is_refused_before_training(
+def test_an_error_bound_that_takes_more_images_is_refused_before_training(
     workplace: Path,
     arguments: list[str],
     message: str,

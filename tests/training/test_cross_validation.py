@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.manifest import Figures
+from model.figures import Figures
 from tests.training.conftest import fitting, prepare_patches, tiny_fine_tuning, tiny_patches, training_run
 from training.cross_validation import cross_validate, summary
 from training.data.dataset import Dataset
 from training.data.splits import make_folds
 from training.data.training_set import TrainingSet
 from training.estimators.estimator import PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import PreparedFineTuning
 from training.estimators.patches import PreparedPatches
-from training.estimators.registry import estimator_for
 from training.evaluation.ranking import Ranking
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
 from training.features.imagenet import Trunk
@@ -46,7 +46,7 @@ def test_every_image_is_judged_once_and_written_down(
     report = json.loads((tmp_path / "r.json").read_bytes())
     assert report["preset"] == recipe.name
     assert report["recipe"]["kind"] == ("fine-tuning" if fixed else "patches")
-    assert report["rule"]["rule"] == ("fixed" if fixed else "least-cost")
+    assert report["rule"]["name"] == ("fixed" if fixed else "least-cost")
     assert report["data"]["kinds"] == {"good": 12, "scratch": 5, "spot": 5}
     assert len(report["folds"]) == 3
     for row, sample in zip(report["images"], dataset.samples, strict=True):

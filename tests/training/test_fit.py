@@ -15,13 +15,13 @@ from model.errors import DataError, GoldenOutputError, StoreError
 from model.image import decode
 from model.store import Store
 from tests.training.conftest import tiny_fine_tuning, tiny_patches, training_run, write_folder
-from training.data.dataset import Dataset, survey
+from training.data.dataset import Dataset, check_samples
 from training.data.samples import Sample, find_samples
 from training.data.splits import Indices, hold_out
 from training.data.training_set import Anomalies
 from training.estimators.estimator import PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.image_head import add_image_head
-from training.estimators.registry import estimator_for
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps
@@ -243,7 +243,7 @@ def test_held_out_images_of_fine_tuning_are_served_as_they_were_measured(
 @pytest.mark.parametrize(("anomalies", "flat"), [("synthetic", False), ("both", True)])
 def test_good_images_alone_make_a_version(tmp_path: Path, trunk: Trunk, anomalies: Anomalies, flat: bool) -> None:
     root = write_folder(tmp_path / "product", good=18 if flat else 9, bad=0)
-    dataset = survey(find_samples(root / "train" if flat else root))
+    dataset = check_samples(find_samples(root / "train" if flat else root))
     run = training_run(dataset, trunk, tiny_patches(), rule=BestBalancedAccuracy(), anomalies=anomalies)
     evaluation = fit_once(run, tmp_path / "store").fitted
     manifest = load_detector(evaluation.version, "cpu").manifest
@@ -266,7 +266,7 @@ def test_synthetic_anomalies_are_no_images_of_the_data(tmp_path: Path, trunk: Tr
 
 
 def test_without_any_defect_and_none_made_it_says_what_to_do(tmp_path: Path, trunk: Trunk) -> None:
-    dataset = survey(find_samples(write_folder(tmp_path / "product", good=9, bad=0)))
+    dataset = check_samples(find_samples(write_folder(tmp_path / "product", good=9, bad=0)))
     with pytest.raises(DataError, match=r"no image is of a defective part.*`fit --anomalies synthetic`"):
         fit_once(training_run(dataset, trunk, tiny_patches()), tmp_path / "store")
 

@@ -1,4 +1,4 @@
-"""What a path says of a picture: its split, its kind, and whether it is a mask. Only names are looked at here."""
+"""What a path says of an image: its split, its kind, and whether it is a mask. Only names are looked at here."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -27,8 +27,8 @@ _MASKS: Final = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a picture lies, in the words that all layouts share."""
+class Location:
+    """Where an image lies, in the words that all layouts share."""
 
     path: PurePosixPath
     split: str
@@ -36,17 +36,17 @@ class Place:
     kind: str | None
     """"good", or the kind of defect; None: no folder says it."""
     folder: tuple[str, ...]
-    """The kind and what lies between it and the picture: an image and its mask have the same."""
+    """The kind and what lies between it and the image: an image and its mask have the same."""
     kind_folder: PurePosixPath
     is_mask: bool
     """Whether a folder says that masks lie there."""
 
     @property
     def stem(self) -> str:
-        return normal(self.path.stem)
+        return normalised(self.path.stem)
 
 
-def place_of(path: PurePosixPath, depth: int = 0) -> Place:
+def locate(path: PurePosixPath, depth: int = 0) -> Location:
     """`depth`: how many folders at the beginning only wrap the data."""
     split, kind, folder, kind_folder = "", None, [], path.parent
     for index, name in enumerate(path.parts[depth:-1], depth):
@@ -60,12 +60,14 @@ def place_of(path: PurePosixPath, depth: int = 0) -> Place:
             kind = kind_of(name)
             kind_folder = PurePosixPath(*path.parts[: index + 1])
         folder.append(kind_of(name))
-    return Place(path, split, kind, tuple(folder), kind_folder, any(_word(name) in _MASKS for name in path.parts[:-1]))
+    return Location(
+        path, split, kind, tuple(folder), kind_folder, any(_word(name) in _MASKS for name in path.parts[:-1])
+    )
 
 
-def wrapping(pictures: Iterable[PurePosixPath], folders: Sequence[PurePosixPath]) -> int:
-    """How many folders lie one in the other around all pictures and say nothing, as in casting_data/train/ok_front."""
-    parents = {picture.parent.parts for picture in pictures}
+def wrapper_depth(images: Iterable[PurePosixPath], folders: Sequence[PurePosixPath]) -> int:
+    """How many folders lie one in the other around all images and say nothing, as in casting_data/train/ok_front."""
+    parents = {image.parent.parts for image in images}
     depth = 0
     while parents and all(len(parts) > depth for parts in parents):
         names = {folder.parts[depth] for folder in folders if len(folder.parts) == depth + 1}
@@ -77,14 +79,14 @@ def wrapping(pictures: Iterable[PurePosixPath], folders: Sequence[PurePosixPath]
 
 def kind_of(name: str) -> str:
     """What a folder of this name holds: good parts, or the defect that it is called after."""
-    return GOOD if means_good(name) else normal(name)
+    return GOOD if means_good(name) else normalised(name)
 
 
 def means_good(name: str) -> bool:
     return _word(name) in _GOOD
 
 
-def normal(name: str) -> str:
+def normalised(name: str) -> str:
     """Composed and decomposed letters (ö, and o with ¨) are one name: file systems exchange one for the other."""
     return unicodedata.normalize("NFC", name)
 
@@ -94,4 +96,4 @@ def _says_nothing(name: str) -> bool:
 
 
 def _word(name: str) -> str:
-    return normal(name).casefold().replace("-", "").replace("_", "").replace(" ", "")
+    return normalised(name).casefold().replace("-", "").replace("_", "").replace(" ", "")

@@ -11,7 +11,7 @@ from training.data.inventory import Inventory, shown, take_inventory
 
 
 def names(dataset: Inventory) -> list[str]:
-    return [str(path) for path in dataset.pictures]
+    return [str(path) for path in dataset.images]
 
 
 def left_out(dataset: Inventory) -> dict[str, list[str]]:

@@ -10,7 +10,8 @@ from PIL import Image, ImageFilter
 
 from model.errors import DataError
 from tests.training.conftest import picture, save
-from training.data.masks import Mask, looks_like_mask
+from training.data.mask_files import MaskFiles, looks_like_mask
+from training.data.masks import Mask
 
 IMAGE = Path("dent/0.png")
 SIZE = (48, 48)
@@ -19,10 +20,8 @@ SPOT[10:30, 10:30] = 255
 
 
 def check(tmp_path: Path, image: Image.Image, suffix: str = ".png", class_numbers: bool = False) -> NDArray[np.bool_]:
-    mask = Mask((save(tmp_path / f"mask{suffix}", image),), class_numbers)
-    marked = mask.checked(IMAGE, SIZE)
-    assert np.array_equal(marked, mask.marked())
-    return marked
+    files = MaskFiles((save(tmp_path / f"mask{suffix}", image),), class_numbers)
+    return files.read(IMAGE, SIZE).mask.pixels()
 
 
 def palette(*colours: tuple[int, int, int]) -> Image.Image:
@@ -99,14 +98,28 @@ def test_numbers_of_classes_mark_where_the_data_set_is_known_to_have_them(tmp_pa
 
 def test_only_zeros_are_blank(tmp_path: Path) -> None:
     for levels, expected in ((SPOT * 0, True), (SPOT // 255, False), ((SPOT // 255).astype(np.uint16), False)):
-        assert Mask((save(tmp_path / "mask.png", Image.fromarray(levels)),)).is_blank == expected
+        assert MaskFiles((save(tmp_path / "mask.png", Image.fromarray(levels)),)).is_blank == expected
 
 
 def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_bytes(b"")
-    for read in (lambda mask: mask.marked(), lambda mask: mask.is_blank, lambda mask: mask.checked(IMAGE, SIZE)):
-        with pytest.raises(DataError, match=r"mask\.png: not a PNG"):
-            read(Mask((tmp_path / "mask.png",)))
+    files = MaskFiles((tmp_path / "mask.png",))
+    with pytest.raises(DataError, match=r"mask\.png: not a PNG"):
+        assert files.is_blank
+    with pytest.raises(DataError, match=r"mask\.png: not a PNG"):
+        files.read(IMAGE, SIZE)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (48, 64)])
+def test_a_mask_in_memory_has_every_pixel(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).random(shape) < 0.3
+    assert np.array_equal(Mask.of(pixels).pixels(), pixels)
+
+
+def test_coverage_is_the_share_of_each_patch() -> None:
+    coverage = Mask.of(SPOT > 0).coverage(3, 4)  # patches of 16×12 pixels
+    expected = (SPOT > 0).reshape(3, 16, 4, 12).mean((1, 3))
+    assert coverage == pytest.approx(expected, abs=1e-6)
 
 
 def test_photos_do_not_look_like_masks_and_masks_do() -> None:

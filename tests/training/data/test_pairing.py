@@ -7,7 +7,7 @@ from PIL import Image
 
 from model.errors import DataError
 from tests.training.conftest import MakeFolder, picture, save
-from training.data.masks import Mask
+from training.data.mask_files import MaskFiles
 from training.data.samples import find_samples
 
 SPOT = Image.new("L", (48, 48), 255)
@@ -20,7 +20,9 @@ def read(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
     for name in masks:
         save(root / name, SPOT)
     return {
-        sample.name: sample.mask.paths[0].relative_to(root).as_posix() for sample in find_samples(root) if sample.mask
+        sample.name: sample.mask_files.paths[0].relative_to(root).as_posix()
+        for sample in find_samples(root)
+        if sample.mask_files
     }
 
 
@@ -41,9 +43,9 @@ def test_masks_lie_as_their_images_do(tmp_path: Path) -> None:
     for part in ("left", "right"):
         save(tmp_path / f"dent/{part}/0.jpg", picture(1, defective=True))
     save(tmp_path / "ground_truth/dent/right/0_mask.png", Image.new("L", (48, 48), 255))
-    masks = {sample.name: sample.mask for sample in find_samples(tmp_path)}
+    masks = {sample.name: sample.mask_files for sample in find_samples(tmp_path)}
     assert masks["dent/left/0.jpg"] is None
-    assert masks["dent/right/0.jpg"] == Mask((tmp_path / "ground_truth/dent/right/0_mask.png",))
+    assert masks["dent/right/0.jpg"] == MaskFiles((tmp_path / "ground_truth/dent/right/0_mask.png",))
 
 
 def test_a_mask_without_an_image_is_named(make_folder: MakeFolder) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from model.errors import DataError
 from tests.training.conftest import MakeFolder, picture, save
-from training.data.masks import Mask
+from training.data.mask_files import MaskFiles
 from training.data.samples import find_samples, kinds_of
 
 
@@ -16,8 +16,8 @@ def test_mvtec_layout_is_pooled_with_its_masks(make_folder: MakeFolder) -> None:
     samples = find_samples(root)
     assert kinds_of(samples) == {"good": 6, "scratch": 3, "spot": 3}
     assert [sample.name for sample in samples] == sorted(sample.name for sample in samples)
-    masks = {sample.name: sample.mask for sample in samples}
-    assert masks["test/spot/001.png"] == Mask((root / "ground_truth/spot/001_mask.png",))
+    masks = {sample.name: sample.mask_files for sample in samples}
+    assert masks["test/spot/001.png"] == MaskFiles((root / "ground_truth/spot/001_mask.png",))
     assert masks["train/good/001.png"] is None
 
 
@@ -32,7 +32,7 @@ def test_a_plain_folder_of_kinds(tmp_path: Path, suffix: str) -> None:
         (f"dent/deeper/b{suffix}", "dent"),
         (f"good/a{suffix}", "good"),
     ]
-    assert samples[0].mask == Mask((tmp_path / "ground_truth" / "dent" / "deeper" / "b.png",))
+    assert samples[0].mask_files == MaskFiles((tmp_path / "ground_truth" / "dent" / "deeper" / "b.png",))
 
 
 def test_groups_come_from_the_names(make_folder: MakeFolder) -> None:

@@ -52,7 +52,7 @@ def test_classes_that_do_not_overlap_give_platts_own_certainty() -> None:
 
 
 @pytest.mark.parametrize("scores", [np.linspace(1, -1, 400), np.full(400, 0.1)], ids=["upside down", "all equal"])
-def test_a_score_that_says_nothing_gives_the_share(scores: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_an_uninformative_score_gives_the_share(scores: np.ndarray) -> None:  # type: ignore[type-arg]
     is_anomaly = np.arange(400) >= 300
     calibration = fit_platt(scores, is_anomaly)
     assert 0 < calibration.slope < 1e-5

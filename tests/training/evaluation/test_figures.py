@@ -142,7 +142,7 @@ def test_images_are_ranked_as_the_line_would_see_them() -> None:
     assert measure(predictions, "two images").auroc.value == 1.0
 
 
-def test_pictures_of_good_images_are_read_on_their_own_scale() -> None:
+def test_heatmaps_of_good_images_are_read_on_their_own_scale() -> None:
     bright = np.full((7, 7), 0.5, np.float32)
     bright[2, 3] = 1.0
     good = [

@@ -13,13 +13,20 @@ import pytest
 from model.errors import DataError, StoreError
 from model.store import Store
 from tests.support.artifacts import publish
-from tests.training.conftest import prepare, prepare_patches, replace_prepare, tiny_fine_tuning, tiny_patches
+from tests.training.conftest import (
+    prepare,
+    prepare_patches,
+    replace_prepare,
+    tiny_fine_tuning,
+    tiny_patches,
+    write_folder,
+)
 from tests.training.test_cli import FINE_TUNING, PART, PATCHES, workplace  # noqa: F401
 from training.__main__ import main
-from training.data.dataset import Dataset
-from training.data.masks import Mask, coverage
+from training.data.dataset import Dataset, check_samples
+from training.data.samples import find_samples
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import PreparedFineTuning
-from training.estimators.registry import estimator_for
 from training.export import version as exporting
 from training.export.disk_space import check_room, version_size
 from training.features.extraction import image_loader
@@ -159,22 +166,22 @@ def test_a_disk_for_temporary_files_that_fills_up_meanwhile_has_a_name(
 
 
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n")])
-def test_a_picture_that_goes_during_training_is_named(
+def test_an_image_that_goes_during_training_is_named(
     dataset: Dataset, tmp_path: Path, trunk: Trunk, change: Callable[[Path], object]
 ) -> None:
-    sample = next(sample for sample in dataset.samples if sample.mask)
-    assert sample.mask
-    path = Path(shutil.copy(sample.path, tmp_path / "a.png"))
-    mask = Path(shutil.copy(sample.mask.paths[0], tmp_path / "b.png"))
-    moved = replace(sample, path=path, mask=Mask((mask,)))
-    rest = [each for each in dataset.samples if each is not sample]
-    for gone in (mask, path):
-        change(gone)
-        with pytest.raises(DataError, match=str(gone)):
-            prepare_patches(replace(dataset, samples=[moved, *rest]), trunk)
-        shutil.copy(sample.mask.paths[0], mask)
+    first, *rest = dataset.samples
+    path = Path(shutil.copy(first.path, tmp_path / "a.png"))
+    moved = replace(first, path=path)
+    change(path)
+    with pytest.raises(DataError, match=str(path)):
+        prepare_patches(replace(dataset, samples=[moved, *rest]), trunk)
     with pytest.raises(DataError, match=str(path)):
         image_loader(moved, 32, None)()
-    mask.unlink()
-    with pytest.raises(DataError, match=str(mask)):
-        coverage([moved], 4, 4)
+
+
+def test_masks_are_read_once(tmp_path: Path, trunk: Trunk) -> None:
+    """Their files may go when the data set has been checked."""
+    dataset = check_samples(find_samples(write_folder(tmp_path / "data")))
+    shutil.rmtree(tmp_path / "data/ground_truth")
+    coverage = prepare_patches(dataset, trunk).coverage  # 22×64
+    assert ((coverage > 0).sum(axis=1) == [4 if sample.is_anomaly else 0 for sample in dataset.samples]).all()

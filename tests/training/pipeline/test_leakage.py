@@ -21,7 +21,7 @@ from training.features.imagenet import Trunk
 def numbers(words: tuple[Any, ...]) -> list[float]:
     """The same, to be compared roughly."""
     log_odds, thresholds, shift, scale = words
-    levels = [scale.dark, scale.region] if scale else []
+    levels = [scale.good_median, scale.region_threshold] if scale else []
     return [log_odds, thresholds.review, thresholds.label, thresholds.reject, shift, *levels]
 
 
@@ -143,9 +143,9 @@ def test_synthetic_anomalies_beside_real_ones_are_learnt_from_and_never_judged(p
 def test_masks_that_may_not_be_used_have_no_influence(
     dataset: Dataset, trunk: Trunk, split: Split, anomalies: str
 ) -> None:
-    """Their files aren't even there."""
+    """They aren't even looked at."""
     mode = Mode(tiny_patches(), {"use_masks": False, "anomalies": anomalies})
-    nowhere = [replace(s, mask=Mask((Path("nowhere.png"),)) if s.is_anomaly else None) for s in dataset.samples]
+    nowhere = [replace(s, mask=Mask((48, 48), b"can't be unpacked") if s.is_anomaly else None) for s in dataset.samples]
     without = [replace(s, mask=None) for s in dataset.samples]
     estimators = [mode.prepare(replace(dataset, samples=samples), trunk) for samples in (nowhere, without)]
     first, second = (outputs(mode.predict(estimator, split), mode) for estimator in estimators)
