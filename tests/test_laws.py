@@ -72,6 +72,12 @@ SIDES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)
 MAPS = arrays.arrays(np.float32, SIDES, elements=st.floats(-50, 50, width=32))
 
 
+@given(MAPS, SHARE)
+def test_pooling_is_the_mean_of_the_strongest_patches(evidence: NDArray[np.float32], share: float) -> None:
+    strongest = np.sort(evidence, axis=None)[::-1][: max(1, round(share * evidence.size))]
+    assert Pooling(share)(evidence) == pytest.approx(float(strongest.mean(dtype=np.float64)), abs=1e-5)
+
+
 @given(MAPS, SHARE, SHARE)
 def test_fewer_patches_never_pool_to_less(evidence: NDArray[np.float32], one: float, other: float) -> None:
     few, many = sorted((one, other))
@@ -91,7 +97,9 @@ def test_a_heatmap_keeps_the_order_of_evidence(evidence: NDArray[np.float32], da
     values, order = scale(evidence).ravel(), evidence.ravel().argsort(kind="stable")
     assert (np.diff(values[order]) >= 0).all()
     assert ((values >= 0) & (values <= 1)).all()
-    assert scale(np.float32([scale.region])) == pytest.approx(0.5, abs=1e-3)
+    assert scale(np.float64([scale.region_threshold, scale.good_median])) == pytest.approx(
+        [0.5, sigmoid(-4.0)], abs=1e-6
+    )
 
 
 MASKS = arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=24))

@@ -196,6 +196,8 @@ def test_a_manifest_of_schema_2_as_once_written_is_refused_by_its_number(version
     ("change", "message"),
     [
         (lambda m: m.pop("pooling"), "pooling"),
+        (lambda m: m["pooling"].update(top_share=0.0), "> 0.0.*top_share"),
+        (lambda m: m["pooling"].update(top_share=1.5), "<= 1.0.*top_share"),
         (lambda m: m["preprocessing"].update(input_size=100), "multiple of 16.*input_size"),
         (lambda m: m["preprocessing"].update(full_scale=255), "full_scale"),
         (lambda m: m.update(classes=["anomaly", "good"]), r"classes"),
