@@ -56,7 +56,7 @@ async def half_sent(bench: Bench, go_on: asyncio.Event, **headers: str) -> httpx
     return await bench.client.post("/v1/models/widget/predict", content=body(), headers=headers)
 
 
-async def test_half_sent_uploads_hold_no_places(bench: Bench) -> None:
+async def test_half_sent_uploads_hold_no_slots(bench: Bench) -> None:
     """So that slow senders keep nobody out."""
     bench.widget.gate.set()
     go_on = asyncio.Event()
@@ -106,7 +106,7 @@ async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Be
     assert await statuses(tasks) == [200, 200, 200]
 
 
-async def test_full_queue_says_when_a_place_is_free(bench: Bench) -> None:
+async def test_full_queue_says_when_a_slot_is_free(bench: Bench) -> None:
     tasks = await occupied(bench) + start(bench, 2, 3, 4)
     await until(lambda: bench.waiting() == 3)
     bench.service.latency.learn(KIND, Cost(2.4, 2.4), 2.4)
