@@ -193,8 +193,10 @@ def _splits(arguments: argparse.Namespace, recipe: "Recipe", dataset: "Dataset")
 def _prepared(
     arguments: argparse.Namespace, task: _Task, reporter: Reporter, version_folder: Path | None = None
 ) -> "tuple[TrainingRun, PreparedEstimator]":
-    """The run, and its estimator with the features of every image. `version_folder`: where a version will be written,
-    if one will."""
+    """The run, and its estimator with the features of every image.
+
+    `version_folder`: where a version will be written, if one will; room for it is looked for first.
+    """
     from training.estimators.factory import estimator_for
     from training.export.disk_space import check_room
     from training.features.imagenet import imagenet_trunk

@@ -163,7 +163,7 @@ class PreparedPatches:
         return post_processor.predictions(test.samples, test.maps, test.image_log_odds, fold)
 
     def _fit_image_head(self, indices: Indices) -> LinearModel | None:
-        """How anomalies were made would show in whole images, so synthetic ones don't count."""
+        """The image head, of real samples alone: how synthetic anomalies were made would show in whole images."""
         real = indices[~self.training_set.is_synthetic[indices]]
         if not self.recipe.hypercolumn.image_head or not self.training_set.is_anomaly[real].any():
             return None
@@ -172,7 +172,7 @@ class PreparedPatches:
         return fit_image_head(self.means[rows], is_anomaly, self.recipe.image_l2_penalty)
 
     def _by_class(self, indices: Indices) -> tuple[Indices, Indices]:
-        """Good ones and anomalies."""
+        """Indices of the good samples, and of the anomalies."""
         is_anomaly = self.training_set.is_anomaly[indices]
         return indices[~is_anomaly], indices[is_anomaly]
 
