@@ -1,12 +1,16 @@
-"""From a version in the store to one that can serve: read, self-tested and warm."""
+"""What is in the store, and from a version there to one that can serve: read, self-tested and warm."""
+
+import os
 
 import numpy as np
 
 from app.model_snapshot import LoadedModel
+from app.reload_plan import StoredModel
 from app.settings import Settings
 from model.detector import Detector, load_detector
 from model.engines.devices import Device
-from model.errors import CamspectorError, DeviceMemoryError, EngineError, UnreadableFileError
+from model.errors import CamspectorError, DeviceMemoryError, EngineError, ServingError, UnreadableFileError
+from model.serving import Serving
 from model.store import Store
 
 
@@ -20,6 +24,28 @@ class Loader:
         """Signatures of the files that what was loaded last came from."""
         self._refused: dict[tuple[str, int], tuple[object, CamspectorError]] = {}
 
+    def read_store(self) -> tuple[dict[str, StoredModel], set[str]]:
+        """Every model that can be read, and what is wrong with the others."""
+        stored: dict[str, StoredModel] = {}
+        problems: set[str] = set()
+        if not os.path.exists(self._store.root):
+            problems.add(f"the store {self._store.root} is not there")
+        try:
+            for name in self._store.models():
+                try:
+                    stored[name] = StoredModel(tuple(self._store.versions(name)), self._serving_config(name))
+                except CamspectorError as error:
+                    problems.add(str(error))
+        except CamspectorError as error:
+            problems.add(str(error))
+        return stored, problems
+
+    def _serving_config(self, model: str) -> Serving | ServingError:
+        try:
+            return self._store.serving(model)
+        except ServingError as error:
+            return error
+
     def load(self, model: str, version: int, device: Device) -> LoadedModel:
         """Raises ArtifactError, EngineError, or what Store.path raises."""
         key, signature = (model, version), self._signature(model, version)
@@ -32,7 +58,7 @@ class Loader:
             detector = load_detector(self._store.path(model, version), device, engine=engine, variant=variant)
             self._warm(detector)
         except CamspectorError as error:
-            if not isinstance(error, EngineError):  # the device's fault, and it may recover: try at every look
+            if not isinstance(error, EngineError):  # it's the device's, and may recover: try at every poll
                 self._refused[key] = signature, _without_frames(error)
             raise
         self._opened[key] = signature
@@ -48,11 +74,11 @@ class Loader:
 
         A large batch without memory is no reason to refuse: app.worker halves it.
         """
-        size, most = detector.input_size, min(self._settings.max_batch, detector.engine.batch)
+        size, most = detector.input_size, min(self._settings.max_batch, detector.engine.preferred_batch_size)
         for count in sorted({*(1 << power for power in range(most.bit_length())), most}):
-            for alone in (True, False):
+            for exclusive in (True, False):
                 try:
-                    detector.engine.evidence(np.zeros((count, size, size, 3), np.uint8), alone=alone)
+                    detector.engine.evidence(np.zeros((count, size, size, 3), np.uint8), exclusive=exclusive)
                 except DeviceMemoryError:
                     if count == 1:
                         raise

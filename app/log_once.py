@@ -1,19 +1,19 @@
-"""What is wrong and stays so: said once, not at every look."""
+"""Warnings that hold for a while: logged once, not at every poll."""
 
 import logging
 
 
 class LogOnce:
-    """Logged when they come, and when they go."""
+    """Logs each message when it begins to hold, and when it has been resolved."""
 
     def __init__(self, log: logging.Logger) -> None:
-        self.now: set[str] = set()
+        self.current: set[str] = set()
         self._log = log
 
-    def are(self, complaints: set[str]) -> None:
-        """All that there is to complain of now."""
-        for complaint in sorted(complaints - self.now):
-            self._log.warning("%s", complaint)
-        for complaint in sorted(self.now - complaints):
-            self._log.info("no longer so: %s", complaint)
-        self.now = complaints
+    def update(self, messages: set[str]) -> None:
+        """`messages`: all that hold now."""
+        for message in sorted(messages - self.current):
+            self._log.warning("%s", message)
+        for message in sorted(self.current - messages):
+            self._log.info("resolved: %s", message)
+        self.current = messages

@@ -1,148 +1,222 @@
-"""Keeps the snapshot like the store: a thread that looks, and does what it is asked to."""
+"""Keeps the loaded models like the store: one thread that polls it, and does what it is asked to."""
 
 import logging
-import os
+import math
+import queue
 import threading
 import time
-from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
 
-from app.errand import Errands
+from prometheus_client import CollectorRegistry
+
+from app.loader import Loader
 from app.log_once import LogOnce
-from app.metrics import Metrics
-from app.model_snapshot import ModelSnapshot
-from app.overdue import Overdue
+from app.model_metrics import ModelCollector
+from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.reload_plan import Apply, StoredModel, Unload, observed, pin_error, plan
 from app.settings import Settings
-from app.shelf import Shelf
+from app.watchdog import logged_stall
 from model.detector import Detector
 from model.engines.devices import Device, choose_device
-from model.errors import CamspectorError
-from model.serving import Serving
+from model.errors import CamspectorError, EngineError, PinError
+from model.serving import SERVING, Serving
 from model.store import Store
 
 log = logging.getLogger(__name__)
 
+REBUILD_SECONDS: Final = 600.0
+"""An engine that fails again within this time isn't mended by opening it anew."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """`done` fails with what `work` raises. Cancelled in time, nothing is done."""
+
+    work: Callable[[], None]
+    done: Future[None] = field(default_factory=Future)
+
+    def run(self) -> None:
+        if not self.done.set_running_or_notify_cancel():
+            return
+        try:
+            self.work()
+        except Exception as error:  # noqa: BLE001  # a bug too is told to who waits for it; the thread goes on
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
+
 
 class ModelManager:
-    """Only its thread changes `snapshot` and `required`; others read them, whole, at any time."""
+    """Only its thread changes `snapshot`; others read it, whole, at any time.
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.required: set[str] = set()
-        """Models without which the service isn't ready: the default one, and the store's first that are still there."""
+    It has a daemon thread and no executor: a call into a file system that has stalled never comes back, and Python
+    waits for an executor's threads before the process ends.
+    """
+
+    def __init__(self, settings: Settings, metrics: CollectorRegistry) -> None:
+        self.snapshot = ModelSnapshot()
         self._settings = settings
         self._store = Store(settings.store, settings.default_model)
+        self._loader = Loader(settings, self._store)
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._stopped = threading.Event()
-        self._shelf = Shelf(settings, self._store, metrics, self._stopped)
-        self._errands = Errands()
-        self._complaints = LogOnce(log)
-        self._overdue = Overdue(f"the look at the store {settings.store}, or the loading of a version of it,", log)
-        self._looked_at = time.monotonic()
-        metrics.store_look_age.set_function(lambda: time.monotonic() - self._looked_at)
-        self.thread = threading.Thread(target=self._run, name="registry", daemon=True)
-        self._failed: deque[Detector] = deque()
-
-    @property
-    def snapshot(self) -> ModelSnapshot:
-        """As it is now."""
-        return self._shelf.snapshot
+        self._warnings = LogOnce(log)
+        self._bug: str | None = None
+        self._rebuilt_at: dict[tuple[str, int], float] = {}
+        self._polled_at = time.monotonic()
+        metrics.register(ModelCollector(lambda: self.snapshot, lambda: time.monotonic() - self._polled_at))
+        self.thread = threading.Thread(target=self._run, name="model manager", daemon=True)
 
     def start(self) -> None:
         self.thread.start()
 
     def stop(self) -> None:
+        """Nothing more is loaded."""
         self._stopped.set()
-        self._errands.ask(lambda _: None)  # wakes the thread
+        self._submit(lambda: None)  # wakes the thread
 
     def report(self, detector: Detector) -> None:
-        """Its engine failed. From any thread; the registry's own sees to it at once."""
-        self._failed.append(detector)
-        self._errands.ask(self.rebuild)
+        """Its engine failed. From any thread; the manager's own sees to it at once."""
+        self._submit(lambda: self.rebuild(detector)).add_done_callback(self._log_bug)
 
     def reload(self) -> Future[None]:
-        """Look at the store now."""
-        return self._errands.ask(self.look)
+        """Poll the store now."""
+        return self._submit(self.poll)
 
-    def set_serving(self, name: str, serving: Serving) -> Future[None]:
-        """Write the model's serving.json and follow it.
+    def set_serving(self, name: str, config: Serving) -> Future[None]:
+        """Write the model's serving.json and put it in force.
 
         Fails with UnknownModelError, StoreError, or PinError where its version can't serve: then nothing is written.
         """
-        return self._errands.ask(lambda device: self._set_serving(name, serving, device))
+        return self._submit(lambda: self._set_serving(name, config))
+
+    def unready(self) -> list[str]:
+        """Why the service isn't ready, in words; empty: it is."""
+        empty = f"the store {self._settings.store} is empty, or has not been read"
+        return self.snapshot.unready("; ".join(sorted(self._warnings.current)) or empty)
+
+    def poll(self) -> None:
+        """Follow the store. What serves goes on serving where the store can't be read or lost a model."""
+        stored, problems = self._loader.read_store()
+        before = self.snapshot
+        self.snapshot = observed(before, stored, self._settings.default_model, complete=not problems)
+        for name in [name for name, model in before.models.items() if model.available]:
+            if not self._state(name).available:
+                serving = self._state(name).serving
+                serves = f"; version {serving.version} goes on serving" if serving else ""
+                log.warning("model %s is not in the store any more%s", name, serves)
+        self._follow(stored)
+        self._warnings.update(
+            problems | self.snapshot.warnings(self._settings.default_model) | set(self._store.strays())
+        )
+        self._polled_at = time.monotonic()
+
+    def rebuild(self, detector: Detector) -> None:
+        """Its engine failed: load the version again; refuse it where a rebuilt engine failed soon again."""
+        versions = [each for state in self.snapshot.models.values() for each in state.loaded.values()]
+        for name, version in [each.key for each in versions if each.detector.engine is detector.engine]:
+            before, now = self._rebuilt_at.get((name, version), -math.inf), time.monotonic()
+            self._rebuilt_at[name, version] = now
+            loaded = None
+            if now - before > REBUILD_SECONDS:
+                log.warning("model %s version %d: its engine failed and is opened anew", name, version)
+                loaded = self._load(name, version)
+            else:
+                error = EngineError("its engine failed again after it was opened anew")
+                self._loader.refuse(name, version, error)
+                self._refuse(name, version, error)
+            state = self._state(name)
+            self._put(name, state.loading(loaded) if loaded else state.unloading({version}))
 
     def _run(self) -> None:
-        device = choose_device(self._settings.device)
-        errand = None
+        job = self._polling()
         while not self._stopped.is_set():
-            with self._overdue.watching():
-                if errand:
-                    errand.run(device)
-                else:
-                    self.look(device)
-            errand = self._errands.next(self._settings.store_poll_seconds)
+            with logged_stall(f"polling the store {self._settings.store}, or loading a version from it,", log):
+                job.run()
+            try:
+                job = self._jobs.get(timeout=self._settings.store_poll_seconds)
+            except queue.Empty:
+                job = self._polling()
 
-    def look(self, device: Device) -> None:
-        """Load what is new in the store. What serves goes on serving where the store can't be read or lost a model."""
-        stored, complaints = self._read_store()
-        configured = set(filter(None, [self._settings.default_model]))
-        if not complaints:  # what can't be read may still be there
-            self.required = self.required & (configured | stored.keys() | set(self.snapshot.able()))
-            self._shelf.forget(self.snapshot.models.keys() - stored)
-        for name, versions in stored.items():
-            self._shelf.see(name, versions)
-        if stored and not self.required:
-            self.required = {*stored, *configured}
-        for name, versions in stored.items():
-            self._shelf.bring_in(name, versions, device)
-        self._complaints.are(complaints | self._doubts() | set(self._store.strays()))
-        self._looked_at = time.monotonic()
+    def _polling(self) -> _Job:
+        job = _Job(self.poll)
+        job.done.add_done_callback(self._log_bug)
+        return job
 
-    def rebuild(self, device: Device) -> None:
-        """See to the engines that failed."""
-        self._shelf.rebuild([self._failed.popleft().engine for _ in range(len(self._failed))], device)
+    def _submit(self, work: Callable[[], None]) -> Future[None]:
+        job = _Job(work)
+        self._jobs.put(job)
+        return job.done
 
-    def _set_serving(self, name: str, serving: Serving, device: Device) -> None:
-        prepared = self._shelf.prepared(name, serving, device)
-        self._store.set_serving(name, serving)
-        self._shelf.follow(name, serving, prepared)
-        self.look(device)
+    def _log_bug(self, done: Future[None]) -> None:
+        """Of work that nobody waits for; once, while it is the same."""
+        error = done.exception()
+        if error and repr(error) != self._bug:
+            log.error("a bug: the store can't be followed; what is loaded goes on serving", exc_info=error)
+        self._bug = repr(error) if error else None
 
-    def waiting(self) -> list[str]:
-        """Why the service isn't ready, in words; empty: it is."""
-        snapshot = self.snapshot
-        if not self.required:
-            empty = f"the store {self._settings.store} is empty, or has not been read"
-            return ["no model is loaded yet: " + ("; ".join(sorted(self._complaints.now)) or empty)]
-        return [
-            f"model {name!r} has no version that serves{snapshot.models[name].because}"
-            if name in snapshot.models
-            else f"the default model {name!r} is not in the store; there are: {', '.join(snapshot.models)}"
-            for name in sorted(self.required - set(snapshot.able()))
-        ]
+    @cached_property
+    def _device(self) -> Device:
+        return choose_device(self._settings.device)
 
-    def _doubts(self) -> set[str]:
-        """Where settings or files don't fit the models."""
-        models, able = self.snapshot.models, ", ".join(self.snapshot.able())
-        doubts = {
-            f"{setting} is set for model {name!r}, which is not in the store; there are: {', '.join(models)}"
-            for setting in ("defect_rate", "thresholds")
-            for name in getattr(self._settings, setting).keys() - models
-            if models
-        } | {f"model {name}: {model.fault}" for name, model in models.items() if model.fault}
-        if self._settings.default_model is None and ", " in able:
-            doubts.add(f"POST /predict is 404 while several models are loaded ({able}): set default_model")
-        return doubts
+    def _follow(self, stored: dict[str, StoredModel], prepared: LoadedModel | None = None) -> None:
+        """`prepared`: a version that is loaded, and not shown to anyone yet."""
+        while not self._stopped.is_set() and (actions := plan(stored, self._settings.versions_kept, self.snapshot)):
+            action = actions[0]
+            name, state = action.model, self._state(action.model)
+            if isinstance(action, Apply):
+                self._put(name, state.applying(action.config, action.error))
+            elif isinstance(action, Unload):
+                self._put(name, state.unloading(action.versions))
+            elif loaded := prepared if prepared and prepared.key == action.key else self._load(*action.key):
+                self._put(name, (state.applying(action.config) if action.config else state).loading(loaded))
+            else:
+                failed = stored[name].failed | {action.version}
+                stored = {**stored, name: replace(stored[name], failed=failed)}
 
-    def _read_store(self) -> tuple[dict[str, list[int]], set[str]]:
-        """The versions of every model that can be read, and what is wrong with the others."""
-        stored, complaints = {}, set()
-        if not os.path.exists(self._settings.store):
-            complaints.add(f"the store {self._settings.store} is not there")
+    def _set_serving(self, name: str, config: Serving) -> None:
+        stored, prepared, pinned = StoredModel(tuple(self._store.versions(name)), config), None, config.version
+        if pinned is not None:
+            if pinned in stored.versions and pinned not in self._state(name).loaded:
+                prepared = self._load(name, pinned)
+                stored = replace(stored, failed=frozenset() if prepared else frozenset([pinned]))
+            if error := pin_error(stored, pinned, self._state(name).refused):
+                raise PinError(error)
+        self._store.set_serving(name, config)
+        self._follow({name: stored}, prepared)
+        self.poll()
+
+    def _load(self, name: str, version: int) -> LoadedModel | None:
+        """None: it is refused."""
         try:
-            for name in self._store.models():
-                try:
-                    stored[name] = self._store.versions(name)
-                except CamspectorError as error:
-                    complaints.add(str(error))
+            loaded = self._loader.load(name, version, self._device)
         except CamspectorError as error:
-            complaints.add(str(error))
-        return stored, complaints
+            self._refuse(name, version, error)
+            return None
+        detector = loaded.detector
+        runs = (detector.variant.name, detector.engine.name, detector.engine.device)
+        log.info("model %s version %d is loaded: %s by %s on %s", name, version, *runs)
+        return loaded
+
+    def _refuse(self, name: str, version: int, error: CamspectorError) -> None:
+        state = self._state(name)
+        if state.refused.get(version) != str(error):
+            log.error("model %s version %d is refused: %s", name, version, error)
+        self._put(name, state.refusing(version, str(error)))
+
+    def _state(self, name: str) -> ModelState:
+        return self.snapshot.models.get(name, ModelState())
+
+    def _put(self, name: str, state: ModelState) -> None:
+        """Replace one model's state."""
+        old, previous, serving = self._state(name), self._state(name).serving, state.serving
+        self.snapshot = self.snapshot.with_model(name, state)
+        if state.serving_config != old.serving_config and not state.serving_error:
+            log.info("model %s: %s is in force: %s", name, SERVING, state.serving_config)
+        if serving and serving.version != (previous and previous.version):
+            was = f" (previous: {previous.version})" if previous else ""
+            log.info("model %s: version %d serves now%s", name, serving.version, was)

@@ -74,21 +74,21 @@ class Pipeline:
 
     def __init__(
         self,
-        workers: Executor,
+        executor: Executor,
         codecs: CodecPool,
         queue: BatchQueue,
         latency: LatencyEstimator,
         drawing: LatencyEstimator,
     ) -> None:
-        self._workers = workers
+        self._executor = executor
         self._codecs = codecs
         self._queue = queue
         self._latency = latency
         self._drawing = drawing
 
-    async def in_worker(self, function: Callable[[], T]) -> T:
-        """The function's result, computed in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, function)
+    async def in_executor(self, function: Callable[[], T]) -> T:
+        """The function's result, computed in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
 
     async def decode(
         self, image: bytes, loaded: LoadedModel, until: float, read_seconds: float = 0.0
@@ -114,7 +114,7 @@ class Pipeline:
         admitted: Admitted,
         encode: Callable[[list[InspectionResult]], T],
     ) -> T:
-        """What `encode` makes of the results, in the worker where they are computed.
+        """What `encode` makes of the results, in the thread where they are computed.
 
         Raises EngineError, and for overlays as `decode` does. Cancelled, the images leave the queue.
         """
@@ -124,12 +124,12 @@ class Pipeline:
             return [_post_process(*pair, loaded, options) for pair in zip(images, evidence, strict=True)]
 
         if options.heatmap == "overlay":
-            results = await self.in_worker(post_process)
+            results = await self.in_executor(post_process)
             self._record(admitted.kind, results)
             admitted.work.end()
             drawn = [await self._overlay(result, loaded, admitted) for result in results]
-            return await self.in_worker(lambda: encode(drawn))
-        results, reply = await self.in_worker(lambda: (results := post_process(), encode(results)))
+            return await self.in_executor(lambda: encode(drawn))
+        results, reply = await self.in_executor(lambda: (results := post_process(), encode(results)))
         self._record(admitted.kind, results)
         return reply
 

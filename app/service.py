@@ -38,64 +38,66 @@ class Service:
         self.metrics = Metrics()
         self.statistics = Statistics()
         self.tracing = _open_tracing(settings.trace_endpoint)
-        self.registry = ModelManager(settings, self.metrics)
+        self.model_manager = ModelManager(settings, self.metrics.registry)
         self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
         cpus = available_cpus()
         self.queue = BatchQueue(cpus, settings.max_batch, self.metrics)
-        self.lanes = [Worker(self.queue, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)]
-        self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
+        self.workers = [Worker(self.queue, self.metrics, self.model_manager.report, self.tracing) for _ in range(cpus)]
+        self.executor = ThreadPoolExecutor(cpus, thread_name_prefix="executor")
         limits = Limits.of(settings.max_pixels, settings.max_bytes)
         self.codecs = CodecPool(cpus, settings.max_pixels, limits, self.metrics)
-        self.pipeline = Pipeline(self.workers, self.codecs, self.queue, self.latency, self.drawing)
-        self.watch = Watchdog(self.lanes, settings.hang_seconds)
+        self.pipeline = Pipeline(self.executor, self.codecs, self.queue, self.latency, self.drawing)
+        self.watchdog = Watchdog(self.workers, settings.stall_seconds)
         self.draining = False
-        self.hung = ""
+        self.stalled = ""
         """Why the process is about to end, in words."""
 
     def start(self) -> None:
         """In the event loop."""
-        self.registry.start()
+        self.model_manager.start()
         self.keyring.start()
-        for lane in self.lanes:
-            lane.start()
+        for worker in self.workers:
+            worker.start()
         self.codecs.start()
 
     def stop(self) -> None:
         """For when the last request is answered, or cut off."""
-        self.registry.stop()
+        self.model_manager.stop()
         self.keyring.stop()
         self.codecs.stop()
         self.queue.close()
-        self.workers.shutdown(wait=False, cancel_futures=True)
+        self.executor.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + STOP_SECONDS
-        for thread in (*self.lanes, self.registry.thread, self.keyring.thread):
+        for thread in (*self.workers, self.model_manager.thread, self.keyring.thread):
             thread.join(max(0.0, until - time.monotonic()))
         if self.tracing:
             self.tracing.stop()
 
     def give_up(self, reason: str) -> None:
-        """The engine hangs: answer whoever waits for it."""
-        self.hung = reason
+        """The engine has stalled: answer whoever waits for it."""
+        self.stalled = reason
         error = EngineError(reason)
         self.queue.fail(error)
-        for lane in self.lanes:
-            for job in lane.current or []:
+        for worker in self.workers:
+            for image in worker.current or []:
                 with suppress(InvalidStateError):  # it has come back after all
-                    job.answer.set_exception(error)
+                    image.answer.set_exception(error)
 
     def dead(self) -> list[str]:
         """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""
         threads = {
-            "the registry's thread": self.registry.thread.is_alive(),
+            "the model manager's thread": self.model_manager.thread.is_alive(),
             "the keys' thread": self.keyring.thread.is_alive(),
-        } | {f"engine lane {number}": lane.is_alive() for number, lane in enumerate(self.lanes, 1)}
-        return [f"{name} has stopped" for name, alive in threads.items() if not alive] + [self.hung] * bool(self.hung)
+        } | {f"engine worker {number}": worker.is_alive() for number, worker in enumerate(self.workers, 1)}
+        return [f"{name} has stopped" for name, alive in threads.items() if not alive] + [self.stalled] * bool(
+            self.stalled
+        )
 
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
-        return self.dead() + draining + self.codecs.stalled() + self.registry.waiting()
+        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready()
 
 
 def _open_tracing(endpoint: str | None) -> "Tracing | None":

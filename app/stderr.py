@@ -29,8 +29,10 @@ class Backlog(Collector):
     dropped = 0
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("log_lines_waiting", "Lines of the log that stderr has not taken yet.", self.waiting)
-        yield CounterMetricFamily("log_lines_dropped", "Lines of the log that were lost.", self.dropped)
+        yield GaugeMetricFamily(
+            "camspector_log_lines_waiting", "Lines of the log that stderr has not taken yet.", self.waiting
+        )
+        yield CounterMetricFamily("camspector_log_lines_dropped", "Lines of the log that were lost.", self.dropped)
 
 
 backlog: Final = Backlog()

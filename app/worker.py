@@ -37,7 +37,7 @@ class Worker(threading.Thread):
         tracing: "Tracing | None",
     ) -> None:
         """`report` is told of an engine that failed."""
-        super().__init__(name="lane", daemon=True)
+        super().__init__(name="engine worker", daemon=True)
         self.current: list[QueuedImage] | None = None
         self.slowest = 0.0
         self._queue = queue
@@ -51,42 +51,42 @@ class Worker(threading.Thread):
             with self._queue.batch() as batch:
                 running = batch is not None
                 if batch:
-                    self.current = batch.jobs
-                    self._answer(batch.jobs, batch.alone)
+                    self.current = batch.images
+                    self._answer(batch.images, batch.exclusive)
                     self.current = None
-            del batch  # its detector may be of a version that is gone: a waiting lane keeps nothing
+            del batch  # its detector may be of a version that is gone: a waiting worker keeps nothing
 
-    def _answer(self, batch: list[QueuedImage], alone: bool) -> None:
+    def _answer(self, batch: list[QueuedImage], exclusive: bool) -> None:
         began = time.perf_counter()
         self._metrics.batch_size.observe(len(batch))
         detector = batch[0].detector
         try:
-            maps = self._evidence(detector.engine, np.stack([job.pixels for job in batch]), alone)
-        except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the lane goes on
+            maps = self._evidence(detector.engine, np.stack([image.pixels for image in batch]), exclusive)
+        except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the worker goes on
             if isinstance(error, EngineError):
                 log.error("a batch of %d failed: %s", len(batch), error)
             if isinstance(error, EngineError) and not isinstance(error, DeviceMemoryError):
                 self._report(detector)
-            for job in batch:
+            for image in batch:
                 with suppress(InvalidStateError):  # the service gave up waiting
-                    job.answer.set_exception(error)
+                    image.answer.set_exception(error)
             return
         took = time.perf_counter() - began
         self.slowest = max(self.slowest, took)
         if self._tracing:
-            self._tracing.batch([job.record for job in batch], began, took)
-        for job, evidence in zip(batch, maps, strict=True):
+            self._tracing.batch([image.record for image in batch], began, took)
+        for image, evidence in zip(batch, maps, strict=True):
             with suppress(InvalidStateError):
-                job.answer.set_result(EngineResult(evidence, began, began - job.put_at, took, len(batch)))
+                image.answer.set_result(EngineResult(evidence, began, began - image.put_at, took, len(batch)))
 
-    def _evidence(self, engine: Engine, pixels: NDArray[np.uint8], alone: bool) -> NDArray[np.float32]:
+    def _evidence(self, engine: Engine, pixels: NDArray[np.uint8], exclusive: bool) -> NDArray[np.float32]:
         """Where the device has no memory for all, in two halves; batches stay that small from then on."""
         try:
-            return engine.evidence(pixels, alone=alone)
+            return engine.evidence(pixels, exclusive=exclusive)
         except DeviceMemoryError as error:
             half = len(pixels) // 2
             if half == 0:
                 raise
             log.warning("%s: batches have %d images at most from now on", error, half)
             self._queue.max_batch = min(self._queue.max_batch, half)
-        return np.concatenate([self._evidence(engine, part, alone) for part in (pixels[:half], pixels[half:])])
+        return np.concatenate([self._evidence(engine, part, exclusive) for part in (pixels[:half], pixels[half:])])

@@ -16,16 +16,16 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service, free_port
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import served
 
 SIZE = 32
 PICTURES = 24
@@ -42,9 +42,8 @@ class Chaos:
     """The service under test and what is known of it."""
 
     store: Path
-    log: Path
     flags: list[str]
-    port: int = field(default_factory=free_port)
+    port: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     odd: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -58,8 +57,11 @@ class Chaos:
     sent: int = 0
 
     def start(self) -> None:
-        self.client = Client(self.port)
-        self.service = Service(self.store, self.log, "--device", "cpu", *self.flags, port=self.port)
+        """Return when it is ready. Started again, it listens where it did before."""
+        self.running = ExitStack()
+        server = self.running.enter_context(served(self.store, *self.flags, port=self.port))
+        self.port = server.port
+        server.wait_until_ready()
 
     async def learn(self) -> None:
         """Ask each version for every picture, alone; keep those whose answers differ well."""
@@ -141,12 +143,9 @@ class Chaos:
             await asyncio.sleep(KILL_SECONDS)
             killed = time.monotonic()
             self.dead.append((killed, float("inf")))
-            self.service.kill()
+            self.running.close()
             self.client.close()
-            self.service = await asyncio.to_thread(
-                Service, self.store, self.log, "--device", "cpu", *self.flags, port=self.port
-            )
-            await self.service.wait_until_ready(self.client)
+            await asyncio.to_thread(self.start)
             self.dead[-1] = (killed, time.monotonic() + 1)
             self.kills += 1
 
@@ -172,7 +171,7 @@ class Chaos:
 
     async def run(self, options: argparse.Namespace) -> None:
         self.start()
-        await self.service.wait_until_ready(self.client)
+        self.client = Client(self.port)
         while (await self.client.post("/v1/models/widget/versions/1/predict", encoded(size=SIZE))).status != 200:
             await asyncio.sleep(0.1)
         await self.learn()
@@ -199,7 +198,7 @@ class Chaos:
         finally:
             for task in (*troubles, *pesterers):
                 task.cancel()
-            self.service.kill()
+            self.running.close()
         self.report(time.monotonic() - began)
 
     def report(self, seconds: float) -> None:
@@ -227,11 +226,7 @@ def main() -> int:
         store = Path(folder) / "store"
         for seed in (1, 2):
             publish(store, "widget", seed=seed, size=SIZE, onnx=True)
-        chaos = Chaos(
-            store,
-            Path(folder) / "log",
-            ["--queue-size", "16", "--store-poll-seconds", "1", *flags],
-        )
+        chaos = Chaos(store, ["--queue-size", "16", "--store-poll-seconds", "1", *flags])
         asyncio.run(chaos.run(options))
     return 0 if chaos.sent == sum(chaos.outcomes.values()) and not chaos.odd else 1
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from benchmarks.images import LARGE, PAYLOADS, camera_image
 from benchmarks.machine import report
-from benchmarks.pictures import LARGE, PAYLOADS, photo
 from model.detector import load_detector
 from model.image import decode
 from model.preprocessing import resize_to_input
@@ -61,8 +61,8 @@ def in_turns(other: Path) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         for name, (form, side) in (PAYLOADS | LARGE).items():
             file, small = Path(folder) / "picture", Path(folder) / "small"
-            file.write_bytes(photo(form, side))
-            small.write_bytes(photo(form, 64))
+            file.write_bytes(camera_image(form, side))
+            small.write_bytes(camera_image(form, 64))
             found: dict[Path, list[tuple[float, float]]] = {Path.cwd(): [], other: []}
             for _ in range(_ROUNDS):
                 for checkout, taken in found.items():
@@ -95,11 +95,11 @@ def main() -> None:
     size = detector.input_size
     rows: list[dict[str, object]] = []
     for name, (form, side) in (PAYLOADS | LARGE).items():
-        data = photo(form, side)
+        data = camera_image(form, side)
         image = decode(data)
         full_scale = 4095 if image.mode == "I;16" else None
         pixels = resize_to_input(image, size, full_scale)
-        evidence = detector.engine.evidence(pixels[None], alone=False)[0]
+        evidence = detector.engine.evidence(pixels[None], exclusive=False)[0]
         picture = detector.heatmap(evidence)
         regions = find_regions(picture, *image.size)
         rows.append(
@@ -108,7 +108,7 @@ def main() -> None:
                 "kB": len(data) // 1000,
                 "decode ms": milliseconds(lambda: decode(data)),  # noqa: B023
                 "resize_to_input ms": milliseconds(lambda: resize_to_input(image, size, full_scale)),  # noqa: B023
-                "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], alone=False)),  # noqa: B023
+                "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], exclusive=False)),  # noqa: B023
                 "picture ms": milliseconds(lambda: detector.heatmap(evidence)),  # noqa: B023
                 "regions ms": milliseconds(lambda: find_regions(picture, *image.size)),  # noqa: B023
                 "gray PNG ms": milliseconds(lambda: heatmap_png(picture)),  # noqa: B023

@@ -59,13 +59,13 @@ def peak() -> float:
 def rate(engine: Engine, batch: int, lanes: int, size: int) -> float:
     """Images a second of so many lanes; one lane has the whole device."""
     pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
-    engine.evidence(pixels, alone=lanes == 1)
+    engine.evidence(pixels, exclusive=lanes == 1)
     counted = [0] * lanes
     began = time.perf_counter()
 
     def work(lane: int) -> None:
         while time.perf_counter() - began < _SECONDS:
-            engine.evidence(pixels, alone=lanes == 1)
+            engine.evidence(pixels, exclusive=lanes == 1)
             counted[lane] += batch
 
     threads = [threading.Thread(target=work, args=(lane,)) for lane in range(lanes)]
@@ -89,7 +89,7 @@ def main() -> None:
         for variant in artifact.manifest.variants:
             for name in engines_for(variant, "cpu", "auto"):
                 engine = open_engine(artifact, variant, "cpu", name)
-                for batch, lanes in [(1, 1), (8, 1)] + [(1, engine.lanes)] * (engine.lanes > 1):
+                for batch, lanes in [(1, 1), (8, 1)] + [(1, engine.max_concurrency)] * (engine.max_concurrency > 1):
                     cases[name, variant.name, size, batch, lanes] = (engine, work)
     rates: dict[tuple[EngineName, VariantName, int, int, int], list[float]] = defaultdict(list)
     peaks = []

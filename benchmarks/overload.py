@@ -17,10 +17,23 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import Server, served
 
+SLOW = """
+import sys, time
+from model.engines import pytorch
+evidence = pytorch.TorchEngine.evidence
+def slow(self, pixels, **how):
+    maps = evidence(self, pixels, **how)
+    time.sleep({seconds} * len(pixels))
+    return maps
+pytorch.TorchEngine.evidence = slow
+from app.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""A device that is slow, but takes no CPU meanwhile."""
 READY_EVERY = 0.25
 CLIENTS = 16
 
@@ -64,9 +77,8 @@ async def readiness(client: Client) -> Counter[int]:
         return statuses
 
 
-async def measure(service: Service, options: argparse.Namespace) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
+async def measure(server: Server, options: argparse.Namespace) -> None:
+    client = Client(server.port)
     body = encoded(size=options.picture)
     able = await capacity(client, body, options.seconds)
     device = f", {options.device_ms:g} ms on a device" if options.device_ms else ""
@@ -103,11 +115,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store, slow = Path(folder) / "store", options.device_ms / 1000
         publish(store, "widget", size=options.size, onnx=not slow)
-        service = Service(store, Path(folder) / "log", "--device", "cpu", *flags, slow_seconds=slow)
-        try:
-            asyncio.run(measure(service, options))
-        finally:
-            service.kill()
+        program = ("-c", SLOW.format(seconds=slow)) if slow else ("-m", "app")
+        with served(store, *flags, program=program) as server:
+            server.wait_until_ready()
+            asyncio.run(measure(server, options))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from typing import Final
 from app.keys import new_key
 from benchmarks.client import Client
 from benchmarks.load import percentile
-from benchmarks.process import ROOT, Service
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import ROOT, Server, served
 
 HEAD: Final = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -101,9 +101,8 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(service: Service, key: str, options: argparse.Namespace) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
+async def measure(server: Server, key: str, options: argparse.Namespace) -> None:
+    client = Client(server.port)
     body = encoded(size=options.picture)
     head = f"POST /predict?heatmap=none HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nX-Deadline-Ms: 60000\r\n"
     good = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
@@ -115,14 +114,14 @@ async def measure(service: Service, key: str, options: argparse.Namespace) -> No
     )
     for name in options.kinds:
         kind = KINDS[name]
-        command = [sys.executable, "-m", "benchmarks.senders", "--send", name, "--port", str(service.port)]
+        command = [sys.executable, "-m", "benchmarks.senders", "--send", name, "--port", str(server.port)]
         flags = ["--senders", str(options.senders), "--rate", str(options.rate)]
         sending = subprocess.Popen([*command, *flags], cwd=ROOT) if kind else None
         try:
             await asyncio.sleep(2)
-            until, used = time.monotonic() + options.seconds, cpu_seconds(service.process.pid)
+            until, used = time.monotonic() + options.seconds, cpu_seconds(server.process.pid)
             alive, judged = await asyncio.gather(ask(client, health, until, 0.05), ask(client, good, until, 0.0))
-            used = (cpu_seconds(service.process.pid) - used) / options.seconds
+            used = (cpu_seconds(server.process.pid) - used) / options.seconds
         finally:
             if sending:
                 sending.kill()
@@ -154,12 +153,9 @@ def main() -> None:
         publish(Path(folder) / "store", "widget", size=options.size, onnx=True)
         secret, key = new_key("predict", "line")
         (Path(folder) / "keys").write_text(key.line)
-        flags = ["--device", "cpu", "--keys-file", f"{folder}/keys"]
-        service = Service(Path(folder) / "store", Path(folder) / "log", *flags)
-        try:
-            asyncio.run(measure(service, secret, options))
-        finally:
-            service.kill()
+        with served(Path(folder) / "store", "--keys-file", f"{folder}/keys") as server:
+            server.wait_until_ready()
+            asyncio.run(measure(server, secret, options))
 
 
 if __name__ == "__main__":

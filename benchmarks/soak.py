@@ -17,9 +17,9 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import Server, served
 
 SETTLED_MINUTE = 5
 
@@ -39,9 +39,8 @@ async def ask(client: Client, bodies: list[bytes], share: float, seconds: float)
     return replies
 
 
-async def measure(service: Service, options: argparse.Namespace) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
+async def measure(server: Server, options: argparse.Namespace) -> None:
+    client = Client(server.port)
     bodies = pictures()
     print("minute   answers/s   p50 ms   p99 ms   memory MB   statuses", flush=True)
     total: Counter[int] = Counter()
@@ -52,14 +51,14 @@ async def measure(service: Service, options: argparse.Namespace) -> None:
         statuses = Counter(reply.status for reply in replies)
         total += statuses
         times = [1000 * reply.seconds for reply in replies if reply.status == 200]
-        memory = service.resident_megabytes()
+        memory = server.resident_megabytes()
         settled = settled if number > SETTLED_MINUTE else memory
         print(
             f"{number:6d}   {len(times) / 60:9.1f}   {percentile(times, 50):6.1f}   "
             f"{percentile(times, 99):6.1f}   {memory:9.1f}   {dict(statuses)}",
             flush=True,
         )
-    growth = service.resident_megabytes() / settled - 1
+    growth = server.resident_megabytes() / settled - 1
     print(f"{sum(total.values()):,} requests: {dict(total)}; memory since minute {SETTLED_MINUTE}: {growth:+.2%}")
     client.close()
 
@@ -73,11 +72,9 @@ def main() -> None:
     options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         publish(Path(folder) / "store", "widget", size=options.size, onnx=True)
-        service = Service(Path(folder) / "store", Path(folder) / "log", "--device", "cpu", *flags)
-        try:
-            asyncio.run(measure(service, options))
-        finally:
-            service.kill()
+        with served(Path(folder) / "store", *flags) as server:
+            server.wait_until_ready()
+            asyncio.run(measure(server, options))
 
 
 if __name__ == "__main__":

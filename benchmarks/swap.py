@@ -18,12 +18,12 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from model.serving import Serving
 from model.store import Store
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import Server, served
 
 PICTURES = 8
 POLL_SECONDS = 0.5
@@ -107,30 +107,25 @@ async def swap(load: Load, store: Path, change: int | Serving, label: str) -> fl
     return took
 
 
-async def run(store: Path, options: argparse.Namespace, flags: list[str]) -> int:
-    service = Service(store, store.parent / "log", "--device", "cpu", "--store-poll-seconds", str(POLL_SECONDS), *flags)
-    client = Client(service.port)
-    try:
-        await service.wait_until_ready(client)
-        while (await client.post("/v1/models/widget/versions/1/predict", encoded(size=options.size))).status != 200:
-            await asyncio.sleep(0.1)
-        pictures = [encoded(seed=seed, size=options.size) for seed in range(PICTURES)]
-        load = Load(client, pictures, await learn(client, pictures), {0.42})
-        workers = asyncio.gather(*(load.work(number) for number in range(options.clients)))
+async def run(server: Server, store: Path, options: argparse.Namespace) -> int:
+    client = Client(server.port)
+    while (await client.post("/v1/models/widget/versions/1/predict", encoded(size=options.size))).status != 200:
+        await asyncio.sleep(0.1)
+    pictures = [encoded(seed=seed, size=options.size) for seed in range(PICTURES)]
+    load = Load(client, pictures, await learn(client, pictures), {0.42})
+    workers = asyncio.gather(*(load.work(number) for number in range(options.clients)))
+    await asyncio.sleep(PAUSE_SECONDS)
+    load.calm.clear()  # the first are slow
+    for number in range(options.swaps):
         await asyncio.sleep(PAUSE_SECONDS)
-        load.calm.clear()  # the first are slow
-        for number in range(options.swaps):
-            await asyncio.sleep(PAUSE_SECONDS)
-            await swap(load, store, 3 + number, f"version {3 + number}")
-        newest = 2 + options.swaps
-        for change in (Serving(newest - 1), Serving(1), Serving(1, 0.7), Serving(newest)):
-            await asyncio.sleep(PAUSE_SECONDS)
-            await swap(load, store, change, f"serving.json {change}")
-        load.stopped = True
-        await workers
-    finally:
-        client.close()
-        service.stop()
+        await swap(load, store, 3 + number, f"version {3 + number}")
+    newest = 2 + options.swaps
+    for change in (Serving(newest - 1), Serving(1), Serving(1, 0.7), Serving(newest)):
+        await asyncio.sleep(PAUSE_SECONDS)
+        await swap(load, store, change, f"serving.json {change}")
+    load.stopped = True
+    await workers
+    client.close()
     return report(load)
 
 
@@ -156,7 +151,9 @@ def main() -> int:
         store = Path(folder) / "store"
         for seed in (1, 2):
             publish(store, "widget", seed=seed, size=options.size, onnx=not options.torch)
-        return asyncio.run(run(store, options, flags))
+        with served(store, "--store-poll-seconds", str(POLL_SECONDS), *flags) as server:
+            server.wait_until_ready()
+            return asyncio.run(run(server, store, options))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,13 @@ from tests.support.artifacts import publish
 from tests.support.images import encoded
 
 ROOT = Path(__file__).parent.parent
+REST = {"tests", "benchmarks", "examples"}
 FORBIDDEN = {
-    "app": {"camspector", "training", "tests", "torch", "torchvision"},
-    "training": {"app", "camspector", "tests", "fastapi", "starlette", "pydantic_settings"},
-    "model": {"app", "camspector", "training", "tests", "fastapi", "starlette", "pydantic", "pydantic_settings"},
+    "app": {"camspector", *REST, "training", "torch", "torchvision"},
+    "training": {"camspector", *REST, "app", "fastapi", "starlette", "pydantic_settings"},
+    "model": {"camspector", *REST, "app", "training", "fastapi", "starlette", "pydantic", "pydantic_settings"},
+    "examples": {"camspector", "app", "tests", "benchmarks"},
+    "tests": {"benchmarks"},
 }
 
 
@@ -25,6 +28,15 @@ def test_import_rule(package: str) -> None:
     assert files
     for file in files:
         assert not imported(file) & FORBIDDEN[package], file
+
+
+def test_benchmarks_take_of_the_tests_what_is_theirs_to_take() -> None:
+    """What both need is in tests/support."""
+    for file in (ROOT / "benchmarks").glob("*.py"):
+        modules = {
+            node.module or "" for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)
+        }
+        assert all(name.startswith("tests.support") for name in modules if name.split(".")[0] == "tests"), file
 
 
 def test_one_module_imports_onnx_runtime() -> None:

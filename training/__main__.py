@@ -1,4 +1,4 @@
-"""python -m training: fit, crossval, curve, evaluate, report, weights."""
+"""The command line of training: fit, crossval, curve, evaluate, report, weights."""
 
 import argparse
 import sys

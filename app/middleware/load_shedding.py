@@ -53,6 +53,5 @@ class LoadShedding:
         self._service.admission.check(Kind.of(loaded.key, declared_length(request.headers)), int(deadline) / 1000)
 
     def _find(self, model: str | None, version: int | None) -> LoadedModel:
-        registry = self._service.registry
-        name = model or registry.snapshot.default(self._service.settings.default_model, registry.required)
-        return registry.snapshot.find(name, version)
+        snapshot = self._service.model_manager.snapshot
+        return snapshot.find(model or snapshot.default(self._service.settings.default_model), version)

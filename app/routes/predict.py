@@ -37,8 +37,7 @@ TheRenderOptions = Annotated[RenderOptions, Depends(_render_options)]
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
 async def predict_by_default_model(scope: TheRequestScope, options: TheRenderOptions) -> Response:
     """Inspect an image by the default model: the configured one, else the only one that is loaded."""
-    registry = scope.service.registry
-    model = registry.snapshot.default(scope.service.settings.default_model, registry.required)
+    model = scope.service.model_manager.snapshot.default(scope.service.settings.default_model)
     return await _answer(scope, scope.find(model), options)
 
 
@@ -72,7 +71,7 @@ async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptio
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
         began = time.perf_counter()
-        image = upload.body if upload.is_image else await pipeline.in_worker(upload.image)
+        image = upload.body if upload.is_image else await pipeline.in_executor(upload.image)
         read_seconds = time.perf_counter() - began
         try:
             decoded = await pipeline.decode(image, loaded, admitted.until, read_seconds)

@@ -44,7 +44,7 @@ class RequestScope:
 
     def find(self, model: str, version: int | None = None) -> LoadedModel:
         """The version that answers. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
-        return self.service.registry.snapshot.find(model, version)
+        return self.service.model_manager.snapshot.find(model, version)
 
     async def answer(
         self, loaded: LoadedModel, reply: Callable[[Upload, Admitted], Awaitable[Response]], *, overlay: bool = False

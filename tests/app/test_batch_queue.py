@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.batch_queue import BatchQueue, Evidence
+from app.batch_queue import BatchQueue, EngineResult
 from app.metrics import Metrics
 from model.detector import Detector
 from tests.app.conftest import FakeEngine, fake_detector
@@ -32,7 +32,7 @@ def lonely(store: Path) -> Detector:
     return fake_detector(store, FakeEngine(lanes=1, batch=3))
 
 
-def taken(queue: BatchQueue, limit: int = 8) -> list[Future[Evidence]]:
+def taken(queue: BatchQueue, limit: int = 8) -> list[Future[EngineResult]]:
     queue.max_batch = limit
     with queue.batch() as batch:
         return [job.answer for job in batch.jobs] if batch else []

@@ -51,7 +51,7 @@ async def test_draining_serves_but_is_not_ready(bench: Bench) -> None:
 
 async def test_dead_lane_is_not_live(bench: Bench) -> None:
     bench.service.queue.close()
-    lanes = bench.service.lanes
+    lanes = bench.service.workers
     await until(lambda: not any(lane.is_alive() for lane in lanes))
     reply = await bench.client.get("/livez")
     stopped = "; ".join(f"engine lane {number} has stopped" for number in range(1, len(lanes) + 1))

@@ -45,7 +45,7 @@ def hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 
 
 def age(metrics: str) -> float:
-    (found,) = re.findall(r"^store_look_age_seconds (\S+)$", metrics, re.MULTILINE)
+    (found,) = re.findall(r"^camspector_store_poll_age_seconds (\S+)$", metrics, re.MULTILINE)
     return float(found)
 
 
@@ -59,10 +59,10 @@ async def test_it_is_told_once_and_stops_nothing_else(
 ) -> None:
     caplog.set_level("INFO", "app.model_manager")
     monkeypatch.setattr("app.routes.admin.WAIT_SECONDS", 0.5)
-    put(store, tmp_path / "shelf", "widget", 1)
+    put(store, tmp_path / "own_store", "widget", 1)
     (tmp_path / "keys").write_text(ADMIN_KEY.line)
     app = create_app(
-        Settings(store=tmp_path / "shelf", device="cpu", keys_file=tmp_path / "keys", store_poll_seconds=0.01)
+        Settings(store=tmp_path / "own_store", device="cpu", keys_file=tmp_path / "keys", store_poll_seconds=0.01)
     )
     service: Service = app.state.service
 
@@ -72,7 +72,7 @@ async def test_it_is_told_once_and_stops_nothing_else(
     async with running(app) as client:
         client.headers["X-API-Key"] = ADMIN
         await until(lambda: not service.unready())
-        monkeypatch.setattr("app.overdue.OVERDUE_SECONDS", 0.5)  # loading may take longer
+        monkeypatch.setattr("app.watchdog.FILE_SYSTEM_SECONDS", 0.5)  # loading may take longer
         back = hang()
         await until(told)
         before = age((await client.get("/metrics")).text)
@@ -87,23 +87,23 @@ async def test_it_is_told_once_and_stops_nothing_else(
             assert (reply.status_code, reply.json()["error"]) == (504, "deadline-passed")
         assert age((await client.get("/metrics")).text) > before + 0.5
         assert len(told()) == 1
-        assert f"the look at the store {tmp_path / 'shelf'}" in told()[0]
+        assert f"polling the store {tmp_path / 'own_store'}" in told()[0]
         back.set()
         await until(lambda: len(told()) == 2)
-        assert told()[1].startswith("no longer so: ")
+        assert told()[1].startswith("resolved: ")
         assert age((await client.get("/metrics")).text) < before
         assert (await client.post("/v1/admin/reload")).status_code == 200
-        assert not (tmp_path / "shelf/widget/serving.json").exists()  # what was answered 504 is not done later
+        assert not (tmp_path / "own_store/widget/serving.json").exists()  # what was answered 504 is not done later
 
 
 def test_the_process_stops_all_the_same(store: Path, tmp_path: Path) -> None:
     """Here the file system hangs in truth: reading a pipe that nobody writes to."""
-    put(store, tmp_path / "shelf", "widget", 1)
-    with served(tmp_path / "shelf", "--drain-seconds", "0", "--store-poll-seconds", "0.1") as server:
+    put(store, tmp_path / "own_store", "widget", 1)
+    with served(tmp_path / "own_store", "--drain-seconds", "0", "--store-poll-seconds", "0.1") as server:
         server.wait_until_ready()
-        (tmp_path / "shelf/widget/2").mkdir()
-        os.mkfifo(tmp_path / "shelf/widget/2/manifest.json")
-        writer = os.open(tmp_path / "shelf/widget/2/manifest.json", os.O_RDWR)  # opened by both: the read hangs
+        (tmp_path / "own_store/widget/2").mkdir()
+        os.mkfifo(tmp_path / "own_store/widget/2/manifest.json")
+        writer = os.open(tmp_path / "own_store/widget/2/manifest.json", os.O_RDWR)  # opened by both: the read hangs
         try:
             time.sleep(1)
             reply = httpx.post(f"{server.url}/predict", content=encoded(), timeout=PATIENCE)

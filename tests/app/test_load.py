@@ -144,7 +144,7 @@ async def test_a_failed_engine_is_reported(
 ) -> None:
     """But not one that only had no memory."""
     reported: list[Detector] = []
-    for lane in bench.service.lanes:
+    for lane in bench.service.workers:
         monkeypatch.setattr(lane, "_report", reported.append)
     bench.widget.error = error
     bench.widget.gate.set()
@@ -160,10 +160,10 @@ async def test_batches_are_halved_where_the_device_has_no_memory(
         await queue(bench, tasks, brightness, "widget")
     evidence = bench.widget.evidence
 
-    def small(pixels: NDArray[np.uint8], *, alone: bool) -> NDArray[np.float32]:
+    def small(pixels: NDArray[np.uint8], *, exclusive: bool) -> NDArray[np.float32]:
         if len(pixels) > 2:
             raise DeviceMemoryError(f"no memory for a batch of {len(pixels)}")
-        return evidence(pixels, alone=alone)
+        return evidence(pixels, exclusive=exclusive)
 
     monkeypatch.setattr(bench.widget, "evidence", small)
     bench.widget.gate.set()
@@ -191,8 +191,8 @@ async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: p
     await until(lambda: bench.waiting() == 3)
     evidence = bench.widget.evidence
 
-    def burning(pixels: NDArray[np.uint8], *, alone: bool) -> NDArray[np.float32]:
-        maps = evidence(pixels, alone=alone)
+    def burning(pixels: NDArray[np.uint8], *, exclusive: bool) -> NDArray[np.float32]:
+        maps = evidence(pixels, exclusive=exclusive)
         maps[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
         return maps
 

@@ -20,7 +20,7 @@ PARENT = "b7ad6b7169203331"
 def exporter(bench: Bench) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     bench.service.tracing = Tracing(exporter)
-    for lane in bench.service.lanes:
+    for lane in bench.service.workers:
         lane._tracing = bench.service.tracing
     return exporter
 

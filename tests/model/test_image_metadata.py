@@ -1,4 +1,4 @@
-"""Sound images whose metadata is odd are read, upright; what a file says beside its pixels can't spoil them."""
+"""Sound images whose metadata is odd are read, upright; what a file holds beside its pixels does them no harm."""
 
 import zlib
 

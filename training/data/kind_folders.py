@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from model.errors import DataError
-from training.data.inventory import FORMATS, shown
+from model.image import FORMATS
+from training.data.inventory import shown
 from training.data.layout import GOOD, Location, locate
 
 
@@ -25,7 +26,7 @@ def check_empty(root: Path, folders: Iterable[PurePosixPath], images: Sequence[L
         location = locate(folder / "image", depth)
         is_kind = location.kind is not None and location.kind_folder == folder and not location.is_mask
         if is_kind and (folder.parent in parents or location.kind == GOOD) and folder not in filled:
-            raise DataError(f"{shown(root / folder)} holds no {FORMATS}; fill it or remove it")
+            raise DataError(f"{shown(root / folder)} holds no {FORMATS} image; fill it or remove it")
 
 
 def _check_good(images: Iterable[Location], say: Callable[[str], None]) -> None:

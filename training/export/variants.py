@@ -151,7 +151,7 @@ def _predict(engine: OnnxEngine, loaders: Sequence[ImageLoader], advance: Advanc
     """Evidence maps n×h×w, one image at a time on each CPU."""
 
     def predict(load: ImageLoader) -> Maps:
-        maps = engine.evidence(load()[np.newaxis], alone=False)
+        maps = engine.evidence(load()[np.newaxis], exclusive=False)
         advance()
         return maps
 

@@ -1,4 +1,4 @@
-"""Photos to send: a drawn part with a camera's noise, so that files are as large and as slow as real ones."""
+"""Images to send: a drawn part with a camera's noise, so that files are as large and as slow as real ones."""
 
 import io
 from typing import Final
@@ -12,8 +12,8 @@ PAYLOADS: Final = {"1000² JPEG": ("JPEG", 1000), "1000² PNG": ("PNG", 1000), "
 LARGE: Final = {"12-megapixel JPEG": ("JPEG", 3464), "4000² 16-bit TIFF": ("TIFF", 4000), "6000² PNG": ("PNG", 6000)}
 
 
-def photo(form: str, size: int, seed: int = 3) -> bytes:
-    """One size×size photo of a good part as a PNG, JPEG (quality 90), or as a TIFF of 16-bit gray."""
+def camera_image(form: str, size: int, seed: int = 3) -> bytes:
+    """size×size, of a good part as a PNG, JPEG (quality 90), or as a TIFF of 16-bit gray."""
     drawn = shoot(CATALOGUE["carpet"], "good", 512, np.random.SeedSequence(seed)).picture
     image = Image.fromarray(drawn).resize((size, size), Image.Resampling.BICUBIC)
     noise = np.random.default_rng(seed).normal(0, 3, (size, size, 3))
