@@ -1,4 +1,4 @@
-"""ELPV by the protocol of Deitsch et al. 2019, section 4: a fourth of the cells predicted, accuracy weighted by certainty.
+"""ELPV by the protocol of Deitsch et al. 2019, section 4: a fourth of the cells predicted, weighted by certainty.
 
     python -m benchmarks.elpv --data elpv_dataset/data
 
