@@ -45,6 +45,7 @@ def anyio_backend() -> str:
 def one_template() -> Iterator[None]:
     """Services in this process fork their codec processes from one template: each would take half a second to start."""
     templates: dict[Limits, Template] = {}
+    loops: dict[Limits, asyncio.AbstractEventLoop] = {}
 
     def shared(limits: Limits, program: str) -> Template:
         if program != "app.sandbox.template":
@@ -52,6 +53,8 @@ def one_template() -> Iterator[None]:
         if limits not in templates:
             templates[limits] = Template(limits, program)
             templates[limits].close = lambda: None  # type: ignore[method-assign]  # a service that stops
+        if loops.get(limits) is not (loop := asyncio.get_running_loop()):
+            loops[limits], templates[limits]._turn = loop, asyncio.Lock()  # a lock serves one event loop
         return templates[limits]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -63,7 +66,7 @@ def one_template() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """gadget 1; widget 1 and 2, which judge differently."""
+    """gadget 1; widget 1 and 2, which differ."""
     root = tmp_path_factory.mktemp("store")
     publish(root, "widget", slope=10.0)
     publish(root, "widget", slope=5.0)

@@ -87,7 +87,7 @@ def test_too_large_bodies(server: Server, tmp_path: Path) -> None:
     ("sent", "kept"),
     [("r-1/{}~#", True), ('a","x":"b', False), ("a\\", False), ("two words", False), ("x" * 129, False)],
 )
-def test_no_id_breaks_what_the_gateway_says(server: Server, tmp_path: Path, sent: str, kept: bool) -> None:
+def test_no_id_breaks_the_gateways_log(server: Server, tmp_path: Path, sent: str, kept: bool) -> None:
     with gateway(tmp_path, port_of(server)) as url:
         reply = httpx.post(
             f"{url}/predict", content=bytes(30_000_000), headers={"X-Request-ID": sent}, timeout=PATIENCE

@@ -111,7 +111,7 @@ async def test_health_is_for_debugging(bench: Bench, caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.anyio
-async def test_neither_pictures_nor_headers_are_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_neither_images_nor_headers_are_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "app")
     bench.widget.gate.set()
     await bench.predict(1, **{"Authorization": "Bearer key-1", "X-API-Key": "key-2", "X-Part-ID": "two words"})

@@ -71,7 +71,7 @@ def test_print_writes_to_it(pipe: Pipe) -> None:
     assert pipe.read_until("2") == ["one 2\n"]
 
 
-def test_a_stalled_pipe_loses_the_newest_lines_and_says_how_many(pipe: Pipe) -> None:
+def test_a_stalled_pipe_loses_the_newest_lines_and_names_how_many(pipe: Pipe) -> None:
     assert pipe.stall(500) == 400
     assert backlog.waiting == 100
     *lines, notice = pipe.read_until("lost")

@@ -281,7 +281,7 @@ async def test_nothing_is_drawn_that_is_not_asked_for(bench: Bench, monkeypatch:
     assert drawn == ["anomaly_map"]
 
 
-async def test_place_and_deadline_are_the_native_ones(bench: Bench) -> None:
+async def test_slot_and_deadline_are_the_native_ones(bench: Bench) -> None:
     waiting = [asyncio.create_task(bench.client.post(INFER, json=brightness(1, 2))) for _ in range(4)]
     await until(lambda: bench.service.admission._free == 0)
     reply = await bench.client.post(INFER, json=brightness(1))

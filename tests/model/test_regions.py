@@ -20,7 +20,7 @@ def test_a_dark_heatmap_has_none() -> None:
     assert find_regions(np.full((32, 32), 0.49, dtype=np.float32), 640, 480) == []
 
 
-def test_an_all_bright_heatmap_has_one_with_the_images_size() -> None:
+def test_a_heatmap_that_is_all_bright_has_one_of_the_images_size() -> None:
     (region,) = find_regions(np.full((32, 32), 0.5, dtype=np.float32), 641, 479)
     assert region.box == Box(0, 0, 641, 479)
     assert region.area_percent == pytest.approx(100.0)
