@@ -1,4 +1,4 @@
-# make run    environment, a model trained on drawn pictures, the service
+# make run    environment, a model trained on drawn images, the service
 # make test   environment and every test
 # make check  lint and types (what .ci/run does before the tests)
 # make bench  benchmarks of the engines and of the service against others, some 25 minutes
@@ -19,14 +19,14 @@ export ORT_DISABLE_TELEMETRY := 1
 .DELETE_ON_ERROR:
 
 run: $(MODEL)
-	@picture=$$(ls run/data/$(PRODUCT)/test/*/*.png | grep -v good | head -n 1); \
+	@image=$$(ls run/data/$(PRODUCT)/test/*/*.png | grep -v good | head -n 1); \
 	printf '\nWhen the service says that it runs, in another terminal:\n\n'; \
-	printf '    curl -F file=@%s http://127.0.0.1:$(PORT)/v1/models/$(PRODUCT)/predict\n\n' "$$picture"; \
+	printf '    curl -F file=@%s http://127.0.0.1:$(PORT)/v1/models/$(PRODUCT)/predict\n\n' "$$image"; \
 	printf 'Documentation: http://127.0.0.1:$(PORT)/docs\n\n'
 	@exec .venv/bin/python -m app serve --store run/store --port $(PORT)
 
 $(MODEL): | .venv/train run/data/$(PRODUCT)
-	@echo "Training a model on the drawn pictures; this takes some minutes, once."
+	@echo "Training a model on the drawn images; this takes some minutes, once."
 	.venv/bin/python -m training fit --data run/data/$(PRODUCT) --model $(PRODUCT) --store run/store --preset fast
 
 run/data/$(PRODUCT): | .venv/train

@@ -1,4 +1,4 @@
-"""python -m training: fit, crossval, curve, evaluate, report, weights."""
+"""The command line of training: fit, crossval, curve, evaluate, report, weights."""
 
 import argparse
 import sys
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; 0, or 1 with a clear error on standard error, or 130 after Ctrl-C."""
     arguments = parse(argv)
     try:
-        _COMMANDS[arguments.command](arguments, Reporter())
+        COMMANDS[arguments.command](arguments, Reporter())
     except CamspectorError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -219,7 +219,7 @@ def _prepared(
     return run, estimator.prepare(run)
 
 
-_COMMANDS = {
+COMMANDS = {
     "fit": _fit,
     "crossval": _crossval,
     "curve": _curve,

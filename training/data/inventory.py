@@ -9,9 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from model.errors import DataError
-from model.image import sniff
+from model.image import FORMATS, sniff
 
-FORMATS: Final = "PNG, JPEG, BMP, TIFF or WebP image"
 _SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 # Cameras' raw files and microscopes' slides begin like a TIFF, and aren't one that can be used.
 _LIKE_TIFF: Final = {".dng", ".nef", ".nrw", ".cr2", ".arw", ".pef", ".srw", ".3fr", ".iiq", ".svs", ".ndpi", ".scn"}
@@ -26,7 +25,7 @@ _CLUTTER: Final = {
 _TEMPORARY: Final = ("~", ".bak", ".orig", ".tmp", ".temp", ".swp", ".part", ".partial", ".crdownload", ".download")
 
 _CLUTTERS: Final = "hidden, system or temporary files or folders"
-_NO_PICTURES: Final = f"files that are no {FORMATS}"
+_NO_PICTURES: Final = f"files that are no {FORMATS} image"
 _READ_ALREADY: Final = "links to a folder that is read already"
 _NO_FILES: Final = "pipes, devices or the like"
 _DEAD_LINKS: Final = "links to nothing"

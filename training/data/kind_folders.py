@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from model.errors import DataError
-from training.data.inventory import FORMATS, shown
+from model.image import FORMATS
+from training.data.inventory import shown
 from training.data.layout import GOOD, Place, place_of
 
 
@@ -25,7 +26,7 @@ def check_empty(root: Path, folders: Iterable[PurePosixPath], images: Sequence[P
         place = place_of(folder / "image", depth)
         is_kind = place.kind is not None and place.kind_folder == folder and not place.is_mask
         if is_kind and (folder.parent in parents or place.kind == GOOD) and folder not in filled:
-            raise DataError(f"{shown(root / folder)} holds no {FORMATS}; fill it or remove it")
+            raise DataError(f"{shown(root / folder)} holds no {FORMATS} image; fill it or remove it")
 
 
 def _check_good(images: Iterable[Place], say: Callable[[str], None]) -> None:
