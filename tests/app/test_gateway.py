@@ -130,7 +130,7 @@ def test_a_half_sent_upload_does_not_reach_the_service(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("method", "times"), [("POST", 1), ("GET", 2)])
-def test_what_was_sent_is_sent_again_only_where_that_is_harmless(tmp_path: Path, method: str, times: int) -> None:
+def test_a_request_is_sent_again_only_where_that_is_harmless(tmp_path: Path, method: str, times: int) -> None:
     """Both services take the request, and close."""
     reached = []
 
