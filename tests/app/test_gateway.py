@@ -69,7 +69,7 @@ def test_requests_pass(server: Server, tmp_path: Path) -> None:
         reply = client.post("/predict", content=encoded(), headers={"X-Part-ID": "p-1", "X-Request-ID": "r-1"})
         assert (reply.status_code, reply.headers["x-part-id"], reply.headers["x-request-id"]) == (200, "p-1", "r-1")
         assert len(client.get("/readyz").headers["x-request-id"]) == 32
-        assert "http_requests_total" in client.get("/metrics").text
+        assert "camspector_http_requests_total" in client.get("/metrics").text
         reply = client.post("/predict", content=b"hello")
         assert (reply.status_code, reply.json()["error"]) == (415, "unsupported-format")
 

@@ -1,4 +1,4 @@
-"""What reading an image and its mask shows, and what of it is refused or doubtful."""
+"""Checks of images and masks: each is read once, and what is wrong or doubtful is named."""
 
 import hashlib
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def check_image(sample: Sample) -> CheckedImage:
 
 
 def _read_mask(sample: Sample, files: MaskFiles, size: tuple[int, int]) -> ReadMask:
-    """Raises DataError where the mask contradicts the sample's kind."""
+    """Read the mask. Raises DataError where it can't be used, or contradicts the sample's kind."""
     mask = files.read(sample.path, size)
     if mask.share and not sample.is_anomaly:
         raise DataError(f"{files} marks a defect, but its image {shown(sample.path)} is under good")
@@ -69,7 +69,7 @@ def _read_mask(sample: Sample, files: MaskFiles, size: tuple[int, int]) -> ReadM
 def refuse_unusable(samples: Sequence[Sample], images: Sequence[CheckedImage]) -> None:
     """Raise DataError that names each file that can't be used, and why."""
     _refuse([image.problem for image in images if image.problem], "can't be used; mend or remove them")
-    _refuse(_contradictions(samples, images), "are the same picture under both classes; keep each in one")
+    _refuse(_contradictions(samples, images), "are the same image under both classes; keep each in one")
     _refuse(_like_masks(samples, images), "look like masks; put masks into ground_truth/KIND, remove what is no image")
 
 
