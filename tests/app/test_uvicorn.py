@@ -1,5 +1,5 @@
 """Parts of uvicorn and h11 that `app.server` and `app.http_protocol` use, most of which neither promises to keep: where
-one is gone, both modules are to be read anew."""
+an update changes one, both modules are to be read anew."""
 
 import ast
 import inspect
