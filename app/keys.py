@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from app.log_once import LogOnce
-from app.watchdog import logged_stall
+from app.inference.watchdog import logged_stall
+from app.monitoring.log_once import LogOnce
 from model.errors import CamspectorError
 from model.files import utf8
 

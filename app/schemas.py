@@ -5,9 +5,9 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
-from app.pipeline import InspectionResult
-from app.request_record import ImageRecord, StepName
+from app.inference.pipeline import InspectionResult
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.monitoring.request_record import ImageRecord, StepName
 from model.detector import Detector
 from model.figures import Figures
 from model.manifest import Agreement, OperatingPoint

@@ -5,24 +5,24 @@ from concurrent.futures import InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from app.admission import Admission
-from app.batch_queue import BatchQueue
+from app.inference.admission import Admission
+from app.inference.batch_queue import BatchQueue
+from app.inference.latency_estimator import LatencyEstimator
+from app.inference.pipeline import Pipeline
+from app.inference.watchdog import Watchdog
+from app.inference.worker import Worker
 from app.keys import Keyring
-from app.latency_estimator import LatencyEstimator
-from app.metrics import Metrics
-from app.model_manager import ModelManager
-from app.pipeline import Pipeline
+from app.models.model_manager import ModelManager
+from app.monitoring.metrics import Metrics
+from app.monitoring.statistics import Statistics
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from app.settings import ConfigurationError, Settings
-from app.statistics import Statistics
-from app.watchdog import Watchdog
-from app.worker import Worker
 from model.cpus import available_cpus
 from model.errors import EngineError
 
 if TYPE_CHECKING:
-    from app.tracing import Tracing
+    from app.monitoring.tracing import Tracing
 
 STOP_SECONDS: Final = 10.0
 """For threads to finish what they do; the process ends without those that don't."""
@@ -104,7 +104,7 @@ def _open_tracing(endpoint: str | None) -> "Tracing | None":
     if endpoint is None:
         return None
     try:
-        from app.tracing import export_to
+        from app.monitoring.tracing import export_to
     except ImportError as error:
         raise ConfigurationError(f"--trace-endpoint needs the packages of camspector[tracing]: {error}") from None
 

@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from app.environment import PREFIX
-from app.logs import LogFormat
+from app.monitoring.logs import LogFormat
 from model.detector import VariantChoice
 from model.engines.devices import DeviceChoice
 from model.engines.engine import EngineChoice

@@ -7,12 +7,12 @@ from fastapi import Request
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 
-from app.admission import Body
 from app.body.base64_text import decode_base64
 from app.body.compression import encoding_of, expand
 from app.body.json_body import read_json
 from app.body.multipart import read_fields
 from app.errors import BodyTooLargeError, EmptyImageError, MalformedBodyError, MissingFieldError
+from app.inference.admission import Body
 from model.image import sniff
 
 FIELD: Final = "file"

@@ -9,9 +9,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.addresses import path_of
 from app.body.upload import declared_length
 from app.errors import RefusedError, refusal
-from app.latency_estimator import Kind
-from app.model_snapshot import LoadedModel
-from app.request_record import current
+from app.inference.latency_estimator import Kind
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import current
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
 from model.errors import CamspectorError

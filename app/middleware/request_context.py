@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.body.upload import declared_length
 from app.errors import NotReadyError, SlowBodyError, refusal
 from app.http_protocol import ARRIVES_BY
-from app.logs import log_request
-from app.metrics import Metrics
+from app.monitoring.logs import log_request
+from app.monitoring.metrics import Metrics
+from app.monitoring.request_record import RequestRecord, current
 from app.part_id import HEADER, check_part_id
-from app.request_record import RequestRecord, current
 from app.service import Service
 
 log = logging.getLogger(__name__)

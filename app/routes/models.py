@@ -4,9 +4,9 @@ from fastapi import APIRouter
 
 from app.documentation import problems
 from app.errors import NotReadyError
+from app.monitoring.statistics import ModelStatistics
 from app.routes.dependencies import TheService
 from app.schemas import ModelInfo, ModelList
-from app.statistics import ModelStatistics
 from model.errors import UnknownModelError
 
 router = APIRouter(tags=["models"])

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.admission import Admitted
 from app.body.upload import Upload
 from app.documentation import PREDICT_REPLIES, UPLOAD
-from app.model_snapshot import LoadedModel
+from app.inference.admission import Admitted
+from app.inference.pipeline import Heatmap, InspectionResult, RenderOptions
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import current
 from app.part_id import part_id_text
-from app.pipeline import Heatmap, InspectionResult, RenderOptions
-from app.request_record import current
 from app.routes.request_scope import RequestScope, TheRequestScope, Version
 from app.schemas import Prediction
 from model.errors import UndecodableImageError, UnsupportedFormatError

@@ -11,12 +11,12 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BeforeValidator, Field
 from starlette.requests import ClientDisconnect
 
-from app.admission import Admitted
 from app.body.upload import Upload, declared_length, receive
 from app.errors import DeadlineError
-from app.latency_estimator import Kind
-from app.model_snapshot import LoadedModel
-from app.request_record import current
+from app.inference.admission import Admitted
+from app.inference.latency_estimator import Kind
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import current
 from app.routes.dependencies import TheService
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS

@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 
-from app.admission import Admitted
 from app.body.upload import Upload
 from app.documentation import INFER_REPLIES, VERSION, problems
 from app.errors import EmptyImageError, NotReadyError
-from app.latency_estimator import Kind
-from app.model_snapshot import LoadedModel
-from app.pipeline import Pipeline, PreprocessedImage
-from app.request_record import Step
+from app.inference.admission import Admitted
+from app.inference.latency_estimator import Kind
+from app.inference.pipeline import Pipeline, PreprocessedImage
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import Step
 from app.routes.dependencies import TheService
 from app.routes.health import unwell
 from app.routes.request_scope import Positive, RequestScope, TheRequestScope, Version

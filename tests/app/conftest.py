@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from app.application import create_app
-from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.sandbox import pool
 from app.sandbox.limits import Limits
 from app.sandbox.process import Template

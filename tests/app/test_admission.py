@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.latency_estimator import Cost, Kind
+from app.inference.latency_estimator import Cost, Kind
 from tests.app.conftest import Bench, until
 from tests.app.test_load import asgi_call, occupied, start, statuses
 from tests.support.images import encoded

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.batch_queue import BatchQueue, EngineResult
-from app.metrics import Metrics
+from app.inference.batch_queue import BatchQueue, EngineResult
+from app.monitoring.metrics import Metrics
 from model.detector import Detector
 from tests.app.conftest import FakeEngine, fake_detector
 

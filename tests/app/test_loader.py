@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.loader import Loader
+from app.models.loader import Loader
 from app.settings import Settings
 from model.detector import Detector
 from model.errors import DeviceMemoryError, EngineError, SchemaError
@@ -42,7 +42,7 @@ def engine(store: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     def load(*_: object, **__: object) -> Detector:
         return fake_detector(store, engine)
 
-    monkeypatch.setattr("app.loader.load_detector", load)
+    monkeypatch.setattr("app.models.loader.load_detector", load)
     return engine
 
 

@@ -40,7 +40,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(capsule_store: Path, stderr: 
 
 SMALL_BACKLOG = """
 import sys
-from app import stderr
+from app.monitoring import stderr
 stderr.MOST_BYTES = 20_000
 from app.__main__ import main
 sys.exit(main(sys.argv[1:]))
@@ -80,7 +80,7 @@ def test_a_stalled_log_stops_nobody(capsule_store: Path) -> None:
     gap = server.lines.index(notice)
     assert sum('"/v1/models"' in line for line in server.lines[:gap]) == 1200 - lost
     told = json.loads(notice)
-    assert (told["level"], told["logger"]) == ("error", "app.logs")
+    assert (told["level"], told["logger"]) == ("error", "app.monitoring.logs")
     assert told["message"].startswith(f"{lost + 1} lines of the log are lost, from 20")
 
 

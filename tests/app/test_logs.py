@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.logs import JsonFormatter, log_request
-from app.request_record import ImageRecord, RequestRecord, Step
+from app.monitoring.logs import JsonFormatter, log_request
+from app.monitoring.request_record import ImageRecord, RequestRecord, Step
 from model.verdict import Verdict
 from tests.app.conftest import Bench
 from tests.support.images import encoded

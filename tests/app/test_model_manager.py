@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.model_manager import ModelManager
+from app.models.model_manager import ModelManager
 from app.settings import Settings
 from tests.support.artifacts import resum
 
@@ -56,7 +56,7 @@ def unready(manager: ModelManager) -> list[str]:
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was logged since the last call."""
-    messages = [record.message for record in caplog.records if record.name in ("app.model_manager", "app.own_store")]
+    messages = [record.message for record in caplog.records if record.name == "app.models.model_manager"]
     caplog.clear()
     return messages
 

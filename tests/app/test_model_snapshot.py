@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import NotReadyError
-from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from model.errors import UnknownModelError, UnknownVersionError
 from tests.app.conftest import FakeEngine, fake_detector
 

@@ -192,7 +192,7 @@ async def test_without_regions(client: httpx.AsyncClient, monkeypatch: pytest.Mo
     """What isn't asked for isn't computed; the verdict is the same."""
     whole = (await client.post("/predict", content=encoded())).json()
     assert whole["regions"]
-    monkeypatch.setattr("app.pipeline.find_regions", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr("app.inference.pipeline.find_regions", lambda *_: pytest.fail("computed"))
     gray = (await client.post("/predict?regions=false", content=encoded())).json()
     assert (gray["regions"], gray["heatmap"]) == ([], whole["heatmap"])
     monkeypatch.setattr(Detector, "heatmap", lambda *_: pytest.fail("computed"))

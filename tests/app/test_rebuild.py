@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model_manager import ModelManager
+from app.models.model_manager import ModelManager
 from model.detector import Detector
 from model.errors import EngineError
 from tests.app.test_model_manager import loaded, manager, put, said, unready
@@ -62,7 +62,7 @@ def test_a_store_that_is_away_meanwhile_does_not_undo_the_refusal(own_store: Pat
 
 
 def test_a_failed_engine_is_opened_anew_again_after_a_while(own_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.model_manager.REBUILD_SECONDS", -1.0)
+    monkeypatch.setattr("app.models.model_manager.REBUILD_SECONDS", -1.0)
     held = manager(own_store)
     held.poll()
     for _ in range(3):
@@ -75,7 +75,7 @@ def test_a_failed_engine_that_cannot_be_opened_is_refused(own_store: Path, monke
     held = manager(own_store)
     held.poll()
     with monkeypatch.context() as patch:
-        patch.setattr("app.loader.load_detector", lost)
+        patch.setattr("app.models.loader.load_detector", lost)
         held.rebuild(serving(held))
         held.poll()
         assert held.snapshot.models["widget"].refused == {1: "the device is lost"}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
-from app.reload_plan import Action, Apply, Load, StoredModel, Unload, observed, plan
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.models.reload_plan import Action, Apply, Load, StoredModel, Unload, observed, plan
 from model.detector import Detector
 from model.errors import ServingError
 from model.serving import Serving

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.metrics import Metrics
-from app.model_manager import ModelManager
-from app.model_snapshot import ModelState
+from app.models.model_manager import ModelManager
+from app.models.model_snapshot import ModelState
+from app.monitoring.metrics import Metrics
 from app.schemas import ModelInfo, VersionInfo
 from app.settings import Settings
 from model.errors import PinError, StoreError, UnknownModelError

@@ -57,7 +57,7 @@ async def test_it_is_told_once_and_stops_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("INFO", "app.model_manager")
+    caplog.set_level("INFO", "app.models.model_manager")
     monkeypatch.setattr("app.routes.admin.WAIT_SECONDS", 0.5)
     put(store, tmp_path / "own_store", "widget", 1)
     (tmp_path / "keys").write_text(ADMIN_KEY.line)
@@ -72,7 +72,7 @@ async def test_it_is_told_once_and_stops_nothing_else(
     async with running(app) as client:
         client.headers["X-API-Key"] = ADMIN
         await until(lambda: not service.unready())
-        monkeypatch.setattr("app.watchdog.FILE_SYSTEM_SECONDS", 0.5)  # loading may take longer
+        monkeypatch.setattr("app.inference.watchdog.FILE_SYSTEM_SECONDS", 0.5)  # loading may take longer
         back = hang()
         await until(told)
         before = age((await client.get("/metrics")).text)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from app import stderr
-from app.stderr import BoundedStderr, backlog
+from app.monitoring import stderr
+from app.monitoring.stderr import BoundedStderr, backlog
 from tests.support.process import PATIENCE, ROOT
 
 PIPE_BYTES = 4096
@@ -122,7 +122,7 @@ def test_draining_a_stalled_pipe_has_an_end(pipe: Pipe, monkeypatch: pytest.Monk
 
 PROGRAM = """
 import sys, threading
-from app.logs import log_to_stderr
+from app.monitoring.logs import log_to_stderr
 log_to_stderr("error", "json")
 class Ending:
     def __del__(self):

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.__main__ import main
-from app.tracing import Tracing
+from app.monitoring.tracing import Tracing
 from tests.app.conftest import Bench
 from tests.support.process import ROOT
 
@@ -82,7 +82,7 @@ def test_nothing_is_imported_where_it_is_not_asked_for() -> None:
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(sys.modules, "app.tracing", None)
+    monkeypatch.setitem(sys.modules, "app.monitoring.tracing", None)
     flags = ["--store", "x", "--device", "cpu", "--trace-endpoint", "http://127.0.0.1:4318/v1/traces"]
     assert main(["serve", *flags]) == 2
     assert "camspector[tracing]" in capsys.readouterr().err

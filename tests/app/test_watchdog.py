@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.watchdog import Watchdog
+from app.inference.watchdog import Watchdog
 
 
 @dataclass

@@ -19,8 +19,8 @@ from prometheus_client import ProcessCollector
 from app.__main__ import key_arguments
 from app.application import create_app
 from app.errors import TABLE
-from app.logs import JsonFormatter
-from app.request_record import ImageRecord, RequestRecord, Step, StepName
+from app.monitoring.logs import JsonFormatter
+from app.monitoring.request_record import ImageRecord, RequestRecord, Step, StepName
 from app.settings import Settings
 from app.v2.request import OUTPUTS, inputs_of
 from model.manifest import Manifest

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from app.request_record import RequestRecord
+from app.monitoring.request_record import RequestRecord
 
 EXPORT_SECONDS: Final = 5
 """Time limit of one export, and so of the last one when the process stops."""

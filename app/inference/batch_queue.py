@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from app.metrics import Metrics
-from app.request_record import RequestRecord, current
+from app.monitoring.metrics import Metrics
+from app.monitoring.request_record import RequestRecord, current
 from model.detector import Detector
 
 
@@ -52,7 +52,7 @@ class Batch:
 
 
 class BatchQueue:
-    """No bounds of its own: app.admission sees to it that not more wait than may.
+    """No bounds of its own: app.inference.admission sees to it that not more wait than may.
 
     A batch has the device for itself where its engine asks for that, or where nothing else is queued or running: so an
     idle device answers soonest, and a busy one runs several batches at once, which gives more images a second.

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.batch_queue import BatchQueue, EngineResult, QueuedImage
-from app.metrics import Metrics
+from app.inference.batch_queue import BatchQueue, EngineResult, QueuedImage
+from app.monitoring.metrics import Metrics
 from model.detector import Detector
 from model.engines.engine import Engine
 from model.errors import DeviceMemoryError, EngineError
 
 if TYPE_CHECKING:
-    from app.tracing import Tracing
+    from app.monitoring.tracing import Tracing
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from app.addresses import PROBES
-from app.request_record import RequestRecord
-from app.stderr import BoundedStderr
+from app.monitoring.request_record import RequestRecord
+from app.monitoring.stderr import BoundedStderr
 
 LogFormat = Literal["text", "json"]
 

@@ -68,7 +68,7 @@ class RequestRecord:
     began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
     span: object | None = None
-    """The request's span in app.tracing."""
+    """The request's span in app.monitoring.tracing."""
 
     @property
     def decisions(self) -> list[str]:

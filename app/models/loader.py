@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from app.model_snapshot import LoadedModel
-from app.reload_plan import StoredModel
+from app.models.model_snapshot import LoadedModel
+from app.models.reload_plan import StoredModel
 from app.settings import Settings
 from model.detector import Detector, load_detector
 from model.engines.devices import Device
@@ -72,7 +72,7 @@ class Loader:
     def _warm(self, detector: Detector) -> None:
         """Kernels are chosen and memory is taken at an engine's first batches: not at the expense of a request.
 
-        A large batch without memory is no reason to refuse: app.worker halves it.
+        A large batch without memory is no reason to refuse: app.inference.worker halves it.
         """
         size, most = detector.input_size, min(self._settings.max_batch, detector.engine.preferred_batch_size)
         for count in sorted({*(1 << power for power in range(most.bit_length())), most}):

@@ -13,13 +13,13 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from app.loader import Loader
-from app.log_once import LogOnce
-from app.model_metrics import ModelCollector
-from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
-from app.reload_plan import Apply, StoredModel, Unload, observed, pin_error, plan
+from app.inference.watchdog import logged_stall
+from app.models.loader import Loader
+from app.models.model_metrics import ModelCollector
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.models.reload_plan import Apply, StoredModel, Unload, observed, pin_error, plan
+from app.monitoring.log_once import LogOnce
 from app.settings import Settings
-from app.watchdog import logged_stall
 from model.detector import Detector
 from model.engines.devices import Device, choose_device
 from model.errors import CamspectorError, EngineError, PinError

@@ -11,11 +11,11 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.admission import Admitted
-from app.batch_queue import BatchQueue, EngineResult
-from app.latency_estimator import Cost, Kind, LatencyEstimator
-from app.model_snapshot import LoadedModel
-from app.request_record import ImageRecord, Step, current
+from app.inference.admission import Admitted
+from app.inference.batch_queue import BatchQueue, EngineResult
+from app.inference.latency_estimator import Cost, Kind, LatencyEstimator
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import ImageRecord, Step, current
 from app.sandbox.pool import CodecPool
 from model.errors import EngineError
 from model.regions import Region, find_regions

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, Field
 
-from app.request_record import RequestRecord
+from app.monitoring.request_record import RequestRecord
 
 WINDOW_SECONDS: Final = 300.0
 MOST_REQUESTS: Final = 2000

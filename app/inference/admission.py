@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.errors import DeadlineUnreachableError, QueueFullError
-from app.latency_estimator import Kind, LatencyEstimator, Work
-from app.metrics import Metrics
+from app.inference.latency_estimator import Kind, LatencyEstimator, Work
+from app.monitoring.metrics import Metrics
 
 SAFETY_FACTOR: Final = 1.25
 """An estimate is the middle of what may happen; it must leave this much room before the deadline."""

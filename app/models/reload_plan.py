@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from app.model_snapshot import ModelSnapshot, ModelState
+from app.models.model_snapshot import ModelSnapshot, ModelState
 from model.errors import ServingError
 from model.serving import SERVING, Serving
 

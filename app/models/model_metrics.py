@@ -6,7 +6,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from app.model_snapshot import LoadedModel, ModelSnapshot
+from app.models.model_snapshot import LoadedModel, ModelSnapshot
 
 
 class ModelCollector(Collector):
