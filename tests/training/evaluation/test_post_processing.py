@@ -200,7 +200,7 @@ def test_halves_divide_each_class_evenly_by_the_seed(good: int, bad: int) -> Non
 
 def test_a_half_without_a_good_image_names_what_is_missing() -> None:
     out_of_fold = halves(drawn(1, 5), seed=0)
-    with pytest.raises(DataError, match="levels need good images that the network hasn't seen"):
+    with pytest.raises(DataError, match="heatmap scale needs good images that the network hasn't seen"):
         cross_val_post_process(out_of_fold, Method(Pooling(), Fixed(0.5), calibration=Calibration(1.0, 0.0, 0.5)))
 
 

@@ -203,7 +203,7 @@ def test_rules_say_what_they_do(rule: Rule, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"name": "error-rate-limits"}', "needs a highest miss rate"),
+        ('{"name": "error-rate-limits"}', "need a highest miss rate"),
         ('{"name": "error-rate-limits", "max_miss": 0}', "between 0 and 1, not 0"),
         ('{"name": "error-rate-limits", "max_miss": 0.1, "max_false_reject": 1}', "between 0 and 1, not 1"),
         ('{"name": "least-cost", "miss_cost": 0}', "above 0 false rejects"),

@@ -118,7 +118,7 @@ def test_too_few_images_are_a_clear_error(tmp_path: Path, trunk: Trunk, recipe: 
 def test_a_single_held_out_good_image_is_too_few_for_fine_tuning(tmp_path: Path, trunk: Trunk) -> None:
     dataset = check_samples(find_samples(write_folder(tmp_path, good=4, bad=4)))
     mode = MODES["fine-tuning"]
-    with pytest.raises(DataError, match="levels need good images"):
+    with pytest.raises(DataError, match="heatmap scale needs good images"):
         mode.fit(mode.prepare(dataset, trunk))
 
 
