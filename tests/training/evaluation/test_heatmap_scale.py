@@ -6,7 +6,7 @@ from model.errors import DataError
 from training.evaluation.heatmap_scale import choose_heatmap_scale
 
 
-def maps(count: int, seed: int, peak: float = 0.0) -> np.ndarray:  # type: ignore[type-arg]
+def maps(count: int, seed: int, peak: float = 0.0) -> np.ndarray:
     values = np.random.default_rng(seed).normal(-5, 1, (count, 7, 7)).astype(np.float32)
     values[:, 3, 3] += peak
     return values

@@ -88,7 +88,7 @@ def test_the_rule_is_for_recipes_that_calibrate(dataset: Dataset, rule: LeastCos
     assert method == Method(tiny_patches().pooling, rule, RATE, None, False)
     fixed = estimator_for(tiny_fine_tuning(threshold=0.4)).method(dataset.samples, rule)
     assert fixed.rule == Fixed(0.4)
-    assert fixed.calibration == Calibration(1.0, 0.0, pytest.approx(10 / 22))
+    assert fixed.calibration == Calibration(1.0, 0.0, pytest.approx(10 / 22))  # type: ignore[arg-type]
 
 
 def test_class_weights_say_at_what_share_the_probabilities_hold() -> None:
