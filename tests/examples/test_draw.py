@@ -33,7 +33,7 @@ def test_kinds_are_named_as_mvtec_names_them() -> None:
 
 def test_layout_is_that_of_mvtec(tmp_path: Path) -> None:
     pictures = []
-    folders = draw(tmp_path, good=6, defective=7, size=48, advance=lambda: pictures.append(1))
+    folders = draw(tmp_path, good=6, defective=7, size=48, advance=lambda remark="": pictures.append(remark))
     assert folders == [tmp_path / "carpet", tmp_path / "capsule"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["capsule", "carpet"]
     assert len(pictures) == 2 * 13
@@ -148,7 +148,8 @@ def test_negative_number_is_refused(tmp_path: Path, wrong: dict[str, int]) -> No
 
 
 def test_interrupted_drawing_leaves_no_folder(tmp_path: Path) -> None:
-    def interrupt() -> None:
+    def interrupt(remark: str = "") -> None:
+        del remark
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
