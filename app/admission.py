@@ -1,4 +1,4 @@
-"""Who is let in: as many requests as there are places, and none that can't be answered in time."""
+"""Who is let in: as many requests as there are slots, and none that can't be answered in time."""
 
 import math
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from app.errors import DeadlineUnreachableError, QueueFullError
 from app.latency_estimator import Kind, LatencyEstimator, Work
 from app.metrics import Metrics
 
-CAUTION: Final = 1.25
+SAFETY_FACTOR: Final = 1.25
 """An estimate is the middle of what may happen; it must leave this much room before the deadline."""
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """A request that holds a place."""
+    """A request that holds a slot."""
 
     kind: Kind
     until: float
@@ -26,23 +26,23 @@ class Admitted:
 
 
 class Admission:
-    """`places` requests are worked on at most, and `places` × `max_bytes` of bodies are in memory.
+    """`slots` requests are worked on at most, and `slots` × `max_bytes` of bodies are in memory.
 
-    A body that is still arriving holds no place, only its bytes: slow senders keep nobody out. For the event loop's
+    A body that is still arriving holds no slot, only its bytes: slow senders keep nobody out. For the event loop's
     thread alone.
     """
 
     def __init__(
         self,
-        places: int,
+        slots: int,
         max_bytes: int,
         latency: LatencyEstimator,
         drawing: LatencyEstimator,
         metrics: Metrics,
     ) -> None:
         """`drawing`: of overlays, for which nobody else waits."""
-        self._free = places
-        self._free_bytes = places * max_bytes
+        self._free = slots
+        self._free_bytes = slots * max_bytes
         self._latency = latency
         self._drawing = drawing
         self._metrics = metrics
@@ -58,8 +58,10 @@ class Admission:
         self.check_time(kind, seconds, overlay=overlay)
 
     def check_time(self, kind: Kind, seconds: float, *, overlay: bool = False, images: int = 1) -> None:
-        """The same, where it holds a place already."""
-        expected = CAUTION * (self._latency.seconds(kind, images) + (self._drawing.seconds(kind) if overlay else 0.0))
+        """The same, where it holds a slot already."""
+        expected = SAFETY_FACTOR * (
+            self._latency.seconds(kind, images) + (self._drawing.seconds(kind) if overlay else 0.0)
+        )
         if expected > seconds:
             raise DeadlineUnreachableError(
                 f"of the deadline {_milliseconds(seconds)} ms are left, but at the present speed an answer takes "
@@ -68,8 +70,8 @@ class Admission:
             )
 
     @contextmanager
-    def place(self, kind: Kind, until: float, seconds: float, *, overlay: bool = False) -> Iterator[Admitted]:
-        """Hold one of the places for a request that has `seconds` left `until` then. Raises what `check` raises."""
+    def slot(self, kind: Kind, until: float, seconds: float, *, overlay: bool = False) -> Iterator[Admitted]:
+        """Hold one of the slots for a request that has `seconds` left `until` then. Raises what `check` raises."""
         self.check(kind, seconds, overlay=overlay)
         self._free -= 1
         self._metrics.in_progress.inc()

@@ -12,7 +12,7 @@ _ARENAS: Final = 2
 def limit_arenas() -> None:
     """Let threads share two pools of memory, where the C library is glibc and MALLOC_ARENA_MAX says nothing else.
 
-    By default each thread has one of its own, and what pictures of all sizes leave there in pieces is never given
+    By default each thread has one of its own, and what images of all sizes leave there in pieces is never given
     back: 100,000 of them made a third more resident. To be called before the threads are started.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

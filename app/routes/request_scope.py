@@ -62,7 +62,7 @@ class RequestScope:
             with admission.body() as body:
                 upload = await receive(self.request, service.settings.max_bytes, body)
                 kind, until = Kind.of(loaded.key, len(upload.body)), limit.when() or 0.0
-                with admission.place(kind, until, _left(limit), overlay=overlay) as admitted:
+                with admission.slot(kind, until, _left(limit), overlay=overlay) as admitted:
                     async with _cancelled_by_disconnect(self.request, limit):
                         return await reply(upload, admitted)
 

@@ -1,4 +1,4 @@
-"""Who is let in: places, memory for bodies, and deadlines that can't be met; the real application over fake engines."""
+"""Who is let in: slots, memory for bodies, and deadlines that can't be met; the real application over fake engines."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ async def half_sent(bench: Bench, go_on: asyncio.Event, **headers: str) -> httpx
     return await bench.client.post("/v1/models/widget/predict", content=body(), headers=headers)
 
 
-async def test_half_sent_uploads_hold_no_places(bench: Bench) -> None:
+async def test_half_sent_uploads_hold_no_slots(bench: Bench) -> None:
     """So that slow senders keep nobody out."""
     bench.widget.gate.set()
     go_on = asyncio.Event()
