@@ -41,7 +41,7 @@ class Metrics:
         )
         self.postprocess_seconds = Histogram(
             "camspector_request_postprocess_seconds",
-            "Verdict, regions and heatmaps.",
+            "Verdict, regions, heatmap and overlay.",
             buckets=_SECONDS,
             registry=registry,
         )

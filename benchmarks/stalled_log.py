@@ -55,7 +55,10 @@ async def part(server: Server, client: Client, name: str, options: argparse.Name
         f"{percentile([1000 * reply.seconds for reply in each], 99):6.1f}"
         for kind, each in replies.items()
     )
-    waiting, dropped = await metric(client, "log_lines_waiting"), await metric(client, "log_lines_dropped_total")
+    waiting, dropped = (
+        await metric(client, "camspector_log_lines_waiting"),
+        await metric(client, "camspector_log_lines_dropped_total"),
+    )
     print(
         f"{name:8s}   {statuses}   ms, p50 p99: {times}   waiting {waiting:,}   dropped {dropped:,}   "
         f"{server.resident_megabytes():.0f} MB",
@@ -71,10 +74,10 @@ async def measure(server: Server, options: argparse.Namespace) -> None:
     asked += await part(server, client, "stalled", options)
     server.reading.set()
     asked += await part(server, client, "read on", options)
-    while await metric(client, "log_lines_waiting"):
+    while await metric(client, "camspector_log_lines_waiting"):
         await asyncio.sleep(0.1)
     await asyncio.sleep(1)  # for what is in the pipe
-    dropped = await metric(client, "log_lines_dropped_total")
+    dropped = await metric(client, "camspector_log_lines_dropped_total")
     lines = server.log().splitlines()
     logged = sum("app.requests" in line for line in lines)
     print(f"{asked:,} requests: {logged:,} lines in the log, {dropped:,} dropped; the log says:")

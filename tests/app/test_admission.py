@@ -106,7 +106,7 @@ async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Be
     assert await statuses(tasks) == [200, 200, 200]
 
 
-async def test_full_queue_says_when_a_place_is_free(bench: Bench) -> None:
+async def test_full_queue_says_when_a_slot_is_free(bench: Bench) -> None:
     tasks = await occupied(bench) + start(bench, 2, 3, 4)
     await until(lambda: bench.waiting() == 3)
     bench.service.latency.learn(KIND, Cost(2.4, 2.4), 2.4)

@@ -69,7 +69,7 @@ def test_requests_pass(server: Server, tmp_path: Path) -> None:
         reply = client.post("/predict", content=encoded(), headers={"X-Part-ID": "p-1", "X-Request-ID": "r-1"})
         assert (reply.status_code, reply.headers["x-part-id"], reply.headers["x-request-id"]) == (200, "p-1", "r-1")
         assert len(client.get("/readyz").headers["x-request-id"]) == 32
-        assert "http_requests_total" in client.get("/metrics").text
+        assert "camspector_http_requests_total" in client.get("/metrics").text
         reply = client.post("/predict", content=b"hello")
         assert (reply.status_code, reply.json()["error"]) == (415, "unsupported-format")
 
@@ -130,7 +130,7 @@ def test_a_half_sent_upload_does_not_reach_the_service(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("method", "times"), [("POST", 1), ("GET", 2)])
-def test_what_was_sent_is_sent_again_only_where_that_is_harmless(tmp_path: Path, method: str, times: int) -> None:
+def test_a_request_is_sent_again_only_where_that_is_harmless(tmp_path: Path, method: str, times: int) -> None:
     """Both services take the request, and close."""
     reached = []
 

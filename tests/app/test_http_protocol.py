@@ -17,7 +17,7 @@ import uvloop
 from uvicorn.server import ServerState
 
 from app import http_protocol as protocol
-from tests.app.test_process import talk
+from tests.support.connections import talk
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server
 

@@ -99,7 +99,8 @@ async def test_a_bug_has_its_line_too(bench: Bench, caplog: pytest.LogCaptureFix
     await bench.predict(1, **IDS)
     (line,) = lines(caplog)
     assert (line["status"], line["error"], line["request_id"]) == (500, "internal-error", "r-1")
-    assert 'requests_rejected_total{reason="internal-error"} 1.0' in (await bench.client.get("/metrics")).text
+    metrics = (await bench.client.get("/metrics")).text
+    assert 'camspector_requests_rejected_total{reason="internal-error"} 1.0' in metrics
 
 
 @pytest.mark.anyio

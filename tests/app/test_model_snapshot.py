@@ -60,7 +60,7 @@ def test_default_is_the_only_model_that_is_loaded(snapshot: ModelSnapshot) -> No
 
 
 def test_no_default_while_the_first_models_are_being_loaded(snapshot: ModelSnapshot) -> None:
-    """The first to be there must not judge what is meant for another."""
+    """The first to be there must not answer for another."""
     required = frozenset({"gadget", "widget"})
     with pytest.raises(UnknownModelError, match="several models: gadget, widget"):
         replace(snapshot, required=required).default(None)

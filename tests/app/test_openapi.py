@@ -33,6 +33,6 @@ def test_schemathesis_finds_nothing(guarded: tuple[Server, str]) -> None:
     assert int(generated[1]) > 500
     # Images were inspected by every route that inspects; else nothing would be found.
     metrics = httpx.get(f"{server.url}/metrics").text
-    inspected = re.findall(r'http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
+    inspected = re.findall(r'camspector_http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
     assert {route.rpartition("/")[2] for route in inspected} == {"predict", "infer", "reload"}
     assert len(inspected) == 6

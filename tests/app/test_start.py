@@ -1,4 +1,4 @@
-"""How the process starts and stops in the hands of shells, supervisors and orchestrators."""
+"""How the process starts, and how shells and supervisors start and stop it."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from app.sockets import listen
-from tests.app.test_process import answer_to_other_half, send_half
+from tests.support.connections import answer_to_other_half, send_half
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, ROOT, Server, served
 
@@ -156,3 +156,13 @@ def test_what_other_servers_read_is_not_read(tmp_path: Path, value: str, monkeyp
         assert b"app.sandbox.template" in Path(f"/proc/{child}/cmdline").read_bytes()
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
+
+
+def test_port_in_use_is_said(server: Server, tmp_path: Path) -> None:
+    port = str(httpx.URL(server.url).port)
+    command = [sys.executable, "-m", "app", "serve", "--store", str(tmp_path), "--port", port, "--device", "cpu"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert run.returncode == 2
+    assert f"can't listen on 127.0.0.1, port {port}: Address already in use" in run.stderr
+    assert "--port" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -20,8 +20,8 @@ PARENT = "b7ad6b7169203331"
 def exporter(bench: Bench) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     bench.service.tracing = Tracing(exporter)
-    for lane in bench.service.workers:
-        lane._tracing = bench.service.tracing
+    for worker in bench.service.workers:
+        worker._tracing = bench.service.tracing
     return exporter
 
 

@@ -5,6 +5,7 @@ import base64
 import gzip
 import io
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from model.detector import Detector, load_detector
 from model.image import decode
 from model.verdict import sigmoid
 from tests.app.conftest import Bench, running, until
+from tests.app.test_model_manager import put
 from tests.app.v2_messages import (
     INFER,
     SIDE,
@@ -125,8 +127,10 @@ async def test_pool_of_the_anomaly_map_is_the_verdict(client: httpx.AsyncClient,
     assert reply["probability"] == pytest.approx([sigmoid(pooled) for pooled in log_odds], abs=1e-6)
 
 
-async def test_anomaly_map_holds_the_lines_share_of_defects(store: Path) -> None:
-    app = create_app(Settings(store=store, device="cpu", default_model="widget", defect_rate={"widget": 0.01}))
+async def test_anomaly_map_holds_the_lines_share_of_defects(store: Path, tmp_path: Path) -> None:
+    put(store, tmp_path, "widget", 1)
+    (tmp_path / "widget" / "serving.json").write_text('{"defect_rate": 0.01}')
+    app = create_app(Settings(store=tmp_path, device="cpu"))
     async with running(app) as client:
         await until(lambda: not app.state.service.unready())
         reply = values(await client.post(INFER, json=request(image(encoded()), outputs=["anomaly_map", "probability"])))
@@ -307,8 +311,8 @@ async def test_late_batch_leaves_the_queue(bench: Bench) -> None:
 
 async def test_every_image_of_a_batch_is_counted(client: httpx.AsyncClient) -> None:
     async def count() -> float:
-        lines = (await client.get("/metrics")).text.splitlines()
-        return sum(float(line.split()[1]) for line in lines if line.startswith("verdicts_total{") and "widget" in line)
+        found = re.findall(r"^camspector_verdicts_total{.*widget.* (\S+)$", (await client.get("/metrics")).text, re.M)
+        return sum(map(float, found))
 
     before = await count()
     await client.post(INFER, json=request(image(SOUND, SOUND, SOUND)))

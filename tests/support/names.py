@@ -129,12 +129,11 @@ def _tensors() -> list[Row]:
 
 def _metrics(app: FastAPI) -> list[Row]:
     """The service's own; those of the process are prometheus-client's."""
-    registry = app.state.service.metrics.registry
     others = {metric.name for metric in ProcessCollector(registry=None).collect()}
     endings = {"counter": "_total", "info": "_info"}
     return [
         (metric.name + endings.get(metric.type, ""), metric.documentation)
-        for metric in registry.collect()
+        for metric in app.state.service.metrics.registry.collect()
         if metric.name not in others
     ]
 
