@@ -1,4 +1,4 @@
-"""Pictures of what `make bench` measured, for docs/performance.md.
+"""Plots of what `make bench` measured, for docs/performance.md.
 
 python -m benchmarks.plots --json run/bench --out run/bench
 """
@@ -68,7 +68,7 @@ def engines(folder: Path) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, required=True, help="folder of the benchmarks' JSON")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the plots")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})

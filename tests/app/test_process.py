@@ -414,7 +414,7 @@ def test_a_hanging_engine_ends_the_process(capsule_store: Path) -> None:
         assert {reply.json()["error"] for reply in replies} == {"engine-failed"}
         assert server.process.wait(PATIENCE) == 70
     (critical,) = [line for line in server.lines if "CRITICAL" in line]
-    assert re.search(r"engine lane \d+ has not come back from a batch", critical)
+    assert re.search(r"engine worker \d+ has not come back from a batch", critical)
 
 
 PLANTED = """

@@ -151,15 +151,15 @@ def test_while_the_file_is_broken_what_was_in_force_stays_so(
     held.poll()
     version = served(held)
     assert (version.version, version.thresholds.label, info(held).pinned) == (2, 0.8, 2)
-    fault = info(held).serving_error
-    assert fault is not None
-    assert reason in fault
-    assert said(caplog) == [f"model widget: {fault}"]
+    error = info(held).serving_error
+    assert error is not None
+    assert reason in error
+    assert said(caplog) == [f"model widget: {error}"]
     assert gauge(metrics, "camspector_model_serving_error") == 1
     say(own_store, '{"version": 3}')
     held.poll()
     assert (info(held).serving, info(held).serving_error) == (3, None)
-    assert said(caplog)[-1] == f"resolved: model widget: {fault}"
+    assert said(caplog)[-1] == f"resolved: model widget: {error}"
     assert gauge(metrics, "camspector_model_serving_error") == 0
 
 
@@ -285,8 +285,8 @@ def test_metrics_follow_the_models(store: Path, own_store: Path) -> None:
         gauge(metrics, "camspector_model_serving_version"),
         gauge(metrics, "camspector_model_refused_versions"),
     ) == (3, 1)
-    how = {"model": "widget", "engine": "torch", "variant": "float32", "device": "cpu"}
-    assert metrics.registry.get_sample_value("camspector_model_engine_info", how) == 1
+    labels = {"model": "widget", "engine": "torch", "variant": "float32", "device": "cpu"}
+    assert metrics.registry.get_sample_value("camspector_model_engine_info", labels) == 1
     shutil.rmtree(own_store / "widget" / "4")
     say(own_store, '{"version": 1}')
     held.poll()

@@ -1,4 +1,4 @@
-"""What app/server.py and app/http_protocol.py use of uvicorn and h11, most of which neither promises to keep: each part
+"""What app/server.py and app/http_protocol.py use of uvicorn and h11, most of which neither documents: each part
 is here by name, and is as it was. Where an update changes one, both modules are to be read anew."""
 
 import ast

@@ -107,5 +107,5 @@ def test_fax_is_not_taken() -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_line_scan_camera_s_110_000_strips(packed: bool) -> None:
     lines = np.random.default_rng(0).integers(0, 256, (110_000, 4), dtype=np.uint8)
-    how = {"compression": 8, "pack": zlib.compress} if packed else {}
-    assert np.array_equal(np.asarray(decode(encoders.tiff(lines, rows=1, **how))), lines)  # type: ignore[arg-type]
+    options = {"compression": 8, "pack": zlib.compress} if packed else {}
+    assert np.array_equal(np.asarray(decode(encoders.tiff(lines, rows=1, **options))), lines)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ def counts(figures: Figures) -> int:
 
 
 @pytest.mark.parametrize("recipe", [tiny_fine_tuning(), tiny_patches()], ids=["fine-tuning", "patches"])
-def test_every_image_is_judged_once_and_written_down(
+def test_every_image_is_predicted_once_and_written_down(
     dataset: Dataset, trunk: Trunk, recipe: Recipe, tmp_path: Path
 ) -> None:
     fixed = recipe.fixed_threshold is not None
@@ -38,7 +38,7 @@ def test_every_image_is_judged_once_and_written_down(
     result = cross_validate(estimator_for(recipe).prepare(run), make_folds(dataset.samples, 3, 0), run)
     assert [prediction.sample for prediction in result.predictions] == dataset.samples
     assert counts(result.pooled) == 22 == sum(counts(fold) for fold in result.folds)
-    assert result.pooled.protocol == "3 folds pooled: 22 images, each judged once by a network that never saw it"
+    assert result.pooled.protocol == "3 folds pooled: 22 images, each predicted once by a network that never saw it"
     assert result.folds[1].protocol == "fold 2 of 3: 7 images, trained on 15 others"
     assert result.pooled.auroc.value > 0.8
     assert {prediction.thresholds.label for prediction in result.predictions} == ({0.5} if fixed else {1 / 5})

@@ -127,16 +127,16 @@ def test_the_post_processing_is_in_every_variant(one: Fit) -> None:
 
 
 def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Dataset) -> None:
-    """Its figures of agreement are those that come out of judging every image by both."""
+    """Its figures of agreement are those that come out of predicting every image by both."""
     float32 = one.detector
     int8 = load_detector(one.fitted.version, "cpu", variant="int8")
     assert (int8.engine.name, int8.variant.name) == ("onnxruntime", "int8")
     changes, flips = [], 0
     for sample in dataset.samples:
         pixels = float32.resize_to_input(decode(sample.path.read_bytes()))[None]
-        one_says, other_says = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
-        changes.append(abs(one_says.log_odds - other_says.log_odds))
-        flips += (one_says.label, one_says.decision) != (other_says.label, other_says.decision)
+        ours, theirs = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
+        changes.append(abs(ours.log_odds - theirs.log_odds))
+        flips += (ours.label, ours.decision) != (theirs.label, theirs.decision)
     agreement = int8.variant.agreement
     assert agreement is not None
     assert agreement.images == 22
@@ -211,7 +211,7 @@ def test_golden_images_have_the_log_odds_of_the_trained_network(one: Fit, datase
     assert [golden[f"golden/{number}.png"] for number in range(4)] == pytest.approx(expected.tolist(), abs=2e-3)
 
 
-def test_the_service_judges_every_image_as_training_does(one: Fit, dataset: Dataset) -> None:
+def test_the_service_predicts_every_image_as_training_does(one: Fit, dataset: Dataset) -> None:
     """From its file through the exported network, alone."""
     detector = one.detector
     said = one.pipeline.post_processor.predictions(dataset.samples, maps_of(one, np.arange(22)), None)

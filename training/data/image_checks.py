@@ -69,7 +69,7 @@ def _read_mask(sample: Sample, files: MaskFiles, size: tuple[int, int]) -> ReadM
 def refuse_unusable(samples: Sequence[Sample], images: Sequence[CheckedImage]) -> None:
     """Raise DataError that names each file that can't be used, and why."""
     _refuse([image.problem for image in images if image.problem], "can't be used; mend or remove them")
-    _refuse(_contradictions(samples, images), "are the same picture under both classes; keep each in one")
+    _refuse(_contradictions(samples, images), "are the same image under both classes; keep each in one")
     _refuse(_like_masks(samples, images), "look like masks; put masks into ground_truth/KIND, remove what is no image")
 
 

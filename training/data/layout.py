@@ -71,7 +71,7 @@ def wrapper_depth(images: Iterable[PurePosixPath], folders: Sequence[PurePosixPa
     depth = 0
     while parents and all(len(parts) > depth for parts in parents):
         names = {folder.parts[depth] for folder in folders if len(folder.parts) == depth + 1}
-        if len(names) > 1 or not _says_nothing(names.pop()):
+        if len(names) > 1 or not _is_uninformative(names.pop()):
             break
         depth += 1
     return depth
@@ -91,7 +91,7 @@ def normalised(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _says_nothing(name: str) -> bool:
+def _is_uninformative(name: str) -> bool:
     return not means_good(name) and _word(name) not in {*_SPLITS, *_CONTAINERS, *_MASKS}
 
 

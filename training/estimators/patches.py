@@ -142,14 +142,14 @@ class PreparedPatches:
     def cross_val_predict(self, real: Indices, advance: Advance) -> CrossValidated:
         """Predict each of these samples, or what stands in for their anomalies, by a model of the other folds."""
         folds, seed = self.recipe.inner_folds, self.recipe.seed
-        judged = self.training_set.calibration_indices(real)
+        calibration = self.training_set.calibration_indices(real)
         parts = []
-        for number, split in enumerate(make_folds([self.training_set.samples[i] for i in judged], folds, seed), 1):
-            known = np.intersect1d(judged[split.train], self.training_set.real)
+        for number, split in enumerate(make_folds([self.training_set.samples[i] for i in calibration], folds, seed), 1):
+            known = np.intersect1d(calibration[split.train], self.training_set.real)
             model = self.fit(self.training_set.train_indices(known), advance)
-            parts.append(predict(self.training_set, model, judged[split.test], number))
+            parts.append(predict(self.training_set, model, calibration[split.test], number))
         protocol = (
-            f"{len(judged)} images, each judged once in {folds}-fold cross-validation of the whole "
+            f"{len(calibration)} images, each predicted once in {folds}-fold cross-validation of the whole "
             f"procedure (seed {seed}); the exported network was trained on all of them"
         )
         model = self.fit(self.training_set.train_indices(real), advance)

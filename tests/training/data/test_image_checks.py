@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
-from tests.training.conftest import MakeFolder, picture, save
+from tests.training.conftest import MakeFolder, drawn_image, save
 from training.data.dataset import check_samples
 from training.data.samples import find_samples
 
@@ -20,7 +20,7 @@ def test_good_data_passes(make_folder: MakeFolder) -> None:
 
 def test_every_file_that_can_not_be_read_is_named(make_folder: MakeFolder) -> None:
     root = make_folder()
-    (root / "test/good/000.png").write_text("no picture")
+    (root / "test/good/000.png").write_text("no image")
     whole = (root / "test/spot/001.png").read_bytes()
     (root / "test/spot/001.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"(?s)2 of the files can't.*good/000\.png: not a.*spot/001\.png: the PNG"):
@@ -50,10 +50,10 @@ def test_an_unreadable_mask_is_named(make_folder: MakeFolder) -> None:
         check_samples(find_samples(root))
 
 
-def test_the_same_picture_under_both_classes_is_refused_however_it_is_stored(make_folder: MakeFolder) -> None:
+def test_the_same_image_under_both_classes_is_refused_however_it_is_stored(make_folder: MakeFolder) -> None:
     root = make_folder()
     save(root / "test/good/copy.bmp", Image.open(root / "test/spot/000.png"))
-    with pytest.raises(DataError, match=r"same picture under both classes.*\n.*good/copy\.bmp and .*spot/000\.png"):
+    with pytest.raises(DataError, match=r"same image under both classes.*\n.*good/copy\.bmp and .*spot/000\.png"):
         check_samples(find_samples(root))
 
 
@@ -68,7 +68,7 @@ def test_copies_stay_together(make_folder: MakeFolder) -> None:
     assert len(set(groups.values())) == 22
 
 
-def test_groups_that_share_a_picture_become_one(make_folder: MakeFolder) -> None:
+def test_groups_that_share_an_image_become_one(make_folder: MakeFolder) -> None:
     root = make_folder()
     save(root / "test/good/lot9.png", Image.open(root / "train/good/001.png"))
     dataset = check_samples(find_samples(root, group=r"\w+/\w+/(lot9|00|01)"))
@@ -80,7 +80,7 @@ def test_groups_that_share_a_picture_become_one(make_folder: MakeFolder) -> None
 def test_full_scale_covers_the_brightest_16_bit_pixel(tmp_path: Path) -> None:
     save(tmp_path / "good/a.png", Image.fromarray(np.full((48, 48), 900, dtype=np.uint16)))
     save(tmp_path / "dent/b.png", Image.fromarray(np.full((48, 48), 3000, dtype=np.uint16)))
-    save(tmp_path / "dent/c.png", picture(0, defective=True))
+    save(tmp_path / "dent/c.png", drawn_image(0, defective=True))
     assert check_samples(find_samples(tmp_path)).full_scale == 4095
 
 
@@ -97,7 +97,7 @@ def test_good_images_alone_pass(make_folder: MakeFolder, tmp_path: Path) -> None
     root = make_folder(good=8, bad=0)
     assert len(check_samples(find_samples(root)).samples) == 8
     assert len(check_samples(find_samples(root / "train")).samples) == 4
-    save(tmp_path / "flat/good/a.png", picture(0, defective=False))
+    save(tmp_path / "flat/good/a.png", drawn_image(0, defective=False))
     assert check_samples(find_samples(tmp_path / "flat")).samples[0].kind == "good"
 
 
@@ -111,7 +111,7 @@ def test_fingerprint_is_of_content_not_of_names(make_folder: MakeFolder) -> None
     assert check_samples(find_samples(root)).fingerprint != before
 
 
-def test_gray_stored_as_colour_is_the_same_picture(make_folder: MakeFolder) -> None:
+def test_gray_stored_as_colour_is_the_same_image(make_folder: MakeFolder) -> None:
     root = make_folder()
     gray = Image.open(root / "test/spot/000.png").convert("L")
     save(root / "test/spot/gray.png", gray)
@@ -135,7 +135,7 @@ def test_masks_of_turned_images_are_warned_of(
     root = make_folder()
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture(5, defective=True).resize(size).save(root / "test/spot/002.png", exif=exif)
+    drawn_image(5, defective=True).resize(size).save(root / "test/spot/002.png", exif=exif)
     mask = Image.open(root / "ground_truth/spot/002_mask.png").resize(size if both else size[::-1])
     mask.save(root / "ground_truth/spot/002_mask.png", **({"exif": exif} if both else {}))
     warnings = check_samples(find_samples(root)).warnings
@@ -165,11 +165,11 @@ def test_an_image_under_two_kinds_of_defect_is_warned_of(make_folder: MakeFolder
     )
 
 
-@pytest.mark.parametrize("place", ["test/Masken/{:03}.png", "test/spot/{:03}_m.png"])
-def test_masks_under_unknown_names_are_not_taken_for_defects(make_folder: MakeFolder, place: str) -> None:
+@pytest.mark.parametrize("name", ["test/Masken/{:03}.png", "test/spot/{:03}_m.png"])
+def test_masks_under_unknown_names_are_not_taken_for_defects(make_folder: MakeFolder, name: str) -> None:
     root = make_folder()
     for i in range(5):
-        path = root / place.format(i)
+        path = root / name.format(i)
         path.parent.mkdir(exist_ok=True)
         shutil.move(root / f"ground_truth/spot/{i:03}_mask.png", path)
     with pytest.raises(DataError, match="5 of the files look like masks; put masks into ground_truth/KIND"):

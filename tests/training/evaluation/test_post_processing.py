@@ -161,7 +161,7 @@ def test_the_order_of_images_changes_no_word() -> None:
         assert prediction.heatmap_scale == expected.heatmap_scale
 
 
-def test_masks_raise_the_region_level_where_they_may(mask: Mask) -> None:
+def test_masks_raise_the_region_threshold_where_they_may(mask: Mask) -> None:
     masked, unmasked = drawn(mask=mask), drawn()
     masked.maps[30:, 0, 0] += 6  # the rest of the corner is a halo
     unmasked.maps[:] = masked.maps

@@ -74,8 +74,8 @@ def fill(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
         taken: dict[int, int] = {}
 
         def allocating(descriptor: int, offset: int, size: int) -> None:
-            place = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-            if place.is_relative_to(device):
+            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            if path.is_relative_to(device):
                 open_files = {int(name) for name in os.listdir("/proc/self/fd")}
                 used = sum(each for number, each in taken.items() if number in open_files and number != descriptor)
                 if used + size > room:
@@ -148,7 +148,7 @@ def test_too_little_room_for_new_thresholds(
     assert main(["evaluate", "--data", "parts", *PART, "--recalibrate"]) == 1
     printed = capsys.readouterr()
     assert "GB of a version can't be kept in store/part" in printed.err
-    assert "judging" not in printed.out
+    assert "predicting" not in printed.out
 
 
 def test_a_disk_for_temporary_files_that_fills_up_meanwhile_has_a_name(

@@ -36,7 +36,7 @@ def test_it_learns_the_spots(fitted: Fitted, mode: Mode) -> None:
 
 
 @every_mode
-def test_every_image_is_judged_once_by_thresholds_of_others(prepared: Prepared, fitted: Fitted, mode: Mode) -> None:
+def test_every_image_is_predicted_once_by_thresholds_of_others(prepared: Prepared, fitted: Fitted, mode: Mode) -> None:
     predictions, protocol = fitted(mode).predictions, fitted(mode).protocol
     names = [p.sample.name for p in predictions]
     assert len(set(names)) == len(names)
@@ -50,7 +50,7 @@ def test_every_image_is_judged_once_by_thresholds_of_others(prepared: Prepared, 
         training_set.samples[i].name for i in training_set.calibration_indices(training_set.real)
     )
     assert {p.fold for p in predictions} == {1, 2, 3}
-    assert protocol.startswith(f"{len(names)} images, each judged once in 3-fold cross-validation")
+    assert protocol.startswith(f"{len(names)} images, each predicted once in 3-fold cross-validation")
     for fold in (1, 2, 3):
         assert len({(p.thresholds, p.heatmap_scale) for p in predictions if p.fold == fold}) == 1
     assert len({p.heatmap_scale for p in predictions}) == 3
