@@ -1,4 +1,4 @@
-"""ELPV by the protocol of Deitsch et al. 2019, section 4: a fourth of the cells predicted, accuracy by certainty.
+"""ELPV by the protocol of Deitsch et al. 2019, section 4: a fourth of the cells predicted, weighted by certainty.
 
     python -m benchmarks.elpv --data elpv_dataset/data
 
@@ -25,7 +25,7 @@ from training.recipe import read_recipe
 from training.training_run import TrainingRun
 
 FOLDS: Final = 4
-"""Of which one is predicted: 1,968 cells to learn from, 656 to predict."""
+"""Number of folds, of which one is predicted: 1,968 cells to learn from, 656 to predict."""
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def certainties(labels: Path) -> dict[str, float]:
 
 
 def weighted(predictions: list[Prediction], certainty: dict[str, float], defective_from: float) -> float:
-    """Share of certainty that is classified rightly: a cell weighs as much as its label is certain."""
+    """Share of certainty that is predicted rightly: a cell weighs as much as its label is certain."""
     p = np.array([certainty[prediction.sample.name] for prediction in predictions])
     defective = p > defective_from
     said = np.array([prediction.label == "anomaly" for prediction in predictions])

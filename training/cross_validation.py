@@ -45,7 +45,7 @@ def cross_validate(estimator: PreparedEstimator, splits: Sequence[Split], run: T
 
 
 def summary(result: CrossValidation, run: TrainingRun) -> dict[str, Any]:
-    """Everything but the images, for `write_results`."""
+    """The results without the images' rows, for `write_results`."""
     return {
         "preset": run.recipe.name,
         "recipe": as_dict(run.recipe),

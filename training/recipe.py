@@ -103,12 +103,12 @@ Recipe = FineTuning | Patches
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """Plain JSON types, as the manifest keeps them."""
+    """The recipe in plain JSON types, as the manifest keeps it."""
     return dict(msgspec.to_builtins(recipe))
 
 
 def preset_names() -> list[str]:
-    """The presets that come with the program."""
+    """Names of the presets that come with the program."""
     return sorted(entry.name[:-5] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 

@@ -64,7 +64,7 @@ pseudo_label_share = 0.01
 inner_folds = 3
 seed = 7
 """
-"""The same for patches; of its eight by eight patches a spot of `image` touches four."""
+"""The same for patches; of its eight by eight patches a spot of `part_image` touches four."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -76,7 +76,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def drawn_image(seed: int, *, defective: bool, size: int = 48) -> Image.Image:
+def part_image(seed: int, *, defective: bool, size: int = 48) -> Image.Image:
     """Gray noise; a defective one has a bright spot at its centre."""
     pixels = np.random.default_rng(seed).integers(60, 120, (size, size, 3), dtype=np.uint8)
     if defective:
@@ -87,10 +87,10 @@ def drawn_image(seed: int, *, defective: bool, size: int = 48) -> Image.Image:
 def write_folder(root: Path, good: int = 12, bad: int = 5) -> Path:
     """MVTec AD layout with `good` good images and `bad` of each of two kinds, with masks."""
     for i in range(good):
-        save(root / ("train" if i % 2 else "test") / "good" / f"{i:03}.png", drawn_image(i, defective=False))
+        save(root / ("train" if i % 2 else "test") / "good" / f"{i:03}.png", part_image(i, defective=False))
     for k, kind in enumerate(("scratch", "spot")):
         for i in range(bad):
-            save(root / "test" / kind / f"{i:03}.png", drawn_image(1000 * (k + 1) + i, defective=True))
+            save(root / "test" / kind / f"{i:03}.png", part_image(1000 * (k + 1) + i, defective=True))
             mask = np.zeros((48, 48), dtype=np.uint8)
             mask[16:24, 16:24] = 255
             save(root / "ground_truth" / kind / f"{i:03}_mask.png", Image.fromarray(mask))

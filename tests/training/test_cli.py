@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from model.errors import RecipeError
 from model.weights import trunk_digest
 from tests.support.artifacts import publish
-from tests.training.conftest import OWN_FINE_TUNING, OWN_PATCHES, MakeFolder, drawn_image, replace_prepare, save
+from tests.training.conftest import OWN_FINE_TUNING, OWN_PATCHES, MakeFolder, part_image, replace_prepare, save
 from tests.training.report.reader import Reader
 from training.__main__ import main
 from training.cli import parse
@@ -86,7 +86,7 @@ def test_draws_of_too_few_groups_are_refused_before_training(
     """Two of three defects to learn from may be of one lot."""
     shutil.rmtree(workplace / "parts/dent")
     for i in range(24):
-        save(workplace / f"parts/dent/lot{i // 4}-{i}.png", drawn_image(i, defective=True))
+        save(workplace / f"parts/dent/lot{i // 4}-{i}.png", part_image(i, defective=True))
     replace_prepare(monkeypatch, untrained)
     group = ["--group", r"good/\d+|lot\d+"]
     assert main(["curve", *PATCHES, *group, "--draws", "2", "--defects", "3"]) == 1
@@ -205,7 +205,7 @@ def test_new_thresholds_keep_groups_whole(workplace: Path, capsys: pytest.Captur
         for i in range(count):
             save(
                 workplace / f"lots/{kind}/part{i // 3}{kind}-{i}.png",
-                drawn_image(i + 50 * (kind == "dent"), defective=kind == "dent"),
+                part_image(i + 50 * (kind == "dent"), defective=kind == "dent"),
             )
     arguments = ["evaluate", "--data", "lots", *PART, "--recalibrate", "--json", "r.json"]
     assert main([*arguments, "--group", r"(part\d+\w+)-"]) == 0
@@ -226,7 +226,7 @@ def test_good_images_alone_are_enough_with_synthetic_anomalies(
     assert "warning: no real defect was used" in capsys.readouterr().out
 
 
-def test_evaluate_names_an_image_that_the_model_can_not_inspect(
+def test_evaluate_names_an_image_that_the_model_can_not_predict(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fit", *FINE_TUNING, *PART]) == 0

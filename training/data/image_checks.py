@@ -1,4 +1,4 @@
-"""What reading an image and its mask shows, and what of it is refused or doubtful."""
+"""Checks of images and masks: each is read once, and what is wrong or doubtful is named."""
 
 import hashlib
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def check_image(sample: Sample) -> CheckedImage:
 
 
 def _read_mask(sample: Sample, files: MaskFiles, size: tuple[int, int]) -> ReadMask:
-    """Raises DataError where the mask contradicts the sample's kind."""
+    """Read the mask. Raises DataError where it can't be used, or contradicts the sample's kind."""
     mask = files.read(sample.path, size)
     if mask.share and not sample.is_anomaly:
         raise DataError(f"{files} marks a defect, but its image {shown(sample.path)} is under good")

@@ -1,4 +1,4 @@
-"""Folders that say which kind of image lies in them: what is ambiguous about them is refused."""
+"""Checks of the folders that name kinds of images: what is ambiguous about them is refused."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from training.data.layout import GOOD, Location, locate
 
 
 def check_kinds(images: Sequence[Location], say: Callable[[str], None]) -> None:
-    """`images` all have a kind. Raises DataError; `say` is told what should be looked at."""
+    """Check the folders of images that all have a kind; `say` is told what is doubtful. Raises DataError."""
     _check_good(images, say)
     _check_nested(images)
     _check_beside_splits(images, say)
@@ -56,7 +56,7 @@ def _check_nested(images: Iterable[Location]) -> None:
 
 
 def _check_beside_splits(images: Iterable[Location], say: Callable[[str], None]) -> None:
-    """Folders of kinds beside train/, test/ and the like."""
+    """Refuse a folder beside train, test or the like whose kind is in none of them."""
     within = {image.kind for image in images if image.split}
     beside = sorted({(image.kind_folder, image.kind or "") for image in images if not image.split})
     if not within:

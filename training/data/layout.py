@@ -1,4 +1,4 @@
-"""What a path says of an image: its split, its kind, and whether it is a mask. Only names are looked at here."""
+"""Reads an image's split, its kind, and whether it is a mask from its path: only names are looked at here."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ _MASKS: Final = {
 
 @dataclass(frozen=True)
 class Location:
-    """Where an image lies, in the words that all layouts share."""
+    """What the folders around an image say of it, in words that all layouts share."""
 
     path: PurePosixPath
     split: str
@@ -47,7 +47,7 @@ class Location:
 
 
 def locate(path: PurePosixPath, depth: int = 0) -> Location:
-    """`depth`: how many folders at the beginning only wrap the data."""
+    """What this path within the data folder says. `depth`: how many of its first folders only wrap the data."""
     split, kind, folder, kind_folder = "", None, [], path.parent
     for index, name in enumerate(path.parts[depth:-1], depth):
         word = _word(name)
@@ -66,19 +66,19 @@ def locate(path: PurePosixPath, depth: int = 0) -> Location:
 
 
 def wrapper_depth(images: Iterable[PurePosixPath], folders: Sequence[PurePosixPath]) -> int:
-    """How many folders lie one in the other around all images and say nothing, as in casting_data/train/ok_front."""
+    """Number of folders, one in the other, that only wrap all images: 1 for casting_data/train/ok_front."""
     parents = {image.parent.parts for image in images}
     depth = 0
     while parents and all(len(parts) > depth for parts in parents):
         names = {folder.parts[depth] for folder in folders if len(folder.parts) == depth + 1}
-        if len(names) > 1 or not _is_uninformative(names.pop()):
+        if len(names) > 1 or not _is_wrapper(names.pop()):
             break
         depth += 1
     return depth
 
 
 def kind_of(name: str) -> str:
-    """What a folder of this name holds: good parts, or the defect that it is called after."""
+    """Kind of images in a folder of this name: good, or the defect that it is called after."""
     return GOOD if means_good(name) else normalised(name)
 
 
@@ -87,11 +87,11 @@ def means_good(name: str) -> bool:
 
 
 def normalised(name: str) -> str:
-    """Composed and decomposed letters (ö, and o with ¨) are one name: file systems exchange one for the other."""
+    """The name with composed letters: file systems exchange ö for o with ¨, and both are one name."""
     return unicodedata.normalize("NFC", name)
 
 
-def _is_uninformative(name: str) -> bool:
+def _is_wrapper(name: str) -> bool:
     return not means_good(name) and _word(name) not in {*_SPLITS, *_CONTAINERS, *_MASKS}
 
 

@@ -121,7 +121,7 @@ def _histogram(image: Image.Image) -> NDArray[np.int64]:
 
 
 def _full_scale(levels: Levels) -> int:
-    """The smallest usual one: masks of 8, 10 or 12 bits are stored in 16 as well."""
+    """The smallest usual full scale that holds all levels: masks of 8, 10 or 12 bits are stored in 16 as well."""
     brightest = int(levels.max())
     return 255 if brightest <= 255 else full_scale_for(brightest)
 
@@ -139,7 +139,7 @@ def _half(levels: Levels) -> int:
 
 
 def _check_levels(path: Path, levels: Levels) -> None:
-    """A mask is black and white, or nearly: edges may be smooth, and compression may be lossy."""
+    """Raise DataError unless a mask is black and white, or nearly: edges may be smooth, and compression lossy."""
     values = np.flatnonzero(np.bincount(levels.ravel()))
     if len(values) <= 2:
         return
@@ -166,7 +166,7 @@ def _flat(levels: Levels) -> NDArray[np.bool_]:
 
 
 def _check_transparency(path: Path, data: bytes, marked: NDArray[np.bool_]) -> None:
-    """`decode` drops transparency, so that a mask drawn in it would be lost."""
+    """Raise DataError where a mask is drawn in transparency, which `decode` drops."""
     try:
         with Image.open(io.BytesIO(data), formats=[sniff(data) or ""]) as image:
             if not image.has_transparency_data:

@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, by their paths alone."""
+"""Finds the image that each mask belongs to, by their paths alone."""
 
 import re
 from collections import defaultdict
@@ -69,7 +69,7 @@ def _masks_beside(locations: Iterable[Location]) -> set[PurePosixPath]:
 
 
 class _Index:
-    """Images by where their mask may lie."""
+    """Images by the folders and names that their masks may have."""
 
     def __init__(self, images: Iterable[Location]) -> None:
         self._by_name: dict[tuple[tuple[str, ...], str], list[Location]] = defaultdict(list)
@@ -81,7 +81,7 @@ class _Index:
         self.in_two_splits: set[PurePosixPath] = set()
 
     def owners(self, mask: Location) -> tuple[list[Location], bool]:
-        """Whose mask it may be, and whether a folder called like the image says so (KIND/IMAGE/000.png)."""
+        """Images that a mask may belong to, and whether a folder called like the image says so (KIND/IMAGE/000.png)."""
         names = dict.fromkeys((mask.stem, _SUFFIX.sub("", mask.stem)))
         for name in names:
             if owners := self._within(mask, self._by_name.get((mask.folder, name), [])):
@@ -96,7 +96,7 @@ class _Index:
         return [], False
 
     def _within(self, mask: Location, owners: list[Location]) -> list[Location]:
-        """Those of the mask's own split. Beside the splits, masks are of test, as in MVTec AD."""
+        """The images of the mask's own split. Beside the splits, masks are of test, as in MVTec AD."""
         if mask.split:
             return [owner for owner in owners if owner.split == mask.split]
         tested = [owner for owner in owners if owner.split == "test"]

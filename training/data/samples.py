@@ -1,4 +1,4 @@
-"""Which images a data folder holds, of which kind, and where their masks lie."""
+"""Finds the labelled images of a data folder: their kind, their group, and where their masks lie."""
 
 import re
 from collections import Counter
@@ -95,7 +95,7 @@ def _of_folders(
 def _labelled_by_masks(
     root: Path, images: Sequence[Location], masks: dict[PurePosixPath, MaskFiles], say: Callable[[str], None]
 ) -> list[Sample]:
-    """Every image has a mask, and is good where that is blank (KolektorSDD and KolektorSDD2)."""
+    """Samples that are good where their mask is blank; every image must have one (KolektorSDD and KolektorSDD2)."""
     without = [image for image in images if image.path not in masks]
     if not images or without:
         raise DataError(_no_layout(root, images, without if masks else []))
@@ -125,7 +125,7 @@ def _sample(root: Path, image: Location, kind: str, mask: MaskFiles | None) -> S
 
 
 def _mask(root: Path, paths: Sequence[PurePosixPath]) -> MaskFiles:
-    """VisA's masks, in Data/Masks beside Data/Images, hold the numbers of classes of defects."""
+    """The files of one mask. VisA's, in Data/Masks beside Data/Images, hold the numbers of classes of defects."""
     return MaskFiles(tuple(root / path for path in paths), class_numbers="Masks" in paths[0].parts)
 
 

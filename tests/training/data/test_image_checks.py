@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
-from tests.training.conftest import MakeFolder, drawn_image, save
+from tests.training.conftest import MakeFolder, part_image, save
 from training.data.dataset import check_samples
 from training.data.samples import find_samples
 
@@ -80,7 +80,7 @@ def test_groups_that_share_an_image_become_one(make_folder: MakeFolder) -> None:
 def test_full_scale_covers_the_brightest_16_bit_pixel(tmp_path: Path) -> None:
     save(tmp_path / "good/a.png", Image.fromarray(np.full((48, 48), 900, dtype=np.uint16)))
     save(tmp_path / "dent/b.png", Image.fromarray(np.full((48, 48), 3000, dtype=np.uint16)))
-    save(tmp_path / "dent/c.png", drawn_image(0, defective=True))
+    save(tmp_path / "dent/c.png", part_image(0, defective=True))
     assert check_samples(find_samples(tmp_path)).full_scale == 4095
 
 
@@ -97,7 +97,7 @@ def test_good_images_alone_pass(make_folder: MakeFolder, tmp_path: Path) -> None
     root = make_folder(good=8, bad=0)
     assert len(check_samples(find_samples(root)).samples) == 8
     assert len(check_samples(find_samples(root / "train")).samples) == 4
-    save(tmp_path / "flat/good/a.png", drawn_image(0, defective=False))
+    save(tmp_path / "flat/good/a.png", part_image(0, defective=False))
     assert check_samples(find_samples(tmp_path / "flat")).samples[0].kind == "good"
 
 
@@ -135,7 +135,7 @@ def test_masks_of_turned_images_are_warned_of(
     root = make_folder()
     exif = Image.Exif()
     exif[0x0112] = 6
-    drawn_image(5, defective=True).resize(size).save(root / "test/spot/002.png", exif=exif)
+    part_image(5, defective=True).resize(size).save(root / "test/spot/002.png", exif=exif)
     mask = Image.open(root / "ground_truth/spot/002_mask.png").resize(size if both else size[::-1])
     mask.save(root / "ground_truth/spot/002_mask.png", **({"exif": exif} if both else {}))
     warnings = check_samples(find_samples(root)).warnings

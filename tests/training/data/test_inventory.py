@@ -49,7 +49,7 @@ def test_so_are_its_files(tmp_path: Path, name: str) -> None:
     ("name", "form"),
     [("a.jfif", "JPEG"), ("a.jpe", "JPEG"), ("a", "PNG"), ("a.TIF", "TIFF"), ("a.dat", "BMP"), ("a.0001", "WEBP")],
 )
-def test_images_are_known_by_how_they_begin(tmp_path: Path, name: str, form: str) -> None:
+def test_images_are_known_by_their_first_bytes(tmp_path: Path, name: str, form: str) -> None:
     write(tmp_path, name, form=form)
     assert names(take_inventory(tmp_path)) == [name]
 

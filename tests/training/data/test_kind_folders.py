@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from model.errors import DataError
-from tests.training.conftest import drawn_image, save
+from tests.training.conftest import part_image, save
 from training.data.samples import find_samples, kinds_of
 
 
 def fill(root: Path, *folders: str) -> list[str]:
     """One image in each folder; what is said when they are read."""
     for i, folder in enumerate(folders):
-        save(root / folder / f"{i}.png", drawn_image(i, defective=False))
+        save(root / folder / f"{i}.png", part_image(i, defective=False))
     said: list[str] = []
     find_samples(root, say=said.append)
     return said

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
-from tests.training.conftest import drawn_image, save
+from tests.training.conftest import part_image, save
 from training.data.dataset import check_samples
 from training.data.layout import GOOD_NAMES, locate
 from training.data.samples import Sample, find_samples, kinds_of
@@ -19,7 +19,7 @@ BLANK, SPOT = (Image.fromarray(np.pad(np.full((8, 8), level, np.uint8), ((16, 24
 
 def images(root: Path, folder: str, count: int = 2, suffix: str = ".png", start: int = 0) -> None:
     for i in range(start, start + count):
-        save(root / folder / f"{i:03}{suffix}", drawn_image(i + 100 * len(folder), defective=False))
+        save(root / folder / f"{i:03}{suffix}", part_image(i + 100 * len(folder), defective=False))
 
 
 def masks(root: Path, pattern: str, count: int = 2, mask: Image.Image = SPOT) -> None:
@@ -172,7 +172,7 @@ def test_composed_and_decomposed_letters_are_one_name(tmp_path: Path) -> None:
     images(tmp_path, "good")
     composed, decomposed = (unicodedata.normalize(form, "größe") for form in ("NFC", "NFD"))
     for i, (kind, image, mask) in enumerate([(composed, composed, decomposed), (decomposed, decomposed, composed)]):
-        save(tmp_path / f"{kind}/{image}{i}.png", drawn_image(i, defective=True))
+        save(tmp_path / f"{kind}/{image}{i}.png", part_image(i, defective=True))
         save(tmp_path / f"ground_truth/{composed}/{mask}{i}_mask.png", SPOT)
     samples: list[Sample] = find_samples(tmp_path)
     assert kinds_of(samples) == {"good": 2, composed: 2}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from model.errors import DataError
-from tests.training.conftest import drawn_image, save
+from tests.training.conftest import part_image, save
 from training.data.mask_files import MaskFiles, looks_like_mask
 from training.data.masks import Mask
 
@@ -78,10 +78,10 @@ def test_smooth_edges_and_lossy_compression_are_no_third_level(tmp_path: Path) -
         (layers(255 - SPOT, SPOT), "marks 82.6% of the image by its brightness and 17.4% by its transparency"),
         (palette((0, 0, 0), (90, 0, 0), (255, 255, 255)), "has areas of 0, 27, 255: which of them mean a defect"),
         (Image.fromarray(np.where(SPOT, 1, np.roll(SPOT, 20)).astype(np.uint8)), "has areas of 0, 1, 255"),
-        (drawn_image(0, defective=True), "is no mask: 9.% of its pixels are neither dark nor bright"),
+        (part_image(0, defective=True), "is no mask: 9.% of its pixels are neither dark nor bright"),
         (Image.fromarray(SPOT[:40]), r"mask\.png is \(48, 40\), but its image dent/0.png is \(48, 48\)"),
     ],
-    ids=["alpha", "both ways", "palette", "numbers and a border", "image", "size"],
+    ids=["alpha", "both ways", "palette", "numbers and a border", "camera", "size"],
 )
 def test_what_is_ambiguous_is_refused(tmp_path: Path, mask: Image.Image, message: str) -> None:
     with pytest.raises(DataError, match=message):
@@ -122,14 +122,14 @@ def test_coverage_is_the_share_of_each_patch() -> None:
     assert coverage == pytest.approx(expected, abs=1e-6)
 
 
-def test_images_do_not_look_like_masks_and_masks_do() -> None:
+def test_camera_images_do_not_look_like_masks_and_masks_do() -> None:
     lossy = io.BytesIO()
     Image.fromarray(SPOT).save(lossy, "JPEG", quality=90)
     assert looks_like_mask(Image.fromarray(SPOT))
     assert looks_like_mask(Image.open(lossy))
     assert looks_like_mask(Image.fromarray(SPOT.astype(np.uint16) * 257))
     assert looks_like_mask(Image.fromarray(SPOT // 255))
-    assert not looks_like_mask(drawn_image(0, defective=True))
+    assert not looks_like_mask(part_image(0, defective=True))
     assert not looks_like_mask(Image.new("L", SIZE, 0))  # a lamp that is off
     assert not looks_like_mask(Image.fromarray(np.random.default_rng(0).integers(0, 3, (48, 48), np.uint8)))
     assert not looks_like_mask(Image.new("L", SIZE, 255))

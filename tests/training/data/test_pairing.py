@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
-from tests.training.conftest import MakeFolder, drawn_image, save
+from tests.training.conftest import MakeFolder, part_image, save
 from training.data.mask_files import MaskFiles
 from training.data.samples import find_samples
 
@@ -16,7 +16,7 @@ SPOT = Image.new("L", (48, 48), 255)
 def read(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
     """By image, the mask that is found for it."""
     for i, name in enumerate(["good/000.png", "good/001.png", *images]):
-        save(root / name, drawn_image(i, defective=False))
+        save(root / name, part_image(i, defective=False))
     for name in masks:
         save(root / name, SPOT)
     return {
@@ -34,14 +34,14 @@ def read(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
         "masks/000.png", "dent/masks/000.png", "dent/000_mask.png", "dent/000_GT.png", "dent/000_label.bmp",
     ],
 )  # fmt: skip
-def test_places_and_names_of_masks(tmp_path: Path, mask: str) -> None:
+def test_positions_and_names_of_masks(tmp_path: Path, mask: str) -> None:
     assert read(tmp_path, ["dent/000.jpg", "dent/001.jpg"], [mask]) == {"dent/000.jpg": mask}
 
 
 def test_masks_lie_as_their_images_do(tmp_path: Path) -> None:
-    save(tmp_path / "good/a.png", drawn_image(0, defective=False))
+    save(tmp_path / "good/a.png", part_image(0, defective=False))
     for part in ("left", "right"):
-        save(tmp_path / f"dent/{part}/0.jpg", drawn_image(1, defective=True))
+        save(tmp_path / f"dent/{part}/0.jpg", part_image(1, defective=True))
     save(tmp_path / "ground_truth/dent/right/0_mask.png", Image.new("L", (48, 48), 255))
     masks = {sample.name: sample.mask_files for sample in find_samples(tmp_path)}
     assert masks["dent/left/0.jpg"] is None

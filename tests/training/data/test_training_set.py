@@ -56,7 +56,7 @@ def test_nothing_made_from_a_held_out_image_is_learnt_from(
         ("synthetic", [3, 4, 5], [4, 5, 7, 8]),
     ],
 )
-def test_synthetic_anomalies_calibrate_in_place_of_real_ones_never_beside_them(
+def test_synthetic_anomalies_stand_in_for_real_ones_never_beside_them(
     anomalies: Anomalies, real: list[int], calibration: list[int]
 ) -> None:
     assert sorted(training_set(anomalies).calibration_indices(np.array(real)).tolist()) == calibration

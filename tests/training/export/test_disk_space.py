@@ -118,7 +118,7 @@ def test_too_little_room_is_said_before_anything_is_computed(
         raise AssertionError("features are computed")
 
     replace_prepare(monkeypatch, computed)
-    monkeypatch.setattr("training.features.imagenet.imagenet_trunk", computed)
+    monkeypatch.setattr("training.cli_run.imagenet_trunk", computed)
     monkeypatch.setenv("CAMSPECTOR_CACHE", str(workplace / "cache"))
     fill(workplace, 1000)
     assert main([command[0], *PATCHES, *command[1:]]) == 1

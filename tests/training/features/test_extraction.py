@@ -52,7 +52,7 @@ def test_memory_holds_few_images_at_once() -> None:
     taken = 0
     most_ahead = 0
 
-    def image() -> np.ndarray:  # type: ignore[type-arg]
+    def load() -> np.ndarray:  # type: ignore[type-arg]
         nonlocal taken
         taken += 1
         return np.zeros((8, 8, 3), np.uint8)
@@ -65,7 +65,7 @@ def test_memory_holds_few_images_at_once() -> None:
         done += len(pixels)
         return pixels.float().mean((1, 2))
 
-    compute_features(output, [image] * 50, "cpu")
+    compute_features(output, [load] * 50, "cpu")
     assert (taken, done) == (50, 50)
     assert most_ahead <= 24
 

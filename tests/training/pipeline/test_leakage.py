@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.conftest import drawn_image, prepare_patches, save, tiny_patches
+from tests.training.conftest import part_image, prepare_patches, save, tiny_patches
 from tests.training.pipeline.conftest import MODES, Mode, Predicted, Prepared, Watched, every_mode, outputs
 from training.data.dataset import Dataset
 from training.data.masks import Mask
@@ -62,7 +62,7 @@ def test_an_unrelated_test_image_changes_no_word_on_the_others(
     dataset: Dataset, trunk: Trunk, predicted: Predicted, split: Split, mode: Mode, tmp_path: Path
 ) -> None:
     """It comes first, so that every other image has another index."""
-    path = save(tmp_path / "new.png", drawn_image(77, defective=False))
+    path = save(tmp_path / "new.png", part_image(77, defective=False))
     samples = [Sample(path, "new.png", "good", group="new"), *dataset.samples]
     more = mode.prepare(replace(dataset, samples=samples, digests=["", *dataset.digests]), trunk)
     before = outputs(predicted(mode), mode)
