@@ -48,6 +48,7 @@ RUN groupadd --gid 10001 camspector \
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     ORT_DISABLE_TELEMETRY=1 \
+    MALLOC_ARENA_MAX=2 \
     CAMSPECTOR_HOST=0.0.0.0 \
     CAMSPECTOR_STORE=/models
 WORKDIR /opt/camspector

@@ -14,6 +14,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 MODEL := run/store/$(PRODUCT)/1
 
 export ORT_DISABLE_TELEMETRY := 1
+export MALLOC_ARENA_MAX := 2
 
 .PHONY: run test check bench lock clean
 .DELETE_ON_ERROR:

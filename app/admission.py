@@ -1,4 +1,4 @@
-"""Who is let in: as many requests as there are slots, and none that can't be answered in time."""
+"""Who is admitted: as many requests as there are slots, and none that can't be answered in time."""
 
 import math
 from collections.abc import Iterator

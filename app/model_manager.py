@@ -218,5 +218,5 @@ class ModelManager:
         if state.serving_config != old.serving_config and not state.serving_error:
             log.info("model %s: %s is in force: %s", name, SERVING, state.serving_config)
         if serving and serving.version != (previous and previous.version):
-            previously = f" (previous: {previous.version})" if previous else ""
-            log.info("model %s: version %d serves now%s", name, serving.version, previously)
+            before = f" (previous: {previous.version})" if previous else ""
+            log.info("model %s: version %d serves now%s", name, serving.version, before)

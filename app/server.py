@@ -19,7 +19,6 @@ from app.application import create_app
 from app.environment import unknown_variables
 from app.http_protocol import request_deadline_protocol
 from app.logs import log_to_stderr
-from app.memory import limit_arenas
 from app.service import Service
 from app.settings import ConfigurationError, Settings
 from app.sockets import listen, waiting
@@ -191,7 +190,6 @@ def _listening(settings: Settings) -> list[socket.socket]:
 def serve(settings: Settings) -> None:
     """Run until a signal. Raises KeysError or ConfigurationError."""
     allow_connections()
-    limit_arenas()
     app = create_app(settings)
     sockets = _listening(settings)
     log_to_stderr(settings.log_level, settings.log_format)

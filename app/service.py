@@ -90,9 +90,8 @@ class Service:
             "the model manager's thread": self.model_manager.thread.is_alive(),
             "the keys' thread": self.keyring.thread.is_alive(),
         } | {f"engine worker {number}": worker.is_alive() for number, worker in enumerate(self.workers, 1)}
-        return [f"{name} has stopped" for name, alive in threads.items() if not alive] + [self.stalled] * bool(
-            self.stalled
-        )
+        stopped = [f"{name} has stopped" for name, alive in threads.items() if not alive]
+        return [*stopped, self.stalled] if self.stalled else stopped
 
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""

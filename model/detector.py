@@ -84,7 +84,7 @@ class Detector:
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrated log-odds of an evidence map h×w, the line's defect rate included; pooled: the verdict's."""
+        """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's."""
         calibration = self.variant.calibration
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 

@@ -1,4 +1,8 @@
-"""Fields of a multipart/form-data body (RFC 7578, RFC 2046), parsed in memory: nothing is ever spooled to disk."""
+"""Fields of a multipart/form-data body (RFC 7578, RFC 2046), parsed in memory: nothing is ever spooled to disk.
+
+Of python-multipart only the parser of header options is used: its FormParser takes a body that is cut short and broken
+base64 for valid, refuses preambles and folded headers, and spends 17 s on 18 MB that nearly repeat the boundary.
+"""
 
 import re
 from collections.abc import Iterator

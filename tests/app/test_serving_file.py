@@ -137,7 +137,7 @@ def test_defect_rate_of_the_line_shifts_the_log_odds(own_store: Path) -> None:
         ('{"threshold": 0.9}', "serving.json can't be read: Object contains unknown field `threshold`"),
     ],
 )
-def test_while_the_file_is_broken_what_was_in_force_stays_so(
+def test_while_the_file_is_broken_what_is_in_force_stays_so(
     store: Path, own_store: Path, caplog: pytest.LogCaptureFixture, text: str, reason: str
 ) -> None:
     breaking(put(store, own_store, "widget", 4))

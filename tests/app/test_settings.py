@@ -26,7 +26,7 @@ def test_flags_win_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["defect_rate", "thresholds"])
-def test_what_serving_json_says_is_no_setting(
+def test_members_of_serving_json_are_no_settings(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Passed over, verdicts would be others than was meant."""

@@ -53,7 +53,7 @@ def test_the_size_of_what_is_kept_of_frozen_blocks(dataset: Dataset, trunk: Trun
 
 
 @pytest.mark.parametrize(("preset", "megabytes"), [("accurate", 8.4), ("fast", 8.4), ("baseline", 0.4)])
-def test_the_documentation_says_it(dataset: Dataset, preset: str, megabytes: float) -> None:
+def test_the_documentation_has_it(dataset: Dataset, preset: str, megabytes: float) -> None:
     size = estimator_for(read_recipe(preset)).features_size(dataset.samples, "real") / len(dataset.samples)
     assert size / 1e6 == pytest.approx(megabytes, abs=0.05)
 
