@@ -1,4 +1,4 @@
-"""Parts of uvicorn and h11 that `app.server` and `app.http_protocol` use, most of which neither promises to keep: where
+"""Parts of uvicorn and h11 that `app.server` and `app.http_protocol` use, most of which neither documents: where
 an update changes one, both modules are to be read anew."""
 
 import ast
