@@ -1,5 +1,6 @@
 # make run    environment, a model trained on drawn images, the service
 # make test   environment and every test
+# make test-fast  those that start no process and train nothing, within a minute
 # make check  lint and types (what .ci/run does before the tests)
 # make bench  benchmarks of the engines and of the service against others, some 25 minutes
 # make lock   write requirements/*.txt anew, with the newest versions that pyproject.toml allows, and test them
@@ -16,7 +17,7 @@ MODEL := run/store/$(PRODUCT)/1
 export ORT_DISABLE_TELEMETRY := 1
 export MALLOC_ARENA_MAX := 2
 
-.PHONY: run test check bench lock clean
+.PHONY: run test test-fast check bench lock clean
 .DELETE_ON_ERROR:
 
 run: $(MODEL)
@@ -33,8 +34,16 @@ $(MODEL): | .venv/train run/data/$(PRODUCT)
 run/data/$(PRODUCT): | .venv/train
 	.venv/bin/python -m examples.draw --out run/data --product $(PRODUCT)
 
+PYTEST := .venv/bin/python -m pytest --numprocesses=logical --dist=loadgroup
+
+# There are as many tests at once as CPUs: threads of theirs would only wait for each other, in loops that take twice the time.
+test test-fast: export OMP_NUM_THREADS := 1
+
 test: .venv/dev
-	.venv/bin/python -m pytest --numprocesses=logical --dist=loadgroup
+	$(PYTEST)
+
+test-fast: .venv/dev
+	$(PYTEST) -m "not slow"
 
 check: .venv/dev
 	.venv/bin/ruff check .

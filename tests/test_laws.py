@@ -97,9 +97,7 @@ def test_a_heatmap_keeps_the_order_of_evidence(evidence: NDArray[np.float32], da
     values, order = scale(evidence).ravel(), evidence.ravel().argsort(kind="stable")
     assert (np.diff(values[order]) >= 0).all()
     assert ((values >= 0) & (values <= 1)).all()
-    assert scale(np.float64([scale.region_threshold, scale.good_median])) == pytest.approx(
-        [0.5, sigmoid(-4.0)], abs=1e-6
-    )
+    assert scale(np.array([scale.region_threshold, scale.good_median])) == pytest.approx([0.5, sigmoid(-4.0)], abs=1e-6)
 
 
 MASKS = arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=24))
@@ -177,7 +175,7 @@ def test_a_version_gets_the_number_after_the_highest(numbers: set[int], strays: 
         home = Path(folder, "widget")
         for name in (*map(str, numbers), *strays):
             (home / name).mkdir(parents=True)
-        path = Store(Path(folder)).publish("widget", lambda draft: (draft / "manifest.json").write_text("{}") and None)
+        path = Store(Path(folder)).publish("widget", lambda draft: (draft / "manifest.json").touch())
         assert path == home / str(max(numbers, default=0) + 1)
         assert Store(Path(folder)).versions("widget") == sorted({*numbers, int(path.name)})
 

@@ -26,11 +26,12 @@ schemathesis.openapi.format("byte", st.sampled_from([base64.b64encode(image).dec
 
 
 @schemathesis.hook
-def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: Any, case: "schemathesis.Case[Any]", kwargs: dict[str, Any]) -> None:
     del context, kwargs
     headers = case.headers
     if headers is not None and str(headers.get("X-Deadline-Ms", "")).isdigit():
         headers["X-Deadline-Ms"] = "60000"  # 1 ms is sound, and 504
+    assert case.meta
     if case.meta.generation.mode.is_negative:
         return
     if headers is not None:
@@ -77,7 +78,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @schemathesis.check
-def declared_headers(context: Any, response: schemathesis.Response, case: schemathesis.Case) -> None:
+def declared_headers(context: Any, response: schemathesis.Response, case: "schemathesis.Case[Any]") -> None:
     """Schemathesis looks for headers that are missing; here, that none comes which isn't declared."""
     del context
     declared = case.operation.definition.raw["responses"].get(str(response.status_code))

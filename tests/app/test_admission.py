@@ -4,6 +4,7 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -126,7 +127,8 @@ async def test_overlays_wait_for_overlays_and_nobody_else_does(bench: Bench) -> 
         reply = await bench.client.post("/v1/models/widget/predict", content=encoded(), headers=headers)
         assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
         assert reply.json()["retry_after_ms"] == pytest.approx(1000 * (1.25 * 8 - 5), abs=50)
-        assert (await bench.predict(**{"X-Deadline-Ms": "5000"})).status_code == 200
+        deadline: dict[str, Any] = {"X-Deadline-Ms": "5000"}
+        assert (await bench.predict(**deadline)).status_code == 200
     reply = await bench.client.post("/v1/models/widget/predict", content=encoded(), headers=headers)
     assert (reply.status_code, reply.headers["content-type"]) == (200, "image/png")
 

@@ -150,11 +150,10 @@ async def serving(application: Application) -> AsyncIterator[tuple[str, int]]:
         application, http=protocol.request_deadline_protocol(10.0), ws="none", lifespan="off", log_config=None
     )
     config.load()
+    make: Any = config.http_protocol_class
     state = ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: config.http_protocol_class(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-    )
+    server = await loop.create_server(lambda: make(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()
     finally:
@@ -167,7 +166,7 @@ async def serving(application: Application) -> AsyncIterator[tuple[str, int]]:
 def run(test: Awaitable[None]) -> None:
     """On uvloop, as the service."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(test, 30))  # type: ignore[arg-type]
+        runner.run(asyncio.wait_for(test, 30))
 
 
 @pytest.mark.parametrize("reset", [True, False])

@@ -18,11 +18,12 @@ import pytest
 from tests.support.images import encoded
 from tests.support.process import ROOT, Server
 
+Reply = tuple[int, dict[str, str], dict[str, Any]]
 PROGRAM = ROOT / "examples" / "inspect_folder.py"
 PROXY = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
-ACCEPT = (200, {}, {"decision": "accept", "probability": 0.03, "model": "m", "model_version": 1})
-BUSY = (429, {"Retry-After": "2"}, {"error": "queue-full", "detail": "come again"})
-GONE = (0, {}, {})
+ACCEPT: Reply = (200, {}, {"decision": "accept", "probability": 0.03, "model": "m", "model_version": 1})
+BUSY: Reply = (429, {"Retry-After": "2"}, {"error": "queue-full", "detail": "come again"})
+GONE: Reply = (0, {}, {})
 """The connection ends without an answer."""
 
 Answer = tuple[int, dict[str, str], dict[str, Any]]

@@ -196,7 +196,7 @@ async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: p
         maps[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
         return maps
 
-    bench.widget.evidence = burning  # type: ignore[method-assign]
+    bench.widget.evidence = burning  # type: ignore[assignment, method-assign]
     bench.widget.gate.set()
     replies = await asyncio.gather(*tasks)
     assert [reply.status_code for reply in replies] == [200, 200, 503, 200]

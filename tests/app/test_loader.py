@@ -31,7 +31,8 @@ class Engine(FakeEngine):
 
     @property
     def ran(self) -> list[tuple[int, bool]]:
-        return self.__dict__.setdefault("_ran", [])
+        ran: list[tuple[int, bool]] = self.__dict__.setdefault("_ran", [])
+        return ran
 
 
 @pytest.fixture

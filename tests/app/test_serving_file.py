@@ -259,7 +259,7 @@ def test_a_version_serves_with_its_thresholds_or_not_at_all(
 ) -> None:
     held = restarted(own_store)
     put(store, own_store, "widget", 4)
-    seen = []
+    seen: list[float] = []
     put_state = held._put
 
     def put_and_see(name: str, state: ModelState) -> None:

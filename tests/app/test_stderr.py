@@ -100,7 +100,7 @@ def test_a_line_larger_than_the_backlog_is_lost(pipe: Pipe) -> None:
 
 def test_an_error_is_waited_for(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a full disk, in the middle of a line too: nothing is lost once it takes bytes again."""
-    write, errors = os.write, iter([OSError(28, "full"), 3, BlockingIOError(), 2])
+    write, errors = os.write, iter((OSError(28, "full"), 3, BlockingIOError(), 2))
 
     def fail(descriptor: int, line: bytes) -> int:
         error = next(errors, len(line))

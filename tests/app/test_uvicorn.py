@@ -1,5 +1,5 @@
-"""Parts of uvicorn and h11 that `app.server` and `app.http_protocol` use, most of which neither documents: where
-an update changes one, both modules are to be read anew."""
+"""Parts of uvicorn and h11 that our server and HTTP protocol use, most of which neither documents: where an
+update changes one, both modules are to be read anew."""
 
 import ast
 import inspect

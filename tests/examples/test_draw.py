@@ -33,7 +33,7 @@ def test_kinds_are_named_as_mvtec_names_them() -> None:
 
 def test_layout_is_that_of_mvtec(tmp_path: Path) -> None:
     images = []
-    folders = draw(tmp_path, good=6, defective=7, size=48, advance=lambda: images.append(1))
+    folders = draw(tmp_path, good=6, defective=7, size=48, advance=lambda remark="": images.append(remark))
     assert folders == [tmp_path / "carpet", tmp_path / "capsule"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["capsule", "carpet"]
     assert len(images) == 2 * 13
@@ -101,12 +101,12 @@ def test_no_two_images_are_the_same(tmp_path: Path) -> None:
 def test_defect_changes_the_pixels_of_its_mask_alone(product: str, kind: str) -> None:
     for seed in range(3):
         good = shoot(PRODUCTS_BY_NAME[product], "good", 96, np.random.SeedSequence(seed))
-        spoilt = shoot(PRODUCTS_BY_NAME[product], kind, 96, np.random.SeedSequence(seed))
-        changed = (good.image != spoilt.image).any(axis=2)
+        corrupted = shoot(PRODUCTS_BY_NAME[product], kind, 96, np.random.SeedSequence(seed))
+        changed = (good.image != corrupted.image).any(axis=2)
         assert not good.mask.any()
-        assert not (changed & ~spoilt.mask).any()
-        assert changed[spoilt.mask].mean() > 0.9
-        assert 0.0004 <= spoilt.mask.mean() < 0.15
+        assert not (changed & ~corrupted.mask).any()
+        assert changed[corrupted.mask].mean() > 0.9
+        assert 0.0004 <= corrupted.mask.mean() < 0.15
 
 
 def test_good_images_stand_in_folders_for_training_and_testing(tmp_path: Path) -> None:
@@ -148,7 +148,8 @@ def test_negative_number_is_refused(tmp_path: Path, wrong: dict[str, int]) -> No
 
 
 def test_interrupted_drawing_leaves_no_folder(tmp_path: Path) -> None:
-    def interrupt() -> None:
+    def interrupt(remark: str = "") -> None:
+        del remark
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

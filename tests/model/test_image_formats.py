@@ -60,7 +60,8 @@ def test_16_bit_gray_of_which_differences_were_packed(order: str) -> None:
 
 
 def test_old_tiffs_without_the_sizes_of_their_strips() -> None:
-    for position in ({}, {"rows": 5}):
+    positions: list[dict[str, Any]] = [{}, {"rows": 5}]
+    for position in positions:
         data = encoders.tiff(GRAY, tags={60000: (4, [1])}, **position)
         at = data.index(struct.pack("<H", 279))
         assert is_kept(data[:at] + struct.pack("<H", 60001) + data[at + 2 :], GRAY)
@@ -132,7 +133,7 @@ def test_kinds_of_jpeg_that_are_not_taken(name: str, data: bytes) -> None:
         decode(data)
 
 
-TIFFS = {
+TIFFS: dict[str, dict[str, Any]] = {
     "LERC": {"compression": 34887}, "JPEG XL": {"compression": 50002}, "WebP": {"compression": 50001},
     "group 4": {"compression": 4}, "fax": {"compression": 2}, "JPEG 2000": {"compression": 34712},
     "compression 12345": {"compression": 12345}, "old-style JPEG": {"compression": 6},

@@ -1,6 +1,7 @@
 """Sound images whose metadata is odd are read, upright; what a file holds beside its pixels does them no harm."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ UPRIGHT[:8, :16] = 255
 TURNED = np.ascontiguousarray(np.rot90(UPRIGHT))  # as orientation 6 stores it
 ROWS = encoders.png_rows(UPRIGHT)
 
-ODD_TAGS = {
+ODD_TAGS: dict[str, dict[int, Any]] = {
     "XResolution as text": {282: (2, b"72 dpi\0")},
     "Make as a number": {271: (4, [7])},
     "a rational over zero": {282: (5, [1, 0])},
@@ -72,14 +73,16 @@ def test_a_png_with_megabytes_of_text_or_profile(kind: bytes, where: str) -> Non
         b"zTXt": b"Comment\0\0" + bulk, b"iTXt": b"XML:com.adobe.xmp\0\1\0\0\0" + bulk, b"iCCP": b"sRGB\0\0" + bulk,
         b"tEXt": b"Comment\0" + bytes(3_000_000),
     }[kind]  # fmt: skip
-    data = encoders.png(40, 24, 8, 0, ROWS, **{where: chunk(kind, body)})
+    text: dict[str, Any] = {where: chunk(kind, body)}
+    data = encoders.png(40, 24, 8, 0, ROWS, **text)
     assert np.array_equal(np.asarray(decode(data)), UPRIGHT)
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"gAMA", b"pHYs", b"iCCP", b"tIME", b"eXIf"])
 def test_a_wrong_checksum_of_an_ancillary_chunk(kind: bytes) -> None:
     for where in ("before", "after"):
-        data = encoders.png(40, 24, 8, 0, ROWS, **{where: chunk(kind, b"abcd\0efgh", wrong_sum=True)})
+        wrong: dict[str, Any] = {where: chunk(kind, b"abcd\0efgh", wrong_sum=True)}
+        data = encoders.png(40, 24, 8, 0, ROWS, **wrong)
         assert np.array_equal(np.asarray(decode(data)), UPRIGHT)
 
 

@@ -101,6 +101,8 @@ def test_normalisation_takes_imagenets_mean_off_in_rgb_order() -> None:
     """conv1_1 passes the six half-planes ±R, ±G, ±B of the centre pixel; block 1 is cut down to it."""
     network = VGG16CAM(CONV5)
     first = network.blocks[0].conv1_1
+    assert isinstance(first, nn.Conv2d)
+    assert first.bias is not None
     with torch.no_grad():
         first.weight.zero_()
         first.bias.zero_()

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,8 @@ def add_int8(version: Path, change: Callable[[Variant], Variant]) -> None:
     """float32's file, passed off as int8."""
     read = manifests.decode((version / MANIFEST).read_bytes())
     float32 = read.variant("float32")
-    files = {"onnxruntime": float32.files["onnxruntime"]}
-    int8 = change(replace(float32, name="int8", files=files, agreement=AGREES))
+    file = float32.files["onnxruntime"]
+    int8 = change(replace(float32, name="int8", files={"onnxruntime": file}, agreement=AGREES))
     (version / MANIFEST).write_bytes(manifests.encode(replace(read, variants=[float32, int8])))
     resum(version)
 
@@ -43,7 +44,7 @@ def add_int8(version: Path, change: Callable[[Variant], Variant]) -> None:
     ],
 )
 def test_outside_the_limits(
-    version: Path, change: dict[str, float], violation: str, caplog: pytest.LogCaptureFixture
+    version: Path, change: dict[str, Any], violation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_int8(version, lambda variant: replace(variant, agreement=replace(AGREES, **change)))
     with caplog.at_level(logging.WARNING):

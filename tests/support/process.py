@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -23,7 +23,7 @@ PATIENCE: Final = 120
 class Server:
     """A running process and its address."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[Any]
     url: str
     lines: list[str]
     """Of its log so far."""

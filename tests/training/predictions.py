@@ -25,7 +25,7 @@ def prediction(
     threshold: float = 0.5,
     *,
     name: str | None = None,
-    evidence: np.ndarray = FLAT,  # type: ignore[type-arg]
+    evidence: np.ndarray = FLAT,
     mask: Path | None = None,
     fold: int = 0,
 ) -> Prediction:

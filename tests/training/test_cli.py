@@ -210,7 +210,7 @@ def test_new_thresholds_keep_groups_whole(workplace: Path, capsys: pytest.Captur
     arguments = ["evaluate", "--data", "lots", *PART, "--recalibrate", "--json", "r.json"]
     assert main([*arguments, "--group", r"(part\d+\w+)-"]) == 0
     protocol = json.loads((workplace / "r.json").read_text())["figures"]["protocol"]
-    assert protocol.startswith("15 newly labelled images in 2 parts")
+    assert protocol.startswith("15 newly labelled images in 2 folds")
     assert main([*arguments, "--group", "part"]) == 1
     assert "class good has 1 image(s), or groups of images" in capsys.readouterr().err
 
@@ -255,7 +255,7 @@ BASELINE = ["fit", "--data", "parts", "--preset", "baseline", *PART]
             "preset baseline has a fixed threshold of 0.5, so --best-balanced-accuracy",
         ),
         ([*BASELINE, "--anomalies", "synthetic"], "preset baseline learns from real anomalies only"),
-        ([*FIT, "--max-miss", "1.5"], "a highest rate of errors must lie between 0 and 1, not 1.5"),
+        ([*FIT, "--max-miss", "1.5"], "an error-rate limit must lie between 0 and 1, not 1.5"),
         ([*FIT, "--max-miss", "0.3", "--miss-cost", "3"], "choose one of --miss-cost, --best-balanced-accuracy"),
         ([*FIT, "--defect-rate", "31"], "--defect-rate must lie between 0 and 1, not 31"),
         ([*FIT, "--max-miss", "0.3", "--anomalies", "synthetic"], "--max-miss can't be kept for real defects"),
@@ -264,7 +264,7 @@ BASELINE = ["fit", "--data", "parts", "--preset", "baseline", *PART]
         ([*FIT, "--json", "nowhere/r.json"], "--json nowhere/r.json can't be written"),
         (
             ["curve", "--data", "parts", "--defects", "3", "9"],
-            "--defects 3 is too few: preset accurate holds out 5 parts",
+            "--defects 3 is too few: preset accurate divides them into 5 folds",
         ),
         (["curve", *PATCHES, "--anomalies", "synthetic"], "--anomalies synthetic learns from no real defect"),
         (["crossval", *PATCHES, "--report", "own.toml/page"], "the report can't be written to own.toml/page"),

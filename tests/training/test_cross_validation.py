@@ -51,7 +51,7 @@ def test_every_image_is_predicted_once_and_written_down(
     assert len(report["folds"]) == 3
     for row, sample in zip(report["images"], dataset.samples, strict=True):
         assert (row["path"], row["kind"]) == (sample.name, sample.kind)
-        assert row["label"] == ("anomaly" if sample.is_anomaly else "good")
+        assert row["target"] == ("anomaly" if sample.is_anomaly else "good")
         assert 0 <= row["probability"] <= 1
         assert row["fold"] in {1, 2, 3}
 

@@ -27,6 +27,7 @@ from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
 from training.export import version as exporting
+from training.export.variants import build_variants
 from training.features.imagenet import Trunk
 from training.fit import fit
 from training.pipeline import FittedPipeline, fit_pipeline
@@ -172,10 +173,9 @@ def test_a_version_that_fails_its_own_test_is_not_published(
     one: Fit, dataset: Dataset, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     """float32 must not fail; another variant gives way."""
-    build = exporting.build_variants
 
     def falsified(*arguments: Any) -> Any:
-        built = build(*arguments)
+        built = build_variants(*arguments)
         wrong = [
             replace(each, golden=replace(each.golden, log_odds=dict.fromkeys(each.golden.log_odds, 50.0)))
             if each.name == variant

@@ -1,6 +1,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,8 +137,9 @@ def test_masks_of_turned_images_are_warned_of(
     exif = Image.Exif()
     exif[0x0112] = 6
     part_image(5, defective=True).resize(size).save(root / "test/spot/002.png", exif=exif)
+    stored: dict[str, Any] = {"exif": exif} if both else {}
     mask = Image.open(root / "ground_truth/spot/002_mask.png").resize(size if both else size[::-1])
-    mask.save(root / "ground_truth/spot/002_mask.png", **({"exif": exif} if both else {}))
+    mask.save(root / "ground_truth/spot/002_mask.png", **stored)
     warnings = check_samples(find_samples(root)).warnings
     assert len(warnings) == warned
     assert all(warning.startswith("1 images are turned by their EXIF orientation") for warning in warnings)

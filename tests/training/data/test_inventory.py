@@ -118,7 +118,12 @@ def test_a_folder_of_the_system_is_not_even_opened(tmp_path: Path, monkeypatch: 
     write(tmp_path, "a.png", "lost+found/b.png")
     opened = []
     scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda folder: opened.append(folder) or scandir(folder))
+
+    def watched(folder: Path) -> object:
+        opened.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", watched)
     take_inventory(tmp_path)
     assert opened == [tmp_path]
 

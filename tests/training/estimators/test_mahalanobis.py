@@ -4,7 +4,7 @@ from scipy.spatial.distance import mahalanobis
 
 from training.estimators.mahalanobis import MahalanobisDistance
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 
 
 def drawn(count: int = 500, width: int = 6) -> Array:

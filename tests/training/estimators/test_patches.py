@@ -15,7 +15,7 @@ from training.estimators.patches import PreparedPatches
 from training.features.extraction import load_images
 from training.features.imagenet import Trunk
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 EVERY = np.arange(22)
 GOOD, BAD = np.r_[0:6, 16:22], np.r_[6:16]
 """test/good, test/scratch and test/spot, train/good: sorted by name."""

@@ -56,7 +56,7 @@ def test_bootstrap_draws_within_each_class_and_with_a_seed() -> None:
     is_anomaly = np.array([True] * 3 + [False] * 40)
     seen = []
 
-    def statistics(weights: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def statistics(weights: np.ndarray) -> np.ndarray:
         seen.append(weights)
         return weights[:, :1]
 

@@ -13,7 +13,7 @@ from tests.training.predictions import prediction
 from training.evaluation.localisation import LIMIT, SIZE, _areas, localise, reduced_mask
 from training.evaluation.prediction import Prediction
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 GRID = 16
 
 

@@ -165,14 +165,14 @@ def test_masks_raise_the_region_threshold_where_they_may(mask: Mask) -> None:
     masked, unmasked = drawn(mask=mask), drawn()
     masked.maps[30:, 0, 0] += 6  # the rest of the corner is a halo
     unmasked.maps[:] = masked.maps
-    unmasked = fit_post_processor(unmasked, METHOD)
+    without = fit_post_processor(unmasked, METHOD)
     post_processor = fit_post_processor(masked, METHOD)
     coverage = np.zeros((15, 6, 6), np.float32)
     coverage[:, 0, 0] = 1
     assert post_processor.heatmap_scale == choose_heatmap_scale(masked.maps[:30], masked.maps[30:], coverage)
-    assert post_processor.heatmap_scale.good_median == unmasked.heatmap_scale.good_median
-    assert post_processor.heatmap_scale.region_threshold > unmasked.heatmap_scale.region_threshold
-    assert (post_processor.calibration, post_processor.thresholds) == (unmasked.calibration, unmasked.thresholds)
+    assert post_processor.heatmap_scale.good_median == without.heatmap_scale.good_median
+    assert post_processor.heatmap_scale.region_threshold > without.heatmap_scale.region_threshold
+    assert (post_processor.calibration, post_processor.thresholds) == (without.calibration, without.thresholds)
 
 
 def test_masks_that_may_not_be_used_are_not_even_read() -> None:
@@ -200,7 +200,7 @@ def test_halves_divide_each_class_evenly_by_the_seed(good: int, bad: int) -> Non
 
 def test_a_half_without_a_good_image_names_what_is_missing() -> None:
     out_of_fold = halves(drawn(1, 5), seed=0)
-    with pytest.raises(DataError, match="levels need good images that the network hasn't seen"):
+    with pytest.raises(DataError, match="heatmap scale needs good images that the network hasn't seen"):
         cross_val_post_process(out_of_fold, Method(Pooling(), Fixed(0.5), calibration=Calibration(1.0, 0.0, 0.5)))
 
 

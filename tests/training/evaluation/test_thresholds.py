@@ -16,7 +16,7 @@ from training.evaluation.thresholds import (
     choose_thresholds,
 )
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 RULES: list[Rule] = [
     LeastCost(),
     LeastCost(3.0),
@@ -173,7 +173,7 @@ def test_rules_move_their_thresholds_or_their_verdicts(rule: Rule) -> None:
     if rule.prior_invariant:
         moved = here.moved(shift)
         assert (there.review, there.label, there.reject) == pytest.approx((moved.review, moved.label, moved.reject))
-        assert np.array_equal(*verdicts)
+        assert np.array_equal(verdicts[0], verdicts[1])
     else:
         assert there == here
         assert verdicts[1].sum() < verdicts[0].sum()
@@ -203,7 +203,7 @@ def test_rules_say_what_they_do(rule: Rule, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"name": "error-rate-limits"}', "needs a highest miss rate"),
+        ('{"name": "error-rate-limits"}', "need a highest miss rate"),
         ('{"name": "error-rate-limits", "max_miss": 0}', "between 0 and 1, not 0"),
         ('{"name": "error-rate-limits", "max_miss": 0.1, "max_false_reject": 1}', "between 0 and 1, not 1"),
         ('{"name": "least-cost", "miss_cost": 0}', "above 0 false rejects"),

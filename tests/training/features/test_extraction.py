@@ -52,7 +52,7 @@ def test_memory_holds_few_images_at_once() -> None:
     taken = 0
     most_ahead = 0
 
-    def load() -> np.ndarray:  # type: ignore[type-arg]
+    def load() -> np.ndarray:
         nonlocal taken
         taken += 1
         return np.zeros((8, 8, 3), np.uint8)

@@ -122,7 +122,7 @@ def test_synthetic_anomalies_leave_real_defects_unseen(dataset: Dataset, trunk: 
     assert outputs(seeing.predictions, mode) == outputs(unseeing.predictions, mode)
     assert {p.sample.kind for p in seeing.predictions} == {"good", "synthetic"}
     weights = [pipeline.model.to_network().weights()["dense.weight"] for pipeline in (seeing, unseeing)]
-    assert np.array_equal(*weights)
+    assert np.array_equal(weights[0], weights[1])
     before, after = (outputs(mode.predict(each, split), mode) for each in (estimator, blind))
     good = [name for name in before if "/good/" in name]
     assert len(good) == 4

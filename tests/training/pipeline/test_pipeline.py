@@ -88,7 +88,7 @@ def test_the_rule_is_for_recipes_that_calibrate(dataset: Dataset, rule: LeastCos
     assert method == Method(tiny_patches().pooling, rule, RATE, None, False)
     fixed = estimator_for(tiny_fine_tuning(threshold=0.4)).method(dataset.samples, rule)
     assert fixed.rule == Fixed(0.4)
-    assert fixed.calibration == Calibration(1.0, 0.0, pytest.approx(10 / 22))
+    assert fixed.calibration == Calibration(1.0, 0.0, pytest.approx(10 / 22))  # type: ignore[arg-type]
 
 
 def test_class_weights_say_at_what_share_the_probabilities_hold() -> None:
@@ -118,7 +118,7 @@ def test_too_few_images_are_a_clear_error(tmp_path: Path, trunk: Trunk, recipe: 
 def test_a_single_held_out_good_image_is_too_few_for_fine_tuning(tmp_path: Path, trunk: Trunk) -> None:
     dataset = check_samples(find_samples(write_folder(tmp_path, good=4, bad=4)))
     mode = MODES["fine-tuning"]
-    with pytest.raises(DataError, match="levels need good images"):
+    with pytest.raises(DataError, match="heatmap scale needs good images"):
         mode.fit(mode.prepare(dataset, trunk))
 
 

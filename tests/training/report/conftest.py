@@ -52,7 +52,7 @@ def _at(said: Prediction, image: Path) -> Prediction:
 
 
 def reviewed(said: Prediction, review: float, reject: float) -> Prediction:
-    """The same with a band of review."""
+    """The same with a review band."""
     return replace(said, thresholds=Thresholds(review, said.thresholds.label, reject))
 
 

@@ -32,19 +32,19 @@ def test_anomaly_changes_the_pixels_of_its_mask_and_no_others(
 
 @pytest.mark.parametrize("kind", [None, *KINDS])
 def test_same_generator_gives_the_same_anomaly(capsules: Pixels, kind: str | None) -> None:
-    (one, its_mask), (again, same_mask) = (make_anomaly(*capsules[:2], rng(4), kind=kind) for _ in range(2))
+    (one, its_mask), (again, same_mask) = (make_anomaly(capsules[0], capsules[1], rng(4), kind=kind) for _ in range(2))
     assert np.array_equal(one, again)
     assert np.array_equal(its_mask, same_mask)
 
 
 def test_another_generator_gives_another_anomaly(capsules: Pixels) -> None:
-    images = {make_anomaly(*capsules[:2], rng(seed))[0].tobytes() for seed in range(20)}
+    images = {make_anomaly(capsules[0], capsules[1], rng(seed))[0].tobytes() for seed in range(20)}
     assert len(images) == 20
 
 
 def test_areas_are_spread_evenly_over_their_magnitudes(carpets: Pixels) -> None:
     shared = rng(0)
-    areas = np.array([make_anomaly(*carpets[:2], shared)[1].mean() for _ in range(300)])
+    areas = np.array([make_anomaly(carpets[0], carpets[1], shared)[1].mean() for _ in range(300)])
     assert areas.min() >= SMALLEST / 2
     assert areas.max() <= 2 * LARGEST
     shares = np.histogram(areas, [0, 0.001, 0.004, 0.015, 1])[0] / len(areas)
@@ -64,7 +64,7 @@ def test_contrast_runs_from_subtle_to_strong(capsules: Pixels) -> None:
 
 def test_anomalies_lie_on_the_product(capsules: Pixels) -> None:
     product, shared = foreground(capsules), rng(2)
-    masks = [make_anomaly(*capsules[:2], shared, product=product)[1] for _ in range(60)]
+    masks = [make_anomaly(capsules[0], capsules[1], shared, product=product)[1] for _ in range(60)]
     assert np.mean([(mask & product).sum() / mask.sum() > 0.5 for mask in masks]) > 0.9
 
 
@@ -73,7 +73,7 @@ def test_what_touches_the_surface_alone_ends_where_the_product_ends(capsules: Pi
     product[40:80, 30:90] = True
     for kind in ("scratch", "stain", "dent"):
         for seed in range(10):
-            _, mask = make_anomaly(*capsules[:2], rng(seed), product=product, kind=kind)
+            _, mask = make_anomaly(capsules[0], capsules[1], rng(seed), product=product, kind=kind)
             assert not mask[:38].any()
             assert not mask[:, 93:].any()
 
@@ -81,7 +81,7 @@ def test_what_touches_the_surface_alone_ends_where_the_product_ends(capsules: Pi
 def test_gray_images_stay_gray(carpets: Pixels) -> None:
     gray = np.broadcast_to(carpets[..., 1:2], carpets.shape).copy()
     for seed in range(40):
-        corrupted, _ = make_anomaly(*gray[:2], rng(seed))
+        corrupted, _ = make_anomaly(gray[0], gray[1], rng(seed))
         assert (corrupted == corrupted[..., :1]).all()
 
 
@@ -106,11 +106,11 @@ def test_a_kind_that_can_do_nothing_here_leaves_a_plain_spot(kind: str) -> None:
 def test_a_tiny_image_gets_its_anomaly(kind: str) -> None:
     noise = rng(3).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     for seed in range(5):
-        corrupted, mask = make_anomaly(*noise, rng(seed), kind=kind)
+        corrupted, mask = make_anomaly(noise[0], noise[1], rng(seed), kind=kind)
         assert mask.any()
         assert ((corrupted != noise[0]).any(axis=2) <= mask).all()
 
 
 def test_an_unknown_kind_is_named(carpets: Pixels) -> None:
     with pytest.raises(KeyError, match="rust"):
-        make_anomaly(*carpets[:2], rng(0), kind="rust")
+        make_anomaly(carpets[0], carpets[1], rng(0), kind="rust")
