@@ -2,7 +2,7 @@
 
     python -m benchmarks.beside_overlays --store run/store --engineers 2
 
-The line sends a small picture every --every seconds, whatever became of the others; each engineer asks for the overlay
+The line sends a small image every --every seconds, whatever became of the others; each engineer asks for the overlay
 of a 12-megapixel JPEG, looks at it, and asks again.
 """
 
@@ -38,7 +38,7 @@ async def line(client: Client, body: bytes, options: argparse.Namespace) -> list
 async def measure(server: Server, options: argparse.Namespace) -> None:
     client = Client(server.port)
     small, large = encoded(size=256), camera_image(*LARGE["12-megapixel JPEG"])
-    print(f"the line's pictures have {len(small):,} bytes, the large image {len(large):,}")
+    print(f"the line's images have {len(small):,} bytes, the large image {len(large):,}")
     print("engineers   in time      p50 ms   max ms   statuses")
     for count in range(options.engineers + 1):
         overlays: list[Reply] = []

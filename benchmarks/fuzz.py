@@ -1,4 +1,4 @@
-"""Mutated pictures, bodies and headers against a real process: no 5xx, no hang, memory flat.
+"""Mutated images, bodies and headers against a real process: no 5xx, no hang, memory flat.
 
     python -m benchmarks.fuzz --cases 100000
 
@@ -70,10 +70,10 @@ def main() -> int:
     slowest = max(outcome.seconds for outcome in outcomes)
     print(
         f"{len(outcomes):,} cases in {time.perf_counter() - began:.0f} s, the slowest {slowest:.2f} s; {len(failures)} "
-        f"failed; {len(log)} lines of complaint in the log; resident MB at the start and after every tenth: "
+        f"failed; {len(log)} lines of warning in the log; resident MB at the start and after every tenth: "
         + ", ".join(f"{size:.0f}" for size in sizes)
     )
-    own = [line for line in log if LOGGED.search(line)]  # libtiff writes lines of its own on broken pictures
+    own = [line for line in log if LOGGED.search(line)]  # libtiff writes lines of its own on broken images
     return 0 if not failures and not own and sizes[-1] <= GROWTH * max(sizes[:3]) else 1
 
 

@@ -79,10 +79,10 @@ async def readiness(client: Client) -> Counter[int]:
 
 async def measure(server: Server, options: argparse.Namespace) -> None:
     client = Client(server.port)
-    body = encoded(size=options.picture)
+    body = encoded(size=options.image)
     able = await capacity(client, body, options.seconds)
     device = f", {options.device_ms:g} ms on a device" if options.device_ms else ""
-    print(f"input {options.size}²{device}, picture {len(body):,} bytes; capacity {able:.1f}/s")
+    print(f"input {options.size}²{device}, image {len(body):,} bytes; capacity {able:.1f}/s")
     print("asked      goodput          accepted: p50   p99   late   statuses; of /readyz")
     for factor in options.factors:
         watcher = asyncio.create_task(readiness(client))
@@ -106,7 +106,7 @@ async def measure(server: Server, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=224, help="of the network's input")
-    parser.add_argument("--picture", type=int, default=256, help="side of the picture that is sent")
+    parser.add_argument("--image", type=int, default=256, help="side of the image that is sent")
     parser.add_argument("--deadline-ms", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=30, help="of each measurement")
     parser.add_argument("--device-ms", type=float, default=0, help="added to each image's time in the network")

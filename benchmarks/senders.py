@@ -103,7 +103,7 @@ def cpu_seconds(pid: int) -> float:
 
 async def measure(server: Server, key: str, options: argparse.Namespace) -> None:
     client = Client(server.port)
-    body = encoded(size=options.picture)
+    body = encoded(size=options.image)
     head = f"POST /predict?heatmap=none HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nX-Deadline-Ms: 60000\r\n"
     good = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     health = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -120,15 +120,15 @@ async def measure(server: Server, key: str, options: argparse.Namespace) -> None
         try:
             await asyncio.sleep(2)
             until, used = time.monotonic() + options.seconds, cpu_seconds(server.process.pid)
-            alive, judged = await asyncio.gather(ask(client, health, until, 0.05), ask(client, good, until, 0.0))
+            alive, predicted = await asyncio.gather(ask(client, health, until, 0.05), ask(client, good, until, 0.0))
             used = (cpu_seconds(server.process.pid) - used) / options.seconds
         finally:
             if sending:
                 sending.kill()
                 sending.wait()
         print(
-            f"{name:34} {percentile(alive, 99):18.0f} {max(alive):7.0f}   {percentile(judged, 50):9.0f} "
-            f"{percentile(judged, 99):6.0f} {max(judged):6.0f} {len(judged):10} {used:10.2f}",
+            f"{name:34} {percentile(alive, 99):18.0f} {max(alive):7.0f}   {percentile(predicted, 50):9.0f} "
+            f"{percentile(predicted, 99):6.0f} {max(predicted):6.0f} {len(predicted):10} {used:10.2f}",
             flush=True,
         )
         await asyncio.sleep(1)
@@ -138,7 +138,7 @@ async def measure(server: Server, key: str, options: argparse.Namespace) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=224, help="of the network's input")
-    parser.add_argument("--picture", type=int, default=256, help="side of the picture that is sent")
+    parser.add_argument("--image", type=int, default=256, help="side of the image that is sent")
     parser.add_argument("--seconds", type=float, default=20, help="for each kind")
     parser.add_argument("--senders", type=int, default=16)
     parser.add_argument("--rate", type=float, default=600_000, help="bytes a second, of each")

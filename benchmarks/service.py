@@ -60,18 +60,18 @@ def contenders(version: Path, litserve: Path | None) -> list[Contender]:
 
 
 def bare(detector: Detector, seconds: float = _BARE_SECONDS) -> tuple[float, float]:
-    """The engine without a service: images a second by all its lanes, and milliseconds of one image alone."""
+    """The engine without a service: images a second by all its workers, and milliseconds of one image alone."""
     pixels = np.random.default_rng(0).integers(0, 256, (1, detector.input_size, detector.input_size, 3), np.uint8)
     engine, done = detector.engine, []
     until = time.perf_counter() + seconds
 
-    def lane() -> None:
+    def worker() -> None:
         while time.perf_counter() < until:
             engine.evidence(pixels, exclusive=engine.max_concurrency == 1)
             done.append(time.perf_counter())
 
     began = time.perf_counter()
-    threads = [threading.Thread(target=lane) for _ in range(engine.max_concurrency)]
+    threads = [threading.Thread(target=worker) for _ in range(engine.max_concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -3,7 +3,7 @@
     python -m benchmarks.soak --minutes 30
 
 Clients that wait for their answer, and then pause so long that they use `--share` of what the service can do at the
-time: so another program on the machine changes the rate, not the load. Pictures of several forms and sizes. One line a
+time: so another program on the machine changes the rate, not the load. Images of several forms and sizes. One line a
 minute.
 """
 
@@ -21,10 +21,10 @@ from tests.support.artifacts import publish
 from tests.support.images import encoded
 from tests.support.process import Server, served
 
-SETTLED_MINUTE = 5
+STEADY_MINUTE = 5
 
 
-def pictures() -> list[bytes]:
+def images() -> list[bytes]:
     forms = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
     return [encoded(form, seed=seed, size=size) for form in forms for seed in (1, 2) for size in (48, 200)]
 
@@ -41,10 +41,10 @@ async def ask(client: Client, bodies: list[bytes], share: float, seconds: float)
 
 async def measure(server: Server, options: argparse.Namespace) -> None:
     client = Client(server.port)
-    bodies = pictures()
+    bodies = images()
     print("minute   answers/s   p50 ms   p99 ms   memory MB   statuses", flush=True)
     total: Counter[int] = Counter()
-    settled = 0.0
+    steady = 0.0
     for number in range(1, options.minutes + 1):
         by_client = await asyncio.gather(*(ask(client, bodies, options.share, 60) for _ in range(options.clients)))
         replies = [reply for replies in by_client for reply in replies]
@@ -52,14 +52,14 @@ async def measure(server: Server, options: argparse.Namespace) -> None:
         total += statuses
         times = [1000 * reply.seconds for reply in replies if reply.status == 200]
         memory = server.resident_megabytes()
-        settled = settled if number > SETTLED_MINUTE else memory
+        steady = steady if number > STEADY_MINUTE else memory
         print(
             f"{number:6d}   {len(times) / 60:9.1f}   {percentile(times, 50):6.1f}   "
             f"{percentile(times, 99):6.1f}   {memory:9.1f}   {dict(statuses)}",
             flush=True,
         )
-    growth = server.resident_megabytes() / settled - 1
-    print(f"{sum(total.values()):,} requests: {dict(total)}; memory since minute {SETTLED_MINUTE}: {growth:+.2%}")
+    growth = server.resident_megabytes() / steady - 1
+    print(f"{sum(total.values()):,} requests: {dict(total)}; memory since minute {STEADY_MINUTE}: {growth:+.2%}")
     client.close()
 
 

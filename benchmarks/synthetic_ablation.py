@@ -210,7 +210,7 @@ def main() -> None:
     assert isinstance(recipe, Patches)
     groups: dict[str, list[str]] = {}
     for kind in KINDS:
-        module = KINDS[kind].spoil.__module__.rpartition(".")[2]
+        module = KINDS[kind].corrupt.__module__.rpartition(".")[2]
         groups.setdefault(kind if chosen.by == "kind" else module, []).append(kind)
     rows = rows_of(prepare(chosen.data, recipe, chosen.good, chosen.images), groups)
     report(f"synthetic anomalies: {chosen.data.name}", rows, chosen.json and chosen.json / "synthetic.json")

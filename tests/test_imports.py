@@ -67,16 +67,16 @@ def imported(file: Path) -> set[str]:
     return names
 
 
-def test_service_judges_without_torch(tmp_path: Path) -> None:
+def test_service_inspects_without_torch(tmp_path: Path) -> None:
     """From start to reply, ONNX Runtime needs neither torch nor torchvision."""
     publish(tmp_path, onnx=True)
-    (tmp_path / "photo.png").write_bytes(encoded())
-    command = [sys.executable, "-c", JUDGE, str(tmp_path)]
+    (tmp_path / "part.png").write_bytes(encoded())
+    command = [sys.executable, "-c", INSPECT, str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["200", "onnxruntime"]
 
 
-JUDGE = """
+INSPECT = """
 import asyncio, pathlib, sys
 import httpx
 from app.application import create_app
@@ -88,7 +88,7 @@ async def main(store):
     async with app.router.lifespan_context(app), client:
         while app.state.service.unready():
             await asyncio.sleep(0.01)
-        reply = await client.post("/predict", content=(store / "photo.png").read_bytes())
+        reply = await client.post("/predict", content=(store / "part.png").read_bytes())
         (version,) = (await client.get("/v1/models/widget")).json()["versions"]
         print(reply.status_code, version["engine"], *{"torch", "torchvision", "training"} & sys.modules.keys())
 

@@ -56,7 +56,7 @@ def add_group(parser: argparse._ActionsContainer) -> None:
 
 
 def add_defect_rate(parser: argparse._ActionsContainer, default: str) -> None:
-    """The line's own share of defects: --defect-rate. `default`: what stands in for it, in words."""
+    """The line's own defect rate: --defect-rate. `default`: what stands in for it, in words."""
     parser.add_argument(
         "--defect-rate",
         type=float,

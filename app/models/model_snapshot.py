@@ -23,7 +23,7 @@ class LoadedModel:
         return self.model, self.version
 
     def under(self, config: Serving) -> "LoadedModel":
-        """With the serving config's share of defects and thresholds, where it has any."""
+        """With the serving config's defect rate and thresholds, where it has any."""
         rate, thresholds = config.defect_rate, config.line_thresholds()
         if (rate, thresholds) == (self.detector.line_rate, self.detector.line_thresholds):
             return self

@@ -71,7 +71,7 @@ async def reload(service: TheService) -> Reloaded:
     ),
 )
 async def put_serving(model: str, request: Request, service: TheService) -> ModelInfo:
-    """Write the model's serving.json: the version that serves, thresholds and share of defects, all in one step.
+    """Write the model's serving.json: the version that serves, thresholds and defect rate, all in one step.
 
     What it leaves out is as without the file, so `{}` takes everything back. A version that can't be loaded changes
     nothing.

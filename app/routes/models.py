@@ -20,7 +20,7 @@ async def list_models(service: TheService) -> ModelList:
 
 @router.get("/v1/models/{model}", responses=problems(UnknownModelError, NotReadyError))
 async def show_model(model: str, service: TheService) -> ModelInfo:
-    """One model: its versions, input size, thresholds and their rule, share of defects and measured figures."""
+    """One model: its versions, input size, thresholds and their rule, defect rate and measured figures."""
     return ModelInfo.of(model, service.model_manager.snapshot.model(model))
 
 

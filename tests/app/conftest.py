@@ -174,7 +174,7 @@ def fake_detector(store: Path, engine: FakeEngine) -> Detector:
 
 @pytest.fixture
 async def bench(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterator[Bench]:
-    """With 4 places, batches of 3 at most, and a deadline that no test waits for."""
+    """With 4 slots, batches of 3 at most, and a deadline that no test waits for."""
     settings = Settings(store=tmp_path, device="cpu", queue_size=4, max_batch=3, deadline_ms=60_000)
     app = create_app(settings)
     service: Service = app.state.service

@@ -1,4 +1,4 @@
-"""Who is let in: places, memory for bodies, and deadlines that can't be met; the real application over fake engines."""
+"""Who is let in: slots, memory for bodies, and deadlines that can't be met; the real application over fake engines."""
 
 import asyncio
 import json

@@ -23,7 +23,7 @@ LINE = {"review": 0.0, "label": 0.0, "reject": 1.0}
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """bolt, of the data's share of defects, a third, and nut, exported for a line's share of 5 %."""
+    """bolt, at the data's defect rate, a third, and nut, exported for a line's defect rate of 5 %."""
     root = tmp_path_factory.mktemp("lines")
     publish(root, "bolt")
     publish(root, "nut", defect_rate=0.05)

@@ -48,9 +48,9 @@ def test_all_addresses_of_a_host_have_one_port(host: str, monkeypatch: pytest.Mo
     """And clients have the addresses that they have: an IPv4 gateway is known by its own."""
     find = socket.getaddrinfo
 
-    def both(name: str, *more: Any, **how: Any) -> list[Any]:
+    def both(name: str, *more: Any, **options: Any) -> list[Any]:
         names = ["::1", "127.0.0.1"] if name == "localhost" else [name]
-        return [each for name in names for each in find(name, *more, **how)]
+        return [each for name in names for each in find(name, *more, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
     with listening(host) as opened:

@@ -1,4 +1,4 @@
-"""Parts of uvicorn and h11 that our server and HTTP protocol use, most of which neither promises to keep: where an
+"""Parts of uvicorn and h11 that our server and HTTP protocol use, most of which neither documents: where an
 update changes one, both modules are to be read anew."""
 
 import ast

@@ -35,7 +35,7 @@ from tests.app.v2_messages import (
     strings,
     values,
 )
-from tests.support.artifacts import picture
+from tests.support.artifacts import pattern
 from tests.support.images import encoded
 
 pytestmark = pytest.mark.anyio
@@ -192,7 +192,7 @@ async def test_optional_members_may_be_null_and_unknown_ones_are_ignored(client:
 
 @pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 async def test_compressed_request(client: httpx.AsyncClient, encoding: str, compress: Any) -> None:
-    sent = binary(request(sized(pixels(), SIDE * SIDE * 3)), picture(0).tobytes())
+    sent = binary(request(sized(pixels(), SIDE * SIDE * 3)), pattern(0).tobytes())
     packed = {"content": compress(sent["content"]), "headers": sent["headers"] | {"Content-Encoding": encoding}}
     assert values(await client.post(INFER, **packed)) == values(await client.post(INFER, **sent))
 

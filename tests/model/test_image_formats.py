@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.errors import UnsupportedFormatError
-from model.image import decode, sniff
+from model.image import FORMATS, decode, sniff
 from tests.support import encoders
 from tests.support.encoders import encoded, segment
 
@@ -106,7 +106,7 @@ NOT_TAKEN = {
 @pytest.mark.parametrize("name", NOT_TAKEN)
 def test_other_formats_are_named(name: str) -> None:
     assert sniff(NOT_TAKEN[name]) is None
-    with pytest.raises(UnsupportedFormatError, match=f"not a PNG, JPEG, BMP, TIFF or WebP image; it is an? .*{name}"):
+    with pytest.raises(UnsupportedFormatError, match=f"not a {FORMATS} image; it is an? .*{name}"):
         decode(NOT_TAKEN[name])
 
 

@@ -116,12 +116,12 @@ def test_transparency_in_a_png_changes_no_pixel() -> None:
 def with_index(first: bytes, *further: bytes, gone: bool = False) -> bytes:
     """A JPEG with an index of images behind it; `gone`: a tool has cut them off."""
     index_at = 2 + 4 + 4
-    size = len(segment(0xE2, encoders.multi_picture_index([0] * (len(further) + 1))))
+    size = len(segment(0xE2, encoders.mpf_index([0] * (len(further) + 1))))
     offset, offsets = len(first) + size - index_at, [0]
     for image in further:
         offsets.append(offset)
         offset += len(image)
-    whole = with_segments(first, segment(0xE2, encoders.multi_picture_index(offsets)))
+    whole = with_segments(first, segment(0xE2, encoders.mpf_index(offsets)))
     return whole if gone else whole + b"".join(further)
 
 

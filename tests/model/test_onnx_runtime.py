@@ -11,7 +11,7 @@ from model.detector import load_detector
 from model.engines.engine import open_engine, replay_golden
 from model.engines.onnx_runtime import OnnxEngine
 from model.errors import EngineError, GoldenOutputError, MissingFileError
-from tests.support.artifacts import picture, publish
+from tests.support.artifacts import pattern, publish
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_serves_by_default_on_a_cpu(version: Path) -> None:
 def test_maps_are_those_of_the_reference(version: Path, exclusive: bool) -> None:
     artifact = read_artifact(version)
     variant = artifact.manifest.variant("float32")
-    pixels = np.stack([picture(seed) for seed in range(3, 8)])
+    pixels = np.stack([pattern(seed) for seed in range(3, 8)])
     maps = open_engine(artifact, variant, "cpu", "onnxruntime").evidence(pixels, exclusive=exclusive)
     reference = open_engine(artifact, variant, "cpu", "torch").evidence(pixels)
     assert maps.dtype == np.float32
@@ -39,7 +39,7 @@ def test_maps_are_those_of_the_reference(version: Path, exclusive: bool) -> None
 
 def test_threads_may_run_it_at_once(version: Path) -> None:
     engine = load_detector(version, "cpu").engine
-    pixels = [picture(seed)[np.newaxis] for seed in range(8)]
+    pixels = [pattern(seed)[np.newaxis] for seed in range(8)]
     with ThreadPoolExecutor(engine.max_concurrency) as pool:
         together = list(pool.map(lambda each: engine.evidence(each, exclusive=False), pixels))
     np.testing.assert_array_equal(
@@ -65,7 +65,7 @@ def test_a_model_whose_input_has_another_name(version: Path, tmp_path: Path) -> 
     model.graph.node[0].input[0] = "image"
     onnx.save(model, tmp_path / ONNX)
     with pytest.raises(EngineError, match=r"ONNX Runtime failed: .*image"):
-        OnnxEngine(tmp_path / ONNX).evidence(picture(1)[np.newaxis])
+        OnnxEngine(tmp_path / ONNX).evidence(pattern(1)[np.newaxis])
 
 
 @pytest.mark.parametrize("axes", [(), (1, 2)])

@@ -13,7 +13,7 @@ from tests.support.mutations import Case, case
 from tests.support.process import Server
 
 FLAGS: Final = ("--deadline-ms", "60000", "--arrival-seconds", "1")
-"""No request is refused or given up for want of time; one whose head promises more than comes is, soon."""
+"""No request is refused or given up for want of time; one whose head announces more than comes is, soon."""
 CLIENTS: Final = 8
 LIMIT_SECONDS: Final = 30.0
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from tests.support.artifacts import INPUT_SIZE, picture
+from tests.support.artifacts import INPUT_SIZE, pattern
 from tests.support.encoders import (
     bmp_of_runs,
     exif,
@@ -65,16 +65,16 @@ def _request(path: str, body: bytes, *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def _picture(rng: random.Random, form: str) -> bytes:
+def _image(rng: random.Random, form: str) -> bytes:
     """A mutated file; of a PNG, half have their checksums made right, so that what is in the chunks is read."""
     sound = rng.choice(_CORPUS[form])
     data = _mutated(rng, sound)
     return _with_checksums(data) if form == "PNG" and rng.random() < 0.5 else data
 
 
-def _picture_request(form: str) -> Callable[[random.Random], bytes]:
+def _image_request(form: str) -> Callable[[random.Random], bytes]:
     query = ("", "?heatmap=none", "?heatmap=overlay")
-    return lambda rng: _request(_PREDICT + rng.choice(query), _picture(rng, form))
+    return lambda rng: _request(_PREDICT + rng.choice(query), _image(rng, form))
 
 
 def _multipart(rng: random.Random) -> bytes:
@@ -169,43 +169,43 @@ def _mutated(rng: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def _place(rng: random.Random, data: bytearray) -> int:
+def _position(rng: random.Random, data: bytearray) -> int:
     """Mostly near the beginning: that is where headers are."""
     return rng.randrange(min(len(data), rng.choice([32, 128, 1024, len(data)])))
 
 
 def _flip(rng: random.Random, data: bytearray) -> None:
-    data[_place(rng, data)] ^= 1 << rng.randrange(8)
+    data[_position(rng, data)] ^= 1 << rng.randrange(8)
 
 
 def _overwrite(rng: random.Random, data: bytearray) -> None:
-    start = _place(rng, data)
+    start = _position(rng, data)
     data[start : start + rng.choice([1, 2, 4, 16])] = rng.randbytes(rng.choice([1, 2, 4, 16]))
 
 
 def _number(rng: random.Random, data: bytearray) -> None:
-    start, form = _place(rng, data), rng.choice(["<I", ">I", "<H", ">H"])
+    start, form = _position(rng, data), rng.choice(["<I", ">I", "<H", ">H"])
     new = struct.pack(form, rng.choice(_NUMBERS) & (0xFFFF if form[1] == "H" else 0xFFFFFFFF))
     data[start : start + len(new)] = new
 
 
 def _cut(rng: random.Random, data: bytearray) -> None:
-    del data[_place(rng, data) :]
+    del data[_position(rng, data) :]
 
 
 def _remove(rng: random.Random, data: bytearray) -> None:
-    start = _place(rng, data)
+    start = _position(rng, data)
     del data[start : start + rng.choice([1, 4, 64])]
 
 
 def _repeat(rng: random.Random, data: bytearray) -> None:
-    start = _place(rng, data)
+    start = _position(rng, data)
     data[start:start] = data[start : start + rng.choice([1, 8, 64])] * rng.choice([1, 2, 50])
 
 
 def _splice(rng: random.Random, data: bytearray) -> None:
     other = rng.choice(_EVERY)
-    data[_place(rng, data) :] = other[rng.randrange(len(other)) :]
+    data[_position(rng, data) :] = other[rng.randrange(len(other)) :]
 
 
 _MUTATIONS: Final = (_flip, _flip, _overwrite, _number, _number, _cut, _remove, _repeat, _splice)
@@ -224,8 +224,8 @@ def _with_checksums(data: bytes) -> bytes:
 
 
 def _corpus() -> dict[str, list[bytes]]:
-    """35 kinds of sound picture, and one that is an animation."""
-    colour, gray = picture(1, 48), picture(2, 33)[..., 0]
+    """35 kinds of sound image, and one that is an animation."""
+    colour, gray = pattern(1, 48), pattern(2, 33)[..., 0]
     deep = gray.astype(np.uint16) * 257
     levels = (gray // 64).astype(np.uint8)
     image = Image.fromarray(colour)
@@ -273,8 +273,8 @@ def _corpus() -> dict[str, list[bytes]]:
 
 
 _CORPUS: Final = _corpus()
-_EVERY: Final = [picture for pictures in _CORPUS.values() for picture in pictures]
-_REQUESTS: Final[dict[str, Callable[[random.Random], bytes]]] = {form: _picture_request(form) for form in FORMS} | {
+_EVERY: Final = [image for images in _CORPUS.values() for image in images]
+_REQUESTS: Final[dict[str, Callable[[random.Random], bytes]]] = {form: _image_request(form) for form in FORMS} | {
     "multipart": _multipart,
     "JSON": _json,
     "v2 JSON": _v2_json,

@@ -45,9 +45,9 @@ class Server:
         assert found
         return int(found[1]) / 1000
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+    def stop(self, signal_number: signal.Signals = signal.SIGINT) -> int:
         """Its exit status."""
-        self.process.send_signal(how)
+        self.process.send_signal(signal_number)
         return self.process.wait(PATIENCE)
 
     def wait_until_ready(self) -> None:

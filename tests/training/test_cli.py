@@ -209,8 +209,8 @@ def test_new_thresholds_keep_groups_whole(workplace: Path, capsys: pytest.Captur
             )
     arguments = ["evaluate", "--data", "lots", *PART, "--recalibrate", "--json", "r.json"]
     assert main([*arguments, "--group", r"(part\d+\w+)-"]) == 0
-    how = json.loads((workplace / "r.json").read_text())["figures"]["how"]
-    assert how.startswith("15 newly labelled images in 2 folds")
+    protocol = json.loads((workplace / "r.json").read_text())["figures"]["protocol"]
+    assert protocol.startswith("15 newly labelled images in 2 folds")
     assert main([*arguments, "--group", "part"]) == 1
     assert "class good has 1 image(s), or groups of images" in capsys.readouterr().err
 

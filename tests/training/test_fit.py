@@ -135,9 +135,9 @@ def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Da
     changes, flips = [], 0
     for sample in dataset.samples:
         pixels = float32.resize_to_input(decode(sample.path.read_bytes()))[None]
-        one_says, other_says = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
-        changes.append(abs(one_says.log_odds - other_says.log_odds))
-        flips += (one_says.label, one_says.decision) != (other_says.label, other_says.decision)
+        ours, theirs = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
+        changes.append(abs(ours.log_odds - theirs.log_odds))
+        flips += (ours.label, ours.decision) != (theirs.label, theirs.decision)
     agreement = int8.variant.agreement
     assert agreement is not None
     assert agreement.images == 22

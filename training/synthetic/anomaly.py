@@ -1,4 +1,4 @@
-"""One anomaly on a good picture: its kind and size drawn, made, and its mask read off what changed."""
+"""One anomaly on a good image: its kind and size drawn, made, and its mask read off what changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from training.synthetic.cut import cut
 from training.synthetic.foreground import foreground
 from training.synthetic.graft import graft
 from training.synthetic.imprint import fade, ghost, shuffle
-from training.synthetic.mask import settled
+from training.synthetic.mask import composite
 from training.synthetic.paste import cut_paste, scar
-from training.synthetic.scene import Mask, Picture, Scene, Spoil, log_uniform
+from training.synthetic.scene import Corruption, Mask, Pixels, Scene, log_uniform
 from training.synthetic.scratch import abrasion, crack, fibre, scratch
 from training.synthetic.smear import blur, erase, smear
 from training.synthetic.spot import dent, poke, smudge, specks, stain
@@ -30,7 +30,7 @@ _RIM: Final = 45  # of the frame's width go into it
 class Kind:
     """How an anomaly is made, the shares of the frame that it can cover, and how often it is drawn beside others."""
 
-    spoil: Spoil
+    corrupt: Corruption
     least: float = SMALLEST
     most: float = LARGEST
     weight: float = 1.0
@@ -66,31 +66,31 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 def make_anomaly(
-    image: Picture,
-    donor: Picture,
+    image: Pixels,
+    donor: Pixels,
     rng: np.random.Generator,
     *,
     product: Mask | None = None,
     kind: str | None = None,
-) -> tuple[Picture, Mask]:
+) -> tuple[Pixels, Mask]:
     """A copy of `image` with one anomaly, and the mask S×S of what it changed to be seen; never empty.
 
-    `donor`: another good picture of the product, for kinds that need foreign pixels. Both as the network sees them,
-    S×S×3. `product`: `foreground` of several good pictures; anomalies stay on it. `kind`: one of KINDS; by default its
+    `donor`: another good image of the product, for kinds that need foreign pixels. Both as the network sees them,
+    S×S×3. `product`: `foreground` of several good images; anomalies stay on it. `kind`: one of KINDS; by default its
     size is drawn first, log-uniform from 0.01 % to 3 % of the frame, then a kind that comes in that size.
     """
     scene = Scene(image, donor, _where(image, product))
     for _ in range(_TRIES):
         chosen, area = _drawn(rng, kind)
-        edit = chosen.spoil(scene, area * scene.size**2, rng)
-        result = settled(scene, edit, on_product=chosen.on_product)
+        edit = chosen.corrupt(scene, area * scene.size**2, rng)
+        result = composite(scene, edit, on_product=chosen.on_product)
         if result is not None:
             return result
     return _marked(scene, rng)
 
 
-def _where(image: Picture, product: Mask | None) -> Mask:
-    """The product in this picture without a rim, where it may be its shadow, or all of the frame."""
+def _where(image: Pixels, product: Mask | None) -> Mask:
+    """The product in this image without a rim, where it may be its shadow, or all of the frame."""
     if product is None or product.all():
         return np.ones(image.shape[:2], dtype=bool)
     here = (product & foreground(image[None])).astype(np.float32)
@@ -108,12 +108,12 @@ def _drawn(rng: np.random.Generator, name: str | None) -> tuple[Kind, float]:
     return fitting[rng.choice(len(fitting), p=weights / weights.sum())], area
 
 
-def _marked(scene: Scene, rng: np.random.Generator) -> tuple[Picture, Mask]:
-    """A plain spot of the opposite brightness: what shows on any picture."""
-    row, column = scene.place(rng)
+def _marked(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, Mask]:
+    """A plain spot of the opposite brightness: what shows on any image."""
+    row, column = scene.point(rng)
     mask = np.zeros(scene.product.shape, dtype=bool)
     mask[row, column] = True
     mask = ndimage.binary_dilation(mask, iterations=max(round(2 * scene.unit), 1))
-    spoilt = scene.image.copy()
-    spoilt[mask] = 30 if scene.image[mask].mean() > 127 else 225
-    return spoilt, mask
+    corrupted = scene.image.copy()
+    corrupted[mask] = 30 if scene.image[mask].mean() > 127 else 225
+    return corrupted, mask

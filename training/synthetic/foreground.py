@@ -1,4 +1,4 @@
-"""Where the product is, from good pictures alone."""
+"""Where the product is, from good images alone."""
 
 from typing import Final
 
@@ -7,24 +7,24 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from training.synthetic.scene import Mask, Picture
+from training.synthetic.scene import Mask, Pixels
 
 _SIDE: Final = 64
 _CORNER: Final = 6
 _FAR: Final = 4.5  # deviations of the corners
 _FLOOR: Final = 3.0  # gray levels: the least deviation, and what compression and noise leave of an even background
 _LEVELS: Final = 64
-_OFTEN: Final = 0.15  # of the pictures
+_OFTEN: Final = 0.15  # of the images
 _SHADOW: Final = 0.85  # of the dividing level
 _LEAST: Final = 0.03  # of the frame
 _MOST: Final = 0.9
 
 
 def foreground(images: NDArray[np.uint8]) -> Mask:
-    """S×S, true where the product lies in some of the pictures N×S×S×3; true everywhere where it fills the frame.
+    """S×S, true where the product lies in some of the images N×S×S×3; true everywhere where it fills the frame.
 
     The four corners are taken for background, their colour and contrast laid evenly between them: what differs from it
-    by more than they vary, in at least a seventh of the pictures, is the product, without its fainter shadow (Otsu 1979
+    by more than they vary, in at least a seventh of the images, is the product, without its fainter shadow (Otsu 1979
     divides the two). Nothing, or all but a seam: no background.
     """
     size = images.shape[1]
@@ -37,8 +37,8 @@ def foreground(images: NDArray[np.uint8]) -> Mask:
     return np.asarray(soft) > 0.5
 
 
-def _differs(image: Picture) -> Mask:
-    """Where 64×64 blocks of a picture are unlike its corners."""
+def _differs(image: Pixels) -> Mask:
+    """Where 64×64 blocks of an image are unlike its corners."""
     blocks = _blocks(image)
     corners = _corners(blocks)
     medians = np.median(corners, axis=2)  # 2×2×4
@@ -61,11 +61,11 @@ def _dividing_level(values: NDArray[np.float32]) -> float:
     return float(edges[1 + np.argmax(between)])
 
 
-def _blocks(image: Picture) -> NDArray[np.float32]:
+def _blocks(image: Pixels) -> NDArray[np.float32]:
     """Mean colour and contrast of blocks, 64×64×4."""
-    photo = Image.fromarray(image)
-    colour = np.asarray(photo.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
-    gray = np.asarray(photo.convert("L"), dtype=np.float32)
+    drawn = Image.fromarray(image)
+    colour = np.asarray(drawn.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
+    gray = np.asarray(drawn.convert("L"), dtype=np.float32)
     mean, square = (
         np.asarray(Image.fromarray(plane).resize((_SIDE, _SIDE), Image.Resampling.BOX)) for plane in (gray, gray**2)
     )

@@ -1,22 +1,22 @@
-"""Pieces of another good picture grown in without a seam (NSA: Schlüter et al., ECCV 2022)."""
+"""Pieces of another good image grown in without a seam (NSA: Schlüter et al., ECCV 2022)."""
 
 import numpy as np
 from scipy import fft, ndimage
 
 from training.synthetic.paint import mixed
-from training.synthetic.scene import Edit, Field, Scene, log_uniform, patch
+from training.synthetic.scene import Edit, Field, Scene, log_uniform, transformed
 from training.synthetic.shape import blob, reach
 
 
 def graft(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """A patch from elsewhere on the product, 0.7 to 1.4 times as large, its gradients kept and its colours let go.
 
-    Poisson image editing (Pérez et al., SIGGRAPH 2003), as NSA does; by chance with the stronger of both pictures'
+    Poisson image editing (Pérez et al., SIGGRAPH 2003), as NSA does; by chance with the stronger of both images'
     gradients ("mixed"), which leaves the lines of what lies below.
     """
-    window = scene.window(scene.place(rng), reach(area))
+    window = scene.window(scene.point(rng), reach(area))
     coverage = blob(rng, window, area, rough=rng.uniform(0, 0.5), soft=2)
-    donor = patch(scene.source(rng), scene.place(rng), window, log_uniform(rng, 0.7, 1.4), rng.uniform(-0.5, 0.5))
+    donor = transformed(scene.source(rng), scene.point(rng), window, log_uniform(rng, 0.7, 1.4), rng.uniform(-0.5, 0.5))
     strong = rng.uniform(1.0, 1.6)
     step_down, step_right = _guidance(window.pixels, strong * donor, is_mixed=rng.random() < 0.4)
     step_down *= coverage[1:, :, None]

@@ -14,20 +14,20 @@ from training.synthetic.shape import blob, reach
 def shuffle(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """A detailed square turned, mirrored or with its parts swapped, in place (Jigsaw puzzles: Noroozi, Favaro 2016)."""
     side = max(int(np.sqrt(area)), 4)
-    window = scene.window(scene.detailed_place(rng, inner=0.7), side)
+    window = scene.window(scene.detailed_point(rng, inner=0.7), side)
     top, left = int(-window.y[0, 0]) - side // 2, int(-window.x[0, 0]) - side // 2
     top, left = max(top, 0), max(left, 0)
     cell = window.pixels[top : top + side, left : left + side]
     changed = _rearranged(cell, rng)
     coverage = np.pad(np.ones((cell.shape[0] - 2, cell.shape[1] - 2), np.float32), 1, constant_values=0.5)
-    spoilt = window.pixels.copy()
-    spoilt[top : top + side, left : left + side] = mixed(cell, changed, coverage)
-    return Edit(window, spoilt)
+    corrupted = window.pixels.copy()
+    corrupted[top : top + side, left : left + side] = mixed(cell, changed, coverage)
+    return Edit(window, corrupted)
 
 
 def ghost(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """Detail seen twice, a little apart, as a double print."""
-    window = scene.window(scene.detailed_place(rng, inner=0.7), reach(area))
+    window = scene.window(scene.detailed_point(rng, inner=0.7), reach(area))
     heading, distance = rng.uniform(0, 2 * np.pi), scene.unit * log_uniform(rng, 3, 20)
     move = (distance * np.sin(heading), distance * np.cos(heading), 0)
     second = ndimage.shift(_detail(scene, window.pixels), move, order=1, mode="nearest")
@@ -38,7 +38,7 @@ def ghost(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 
 def fade(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """Detail paler than it should be, or gone, or too strong."""
-    window = scene.window(scene.detailed_place(rng, inner=0.7), reach(area))
+    window = scene.window(scene.detailed_point(rng, inner=0.7), reach(area))
     coverage = blob(rng, window, area, rough=rng.uniform(0.1, 0.6), soft=log_uniform(rng, 2, 8))
     share = np.float32(rng.choice([rng.uniform(-1, -0.5), rng.uniform(0.5, 1.5)], p=[0.7, 0.3]))
     return Edit(window, window.pixels + share * coverage[..., None] * _detail(scene, window.pixels))

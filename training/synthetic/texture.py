@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from training.synthetic.paint import mixed
-from training.synthetic.scene import Edit, Picture, Scene, log_uniform, patch
+from training.synthetic.scene import Edit, Pixels, Scene, log_uniform, transformed
 from training.synthetic.shape import blob, reach
 
 _CHANGES: Final = 3
@@ -17,14 +17,16 @@ def noise_blend(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 
     DRAEM takes its texture from the Describable Textures data set; here it is the product's own, another at each place.
     """
-    window = scene.window(scene.place(rng), reach(area) * 1.2)
+    window = scene.window(scene.point(rng), reach(area) * 1.2)
     coverage = blob(rng, window, area, rough=rng.uniform(0.4, 1.2), soft=log_uniform(rng, 1, 4))
-    donor = patch(scene.source(rng), scene.place(rng), window, log_uniform(rng, 0.5, 2), rng.uniform(-np.pi, np.pi))
+    donor = transformed(
+        scene.source(rng), scene.point(rng), window, log_uniform(rng, 0.5, 2), rng.uniform(-np.pi, np.pi)
+    )
     texture = _altered(np.clip(donor, 0, 255).astype(np.uint8), rng).astype(np.float32)
     return Edit(window, mixed(window.pixels, texture, coverage * np.float32(rng.uniform(0.2, 1))))
 
 
-def _altered(texture: Picture, rng: np.random.Generator) -> Picture:
+def _altered(texture: Pixels, rng: np.random.Generator) -> Pixels:
     """Three of the changes that DRAEM draws from, in any order."""
     changed = Image.fromarray(texture)
     for change in rng.choice(6, _CHANGES, replace=False):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
+from model.image import FORMATS
 from tests.training.conftest import MakeFolder, quiet, save
 from training.data.dataset import Dataset, load_dataset
 from training.data.samples import kinds_of
@@ -73,7 +74,7 @@ def test_what_is_left_out_and_what_is_doubtful_is_printed(
     save(root / "ground_truth/spot/000_mask.png", Image.new("L", (48, 48), 255))
     load_dataset(root, group=None, sample=None, seed=0, reporter=Reporter())
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "left out: 1 files that are no PNG, JPEG, BMP, TIFF or WebP image, as license.txt"
+    assert lines[0] == f"left out: 1 files that are no {FORMATS} image, as license.txt"
     assert lines[2].startswith("warning: 1 of 10 masks mark more than half of their image, as")
     assert lines[3] == "22 images: good 12, scratch 5, spot 5; 10 have a mask"
 

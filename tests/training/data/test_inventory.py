@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
+from model.image import FORMATS
 from training.data.inventory import Inventory, shown, take_inventory
 
 
@@ -68,7 +69,7 @@ def test_other_files_are_left_out(tmp_path: Path, name: str, content: bytes) -> 
     (tmp_path / name).write_bytes(content)
     dataset = take_inventory(tmp_path)
     assert names(dataset) == []
-    assert left_out(dataset) == {"files that are no PNG, JPEG, BMP, TIFF or WebP image": [name]}
+    assert left_out(dataset) == {f"files that are no {FORMATS} image": [name]}
 
 
 def test_what_is_called_like_an_image_and_is_none_stays_to_be_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import DataError
+from model.image import FORMATS
 from tests.training.conftest import part_image, save
 from training.data.samples import find_samples, kinds_of
 
@@ -67,5 +68,5 @@ def test_folders_without_images_beside_the_splits_are_no_kinds(tmp_path: Path) -
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/manual.pdf").touch()
     assert fill(tmp_path, "train/good", "test/dent") == [
-        "left out: 1 files that are no PNG, JPEG, BMP, TIFF or WebP image, as docs/manual.pdf"
+        f"left out: 1 files that are no {FORMATS} image, as docs/manual.pdf"
     ]

@@ -35,12 +35,12 @@ class Fits:
     models: list[LinearModel] = field(default_factory=list)
 
     def __call__(
-        self, features: Array, targets: Array, penalty: float, *, start: LinearModel | None = None, **how: int
+        self, features: Array, targets: Array, penalty: float, *, start: LinearModel | None = None, **options: int
     ) -> LinearModel:
         assert start is (self.models[-1] if self.models else None)
         self.features.append(features)
         self.targets.append(targets)
-        self.models.append(fit_logistic(features, targets, penalty, start=start, **how))
+        self.models.append(fit_logistic(features, targets, penalty, start=start, **options))
         return self.models[-1]
 
 

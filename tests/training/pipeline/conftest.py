@@ -25,7 +25,7 @@ from training.recipe import Recipe
 T = TypeVar("T")
 RULE: Final = BestBalancedAccuracy()
 RATE: Final = 0.03
-"""The line's share of defects, so that shifts show."""
+"""The line's defect rate, so that shifts show."""
 
 
 @dataclass(frozen=True)

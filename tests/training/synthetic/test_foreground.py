@@ -3,24 +3,24 @@ import pytest
 
 from tests.training.synthetic.conftest import good
 from training.synthetic import foreground
-from training.synthetic.scene import Picture
+from training.synthetic.scene import Pixels
 
 
-def test_the_capsule_is_told_from_its_paper(capsules: Picture) -> None:
+def test_the_capsule_is_told_from_its_paper(capsules: Pixels) -> None:
     found = foreground(capsules)
     size = len(found)
     assert (found.shape, found.dtype) == ((size, size), np.bool_)
-    assert 0.2 < found.mean() < 0.4  # π·0.145² + 4·0.145·0.265 = 0.22, and where it lies in some pictures alone
+    assert 0.2 < found.mean() < 0.4  # π·0.145² + 4·0.145·0.265 = 0.22, and where it lies in some images alone
     assert found[size // 2, size // 4 : 3 * size // 4].all()
     for corner in (found[:12, :12], found[:12, -12:], found[-12:, :12], found[-12:, -12:]):
         assert not corner.any()
 
 
-def test_one_picture_is_enough(capsules: Picture) -> None:
+def test_one_image_is_enough(capsules: Pixels) -> None:
     assert 0.15 < foreground(capsules[:1]).mean() < 0.4
 
 
-def test_a_carpet_fills_its_frame(carpets: Picture) -> None:
+def test_a_carpet_fills_its_frame(carpets: Pixels) -> None:
     assert foreground(carpets).all()
     assert foreground(carpets[:1]).all()
 
@@ -42,5 +42,5 @@ def test_a_moving_product_is_found_wherever_it_lies() -> None:
 
 @pytest.mark.parametrize("size", [32, 100])
 def test_any_size_will_do(size: int) -> None:
-    pictures = np.stack([np.asarray(picture)[:size, :size] for picture in good("carpet", 2, 100)])
-    assert foreground(pictures).shape == (size, size)
+    images = np.stack([np.asarray(image)[:size, :size] for image in good("carpet", 2, 100)])
+    assert foreground(images).shape == (size, size)

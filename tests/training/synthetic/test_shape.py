@@ -3,7 +3,7 @@ import pytest
 
 from training.synthetic.graft import _integrated
 from training.synthetic.paint import contrast
-from training.synthetic.scene import Scene, patch
+from training.synthetic.scene import Scene, transformed
 from training.synthetic.shape import blob, cloud, reach
 from training.synthetic.stroke import centred, drawn, extent, path, tapered
 
@@ -13,18 +13,18 @@ def scene(size: int = 100) -> Scene:
     return Scene(image, image[::-1].copy(), np.ones((size, size), dtype=bool))
 
 
-@pytest.mark.parametrize("place", [(50, 50), (0, 0), (99, 40)])
-def test_a_window_ends_at_the_frame(place: tuple[int, int]) -> None:
-    window = scene().window(place, 10)
+@pytest.mark.parametrize("point", [(50, 50), (0, 0), (99, 40)])
+def test_a_window_ends_at_the_frame(point: tuple[int, int]) -> None:
+    window = scene().window(point, 10)
     row, column = np.argwhere(np.hypot(window.x, window.y) == 0)[0]
-    assert (window.top + row, window.left + column) == place
-    assert np.array_equal(window.pixels[row, column], scene().image[place])
+    assert (window.top + row, window.left + column) == point
+    assert np.array_equal(window.pixels[row, column], scene().image[point])
     assert window.x.shape == window.y.shape == window.pixels.shape[:2]
 
 
 def test_a_patch_from_the_anchor_itself_is_the_window() -> None:
     window = scene().window((20, 90), 15)
-    assert np.allclose(patch(scene().image, (20, 90), window), window.pixels)
+    assert np.allclose(transformed(scene().image, (20, 90), window), window.pixels)
 
 
 @pytest.mark.parametrize("area", [20, 200, 1500])
