@@ -1,5 +1,5 @@
 # make run    environment, a model trained on drawn images, the service
-# make test   environment and every test
+# make test   environment and every test, and what the quick ones cover of the code
 # make test-fast  those that start no process and train nothing, within a minute
 # make check  lint and types (what .ci/run does before the tests)
 # make bench  benchmarks of the engines and of the service against others, some 25 minutes
@@ -40,7 +40,8 @@ PYTEST := .venv/bin/python -m pytest --numprocesses=logical --dist=loadgroup
 test test-fast: export OMP_NUM_THREADS := 1
 
 test: .venv/dev
-	$(PYTEST)
+	$(PYTEST) -m "not slow" --cov
+	$(PYTEST) -m slow
 
 test-fast: .venv/dev
 	$(PYTEST) -m "not slow"

@@ -112,7 +112,7 @@ def test_the_quickest_variant_gives_the_same_verdicts(fitted: Fitted) -> None:
     """int8 where training found that it agrees; else float32 serves, and says why."""
     with served(fitted.store, "--deadline-ms", "60000") as server:
         server.wait_until_ready()
-        (version,) = httpx.get(f"{server.url}/v1/models/{fitted.new.name}").json()["versions"]
+        (version,) = httpx.get(f"{server.url}/v1/models/{fitted.new.name}", timeout=PATIENCE).json()["versions"]
         assert version["engine"] == "onnxruntime"
         assert version["variant"] == ("float32" if version["skipped_variants"] else "int8")
         rows = fitted.evaluated["images"]

@@ -111,7 +111,7 @@ async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 async def until(condition: object) -> None:
     """Wait for a callable to become true."""
     assert callable(condition)
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         while not condition():
             await anyio.sleep(0.005)
 
@@ -142,7 +142,7 @@ class FakeEngine:
     def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
         brightness = pixels.mean(axis=(1, 2, 3))
         self.batches.append([round(mean) for mean in brightness])
-        assert self.gate.wait(20)
+        assert self.gate.wait(PATIENCE)
         if self.error is not None:
             raise self.error
         return np.repeat(np.float32(brightness / 255 - 0.5), 16).reshape(-1, 4, 4)

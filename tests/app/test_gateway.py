@@ -94,7 +94,9 @@ def test_no_id_breaks_the_gateways_log(server: Server, tmp_path: Path, sent: str
         )
         assert reply.json().keys() == {"type", "title", "status", "detail", "error", "request_id"}
         assert (reply.json()["request_id"] == sent) == kept
-        assert (httpx.get(f"{url}/livez", headers={"X-Request-ID": sent}).headers["x-request-id"] == sent) == kept
+        assert (
+            httpx.get(f"{url}/livez", headers={"X-Request-ID": sent}, timeout=PATIENCE).headers["x-request-id"] == sent
+        ) == kept
 
 
 def test_floods_are_held_off(server: Server, tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ def test_https_with_keys_behind_a_root_path(capsule_store: Path, certificates: P
             del client.headers["Authorization"]
             assert client.post("/predict", content=encoded()).json()["error"] == "key-missing"
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-            httpx.get(f"{server.url}/livez")
+            httpx.get(f"{server.url}/livez", timeout=PATIENCE)
         with pytest.raises(httpx.RemoteProtocolError):
-            httpx.get(f"{server.url}/livez".replace("https", "http"))
+            httpx.get(f"{server.url}/livez".replace("https", "http"), timeout=PATIENCE)
     assert secret not in server.log()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.keys import new_key
 from tests.support.exploration import explore
-from tests.support.process import Server, served
+from tests.support.process import PATIENCE, Server, served
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_schemathesis_finds_nothing(guarded: tuple[Server, str]) -> None:
     assert generated
     assert int(generated[1]) > 500
     # Images were inspected by every route that inspects; else nothing would be found.
-    metrics = httpx.get(f"{server.url}/metrics").text
+    metrics = httpx.get(f"{server.url}/metrics", timeout=PATIENCE).text
     inspected = re.findall(r'camspector_http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
     assert {route.rpartition("/")[2] for route in inspected} == {"predict", "infer", "reload"}
     assert len(inspected) == 6

@@ -92,7 +92,7 @@ def test_the_service_answers_both_families(tmp_path: Path) -> None:
     with served(tmp_path, "--host", "::") as server:
         port = httpx.URL(server.url).port
         for address in ("[::1]", "127.0.0.1"):
-            assert httpx.get(f"http://{address}:{port}/livez").status_code == 200
+            assert httpx.get(f"http://{address}:{port}/livez", timeout=PATIENCE).status_code == 200
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
 
@@ -140,7 +140,7 @@ def test_nohup_is_left_alone(tmp_path: Path) -> None:
     with served(tmp_path, program=program) as server:
         server.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
-        assert httpx.get(f"{server.url}/readyz").json()["detail"] != "the service is shutting down"
+        assert httpx.get(f"{server.url}/readyz", timeout=PATIENCE).json()["detail"] != "the service is shutting down"
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
 
