@@ -125,6 +125,21 @@ def test_regions_lie_within_the_image(mask: NDArray[np.bool_], width: int, heigh
         assert box.top + box.height <= height
 
 
+@given(MASKS, st.integers(1, 5000), st.integers(1, 5000))
+def test_a_box_covers_every_pixel_that_its_patches_touch(mask: NDArray[np.bool_], width: int, height: int) -> None:
+    rows, columns = np.nonzero(mask)
+    assume(len(rows))
+    whole = find_regions((mask | True).astype(np.float32), width, height)
+    assert [region.box for region in whole] == [Box(0, 0, width, height)]
+    one = np.zeros(mask.shape, np.float32)
+    one[rows[0], columns[0]] = 1.0
+    (region,) = find_regions(one, width, height)
+    across, down = width / mask.shape[1], height / mask.shape[0]
+    left, top = math.floor(columns[0] * across + 1e-9), math.floor(rows[0] * down + 1e-9)
+    right, bottom = math.ceil((columns[0] + 1) * across - 1e-9), math.ceil((rows[0] + 1) * down - 1e-9)
+    assert region.box == Box(left, top, right - left, bottom - top)
+
+
 def tensor(datatype: str, shape: list[int]) -> InputTensor:
     return InputTensor(name="image", datatype=datatype, shape=shape)
 
