@@ -151,7 +151,7 @@ def test_while_the_file_is_broken_the_last_keys_stay_valid(
     assert "the keys that were read last stay valid" in message
     replaced(path, key.line)
     look_twice(keyring)
-    assert caplog.messages[1].startswith("no longer so: ")
+    assert caplog.messages[1].startswith("resolved: ")
 
 
 @pytest.mark.parametrize("size", [0, 10, 75, 77, 78, 150])
@@ -211,7 +211,7 @@ def test_a_file_that_anyone_may_write_is_warned_of_once(
     assert caplog.messages == [line] * warned
     path.chmod(0o600)
     look_twice(keyring)
-    assert [message for message in caplog.messages if "chmod" in message] == [line, f"no longer so: {line}"][
+    assert [message for message in caplog.messages if "chmod" in message] == [line, f"resolved: {line}"][
         : 2 * warned
     ]
 
