@@ -5,10 +5,10 @@ import logging
 import sys
 from typing import Final
 
-from app.keys import ROLES, KeysError, new_key
-from app.server import serve
+from app.connection.server import serve
+from app.middleware.keys import ROLES, KeysError, new_key
 from app.settings import ConfigurationError, read_settings
-from app.streams import open_closed_streams
+from app.standard_streams import open_closed_streams
 from model.engines.devices import choose_device
 from model.errors import DeviceUnavailableError
 from model.program import program

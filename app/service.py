@@ -11,7 +11,7 @@ from app.inference.latency_estimator import LatencyEstimator
 from app.inference.pipeline import Pipeline
 from app.inference.watchdog import Watchdog
 from app.inference.worker import Worker
-from app.keys import Keyring
+from app.middleware.keys import Keyring
 from app.models.model_manager import ModelManager
 from app.monitoring.metrics import Metrics
 from app.monitoring.statistics import Statistics

@@ -15,8 +15,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.environment import PREFIX
 from app.monitoring.logs import LogFormat
+from app.unknown_settings import PREFIX
 from model.detector import VariantChoice
 from model.engines.devices import DeviceChoice
 from model.engines.engine import EngineChoice

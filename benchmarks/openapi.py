@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from app.keys import new_key
+from app.middleware.keys import new_key
 from tests.support.artifacts import publish
 from tests.support.exploration import explore
 from tests.support.process import served

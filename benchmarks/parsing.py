@@ -16,7 +16,7 @@ import uvloop
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from app.http_protocol import request_deadline_protocol
+from app.connection.http_protocol import request_deadline_protocol
 
 HEAD: Final = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

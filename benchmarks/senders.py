@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.keys import new_key
+from app.middleware.keys import new_key
 from benchmarks.client import Client
 from benchmarks.load import percentile
 from tests.support.artifacts import publish

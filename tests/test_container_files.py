@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from app.server import END_SECONDS
+from app.connection.server import END_SECONDS
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent

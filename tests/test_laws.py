@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from app.connection.framing import Framing, FramingError
 from app.errors import TensorError
-from app.framing import Framing, FramingError
 from app.v2.message import InputTensor
 from app.v2.tensor import binary_values, read_bytes, read_strings
 from model.evidence import HeatmapScale, Pooling

@@ -14,8 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.body.upload import declared_length
+from app.connection.http_protocol import ARRIVES_BY
 from app.errors import NotReadyError, SlowBodyError, refusal
-from app.http_protocol import ARRIVES_BY
 from app.monitoring.logs import log_request
 from app.monitoring.metrics import Metrics
 from app.monitoring.request_record import RequestRecord, current

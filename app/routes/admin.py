@@ -18,7 +18,7 @@ from app.errors import (
     SlowBodyError,
     UnsupportedEncodingError,
 )
-from app.keys import Key
+from app.middleware.keys import Key
 from app.routes.dependencies import TheService
 from app.schemas import Change, ModelInfo, Reloaded
 from model import serving as servings

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.application import create_app
-from app.keys import new_key
+from app.middleware.keys import new_key
 from app.settings import Settings
 from model.store import Store
 from tests.app.conftest import running, until

@@ -9,7 +9,7 @@ import pytest
 
 from app.addresses import DOCS, PROBES, PUBLIC
 from app.application import create_app
-from app.keys import new_key
+from app.middleware.keys import new_key
 from app.settings import Settings
 from tests.app.conftest import running
 from tests.support.images import encoded

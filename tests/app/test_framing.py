@@ -2,8 +2,8 @@
 
 import pytest
 
-from app import framing
-from app.framing import Framing, FramingError
+from app.connection import framing
+from app.connection.framing import Framing, FramingError
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = [(b"transfer-encoding", b"chunked")]

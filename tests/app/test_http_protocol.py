@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
-from app import http_protocol as protocol
+from app.connection import http_protocol as protocol
 from tests.support.connections import talk
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server

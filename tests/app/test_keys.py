@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import main
-from app.keys import Key, Keyring, KeysError, new_key, read_keys
+from app.middleware.keys import Key, Keyring, KeysError, new_key, read_keys
 
 DIGEST = "ab" * 32
 
@@ -190,7 +190,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monk
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.keys.read_keys", slow)
+        patch.setattr("app.middleware.keys.read_keys", slow)
         keyring.poll()
     look_twice(keyring)
     assert (keyring.find(first), keyring.find(second)) == (one, two)
@@ -211,9 +211,7 @@ def test_a_file_that_anyone_may_write_is_warned_of_once(
     assert caplog.messages == [line] * warned
     path.chmod(0o600)
     look_twice(keyring)
-    assert [message for message in caplog.messages if "chmod" in message] == [line, f"resolved: {line}"][
-        : 2 * warned
-    ]
+    assert [message for message in caplog.messages if "chmod" in message] == [line, f"resolved: {line}"][: 2 * warned]
 
 
 def test_without_a_file_no_key_is_needed() -> None:

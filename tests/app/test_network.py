@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from app.__main__ import main
-from app.keys import new_key
-from app.server import Server, configuration
+from app.connection.server import Server, configuration
+from app.middleware.keys import new_key
 from app.settings import Settings
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, served
@@ -120,7 +120,7 @@ async def test_stopping_outlives_connections_whose_tls_never_begins(
     certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Made before the socket is closed: one that closes, one that speaks plain HTTP, one that says nothing."""
-    monkeypatch.setattr("app.server.HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr("app.connection.server.HANDSHAKE_SECONDS", 0.2)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificates / "certificate.pem", certificates / "key.pem")
     server = Server.__new__(Server)

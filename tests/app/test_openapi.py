@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.keys import new_key
+from app.middleware.keys import new_key
 from tests.support.exploration import explore
 from tests.support.process import PATIENCE, Server, served
 

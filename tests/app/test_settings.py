@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from app.__main__ import main
-from app.environment import unknown_variables
 from app.settings import ConfigurationError, Settings, read_settings
+from app.unknown_settings import unknown_variables
 
 TABLE = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
 
@@ -143,9 +143,9 @@ def test_a_misspelt_variable_is_named(variable: str, meant: str) -> None:
 
 def test_the_log_names_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("CAMSPECTOR_TRUSTED_PROXY", "*")
-    monkeypatch.setattr("app.server._listening", lambda _: [])
-    monkeypatch.setattr("app.server.log_to_stderr", lambda *_: None)
-    monkeypatch.setattr("app.server.Server.run", lambda *_: None)
+    monkeypatch.setattr("app.connection.server._listening", lambda _: [])
+    monkeypatch.setattr("app.connection.server.log_to_stderr", lambda *_: None)
+    monkeypatch.setattr("app.connection.server.Server.run", lambda *_: None)
     assert main(["serve", "--store", "x"]) == 0
     assert [record.message for record in caplog.records] == [
         "CAMSPECTOR_TRUSTED_PROXY is in the environment, but is no setting; meant: CAMSPECTOR_TRUSTED_PROXIES?"

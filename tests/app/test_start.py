@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.sockets import listen
+from app.connection.sockets import listen
 from tests.support.connections import answer_to_other_half, send_half
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, ROOT, Server, served
@@ -131,7 +131,7 @@ def test_sighup_lets_requests_end(capsule_store: Path) -> None:
         server.wait_until_closed()
         assert answer_to_other_half(slow, data).startswith(b"HTTP/1.1 200 OK")
         assert server.process.wait(PATIENCE) == 0
-    assert server.log().endswith("app.server: stopped\n")
+    assert server.log().endswith("app.connection.server: stopped\n")
 
 
 def test_nohup_is_left_alone(tmp_path: Path) -> None:

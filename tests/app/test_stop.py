@@ -107,7 +107,7 @@ def test_unfinished_request_gets_an_answer_when_it_is_cut_off(capsule_store: Pat
     assert b"application/problem+json" in answer
     assert b'"error":"not-ready"' in answer
     assert "Traceback" not in server.log()
-    assert server.log().endswith("app.server: stopped\n")
+    assert server.log().endswith("app.connection.server: stopped\n")
 
 
 NOT_COMING_BACK = """
@@ -138,12 +138,13 @@ def test_threads_that_do_not_come_back_keep_no_process(capsule_store: Path) -> N
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(15) == 0
         assert cut_off.result().status_code == 503
-    assert server.log().endswith("app.server: stopped\n")
+    assert server.log().endswith("app.connection.server: stopped\n")
 
 
 NEVER_STOPPED = """
 import sys, time
-from app import server, service
+from app.connection import server
+from app import service
 server.END_SECONDS = 1
 service.Service.stop = lambda self: time.sleep(600)
 from app.__main__ import main

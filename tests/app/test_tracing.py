@@ -75,7 +75,7 @@ async def test_a_caller_without_a_trace_and_an_error(bench: Bench, exporter: InM
 def test_nothing_is_imported_where_it_is_not_asked_for() -> None:
     """FastAPI imports OpenTelemetry's interface by itself, where it is there; that does nothing without the rest."""
     program = (
-        "import sys; from pathlib import Path; import app.server; from app.application import create_app;"
+        "import sys; from pathlib import Path; import app.connection.server; from app.application import create_app;"
         "from app.settings import Settings; create_app(Settings(store=Path('x')));"
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     )

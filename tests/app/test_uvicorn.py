@@ -15,8 +15,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.http_protocol import RequestDeadlineProtocol
-from app.server import Server
+from app.connection.http_protocol import RequestDeadlineProtocol
+from app.connection.server import Server
 
 CLASSES: list[tuple[type, type]] = [(Server, uvicorn.Server), (RequestDeadlineProtocol, H11Protocol)]
 METHODS: dict[type, dict[str, str]] = {

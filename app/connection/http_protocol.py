@@ -8,7 +8,7 @@ from typing import Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.framing import Framing, FramingError
+from app.connection.framing import Framing, FramingError
 
 ARRIVES_BY: Final = "arrives_by"
 """Key in the scope's state: the event loop's time by which the request's body must have arrived."""

@@ -16,12 +16,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.application import create_app
-from app.environment import unknown_variables
-from app.http_protocol import request_deadline_protocol
+from app.connection.http_protocol import request_deadline_protocol
+from app.connection.sockets import listen, waiting
 from app.monitoring.logs import log_to_stderr
 from app.service import Service
 from app.settings import ConfigurationError, Settings
-from app.sockets import listen, waiting
+from app.unknown_settings import unknown_variables
 
 log = logging.getLogger(__name__)
 

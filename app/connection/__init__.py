@@ -1,0 +1,1 @@
+"""From sockets to requests: the server, and the protocol on a connection."""
