@@ -1,6 +1,7 @@
 """What Prometheus is told of the models: read off the snapshot whenever it asks."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
@@ -18,18 +19,11 @@ class ModelCollector(Collector):
         self._poll_age = poll_age
 
     def collect(self) -> Iterator[Metric]:
-        engine = InfoMetricFamily(
-            "camspector_model_engine", "Engine, variant and device of the version that serves.", labels=["model"]
-        )
-        version = GaugeMetricFamily(
-            "camspector_model_serving_version", "The version that serves; 0: none.", labels=["model"]
-        )
-        refused = GaugeMetricFamily(
-            "camspector_model_refused_versions", "Versions of the store that can't be used.", labels=["model"]
-        )
-        config_error = GaugeMetricFamily(
-            "camspector_model_serving_error", "1 where serving.json isn't in force as it is.", labels=["model"]
-        )
+        info, gauge = partial(InfoMetricFamily, labels=["model"]), partial(GaugeMetricFamily, labels=["model"])
+        engine = info("camspector_model_engine", "Engine, variant and device of the version that serves.")
+        version = gauge("camspector_model_serving_version", "The version that serves; 0: none.")
+        refused = gauge("camspector_model_refused_versions", "Versions of the store that can't be used.")
+        config_error = gauge("camspector_model_serving_error", "1 where serving.json isn't in force as it is.")
         for name, model in self._snapshot().models.items():
             engine.add_metric([name], _engine_labels(model.serving))
             version.add_metric([name], model.serving.version if model.serving else 0)
