@@ -102,7 +102,7 @@ def test_every_new_image_is_served_as_it_was_measured(fitted: Fitted, server: Se
         assert thresholds["review"] == thresholds["label"] == thresholds["reject"]
         assert reply["label"] == ("anomaly" if reply["probability"] >= row["threshold"] else "good")
         assert reply["decision"] == {"anomaly": "reject", "good": "accept"}[reply["label"]]
-        right.append(reply["label"] == row["label"])
+        right.append(reply["label"] == row["target"])
     assert len(right) == 20
     assert np.mean(right) >= 0.85
     assert fitted.evaluated["figures"]["auroc"]["value"] >= 0.95
@@ -147,7 +147,7 @@ def test_a_found_defect_has_a_region_and_a_bright_place_on_it(fitted: Fitted, se
     """The brightest place lies on the mask, or within a cell of it, for most defects that were found."""
     hits, boxes = [], []
     for row in fitted.evaluated["images"]:
-        if row["label"] == "good" or row["probability"] < row["threshold"]:
+        if row["target"] == "good" or row["probability"] < row["threshold"]:
             continue
         kind, name = Path(row["path"]).parts[-2:]
         mask = Image.open(fitted.new / "ground_truth" / kind / name.replace(".png", "_mask.png")).resize((224, 224))
@@ -163,7 +163,7 @@ def test_a_found_defect_has_a_region_and_a_bright_place_on_it(fitted: Fitted, se
 
 
 def test_a_good_part_stays_dark(fitted: Fitted, server: Server) -> None:
-    replies = [post(server, fitted.new / row["path"]) for row in fitted.evaluated["images"] if row["label"] == "good"]
+    replies = [post(server, fitted.new / row["path"]) for row in fitted.evaluated["images"] if row["target"] == "good"]
     assert np.median([np.median(decoded_heatmap(reply)) for reply in replies]) < 0.1 * 255
     assert np.mean([bool(reply["regions"]) for reply in replies]) <= 0.2
 
