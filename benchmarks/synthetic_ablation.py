@@ -81,7 +81,7 @@ def mean(parts: Iterable[tuple[float, Floats]]) -> Floats:
 
 def solved(defective: Grams, beside: Grams, good: Sequence[Floats], kinds: Sequence[str]) -> Floats:
     """Weights C+1 of the regression on 1 (defective) and −1 (good), where both classes weigh alike."""
-    on, off = (mean((KINDS[kind].weight, part[kind]) for kind in kinds) for part in (defective, beside))
+    on, off = (mean((1, part[kind]) for kind in kinds) for part in (defective, beside))
     drawn, *mined = (mean([(1, part)]) for part in good)
     negative = mean([(1, part) for part in (mean([(1 - _BESIDE, drawn), (_BESIDE, off)]), *mined)])
     both = mean([(1, on), (1, negative)]).astype(np.float64)
@@ -128,10 +128,10 @@ def _synthetic(
     for kind in KINDS:
         rng = np.random.default_rng(zlib.crc32(kind.encode()))
         for i in rng.choice(len(loaders), images, replace=len(loaders) < images):
-            image = original = loaders[i]()
-            product, mask = foreground(image[None]), np.zeros(image.shape[:2], bool)
+            image = loaders[i]()
+            product, mask = foreground(image), np.zeros(image.shape[:2], bool)
             for _ in range(_ANOMALIES):
-                image, changed = make_anomaly(image, original, rng, product=product, kind=kind)
+                image, changed = make_anomaly(image, product, rng, kind=kind)
                 mask |= changed
             made.append(image)
             side = len(mask) // stride
@@ -210,7 +210,7 @@ def main() -> None:
     assert isinstance(recipe, Patches)
     groups: dict[str, list[str]] = {}
     for kind in KINDS:
-        module = KINDS[kind].spoil.__module__.rpartition(".")[2]
+        module = KINDS[kind].corrupt.__module__.rpartition(".")[2]
         groups.setdefault(kind if chosen.by == "kind" else module, []).append(kind)
     rows = rows_of(prepare(chosen.data, recipe, chosen.good, chosen.images), groups)
     report(f"synthetic anomalies: {chosen.data.name}", rows, chosen.json and chosen.json / "synthetic.json")

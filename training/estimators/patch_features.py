@@ -65,7 +65,7 @@ def _with_synthetic(
         made = synthesise(samples, loaders, recipe.seed, shares.shape[1])
     return (
         TrainingSet(samples + made.samples, np.concatenate([indices, made.source]), anomalies),
-        loaders + [partial(np.copy, image) for image in made.pictures],
+        loaders + [partial(np.copy, image) for image in made.images],
         np.concatenate([shares, made.coverage]),
     )
 

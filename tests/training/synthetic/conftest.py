@@ -1,25 +1,25 @@
-"""Good pictures of the drawn products, as the network would see them."""
+"""Good images of the drawn products, as the network would see them."""
 
 import numpy as np
 import pytest
 
 from examples.draw.product import CATALOGUE, shoot
-from training.synthetic.scene import Picture
+from training.synthetic.scene import Pixels
 
 SIZE = 128
 
 
-def good(product: str, count: int = 3, size: int = SIZE) -> Picture:
+def good(product: str, count: int = 3, size: int = SIZE) -> Pixels:
     """N×S×S×3."""
     shots = [shoot(CATALOGUE[product], "good", size, np.random.SeedSequence(seed)) for seed in range(count)]
     return np.stack([shot.picture for shot in shots])
 
 
 @pytest.fixture(scope="session")
-def carpets() -> Picture:
+def carpets() -> Pixels:
     return good("carpet")
 
 
 @pytest.fixture(scope="session")
-def capsules() -> Picture:
+def capsules() -> Pixels:
     return good("capsule")

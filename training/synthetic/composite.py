@@ -1,4 +1,4 @@
-"""What of an edit can be seen: the mask, and the picture that differs nowhere else."""
+"""An edit in its image, and the mask of what of it can be seen; the image differs nowhere else."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from training.synthetic.paint import mixed
-from training.synthetic.scene import Edit, Field, Mask, Picture, Scene
+from training.synthetic.scene import Edit, Field, Mask, Pixels, Scene
 
 _FAINT: Final = 3.0  # gray levels that a patch must differ by
 _SHARP: Final = 6.0  # gray levels that a single pixel must differ by
@@ -16,20 +16,20 @@ _LEAST: Final = 10  # square units
 _MOST: Final = 0.06  # of the frame
 
 
-def settled(scene: Scene, edit: Edit, *, on_product: bool) -> tuple[Picture, Mask] | None:
-    """The picture S×S×3 with the edit in it and the mask S×S of where it shows; None where it is too faint or small.
+def composite(scene: Scene, edit: Edit, *, on_product: bool) -> tuple[Pixels, Mask] | None:
+    """The image S×S×3 with the edit in it and the mask S×S of where it shows; None where it is too faint or small.
 
     A change shows where it stands out from the surface's own grain: by its mean over some pixels, or by itself.
     """
     window, unit = edit.window, scene.unit
     height, width = window.x.shape
-    place = slice(window.top, window.top + height), slice(window.left, window.left + width)
-    spoilt = edit.pixels
+    here = slice(window.top, window.top + height), slice(window.left, window.left + width)
+    changed = edit.pixels
     if scene.is_gray:
-        spoilt = np.broadcast_to(spoilt.mean(axis=2, keepdims=True), spoilt.shape)
+        changed = np.broadcast_to(changed.mean(axis=2, keepdims=True), changed.shape)
     if on_product:
-        spoilt = mixed(window.pixels, spoilt, scene.on_product(window))
-    after = np.clip(np.rint(spoilt), 0, 255)
+        changed = mixed(window.pixels, changed, scene.on_product(window))
+    after = np.clip(np.rint(changed), 0, 255)
     change = after - window.pixels
     grain = _grain(window.pixels, unit)
     shows = _noticeable(change, grain, unit)
@@ -37,10 +37,10 @@ def settled(scene: Scene, edit: Edit, *, on_product: bool) -> tuple[Picture, Mas
     visible = shows.sum() >= max(_LEAST * unit**2, 2) and strength[shows].mean() >= _CLEAR + _GRAIN_COUNTS * grain
     if not visible or shows.sum() > _MOST * scene.size**2:
         return None
-    picture, mask = scene.image.copy(), np.zeros((scene.size, scene.size), dtype=bool)
-    mask[place] = shows
-    picture[place] = np.where(shows[..., None], after, window.pixels).astype(np.uint8)
-    return picture, mask
+    image, mask = scene.image.copy(), np.zeros((scene.size, scene.size), dtype=bool)
+    mask[here] = shows
+    image[here] = np.where(shows[..., None], after, window.pixels).astype(np.uint8)
+    return image, mask
 
 
 def _grain(pixels: Field, unit: float) -> float:
