@@ -36,7 +36,7 @@ RUN python3 -m pip --python /opt/venv/bin/python install --require-hashes -r /bu
 FROM ${PYTHON_IMAGE} AS service
 ARG REVISION=""
 LABEL org.opencontainers.image.title="Camspector" \
-      org.opencontainers.image.description="Verdicts with a heatmap on pictures of parts, over HTTP" \
+      org.opencontainers.image.description="Verdicts with a heatmap on images of parts, over HTTP" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT"
@@ -48,6 +48,7 @@ RUN groupadd --gid 10001 camspector \
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     ORT_DISABLE_TELEMETRY=1 \
+    MALLOC_ARENA_MAX=2 \
     CAMSPECTOR_HOST=0.0.0.0 \
     CAMSPECTOR_STORE=/models
 WORKDIR /opt/camspector

@@ -1,5 +1,6 @@
-# make run    environment, a model trained on drawn pictures, the service
-# make test   environment and every test
+# make run    environment, a model trained on drawn images, the service
+# make test   environment and every test, and what the quick ones cover of the code
+# make test-fast  those that start no process and train nothing, within a minute
 # make check  lint and types (what .ci/run does before the tests)
 # make bench  benchmarks of the engines and of the service against others, some 25 minutes
 # make lock   write requirements/*.txt anew, with the newest versions that pyproject.toml allows, and test them
@@ -14,26 +15,36 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 MODEL := run/store/$(PRODUCT)/1
 
 export ORT_DISABLE_TELEMETRY := 1
+export MALLOC_ARENA_MAX := 2
 
-.PHONY: run test check bench lock clean
+.PHONY: run test test-fast check bench lock clean
 .DELETE_ON_ERROR:
 
 run: $(MODEL)
-	@picture=$$(ls run/data/$(PRODUCT)/test/*/*.png | grep -v good | head -n 1); \
+	@image=$$(ls run/data/$(PRODUCT)/test/*/*.png | grep -v good | head -n 1); \
 	printf '\nWhen the service says that it runs, in another terminal:\n\n'; \
-	printf '    curl -F file=@%s http://127.0.0.1:$(PORT)/v1/models/$(PRODUCT)/predict\n\n' "$$picture"; \
+	printf '    curl -F file=@%s http://127.0.0.1:$(PORT)/v1/models/$(PRODUCT)/predict\n\n' "$$image"; \
 	printf 'Documentation: http://127.0.0.1:$(PORT)/docs\n\n'
 	@exec .venv/bin/python -m app serve --store run/store --port $(PORT)
 
 $(MODEL): | .venv/train run/data/$(PRODUCT)
-	@echo "Training a model on the drawn pictures; this takes some minutes, once."
+	@echo "Training a model on the drawn images; this takes some minutes, once."
 	.venv/bin/python -m training fit --data run/data/$(PRODUCT) --model $(PRODUCT) --store run/store --preset fast
 
 run/data/$(PRODUCT): | .venv/train
 	.venv/bin/python -m examples.draw --out run/data --product $(PRODUCT)
 
+PYTEST := .venv/bin/python -m pytest --numprocesses=logical --dist=loadgroup
+
+# There are as many tests at once as CPUs: threads of theirs would only wait for each other, in loops that take twice the time.
+test test-fast: export OMP_NUM_THREADS := 1
+
 test: .venv/dev
-	.venv/bin/python -m pytest --numprocesses=logical --dist=loadgroup
+	$(PYTEST) -m "not slow" --cov
+	$(PYTEST) -m slow
+
+test-fast: .venv/dev
+	$(PYTEST) -m "not slow"
 
 check: .venv/dev
 	.venv/bin/ruff check .

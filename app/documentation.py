@@ -19,6 +19,7 @@ from app.errors import (
 )
 from app.v2.message import JSON_LENGTH
 from model.errors import PinError, ServingError, StoreError
+from model.image import FORMATS
 
 VERSION: Final = "0.1.0"
 """Version of the service."""
@@ -53,7 +54,7 @@ UPLOAD: Final[dict[str, Any]] = {
     "parameters": [ENCODING],
     "requestBody": {
         "required": True,
-        "description": "One PNG, JPEG, BMP, TIFF or WebP image in any of three forms, recognised by its first bytes.",
+        "description": f"One {FORMATS} image in any of three forms, recognised by its first bytes.",
         "content": {
             "multipart/form-data": {
                 "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: BINARY["schema"]}},

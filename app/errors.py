@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.addresses import path_of
-from app.request_record import current
+from app.monitoring.request_record import current
 from model import errors as model_errors
 from model.errors import CamspectorError
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from app.log_once import LogOnce
-from app.overdue import Overdue
+from app.inference.watchdog import logged_stall
+from app.monitoring.log_once import LogOnce
 from model.errors import CamspectorError
 from model.files import utf8
 
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 Role = Literal["predict", "admin"]
 ROLES: Final = get_args(Role)
-LOOK_SECONDS: Final = 1.0
-"""How often the file is looked at; a change holds when it has stayed as it is from one look to the next."""
+POLL_SECONDS: Final = 1.0
+"""How often the file is polled; a change holds when it has stayed as it is from one poll to the next."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -86,9 +86,8 @@ class Keyring:
         self._path = path
         self._signature = self._seen = _signature(path) if path else None  # first: a change meanwhile is read again
         self._keys = read_keys(path) if path else ()
-        self._complaints = LogOnce(log)
-        self._complaints.are(_doubts(path) if path else set())
-        self._overdue = Overdue(f"the look at the keys file {path}", log)
+        self._warnings = LogOnce(log)
+        self._warnings.update(_warnings_on(path) if path else set())
         self._stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name="keys", daemon=True)
 
@@ -110,12 +109,12 @@ class Keyring:
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
-            with self._overdue.watching():
-                self.look()
+        while not self._stopped.wait(POLL_SECONDS):
+            with logged_stall(f"polling the keys file {self._path}", log):
+                self.poll()
 
-    def look(self) -> None:
-        """Read the file again where it has changed since, and not any more since the last look.
+    def poll(self) -> None:
+        """Read the file again where it has changed since, and not any more since the last poll.
 
         So a file that is being written, of which a part may look whole, withdraws no key. While it is broken, the keys
         that were read last hold.
@@ -125,7 +124,7 @@ class Keyring:
         before, self._seen = self._seen, _signature(self._path)
         if self._seen == self._signature or self._seen != before:
             return
-        keys, wrong = self._keys, _doubts(self._path)
+        keys, wrong = self._keys, _warnings_on(self._path)
         try:
             keys = read_keys(self._path)
         except KeysError as error:
@@ -133,7 +132,7 @@ class Keyring:
         if _signature(self._path) != self._seen:
             return  # it was changed while it was read
         self._signature = self._seen
-        self._complaints.are(wrong)
+        self._warnings.update(wrong)
         if keys != self._keys:
             self._keys = keys
             log.info("keys are read again; there are: %s", ", ".join(f"{key.name} ({key.role})" for key in keys))
@@ -158,7 +157,7 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _doubts(path: Path) -> set[str]:
+def _warnings_on(path: Path) -> set[str]:
     """Who may read the file finds no key in it; who may write it needs none."""
     try:
         open_to_all = path.stat().st_mode & stat.S_IWOTH

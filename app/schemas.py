@@ -5,14 +5,13 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
-from app.pipeline import InspectionResult
-from app.request_record import ImageRecord, StepName
+from app.inference.pipeline import InspectionResult
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.monitoring.request_record import ImageRecord, StepName
 from model.detector import Detector
 from model.figures import Figures
 from model.manifest import Agreement, OperatingPoint
 from model.regions import Region
-from model.serving import Serving
 from model.verdict import Decision, Label, Thresholds
 
 
@@ -121,11 +120,11 @@ class VersionInfo(BaseModel):
     )
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
-    thresholds_source: Literal["file", "settings", "version"] = Field(description="file: the model's serving.json.")
+    thresholds_source: Literal["serving.json", "version"]
     data_defect_rate: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
-    defect_rate_source: Literal["file", "settings", "version", "data"] = Field(
-        description="file: the model's serving.json. version: it was exported for that share. data: nobody named one, "
+    defect_rate_source: Literal["serving.json", "version", "data"] = Field(
+        description="version: it was exported for that share. data: nobody named one, "
         "it is that of the images on which the probabilities were calibrated."
     )
     operating_point: OperatingPoint = Field(description="For what the version's own thresholds were chosen.")
@@ -134,8 +133,7 @@ class VersionInfo(BaseModel):
     )
 
     @staticmethod
-    def of(loaded: LoadedModel, file: Serving) -> "VersionInfo":
-        """`file`: the serving.json that is in force."""
+    def of(loaded: LoadedModel) -> "VersionInfo":
         detector = loaded.detector
         return VersionInfo(
             version=loaded.version,
@@ -148,10 +146,10 @@ class VersionInfo(BaseModel):
             decoding_difference=detector.decoding_difference,
             device=detector.engine.device,
             thresholds=detector.thresholds,
-            thresholds_source=_thresholds_source(detector, file),
+            thresholds_source="version" if detector.line_thresholds is None else "serving.json",
             data_defect_rate=detector.manifest.data.defect_rate,
             defect_rate=detector.defect_rate,
-            defect_rate_source=_rate_source(detector, file),
+            defect_rate_source=_rate_source(detector),
             operating_point=detector.manifest.operating_point,
             figures=detector.variant.figures or detector.manifest.figures,
         )
@@ -182,11 +180,11 @@ class ModelInfo(BaseModel):
         return ModelInfo(
             name=name,
             serving=model.serving.version if model.serving else None,
-            pinned=model.file.version,
-            serving_error=model.fault or None,
-            versions=[VersionInfo.of(model.loaded[number], model.file) for number in sorted(model.loaded)[::-1]],
+            pinned=model.serving_config.version,
+            serving_error=model.serving_error or None,
+            versions=[VersionInfo.of(model.loaded[number]) for number in sorted(model.loaded)[::-1]],
             refused=[RefusedVersion(version=number, reason=why) for number, why in sorted(model.refused.items())],
-            available=list(model.stored),
+            available=list(model.available),
         )
 
 
@@ -230,7 +228,7 @@ class Change(BaseModel):
                 RefusedVersion(version=number, reason=why)
                 for number, why in sorted(new.refused.items() - old.refused.items())
             ],
-            serving_error=new.fault or None,
+            serving_error=new.serving_error or None,
         )
 
 
@@ -246,15 +244,7 @@ class Health(BaseModel):
     status: str
 
 
-def _thresholds_source(detector: Detector, file: Serving) -> Literal["file", "settings", "version"]:
-    if file.thresholds is not None:
-        return "file"
-    return "version" if detector.line_thresholds is None else "settings"
-
-
-def _rate_source(detector: Detector, file: Serving) -> Literal["file", "settings", "version", "data"]:
-    if file.defect_rate is not None:
-        return "file"
+def _rate_source(detector: Detector) -> Literal["serving.json", "version", "data"]:
     if detector.line_rate is not None:
-        return "settings"
+        return "serving.json"
     return "data" if detector.manifest.operating_point.defect_rate is None else "version"

@@ -18,8 +18,7 @@ from starlette.types import ASGIApp
 from app.application import create_app
 from app.environment import unknown_variables
 from app.http_protocol import request_deadline_protocol
-from app.logs import log_to_stderr
-from app.memory import limit_arenas
+from app.monitoring.logs import log_to_stderr
 from app.service import Service
 from app.settings import ConfigurationError, Settings
 from app.sockets import listen, waiting
@@ -30,7 +29,7 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than a gateway keeps an idle connection (nginx: 60 s), so that it is never the service that closes first."""
 
 
-HANG_STATUS: Final = 70
+STALL_STATUS: Final = 70
 """Exit status (sysexits.h: EX_SOFTWARE) after which the container is to be started again."""
 HANDSHAKE_SECONDS: Final = 2.0
 """For TLS to begin on a connection that was made before the service stopped listening."""
@@ -39,7 +38,7 @@ TICK_SECONDS: Final = 0.1
 LAST_SECONDS: Final = 2.0
 """For the last answers to be written."""
 END_SECONDS: Final = 19.0
-"""For all that comes after the requests; then, whatever hangs, the log has its second, and the process ends."""
+"""For all that comes after the requests; then, whatever has stalled, the log has its second, and the process ends."""
 
 
 class Server(uvicorn.Server):
@@ -72,7 +71,7 @@ class Server(uvicorn.Server):
         log.info("stopping: not ready any more; closing in %g s", grace)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends the process, without its threads: one that hangs would keep it, or crash it while it is torn down."""
+        """Ends the process, without its threads: one that stalls would keep it, or crash it while it is torn down."""
         late = threading.Timer(self._service.settings.shutdown_seconds + END_SECONDS, _end_late)
         late.daemon = True
         late.start()
@@ -115,14 +114,14 @@ class Server(uvicorn.Server):
         return made
 
     async def on_tick(self, counter: int) -> bool:
-        self._look_at_load()
-        if hung := self._service.watch.hung(time.monotonic()):
-            await self._abandon(hung)
+        self._measure_load()
+        if stalled := self._service.watchdog.stalled(time.monotonic()):
+            await self._abandon(stalled)
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True
         return await super().on_tick(counter)
 
-    def _look_at_load(self) -> None:
+    def _measure_load(self) -> None:
         """How late this comes, and how many wait to be let in: what no request's own time shows."""
         now = time.monotonic()
         self._service.metrics.loop_delay.observe(max(0.0, now - self._last_tick - TICK_SECONDS))
@@ -130,12 +129,12 @@ class Server(uvicorn.Server):
         listening = [each for server in self.servers for each in server.sockets]
         self._service.metrics.backlog.set(sum(waiting(each) for each in listening))
 
-    async def _abandon(self, hung: str) -> None:
-        """Answer whoever waits, then end the process: no thread can be made to leave a device that hangs."""
-        log.critical("%s: the process ends with status %d", hung, HANG_STATUS)
-        self._service.give_up(hung)
+    async def _abandon(self, stalled: str) -> None:
+        """Answer whoever waits, then end the process: no thread can be made to leave a device that has stalled."""
+        log.critical("%s: the process ends with status %d", stalled, STALL_STATUS)
+        self._service.give_up(stalled)
         await self._last_answers()
-        end(HANG_STATUS)
+        end(STALL_STATUS)
 
     async def _last_answers(self) -> None:
         if self.server_state.tasks:
@@ -149,8 +148,8 @@ def end(status: int) -> NoReturn:
 
 
 def _end_late() -> None:
-    log.critical("the service did not come to an end: the process ends with status %d", HANG_STATUS)
-    end(HANG_STATUS)
+    log.critical("the service did not come to an end: the process ends with status %d", STALL_STATUS)
+    end(STALL_STATUS)
 
 
 def allow_connections() -> None:
@@ -191,7 +190,6 @@ def _listening(settings: Settings) -> list[socket.socket]:
 def serve(settings: Settings) -> None:
     """Run until a signal. Raises KeysError or ConfigurationError."""
     allow_connections()
-    limit_arenas()
     app = create_app(settings)
     sockets = _listening(settings)
     log_to_stderr(settings.log_level, settings.log_format)

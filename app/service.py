@@ -5,24 +5,24 @@ from concurrent.futures import InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from app.admission import Admission
-from app.batch_queue import BatchQueue
+from app.inference.admission import Admission
+from app.inference.batch_queue import BatchQueue
+from app.inference.latency_estimator import LatencyEstimator
+from app.inference.pipeline import Pipeline
+from app.inference.watchdog import Watchdog
+from app.inference.worker import Worker
 from app.keys import Keyring
-from app.latency_estimator import LatencyEstimator
-from app.metrics import Metrics
-from app.model_manager import ModelManager
-from app.pipeline import Pipeline
+from app.models.model_manager import ModelManager
+from app.monitoring.metrics import Metrics
+from app.monitoring.statistics import Statistics
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from app.settings import ConfigurationError, Settings
-from app.statistics import Statistics
-from app.watchdog import Watchdog
-from app.worker import Worker
 from model.cpus import available_cpus
 from model.errors import EngineError
 
 if TYPE_CHECKING:
-    from app.tracing import Tracing
+    from app.monitoring.tracing import Tracing
 
 STOP_SECONDS: Final = 10.0
 """For threads to finish what they do; the process ends without those that don't."""
@@ -38,64 +38,65 @@ class Service:
         self.metrics = Metrics()
         self.statistics = Statistics()
         self.tracing = _open_tracing(settings.trace_endpoint)
-        self.registry = ModelManager(settings, self.metrics)
+        self.model_manager = ModelManager(settings, self.metrics.registry)
         self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
         cpus = available_cpus()
         self.queue = BatchQueue(cpus, settings.max_batch, self.metrics)
-        self.lanes = [Worker(self.queue, self.metrics, self.registry.report, self.tracing) for _ in range(cpus)]
-        self.workers = ThreadPoolExecutor(cpus, thread_name_prefix="worker")
+        self.workers = [Worker(self.queue, self.metrics, self.model_manager.report, self.tracing) for _ in range(cpus)]
+        self.executor = ThreadPoolExecutor(cpus, thread_name_prefix="executor")
         limits = Limits.of(settings.max_pixels, settings.max_bytes)
         self.codecs = CodecPool(cpus, settings.max_pixels, limits, self.metrics)
-        self.pipeline = Pipeline(self.workers, self.codecs, self.queue, self.latency, self.drawing)
-        self.watch = Watchdog(self.lanes, settings.hang_seconds)
+        self.pipeline = Pipeline(self.executor, self.codecs, self.queue, self.latency, self.drawing)
+        self.watchdog = Watchdog(self.workers, settings.stall_seconds)
         self.draining = False
-        self.hung = ""
+        self.stalled = ""
         """Why the process is about to end, in words."""
 
     def start(self) -> None:
         """In the event loop."""
-        self.registry.start()
+        self.model_manager.start()
         self.keyring.start()
-        for lane in self.lanes:
-            lane.start()
+        for worker in self.workers:
+            worker.start()
         self.codecs.start()
 
     def stop(self) -> None:
         """For when the last request is answered, or cut off."""
-        self.registry.stop()
+        self.model_manager.stop()
         self.keyring.stop()
         self.codecs.stop()
         self.queue.close()
-        self.workers.shutdown(wait=False, cancel_futures=True)
+        self.executor.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + STOP_SECONDS
-        for thread in (*self.lanes, self.registry.thread, self.keyring.thread):
+        for thread in (*self.workers, self.model_manager.thread, self.keyring.thread):
             thread.join(max(0.0, until - time.monotonic()))
         if self.tracing:
             self.tracing.stop()
 
     def give_up(self, reason: str) -> None:
-        """The engine hangs: answer whoever waits for it."""
-        self.hung = reason
+        """The engine has stalled: answer whoever waits for it."""
+        self.stalled = reason
         error = EngineError(reason)
         self.queue.fail(error)
-        for lane in self.lanes:
-            for job in lane.current or []:
+        for worker in self.workers:
+            for image in worker.current or []:
                 with suppress(InvalidStateError):  # it has come back after all
-                    job.answer.set_exception(error)
+                    image.answer.set_exception(error)
 
     def dead(self) -> list[str]:
         """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""
         threads = {
-            "the registry's thread": self.registry.thread.is_alive(),
+            "the model manager's thread": self.model_manager.thread.is_alive(),
             "the keys' thread": self.keyring.thread.is_alive(),
-        } | {f"engine lane {number}": lane.is_alive() for number, lane in enumerate(self.lanes, 1)}
-        return [f"{name} has stopped" for name, alive in threads.items() if not alive] + [self.hung] * bool(self.hung)
+        } | {f"engine worker {number}": worker.is_alive() for number, worker in enumerate(self.workers, 1)}
+        stopped = [f"{name} has stopped" for name, alive in threads.items() if not alive]
+        return [*stopped, self.stalled] if self.stalled else stopped
 
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
-        return self.dead() + draining + self.codecs.stalled() + self.registry.waiting()
+        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready()
 
 
 def _open_tracing(endpoint: str | None) -> "Tracing | None":
@@ -103,7 +104,7 @@ def _open_tracing(endpoint: str | None) -> "Tracing | None":
     if endpoint is None:
         return None
     try:
-        from app.tracing import export_to
+        from app.monitoring.tracing import export_to
     except ImportError as error:
         raise ConfigurationError(f"--trace-endpoint needs the packages of camspector[tracing]: {error}") from None
 

@@ -1,40 +1,35 @@
 """Every setting of the service: from a flag, else the environment, else the default; read once and passed in."""
 
+import os
 import re
 import ssl
-from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
 from app.environment import PREFIX
-from app.logs import LogFormat
+from app.monitoring.logs import LogFormat
 from model.detector import VariantChoice
 from model.engines.devices import DeviceChoice
 from model.engines.engine import EngineChoice
 from model.program import program
-from model.verdict import Thresholds
+from model.serving import SERVING
 
 LONGEST_DEADLINE_MS: Final = 60_000
 """So long, at most, does one request keep others waiting."""
 
 _PORT: Final = 8000
 
-_PER_MODEL: Final = {
-    "defect_rate": ("capsule=0.02", '{"capsule": 0.02}'),
-    "thresholds": ("capsule=0.4", '{"capsule": {"review": 0.3, "label": 0.4, "reject": 0.6}}'),
-}
-"""Settings that have a value for each model, and how they are written as a flag and in the environment."""
-
+_REMOVED: Final = {"defect_rate", "thresholds"}
+"""What each model's serving.json says now, at run time."""
 
 _LISTED: Final = {
     "allowed_hosts": r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:.]+\]",
@@ -42,27 +37,12 @@ _LISTED: Final = {
 }
 
 
-_NAMES: Final = ("review", "label", "reject")
-
-
 class ConfigurationError(Exception):
     """A setting is missing or makes no sense; the text names it."""
 
 
-def _thresholds(value: object) -> Thresholds:
-    """One number stands for all three. Raises ValueError."""
-    given: Mapping[str, Any] = value if isinstance(value, Mapping) else dict.fromkeys(_NAMES, value)
-    if given.keys() != set(_NAMES):
-        raise ValueError("must be one number, or review, label and reject")
-    if any(isinstance(number, bool) or not isinstance(number, int | float | str) for number in given.values()):
-        raise ValueError("must be numbers")
-    return Thresholds(*(float(given[name]) for name in _NAMES))
-
-
-Share = Annotated[float, Field(gt=0, lt=1)]
 _A_DAY: Final = 86_400
 """The longest time that can be set, in seconds: what is meant to be never would be."""
-LineThresholds = Annotated[Thresholds, PlainValidator(_thresholds)]
 
 
 class Settings(BaseSettings):
@@ -97,14 +77,6 @@ class Settings(BaseSettings):
     default_model: Annotated[
         str | None, Field(description="Model of POST /predict. Without it: the only one that is loaded.")
     ] = None
-    defect_rate: Annotated[
-        dict[str, Share],
-        Field(description="The line's share of defects by model, e.g. capsule=0.02. Without it: the version's."),
-    ] = {}
-    thresholds: Annotated[
-        dict[str, LineThresholds],
-        Field(description="Probabilities that decide, by model, e.g. capsule=0.4. Without it: the version's."),
-    ] = {}
     max_bytes: Annotated[int, Field(ge=1, description="Largest request body, in bytes.")] = 20_000_000
     max_pixels: Annotated[int, Field(ge=1, description="Largest image, in pixels.")] = 50_000_000
     queue_size: Annotated[int, Field(ge=1, description="Requests being worked on; more are refused with 429.")] = 64
@@ -127,7 +99,7 @@ class Settings(BaseSettings):
     shutdown_seconds: Annotated[
         int, Field(ge=0, le=_A_DAY, description="After that: time to finish what is in flight before it is cut off.")
     ] = 10
-    hang_seconds: Annotated[
+    stall_seconds: Annotated[
         float,
         Field(
             gt=0,
@@ -135,7 +107,7 @@ class Settings(BaseSettings):
             description="A batch may take this long, or 10 times the slowest so far; then the process ends.",
         ),
     ] = 30.0
-    store_poll_seconds: Annotated[float, Field(gt=0, le=_A_DAY, description="How often the store is looked at.")] = 5.0
+    store_poll_seconds: Annotated[float, Field(gt=0, le=_A_DAY, description="How often the store is polled.")] = 5.0
     versions_kept: Annotated[int, Field(ge=1, description="Newest versions of every model that stay loaded.")] = 2
     root_path: Annotated[str, Field(description="Path prefix that the gateway strips, e.g. /inspection.")] = ""
     trusted_proxies: Annotated[
@@ -247,21 +219,25 @@ class Settings(BaseSettings):
 
 def read_settings(flags: list[str]) -> Settings:
     """Flags over environment over defaults. Raises ConfigurationError; --help and unknown flags raise SystemExit."""
+    _refuse_removed(flags)
     try:
         # store may come from a flag or the environment
         return Settings(_cli_parse_args=flags, _cli_prog_name=f"{program('app')} serve")  # type: ignore[call-arg]
     except ValidationError as error:
         raise ConfigurationError(
-            "\n".join(_line(fault["loc"], fault["msg"].removeprefix("Value error, ")) for fault in error.errors())
+            "\n".join(_line(str(each["loc"][0]), each["msg"].removeprefix("Value error, ")) for each in error.errors())
         ) from None
-    except SettingsError as error:  # of one that isn't a plain value
-        name = next(name for name in _PER_MODEL if name in str(error))
-        raise ConfigurationError(_line([name], "can't be read")) from None
 
 
-def _line(place: Sequence[str | int], message: str) -> str:
-    """`place`: the setting, and the model where it has a value for each."""
-    name, *model = map(str, place)
-    flag, variable = "--" + name.replace("_", "-"), PREFIX + name.upper()
-    form = "; write {0} {2}, or {1}='{3}'".format(flag, variable, *_PER_MODEL[name]) if name in _PER_MODEL else ""
-    return f"{flag} (or {variable}): {': '.join([*model, message])}{form}"
+def _refuse_removed(flags: list[str]) -> None:
+    """Where it would go unnoticed, verdicts would be others. Raises ConfigurationError."""
+    given = {flag.partition("=")[0] for flag in flags} | {name.upper() for name, value in os.environ.items() if value}
+    for name in sorted(_REMOVED):
+        if given & {"--" + name.replace("_", "-"), PREFIX + name.upper()}:
+            raise ConfigurationError(
+                _line(name, f"is no setting: write it to MODEL/{SERVING}, or PUT it to /v1/admin/models/MODEL/serving")
+            )
+
+
+def _line(name: str, message: str) -> str:
+    return f"--{name.replace('_', '-')} (or {PREFIX}{name.upper()}): {message}"

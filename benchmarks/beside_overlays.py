@@ -1,33 +1,22 @@
-"""A line whose parts have a deadline, beside engineers who fetch overlays of large photos.
+"""A line whose parts have a deadline, beside engineers who fetch overlays of large images.
 
     python -m benchmarks.beside_overlays --store run/store --engineers 2
 
-The line sends a small picture every --every seconds, whatever became of the others; each engineer asks for the overlay
+The line sends a small image every --every seconds, whatever became of the others; each engineer asks for the overlay
 of a 12-megapixel JPEG, looks at it, and asks again.
 """
 
 import argparse
 import asyncio
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from benchmarks.client import Client, Reply
+from benchmarks.images import LARGE, camera_image
 from benchmarks.load import percentile
-from benchmarks.process import Service
-from tests.support.artifacts import picture
-from tests.support.encoders import encoded
-
-
-def photo(width: int = 4000, height: int = 3000) -> bytes:
-    """Smooth, with a camera's noise."""
-    image = Image.fromarray(picture(3, 400)).resize((width, height), Image.Resampling.BICUBIC)
-    noise = np.random.default_rng(1).integers(-4, 5, (height, width, 1))
-    return encoded(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8), "JPEG", quality=90)
+from tests.support.images import encoded
+from tests.support.process import Server, served
 
 
 async def engineer(client: Client, body: bytes, replies: list[Reply]) -> None:
@@ -46,11 +35,10 @@ async def line(client: Client, body: bytes, options: argparse.Namespace) -> list
     return await asyncio.gather(*tasks)
 
 
-async def measure(service: Service, options: argparse.Namespace) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
-    small, large = encoded(picture(5, 256), "PNG"), photo()
-    print(f"the line's pictures have {len(small):,} bytes, the photo {len(large):,}")
+async def measure(server: Server, options: argparse.Namespace) -> None:
+    client = Client(server.port)
+    small, large = encoded(size=256), camera_image(*LARGE["12-megapixel JPEG"])
+    print(f"the line's images have {len(small):,} bytes, the large image {len(large):,}")
     print("engineers   in time      p50 ms   max ms   statuses")
     for count in range(options.engineers + 1):
         overlays: list[Reply] = []
@@ -78,12 +66,9 @@ def main() -> None:
     parser.add_argument("--deadline-ms", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=15)
     options, flags = parser.parse_known_args()
-    with tempfile.TemporaryDirectory() as folder:
-        service = Service(options.store, Path(folder) / "log", "--device", "cpu", *flags)
-        try:
-            asyncio.run(measure(service, options))
-        finally:
-            service.kill()
+    with served(options.store, *flags) as server:
+        server.wait_until_ready()
+        asyncio.run(measure(server, options))
 
 
 if __name__ == "__main__":

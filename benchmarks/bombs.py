@@ -8,15 +8,14 @@ slowest of them; by how much the service's memory and log grow.
 
 import argparse
 import asyncio
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 from benchmarks.client import Client, Reply
-from benchmarks.process import Service
 from tests.support.hostile import MAKERS
 from tests.support.images import encoded
+from tests.support.process import Server, served
 
 EVERY_SECONDS = 0.25
 AT_ONCE = 3
@@ -24,23 +23,20 @@ LINE_BYTES = 230
 """Of the log, for a good part."""
 
 
-async def good_parts(
-    client: Client, body: bytes, answers: list[Reply], megabytes: list[float], service: Service
-) -> None:
+async def good_parts(client: Client, body: bytes, answers: list[Reply], megabytes: list[float], server: Server) -> None:
     """One every EVERY_SECONDS, whatever became of the others, until cancelled."""
     tasks: list[asyncio.Task[Reply]] = []
     try:
         while True:
             tasks.append(asyncio.create_task(client.post("/predict", body)))
-            megabytes.append(service.resident_megabytes())
+            megabytes.append(server.resident_megabytes())
             await asyncio.sleep(EVERY_SECONDS)
     except asyncio.CancelledError:
         answers += await asyncio.gather(*tasks)
 
 
-async def measure(service: Service, names: list[str]) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
+async def measure(server: Server, names: list[str]) -> None:
+    client = Client(server.port)
     good = encoded(size=256)
     for _ in range(20):
         assert (await client.post("/predict", good)).status == 200
@@ -50,8 +46,8 @@ async def measure(service: Service, names: list[str]) -> None:
             continue
         bomb = await asyncio.to_thread(make)
         answers: list[Reply] = []
-        megabytes, log = [service.resident_megabytes()], service.log.stat().st_size
-        parts = asyncio.create_task(good_parts(client, good, answers, megabytes, service))
+        megabytes, log = [server.resident_megabytes()], len(server.log())
+        parts = asyncio.create_task(good_parts(client, good, answers, megabytes, server))
         await asyncio.sleep(3 * EVERY_SECONDS)
         began = time.perf_counter()
         told = await asyncio.gather(*(client.post("/predict?heatmap=none", bomb) for _ in range(AT_ONCE)))
@@ -59,7 +55,7 @@ async def measure(service: Service, names: list[str]) -> None:
         await asyncio.sleep(3 * EVERY_SECONDS)
         parts.cancel()
         await parts
-        grown = (service.log.stat().st_size - log - LINE_BYTES * len(answers)) / 1000
+        grown = (len(server.log()) - log - LINE_BYTES * len(answers)) / 1000
         statuses = ", ".join(f"{count}× {status}" for status, count in Counter(reply.status for reply in told).items())
         print(
             f"{make.__name__:20} {len(bomb):10,}   {statuses:14} {seconds:8.2f}   "
@@ -75,14 +71,11 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("names", nargs="*", help="of the functions in tests/support/hostile.py; none: all")
     options, flags = parser.parse_known_args()
-    with tempfile.TemporaryDirectory() as folder:
-        service = Service(options.store, Path(folder) / "log", "--device", "cpu", *flags)
-        try:
-            asyncio.run(measure(service, options.names))
-            began = time.perf_counter()
-            print(f"stopped with status {service.stop()} after {time.perf_counter() - began:.1f} s")
-        finally:
-            service.kill()
+    with served(options.store, *flags) as server:
+        server.wait_until_ready()
+        asyncio.run(measure(server, options.names))
+        began = time.perf_counter()
+        print(f"stopped with status {server.stop()} after {time.perf_counter() - began:.1f} s")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Every reply checked against the answer for its picture and version, while everything goes wrong that can.
+"""Every reply checked against the answer for its image and version, while everything goes wrong that can.
 
     python -m benchmarks.chaos --requests 200000
 
-New versions come every 10 s and judge differently; clients go away in the middle; more is asked for than fits; the
+New versions come every 10 s and answer differently; clients go away in the middle; more is asked for than fits; the
 process is killed and started again; idle and trickling connections stay open throughout. Every request must be
 accounted for: answered rightly, refused, given up by its client, or sent while the process was dead.
 """
@@ -16,19 +16,19 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service, free_port
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import served
 
 SIZE = 32
-PICTURES = 24
+IMAGES = 24
 RELOAD_SECONDS = 10.0
 KEPT = 4
 """Folders of versions."""
@@ -42,46 +42,48 @@ class Chaos:
     """The service under test and what is known of it."""
 
     store: Path
-    log: Path
     flags: list[str]
-    port: int = field(default_factory=free_port)
+    port: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     odd: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     dead: list[tuple[float, float]] = field(default_factory=list)
     """From each kill until the new process was ready."""
     expected: list[dict[int, float]] = field(default_factory=list)
-    """Log-odds of every picture by the version's kind, 0 or 1: odd versions judge one way, even ones the other."""
-    pictures: list[bytes] = field(default_factory=list)
+    """Log-odds of every image by the version's kind, 0 or 1: odd versions answer one way, even ones the other."""
+    images: list[bytes] = field(default_factory=list)
     version: int = 2
     kills: int = 0
     sent: int = 0
 
     def start(self) -> None:
-        self.client = Client(self.port)
-        self.service = Service(self.store, self.log, "--device", "cpu", *self.flags, port=self.port)
+        """Return when it is ready. Started again, it listens where it did before."""
+        self.running = ExitStack()
+        server = self.running.enter_context(served(self.store, *self.flags, port=self.port))
+        self.port = server.port
+        server.wait_until_ready()
 
     async def learn(self) -> None:
-        """Ask each version for every picture, alone; keep those whose answers differ well."""
-        for seed in range(10 * PICTURES):
+        """Ask each version for every image, alone; keep those whose answers differ well."""
+        for seed in range(10 * IMAGES):
             body = encoded(seed=seed, size=SIZE)
             found = await answers(self.client, body)
             known = [value for each in self.expected for value in each.values()]
             apart = all(are_apart(value, other) for value in found.values() for other in known)
             if apart and are_apart(found[0], found[1]):
                 self.expected.append(found)
-                self.pictures.append(body)
-            if len(self.pictures) == PICTURES:
+                self.images.append(body)
+            if len(self.images) == IMAGES:
                 return
-        raise AssertionError("too few pictures that differ")
+        raise AssertionError("too few images that differ")
 
     async def ask(self) -> None:
         """One request and its place in the account."""
-        number, picture = self.sent, random.randrange(PICTURES)
+        number, image = self.sent, random.randrange(IMAGES)
         self.sent += 1
         began = time.monotonic()
         call = self.client.post(
-            "/predict?heatmap=none", self.pictures[picture], X_Request_ID=f"r{number}", X_Part_ID=f"p{picture}"
+            "/predict?heatmap=none", self.images[image], X_Request_ID=f"r{number}", X_Part_ID=f"p{image}"
         )
         if random.random() < GIVEN_UP:
             try:
@@ -93,23 +95,23 @@ class Chaos:
             reply = await call
         if reply.status == 0:
             await asyncio.sleep(0.1)
-        outcome = self.outcome(reply, number, picture, began)
+        outcome = self.outcome(reply, number, image, began)
         self.outcomes[outcome] += 1
         if outcome == "right":
             self.seconds.append(reply.seconds)
         elif outcome in ("wrong", "mixed", "unexplained"):
-            self.odd.append(f"{outcome}: request {number}, picture {picture}: {reply}")
+            self.odd.append(f"{outcome}: request {number}, image {image}: {reply}")
 
-    def outcome(self, reply: Reply, number: int, picture: int, began: float) -> str:
+    def outcome(self, reply: Reply, number: int, image: int, began: float) -> str:
         while_dead = any(began <= ready and time.monotonic() >= killed for killed, ready in self.dead)
         if reply.status == 0:
             return "sent while the process was dead" if while_dead else "unexplained"
         ids = (reply.headers.get(b"x-request-id"), reply.headers.get(b"x-part-id"))
-        if ids != (f"r{number}".encode(), f"p{picture}".encode()):
+        if ids != (f"r{number}".encode(), f"p{image}".encode()):
             return "mixed"
         body = json.loads(reply.body)
         if reply.status == 200:
-            return self.verdict(body, picture)
+            return self.verdict(body, image)
         if reply.status == 429 and body["error"] in ("queue-full", "deadline-unreachable"):
             honest = body["retry_after_ms"] <= 1000 * int(reply.headers[b"retry-after"])
             return f"429 {body['error']}" if honest else "unexplained"
@@ -117,11 +119,11 @@ class Chaos:
             return "sent while the process was dead"
         return "unexplained"
 
-    def verdict(self, body: dict[str, object], picture: int) -> str:
+    def verdict(self, body: dict[str, object], image: int) -> str:
         version, log_odds = body["model_version"], body["log_odds"]
         assert isinstance(version, int)
         assert isinstance(log_odds, float)
-        if abs(log_odds - self.expected[picture][version % 2]) <= TOLERANCE:
+        if abs(log_odds - self.expected[image][version % 2]) <= TOLERANCE:
             right = body["label"] == ("anomaly" if body["probability"] >= body["thresholds"]["label"] else "good")  # type: ignore[index]
             return "right" if right else "wrong"
         others = [value for each in self.expected for value in each.values()]
@@ -141,12 +143,9 @@ class Chaos:
             await asyncio.sleep(KILL_SECONDS)
             killed = time.monotonic()
             self.dead.append((killed, float("inf")))
-            self.service.kill()
+            self.running.close()
             self.client.close()
-            self.service = await asyncio.to_thread(
-                Service, self.store, self.log, "--device", "cpu", *self.flags, port=self.port
-            )
-            await self.service.wait_until_ready(self.client)
+            await asyncio.to_thread(self.start)
             self.dead[-1] = (killed, time.monotonic() + 1)
             self.kills += 1
 
@@ -172,7 +171,7 @@ class Chaos:
 
     async def run(self, options: argparse.Namespace) -> None:
         self.start()
-        await self.service.wait_until_ready(self.client)
+        self.client = Client(self.port)
         while (await self.client.post("/v1/models/widget/versions/1/predict", encoded(size=SIZE))).status != 200:
             await asyncio.sleep(0.1)
         await self.learn()
@@ -199,7 +198,7 @@ class Chaos:
         finally:
             for task in (*troubles, *pesterers):
                 task.cancel()
-            self.service.kill()
+            self.running.close()
         self.report(time.monotonic() - began)
 
     def report(self, seconds: float) -> None:
@@ -227,11 +226,7 @@ def main() -> int:
         store = Path(folder) / "store"
         for seed in (1, 2):
             publish(store, "widget", seed=seed, size=SIZE, onnx=True)
-        chaos = Chaos(
-            store,
-            Path(folder) / "log",
-            ["--queue-size", "16", "--store-poll-seconds", "1", *flags],
-        )
+        chaos = Chaos(store, ["--queue-size", "16", "--store-poll-seconds", "1", *flags])
         asyncio.run(chaos.run(options))
     return 0 if chaos.sent == sum(chaos.outcomes.values()) and not chaos.odd else 1
 

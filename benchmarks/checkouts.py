@@ -14,14 +14,11 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from benchmarks.client import Client
-from tests.support.encoders import encoded
-from tests.support.images import encoded as small_picture
+from benchmarks.images import PAYLOADS, camera_image
+from tests.support.images import encoded
+from tests.support.process import ROOT
 
-ROOT = Path(__file__).parent.parent
 CLIENTS = 8
 IDLE_REQUESTS = 40
 
@@ -67,9 +64,8 @@ async def measure(clients: list[Client], turns: int, seconds: float) -> None:
     for client in clients:
         while (await client.get("/readyz")).status != 200:
             await asyncio.sleep(0.2)
-    blocks = Image.fromarray(np.random.default_rng(0).integers(0, 255, (125, 125, 3), dtype=np.uint8))
-    jpeg = encoded(blocks.resize((1000, 1000), Image.Resampling.BICUBIC), "JPEG", quality=90)
-    for name, body in (("1000² JPEG", jpeg), ("256² PNG", small_picture(size=256))):
+    jpeg = camera_image(*PAYLOADS["1000² JPEG"])
+    for name, body in (("1000² JPEG", jpeg), ("256² PNG", encoded(size=256))):
         this, other = await idle(clients, body)
         print(f"{name}, {len(body):,} bytes: idle p50 {this:.1f} ms, of the other {other:.1f} ms")
     rates = [[await throughput(client, jpeg, seconds) for client in clients] for _ in range(turns)]

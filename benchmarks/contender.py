@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from benchmarks.process import ROOT, START_SECONDS, free_port
+from tests.support.process import ROOT
 
+START_SECONDS: Final = 120.0
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -97,6 +99,13 @@ class Running:
                 except ProcessLookupError:
                     continue
         return found
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def _cpu_seconds(pid: int) -> float:

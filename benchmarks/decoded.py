@@ -1,8 +1,8 @@
-"""Whether two checkouts decode the same pixels, of sound pictures of every kind that is taken.
+"""Whether two checkouts decode the same pixels, of sound images of every kind that is taken.
 
-python -m benchmarks.decoded --other CHECKOUT [--count 2000] [--folder PICTURES]
+python -m benchmarks.decoded --other CHECKOUT [--count 2000] [--folder IMAGES]
 
-Draws them (or takes those in PICTURES), has each checkout decode all, and names each kind that differs.
+Draws them (or takes those in IMAGES), has each checkout decode all, and names each kind that differs.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from model.image import decode
 found = {}
 for file in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     try:
-        photo = decode(file.read_bytes())
-        found[file.name] = f"{photo.mode} {photo.size} {hashlib.sha256(photo.tobytes()).hexdigest()[:16]}"
+        image = decode(file.read_bytes())
+        found[file.name] = f"{image.mode} {image.size} {hashlib.sha256(image.tobytes()).hexdigest()[:16]}"
     except ImageError as error:
         found[file.name] = f"{type(error).__name__}: {error}"
 print(json.dumps(found))
@@ -58,16 +58,16 @@ def _scene(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint
 
 def _in_mode(rng: np.random.Generator, scene: NDArray[np.uint8], *modes: str) -> Image.Image:
     mode = str(rng.choice(modes))
-    photo = Image.fromarray(scene)
+    image = Image.fromarray(scene)
     if mode == "I;16":
         return Image.fromarray((scene[..., 0].astype(np.uint16) << 4) + scene[..., 1] % 16)
     if mode in ("LA", "RGBA", "PA"):
-        photo.putalpha(Image.fromarray(scene[..., 2]))
+        image.putalpha(Image.fromarray(scene[..., 2]))
     if mode == "RGBX":
-        return Image.merge("RGBX", [*photo.split(), photo.getchannel(0)])
+        return Image.merge("RGBX", [*image.split(), image.getchannel(0)])
     if mode == "LAB":
-        return Image.merge("LAB", photo.split())
-    return photo if photo.mode == mode else photo.convert(mode)
+        return Image.merge("LAB", image.split())
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _exif(rng: np.random.Generator) -> dict[str, Any]:
@@ -75,24 +75,24 @@ def _exif(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _jpeg(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
-    photo = _in_mode(rng, scene, "RGB", "RGB", "L", "CMYK")
+    image = _in_mode(rng, scene, "RGB", "RGB", "L", "CMYK")
     options: dict[str, Any] = {"quality": int(rng.integers(5, 101)), "progressive": bool(rng.random() < 0.4)}
     options |= _exif(rng) | {"optimize": bool(rng.random() < 0.3)}
-    if photo.mode == "RGB":
+    if image.mode == "RGB":
         options |= {"keep_rgb": True} if rng.random() < 0.2 else {"subsampling": int(rng.integers(0, 3))}
     if rng.random() < 0.2:
         options["restart_marker_blocks"] = int(rng.integers(1, 20))
-    return f"JPEG {photo.mode}", encoders.encoded(photo, "JPEG", **options)
+    return f"JPEG {image.mode}", encoders.encoded(image, "JPEG", **options)
 
 
 def _png(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
-    photo = _in_mode(rng, scene, "RGB", "L", "RGBA", "LA", "P", "1", "I;16")
+    image = _in_mode(rng, scene, "RGB", "L", "RGBA", "LA", "P", "1", "I;16")
     options = _exif(rng) | {"compress_level": int(rng.integers(0, 10))}
-    if photo.mode in ("RGB", "L", "P") and rng.random() < 0.3:
-        options["transparency"] = (1, 2, 3) if photo.mode == "RGB" else 7
-    if photo.mode == "P" and rng.random() < 0.5:
+    if image.mode in ("RGB", "L", "P") and rng.random() < 0.3:
+        options["transparency"] = (1, 2, 3) if image.mode == "RGB" else 7
+    if image.mode == "P" and rng.random() < 0.5:
         options["bits"] = 8
-    return f"PNG {photo.mode}", encoders.encoded(photo, "PNG", **options)
+    return f"PNG {image.mode}", encoders.encoded(image, "PNG", **options)
 
 
 def _png_by_hand(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
@@ -112,8 +112,8 @@ def _png_by_hand(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[st
 
 
 def _bmp(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
-    photo = _in_mode(rng, scene, "RGB", "L", "P", "1", "RGBA")
-    return f"BMP {photo.mode}", encoders.encoded(photo, "BMP")
+    image = _in_mode(rng, scene, "RGB", "L", "P", "1", "RGBA")
+    return f"BMP {image.mode}", encoders.encoded(image, "BMP")
 
 
 def _bmp_of_runs(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
@@ -124,25 +124,25 @@ def _bmp_of_runs(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[st
 
 
 def _tiff(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
-    photo = _in_mode(rng, scene, *_MODES)
+    image = _in_mode(rng, scene, *_MODES)
     packings = ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma"]
-    if photo.mode in ("RGB", "L", "CMYK"):
+    if image.mode in ("RGB", "L", "CMYK"):
         packings += ["jpeg", "jpeg"]
     options: dict[str, Any] = {"compression": str(rng.choice(packings)), "big_tiff": bool(rng.random() < 0.2)}
     tags: dict[int, Any] = {274: int(rng.integers(1, 9))} if rng.random() < 0.3 else {}
-    if options["compression"] in ("tiff_lzw", "tiff_adobe_deflate") and photo.mode in ("RGB", "L", "I;16", "RGBA"):
+    if options["compression"] in ("tiff_lzw", "tiff_adobe_deflate") and image.mode in ("RGB", "L", "I;16", "RGBA"):
         tags |= {317: int(rng.integers(1, 3))}
     if options["compression"] != "raw" and rng.random() < 0.5:
         tags |= {278: int(rng.integers(1, 9)) * 8}
-    return f"TIFF {photo.mode} {options['compression']}", encoders.encoded(photo, "TIFF", tiffinfo=tags, **options)
+    return f"TIFF {image.mode} {options['compression']}", encoders.encoded(image, "TIFF", tiffinfo=tags, **options)
 
 
 def _tiff_by_hand(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
     """Tiles, planes, big-endian, few bits, white at zero."""
     order = str(rng.choice(["<", ">"]))
     packing, pack = ((1, bytes), (8, zlib.compress), (32773, encoders.pack_bits))[rng.integers(3)]
-    place: dict[str, Any] = {"rows": int(rng.integers(1, 40))} if rng.random() < 0.5 else {"tile": (32, 48)}
-    common: dict[str, Any] = {"order": order, "compression": packing, "pack": pack, **place}
+    layout: dict[str, Any] = {"rows": int(rng.integers(1, 40))} if rng.random() < 0.5 else {"tile": (32, 48)}
+    common: dict[str, Any] = {"order": order, "compression": packing, "pack": pack, **layout}
     which = rng.integers(4)
     if which == 0:
         planar = bool(rng.random() < 0.5)
@@ -158,9 +158,9 @@ def _tiff_by_hand(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[s
 
 
 def _webp(rng: np.random.Generator, scene: NDArray[np.uint8]) -> tuple[str, bytes]:
-    photo = _in_mode(rng, scene, "RGB", "RGBA", "L")
+    image = _in_mode(rng, scene, "RGB", "RGBA", "L")
     options = _exif(rng) | {"lossless": bool(rng.random() < 0.4), "quality": int(rng.integers(1, 101)), "method": 1}
-    return f"WebP {photo.mode}", encoders.encoded(photo, "WEBP", **options)
+    return f"WebP {image.mode}", encoders.encoded(image, "WEBP", **options)
 
 
 def digests(checkout: Path, folder: Path) -> dict[str, str]:
@@ -173,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--other", type=Path, required=True, help="another checkout of this project")
     parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--folder", type=Path, help="pictures to compare instead of drawn ones")
+    parser.add_argument("--folder", type=Path, help="images to compare instead of drawn ones")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = chosen.folder or Path(made)
@@ -183,7 +183,7 @@ def main() -> None:
         here, there = digests(Path.cwd(), folder), digests(chosen.other, folder)
     differ = [name for name in here if here[name] != there[name]]
     kinds = Counter(name.partition(" ")[2] for name in differ)
-    print(f"{len(here)} pictures, {len(here) - len(differ)} equal to the bit; others by kind: {dict(kinds)}")
+    print(f"{len(here)} images, {len(here) - len(differ)} equal to the bit; others by kind: {dict(kinds)}")
     for kind in kinds:
         name = next(name for name in differ if name.partition(" ")[2] == kind)
         print(f"{name}\n  here:  {here[name]}\n  there: {there[name]}")

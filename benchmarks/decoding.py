@@ -1,4 +1,4 @@
-"""What each step around the network costs one thread, by kind of picture, large scans and 16-bit files too.
+"""What each step around the network costs one thread, by kind of image, large scans and 16-bit files too.
 
 python -m benchmarks.decoding --version STORE/MODEL/N
 python -m benchmarks.decoding --other CHECKOUT    decoding alone, in turns with another checkout, and its peak of memory
@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from benchmarks.images import LARGE, PAYLOADS, camera_image
 from benchmarks.machine import report
-from benchmarks.pictures import LARGE, PAYLOADS, photo
 from model.detector import load_detector
 from model.image import decode
 from model.preprocessing import resize_to_input
@@ -25,7 +25,7 @@ from model.render import heatmap_png, overlay_png
 
 _TIMES = 9
 _ROUNDS: Final = 3
-# In a process of its own, which has decoded a small picture before: milliseconds, and bytes a pixel at the peak.
+# In a process of its own, which has decoded a small image before: milliseconds, and bytes a pixel at the peak.
 _DECODE: Final = """
 import json, pathlib, re, sys, time
 from model.image import decode
@@ -56,13 +56,13 @@ def milliseconds(step: Callable[[], object]) -> str:
 
 
 def in_turns(other: Path) -> list[dict[str, object]]:
-    """Each picture in the median of rounds, here and in the other checkout."""
+    """Each image in the median of rounds, here and in the other checkout."""
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, (form, side) in (PAYLOADS | LARGE).items():
-            file, small = Path(folder) / "picture", Path(folder) / "small"
-            file.write_bytes(photo(form, side))
-            small.write_bytes(photo(form, 64))
+            file, small = Path(folder) / "image", Path(folder) / "small"
+            file.write_bytes(camera_image(form, side))
+            small.write_bytes(camera_image(form, 64))
             found: dict[Path, list[tuple[float, float]]] = {Path.cwd(): [], other: []}
             for _ in range(_ROUNDS):
                 for checkout, taken in found.items():
@@ -71,7 +71,7 @@ def in_turns(other: Path) -> list[dict[str, object]]:
             here, there = ([median(each) for each in zip(*taken, strict=True)] for taken in found.values())
             rows.append(
                 {
-                    "picture": name,
+                    "image": name,
                     "ms": f"{here[0]:.1f}",
                     "other ms": f"{there[0]:.1f}",
                     "bytes a pixel": f"{here[1]:.1f}",
@@ -95,24 +95,24 @@ def main() -> None:
     size = detector.input_size
     rows: list[dict[str, object]] = []
     for name, (form, side) in (PAYLOADS | LARGE).items():
-        data = photo(form, side)
+        data = camera_image(form, side)
         image = decode(data)
         full_scale = 4095 if image.mode == "I;16" else None
         pixels = resize_to_input(image, size, full_scale)
-        evidence = detector.engine.evidence(pixels[None], alone=False)[0]
-        picture = detector.heatmap(evidence)
-        regions = find_regions(picture, *image.size)
+        evidence = detector.engine.evidence(pixels[None], exclusive=False)[0]
+        heatmap = detector.heatmap(evidence)
+        regions = find_regions(heatmap, *image.size)
         rows.append(
             {
-                "picture": name,
+                "image": name,
                 "kB": len(data) // 1000,
                 "decode ms": milliseconds(lambda: decode(data)),  # noqa: B023
                 "resize_to_input ms": milliseconds(lambda: resize_to_input(image, size, full_scale)),  # noqa: B023
-                "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], alone=False)),  # noqa: B023
-                "picture ms": milliseconds(lambda: detector.heatmap(evidence)),  # noqa: B023
-                "regions ms": milliseconds(lambda: find_regions(picture, *image.size)),  # noqa: B023
-                "gray PNG ms": milliseconds(lambda: heatmap_png(picture)),  # noqa: B023
-                "overlay PNG ms": milliseconds(lambda: overlay_png(image, picture, regions))  # noqa: B023
+                "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], exclusive=False)),  # noqa: B023
+                "heatmap ms": milliseconds(lambda: detector.heatmap(evidence)),  # noqa: B023
+                "regions ms": milliseconds(lambda: find_regions(heatmap, *image.size)),  # noqa: B023
+                "gray PNG ms": milliseconds(lambda: heatmap_png(heatmap)),  # noqa: B023
+                "overlay PNG ms": milliseconds(lambda: overlay_png(image, heatmap, regions))  # noqa: B023
                 if image.mode != "I;16"
                 else "",
             }

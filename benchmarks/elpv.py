@@ -1,35 +1,31 @@
-"""ELPV by the protocol of Deitsch et al. 2019, section 4: a fourth of the cells judged, accuracy weighted by certainty.
+"""ELPV by the protocol of Deitsch et al. 2019, section 4: a fourth of the cells predicted, weighted by certainty.
 
-    python benchmarks/elpv.py --data elpv_dataset/data
+    python -m benchmarks.elpv --data elpv_dataset/data
 
 The data is in the package elpv-dataset 1.0.0.post1 (CC BY-NC-SA 4.0, not for commercial use).
 """
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from training.data.loading import load_dataset  # noqa: E402
-from training.data.splits import make_folds  # noqa: E402
-from training.estimators.estimator import steps  # noqa: E402
-from training.estimators.registry import estimator_for  # noqa: E402
-from training.evaluation.figures import measure, table  # noqa: E402
-from training.evaluation.prediction import Prediction  # noqa: E402
-from training.evaluation.thresholds import Fixed  # noqa: E402
-from training.features.imagenet import imagenet_trunk  # noqa: E402
-from training.progress import Reporter  # noqa: E402
-from training.recipe import read_recipe  # noqa: E402
-from training.training_run import TrainingRun  # noqa: E402
+from training.data.dataset import load_dataset
+from training.data.splits import make_folds
+from training.estimators.estimator import steps
+from training.estimators.factory import estimator_for
+from training.evaluation.figures import measure, table
+from training.evaluation.prediction import Prediction
+from training.evaluation.thresholds import Fixed
+from training.features.imagenet import imagenet_trunk
+from training.progress import Reporter
+from training.recipe import read_recipe
+from training.training_run import TrainingRun
 
 FOLDS: Final = 4
-"""Of which one is judged: 1,968 cells to learn from, 656 to judge."""
+"""Number of folds, of which one is predicted: 1,968 cells to learn from, 656 to predict."""
 
 
 def main() -> None:
@@ -63,7 +59,7 @@ def certainties(labels: Path) -> dict[str, float]:
 
 
 def weighted(predictions: list[Prediction], certainty: dict[str, float], defective_from: float) -> float:
-    """Share of certainty that is judged rightly: a cell weighs as much as its label is certain."""
+    """Share of certainty that is predicted rightly: a cell weighs as much as its label is certain."""
     p = np.array([certainty[prediction.sample.name] for prediction in predictions])
     defective = p > defective_from
     said = np.array([prediction.label == "anomaly" for prediction in predictions])

@@ -56,19 +56,19 @@ def peak() -> float:
     return 2 * _PRODUCT**3 / min(times)
 
 
-def rate(engine: Engine, batch: int, lanes: int, size: int) -> float:
-    """Images a second of so many lanes; one lane has the whole device."""
+def rate(engine: Engine, batch: int, workers: int, size: int) -> float:
+    """Images a second of so many workers; one worker has the whole device."""
     pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
-    engine.evidence(pixels, alone=lanes == 1)
-    counted = [0] * lanes
+    engine.evidence(pixels, exclusive=workers == 1)
+    counted = [0] * workers
     began = time.perf_counter()
 
-    def work(lane: int) -> None:
+    def work(worker: int) -> None:
         while time.perf_counter() - began < _SECONDS:
-            engine.evidence(pixels, alone=lanes == 1)
-            counted[lane] += batch
+            engine.evidence(pixels, exclusive=workers == 1)
+            counted[worker] += batch
 
-    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(lanes)]
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -89,28 +89,28 @@ def main() -> None:
         for variant in artifact.manifest.variants:
             for name in engines_for(variant, "cpu", "auto"):
                 engine = open_engine(artifact, variant, "cpu", name)
-                for batch, lanes in [(1, 1), (8, 1)] + [(1, engine.lanes)] * (engine.lanes > 1):
-                    cases[name, variant.name, size, batch, lanes] = (engine, work)
+                for batch, workers in [(1, 1), (8, 1)] + [(1, engine.max_concurrency)] * (engine.max_concurrency > 1):
+                    cases[name, variant.name, size, batch, workers] = (engine, work)
     rates: dict[tuple[EngineName, VariantName, int, int, int], list[float]] = defaultdict(list)
     peaks = []
     for _ in range(chosen.rounds):
         peaks.append(peak())
         for case, (engine, _) in cases.items():
-            _, _, size, batch, lanes = case
-            rates[case].append(rate(engine, batch, lanes, size))
+            _, _, size, batch, workers = case
+            rates[case].append(rate(engine, batch, workers, size))
     rows: list[dict[str, object]] = [
         {
             "engine": name,
             "variant": variant,
             "input": size,
             "batch": batch,
-            "how": f"{lanes} lanes of 1 thread" if lanes > 1 else f"1 lane of {available_cpus()} threads",
+            "how": f"{workers} workers of 1 thread" if workers > 1 else f"1 worker of {available_cpus()} threads",
             "images/s": f"{median(found):.2f}",
-            "ms": f"{1000 * batch / median(found):.1f}" if lanes == 1 else "",
-            "GFLOP/s": f"{median(found) * cases[name, variant, size, batch, lanes][1] / 1e9:.0f}",
-            "of float32's peak": f"{median(found) * cases[name, variant, size, batch, lanes][1] / median(peaks):.0%}",
+            "ms": f"{1000 * batch / median(found):.1f}" if workers == 1 else "",
+            "GFLOP/s": f"{median(found) * cases[name, variant, size, batch, workers][1] / 1e9:.0f}",
+            "of float32's peak": f"{median(found) * cases[name, variant, size, batch, workers][1] / median(peaks):.0%}",
         }
-        for (name, variant, size, batch, lanes), found in rates.items()
+        for (name, variant, size, batch, workers), found in rates.items()
     ]
     title = f"Engines (a matrix product in float32: {median(peaks) / 1e9:.0f} GFLOP/s)"
     report(title, rows, chosen.json and chosen.json / "engines.json")

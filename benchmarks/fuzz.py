@@ -1,88 +1,28 @@
-"""Mutated pictures, bodies and headers against a real process: no 5xx, no hang, memory flat.
+"""Mutated images, bodies and headers against a real process: no 5xx, no hang, memory flat.
 
-    python benchmarks/fuzz.py --cases 100000
+    python -m benchmarks.fuzz --cases 100000
 
 The same seed and number make the same request (`--first N --cases 1` sends it alone). What fails is kept in run/fuzz/.
 """
 
 import argparse
 import re
-import socket
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Final
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+from tests.support.artifacts import publish
+from tests.support.fuzzing import FLAGS, Outcome, fuzz
+from tests.support.mutations import KINDS, case
+from tests.support.process import ROOT, served
 
-from benchmarks.mutations import KINDS, Case, case  # noqa: E402
-from benchmarks.process import resident_megabytes  # noqa: E402
-from tests.support.artifacts import publish  # noqa: E402
-from tests.support.process import Server, served  # noqa: E402
-
-FLAGS: Final = ("--deadline-ms", "60000", "--arrival-seconds", "1")
-"""No request is refused or given up for want of time; one whose head promises more than comes is, soon."""
-CLIENTS: Final = 8
-LIMIT_SECONDS: Final = 30.0
 GROWTH: Final = 1.05
 """How much more memory than in the first two tenths there may be at the end."""
 LOGGED: Final = re.compile(r" (WARNING|ERROR|CRITICAL) |^Traceback")
 """What the service itself complains of."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a case: its status, 0 for a connection closed without an answer."""
-
-    number: int
-    kind: str
-    status: int
-    seconds: float
-
-    @property
-    def failure(self) -> str | None:
-        """What is wrong with that; None: nothing."""
-        if self.seconds > LIMIT_SECONDS:
-            return f"took {self.seconds:.1f} s"
-        if self.status >= 500:
-            return f"status {self.status}"
-        if self.status == 0 and self.kind != "headers":  # a broken head may never become a request
-            return "no answer"
-        return None
-
-
-def send(address: tuple[str, int], case: Case) -> Outcome:
-    """Send it on a connection of its own and read the whole answer."""
-    began = time.perf_counter()
-    status = 0
-    with socket.create_connection(address, LIMIT_SECONDS) as connection:
-        try:
-            with suppress(ConnectionError):  # refused in the middle of the request
-                connection.sendall(case.data)
-            with HTTPResponse(connection, method="POST") as answer:
-                answer.begin()
-                answer.read()
-                status = answer.status
-        except TimeoutError:
-            return Outcome(case.number, case.kind, 0, LIMIT_SECONDS + 1)
-        except (ConnectionError, HTTPException):
-            pass
-    return Outcome(case.number, case.kind, status, time.perf_counter() - began)
-
-
-def fuzz(server: Server, seed: int, numbers: Iterable[int]) -> list[Outcome]:
-    """Send the cases, several at a time."""
-    host, port = server.url.removeprefix("http://").split(":")
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        return list(clients.map(lambda number: send((host, int(port)), case(seed, number)), numbers))
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -117,10 +57,10 @@ def main() -> int:
         publish(Path(folder), "capsule", onnx=True)
         with served(Path(folder), *FLAGS) as server:
             server.wait_until_ready()
-            sizes = [resident_megabytes(server.process.pid)]
+            sizes = [server.resident_megabytes()]
             for number in range(arguments.first, arguments.first + arguments.cases, tenth):
                 outcomes += fuzz(server, arguments.seed, range(number, number + tenth))
-                sizes.append(resident_megabytes(server.process.pid))
+                sizes.append(server.resident_megabytes())
                 print(f"{len(outcomes):,} cases, {sizes[-1]:.0f} MB", file=sys.stderr)
         log = [line for line in server.lines if " INFO " not in line]
     failures = [outcome for outcome in outcomes if outcome.failure]
@@ -130,10 +70,10 @@ def main() -> int:
     slowest = max(outcome.seconds for outcome in outcomes)
     print(
         f"{len(outcomes):,} cases in {time.perf_counter() - began:.0f} s, the slowest {slowest:.2f} s; {len(failures)} "
-        f"failed; {len(log)} lines of complaint in the log; resident MB at the start and after every tenth: "
+        f"failed; {len(log)} lines of warning in the log; resident MB at the start and after every tenth: "
         + ", ".join(f"{size:.0f}" for size in sizes)
     )
-    own = [line for line in log if LOGGED.search(line)]  # libtiff writes lines of its own on broken pictures
+    own = [line for line in log if LOGGED.search(line)]  # libtiff writes lines of its own on broken images
     return 0 if not failures and not own and sizes[-1] <= GROWTH * max(sizes[:3]) else 1
 
 

@@ -1,40 +1,17 @@
 """Schemathesis, every phase and every check, against a real process: does it do what its OpenAPI document says?
 
-python benchmarks/openapi.py --examples 500 --seed 2
+python -m benchmarks.openapi --examples 500 --seed 2
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from app.keys import new_key  # noqa: E402
-from tests.support.artifacts import publish  # noqa: E402
-from tests.support.process import served  # noqa: E402
-
-
-def explore(url: str, key: str, examples: int, seed: int) -> subprocess.CompletedProcess[str]:
-    """`examples` a route and phase, at most; the same ones for the same seed. `key`: an administrator's.
-
-    Exit status 0: nothing was found.
-    """
-    settings = ROOT / "tests" / "app" / "schemathesis.toml"
-    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run", f"{url}/openapi.json"]
-    bounds = ["--max-examples", str(examples), "--seed", str(seed), "--request-timeout", "60"]
-    manner = ["--header", f"X-API-Key: {key}", "--continue-on-failure", "--generation-database", "none", "--no-color"]
-    return subprocess.run(
-        [*command, *bounds, *manner, "--checks", "all"],
-        cwd=ROOT,
-        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.app.schemathesis_hooks"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from app.keys import new_key
+from tests.support.artifacts import publish
+from tests.support.exploration import explore
+from tests.support.process import served
 
 
 def main() -> int:

@@ -17,10 +17,23 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import Server, served
 
+SLOW = """
+import sys, time
+from model.engines import pytorch
+evidence = pytorch.TorchEngine.evidence
+def slow(self, pixels, **how):
+    maps = evidence(self, pixels, **how)
+    time.sleep({seconds} * len(pixels))
+    return maps
+pytorch.TorchEngine.evidence = slow
+from app.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""A device that is slow, but takes no CPU meanwhile."""
 READY_EVERY = 0.25
 CLIENTS = 16
 
@@ -64,13 +77,12 @@ async def readiness(client: Client) -> Counter[int]:
         return statuses
 
 
-async def measure(service: Service, options: argparse.Namespace) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
-    body = encoded(size=options.picture)
+async def measure(server: Server, options: argparse.Namespace) -> None:
+    client = Client(server.port)
+    body = encoded(size=options.image)
     able = await capacity(client, body, options.seconds)
     device = f", {options.device_ms:g} ms on a device" if options.device_ms else ""
-    print(f"input {options.size}²{device}, picture {len(body):,} bytes; capacity {able:.1f}/s")
+    print(f"input {options.size}²{device}, image {len(body):,} bytes; capacity {able:.1f}/s")
     print("asked      goodput          accepted: p50   p99   late   statuses; of /readyz")
     for factor in options.factors:
         watcher = asyncio.create_task(readiness(client))
@@ -94,7 +106,7 @@ async def measure(service: Service, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=224, help="of the network's input")
-    parser.add_argument("--picture", type=int, default=256, help="side of the picture that is sent")
+    parser.add_argument("--image", type=int, default=256, help="side of the image that is sent")
     parser.add_argument("--deadline-ms", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=30, help="of each measurement")
     parser.add_argument("--device-ms", type=float, default=0, help="added to each image's time in the network")
@@ -103,11 +115,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store, slow = Path(folder) / "store", options.device_ms / 1000
         publish(store, "widget", size=options.size, onnx=not slow)
-        service = Service(store, Path(folder) / "log", "--device", "cpu", *flags, slow_seconds=slow)
-        try:
-            asyncio.run(measure(service, options))
-        finally:
-            service.kill()
+        program = ("-c", SLOW.format(seconds=slow)) if slow else ("-m", "app")
+        with served(store, *flags, program=program) as server:
+            server.wait_until_ready()
+            asyncio.run(measure(server, options))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pictures of what `make bench` measured, for docs/performance.md.
+"""Plots of what `make bench` measured, for docs/performance.md.
 
 python -m benchmarks.plots --json run/bench --out run/bench
 """
@@ -23,10 +23,10 @@ def read(folder: Path, name: str) -> tuple[list[dict[str, Any]], str]:
 
 def bars(axes: Axes, title: str, labels: list[str], values: list[float], ours: list[bool]) -> None:
     """One bar a label, from the top, with its value beside it."""
-    places = range(len(labels))
-    drawn = axes.barh(places, values, color=[_OURS if own else _OTHERS for own in ours])
+    positions = range(len(labels))
+    drawn = axes.barh(positions, values, color=[_OURS if own else _OTHERS for own in ours])
     axes.bar_label(drawn, fmt="%.3g", padding=3)
-    axes.set_yticks(places, labels)
+    axes.set_yticks(positions, labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, 1.15 * max(values))
     axes.set_title(title, loc="left", fontsize=10)
@@ -68,7 +68,7 @@ def engines(folder: Path) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, required=True, help="folder of the benchmarks' JSON")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the plots")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})

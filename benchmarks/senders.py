@@ -21,9 +21,9 @@ from typing import Final
 from app.keys import new_key
 from benchmarks.client import Client
 from benchmarks.load import percentile
-from benchmarks.process import ROOT, Service
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import ROOT, Server, served
 
 HEAD: Final = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -101,10 +101,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(service: Service, key: str, options: argparse.Namespace) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
-    body = encoded(size=options.picture)
+async def measure(server: Server, key: str, options: argparse.Namespace) -> None:
+    client = Client(server.port)
+    body = encoded(size=options.image)
     head = f"POST /predict?heatmap=none HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nX-Deadline-Ms: 60000\r\n"
     good = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     health = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -115,21 +114,21 @@ async def measure(service: Service, key: str, options: argparse.Namespace) -> No
     )
     for name in options.kinds:
         kind = KINDS[name]
-        command = [sys.executable, "-m", "benchmarks.senders", "--send", name, "--port", str(service.port)]
+        command = [sys.executable, "-m", "benchmarks.senders", "--send", name, "--port", str(server.port)]
         flags = ["--senders", str(options.senders), "--rate", str(options.rate)]
         sending = subprocess.Popen([*command, *flags], cwd=ROOT) if kind else None
         try:
             await asyncio.sleep(2)
-            until, used = time.monotonic() + options.seconds, cpu_seconds(service.process.pid)
-            alive, judged = await asyncio.gather(ask(client, health, until, 0.05), ask(client, good, until, 0.0))
-            used = (cpu_seconds(service.process.pid) - used) / options.seconds
+            until, used = time.monotonic() + options.seconds, cpu_seconds(server.process.pid)
+            alive, predicted = await asyncio.gather(ask(client, health, until, 0.05), ask(client, good, until, 0.0))
+            used = (cpu_seconds(server.process.pid) - used) / options.seconds
         finally:
             if sending:
                 sending.kill()
                 sending.wait()
         print(
-            f"{name:34} {percentile(alive, 99):18.0f} {max(alive):7.0f}   {percentile(judged, 50):9.0f} "
-            f"{percentile(judged, 99):6.0f} {max(judged):6.0f} {len(judged):10} {used:10.2f}",
+            f"{name:34} {percentile(alive, 99):18.0f} {max(alive):7.0f}   {percentile(predicted, 50):9.0f} "
+            f"{percentile(predicted, 99):6.0f} {max(predicted):6.0f} {len(predicted):10} {used:10.2f}",
             flush=True,
         )
         await asyncio.sleep(1)
@@ -139,7 +138,7 @@ async def measure(service: Service, key: str, options: argparse.Namespace) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=224, help="of the network's input")
-    parser.add_argument("--picture", type=int, default=256, help="side of the picture that is sent")
+    parser.add_argument("--image", type=int, default=256, help="side of the image that is sent")
     parser.add_argument("--seconds", type=float, default=20, help="for each kind")
     parser.add_argument("--senders", type=int, default=16)
     parser.add_argument("--rate", type=float, default=600_000, help="bytes a second, of each")
@@ -154,12 +153,9 @@ def main() -> None:
         publish(Path(folder) / "store", "widget", size=options.size, onnx=True)
         secret, key = new_key("predict", "line")
         (Path(folder) / "keys").write_text(key.line)
-        flags = ["--device", "cpu", "--keys-file", f"{folder}/keys"]
-        service = Service(Path(folder) / "store", Path(folder) / "log", *flags)
-        try:
-            asyncio.run(measure(service, secret, options))
-        finally:
-            service.kill()
+        with served(Path(folder) / "store", "--keys-file", f"{folder}/keys") as server:
+            server.wait_until_ready()
+            asyncio.run(measure(server, secret, options))
 
 
 if __name__ == "__main__":

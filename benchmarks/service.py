@@ -20,9 +20,9 @@ from typing import Final
 import numpy as np
 
 from benchmarks.contender import Contender, Running
+from benchmarks.images import PAYLOADS, camera_image, multipart
 from benchmarks.load import Load, closed, opened
 from benchmarks.machine import report
-from benchmarks.pictures import PAYLOADS, multipart, photo
 from model.detector import Detector, load_detector
 
 _WARM_SECONDS: Final = 1.5
@@ -60,18 +60,18 @@ def contenders(version: Path, litserve: Path | None) -> list[Contender]:
 
 
 def bare(detector: Detector, seconds: float = _BARE_SECONDS) -> tuple[float, float]:
-    """The engine without a service: images a second by all its lanes, and milliseconds of one image alone."""
+    """The engine without a service: images a second by all its workers, and milliseconds of one image alone."""
     pixels = np.random.default_rng(0).integers(0, 256, (1, detector.input_size, detector.input_size, 3), np.uint8)
     engine, done = detector.engine, []
     until = time.perf_counter() + seconds
 
-    def lane() -> None:
+    def worker() -> None:
         while time.perf_counter() < until:
-            engine.evidence(pixels, alone=engine.lanes == 1)
+            engine.evidence(pixels, exclusive=engine.max_concurrency == 1)
             done.append(time.perf_counter())
 
     began = time.perf_counter()
-    threads = [threading.Thread(target=lane) for _ in range(engine.lanes)]
+    threads = [threading.Thread(target=worker) for _ in range(engine.max_concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -103,7 +103,7 @@ def main() -> None:
         "Camspector, float32": load_detector(chosen.version, "cpu", variant="float32"),
     }
     entrants = contenders(chosen.version, chosen.litserve)
-    photos = {name: photo(*what) for name, what in PAYLOADS.items()}
+    images = {name: camera_image(*what) for name, what in PAYLOADS.items()}
     rounds: dict[tuple[str, str, int], list[Measured]] = defaultdict(list)
     bares: dict[str, list[tuple[float, float]]] = defaultdict(list)
     open_loops: list[Load] = []
@@ -116,13 +116,13 @@ def main() -> None:
                 if number == 0 and not chosen.brief:
                     cases += [("1000² JPEG", 2), ("1000² JPEG", 32), ("1000² PNG", 8), ("224² PNG", 8)]
                 for payload, clients in cases:
-                    body, headers = multipart(photos[payload], entrant.field)
+                    body, headers = multipart(images[payload], entrant.field)
                     found = measure(running, body, headers, clients, chosen.seconds)
                     rounds[entrant.name, payload, clients].append(found)
                     print(f"round {number + 1}: {entrant.name}, {payload}, {clients} clients: {found.load.rate:.1f}/s")
                 if entrant.name == "Camspector":
                     rate = 0.7 * rounds[entrant.name, "1000² JPEG", 8][-1].load.rate
-                    body, headers = multipart(photos["1000² JPEG"], entrant.field)
+                    body, headers = multipart(images["1000² JPEG"], entrant.field)
                     open_loops.append(
                         asyncio.run(opened(running.port, entrant.path, body, headers, rate, 3 * chosen.seconds))
                     )

@@ -3,7 +3,7 @@
     python -m benchmarks.soak --minutes 30
 
 Clients that wait for their answer, and then pause so long that they use `--share` of what the service can do at the
-time: so another program on the machine changes the rate, not the load. Pictures of several forms and sizes. One line a
+time: so another program on the machine changes the rate, not the load. Images of several forms and sizes. One line a
 minute.
 """
 
@@ -17,14 +17,14 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import Server, served
 
-SETTLED_MINUTE = 5
+STEADY_MINUTE = 5
 
 
-def pictures() -> list[bytes]:
+def images() -> list[bytes]:
     forms = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
     return [encoded(form, seed=seed, size=size) for form in forms for seed in (1, 2) for size in (48, 200)]
 
@@ -39,28 +39,27 @@ async def ask(client: Client, bodies: list[bytes], share: float, seconds: float)
     return replies
 
 
-async def measure(service: Service, options: argparse.Namespace) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
-    bodies = pictures()
+async def measure(server: Server, options: argparse.Namespace) -> None:
+    client = Client(server.port)
+    bodies = images()
     print("minute   answers/s   p50 ms   p99 ms   memory MB   statuses", flush=True)
     total: Counter[int] = Counter()
-    settled = 0.0
+    steady = 0.0
     for number in range(1, options.minutes + 1):
         by_client = await asyncio.gather(*(ask(client, bodies, options.share, 60) for _ in range(options.clients)))
         replies = [reply for replies in by_client for reply in replies]
         statuses = Counter(reply.status for reply in replies)
         total += statuses
         times = [1000 * reply.seconds for reply in replies if reply.status == 200]
-        memory = service.resident_megabytes()
-        settled = settled if number > SETTLED_MINUTE else memory
+        memory = server.resident_megabytes()
+        steady = steady if number > STEADY_MINUTE else memory
         print(
             f"{number:6d}   {len(times) / 60:9.1f}   {percentile(times, 50):6.1f}   "
             f"{percentile(times, 99):6.1f}   {memory:9.1f}   {dict(statuses)}",
             flush=True,
         )
-    growth = service.resident_megabytes() / settled - 1
-    print(f"{sum(total.values()):,} requests: {dict(total)}; memory since minute {SETTLED_MINUTE}: {growth:+.2%}")
+    growth = server.resident_megabytes() / steady - 1
+    print(f"{sum(total.values()):,} requests: {dict(total)}; memory since minute {STEADY_MINUTE}: {growth:+.2%}")
     client.close()
 
 
@@ -73,11 +72,9 @@ def main() -> None:
     options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         publish(Path(folder) / "store", "widget", size=options.size, onnx=True)
-        service = Service(Path(folder) / "store", Path(folder) / "log", "--device", "cpu", *flags)
-        try:
-            asyncio.run(measure(service, options))
-        finally:
-            service.kill()
+        with served(Path(folder) / "store", *flags) as server:
+            server.wait_until_ready()
+            asyncio.run(measure(server, options))
 
 
 if __name__ == "__main__":

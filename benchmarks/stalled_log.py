@@ -18,9 +18,9 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import Server, served
 
 LOSS = "lines of the log are lost"
 
@@ -44,7 +44,7 @@ async def metric(client: Client, name: str) -> int:
     return int(float(found[1]))
 
 
-async def part(service: Service, client: Client, name: str, options: argparse.Namespace) -> int:
+async def part(server: Server, client: Client, name: str, options: argparse.Namespace) -> int:
     """Print what came back. How many requests should have a line in the log."""
     until = time.monotonic() + options.seconds
     by_client = await asyncio.gather(*(ask(client, options.listings, until) for _ in range(options.clients)))
@@ -55,32 +55,34 @@ async def part(service: Service, client: Client, name: str, options: argparse.Na
         f"{percentile([1000 * reply.seconds for reply in each], 99):6.1f}"
         for kind, each in replies.items()
     )
-    waiting, dropped = await metric(client, "log_lines_waiting"), await metric(client, "log_lines_dropped_total")
+    waiting, dropped = (
+        await metric(client, "camspector_log_lines_waiting"),
+        await metric(client, "camspector_log_lines_dropped_total"),
+    )
     print(
         f"{name:8s}   {statuses}   ms, p50 p99: {times}   waiting {waiting:,}   dropped {dropped:,}   "
-        f"{service.resident_megabytes():.0f} MB",
+        f"{server.resident_megabytes():.0f} MB",
         flush=True,
     )
     return len(replies["predict"]) + len(replies["list"])
 
 
-async def measure(service: Service, options: argparse.Namespace) -> None:
-    client = Client(service.port)
-    await service.wait_until_ready(client)
-    asked = await part(service, client, "read", options)
-    service.reading.clear()
-    asked += await part(service, client, "stalled", options)
-    service.reading.set()
-    asked += await part(service, client, "read on", options)
-    while await metric(client, "log_lines_waiting"):
+async def measure(server: Server, options: argparse.Namespace) -> None:
+    client = Client(server.port)
+    asked = await part(server, client, "read", options)
+    server.reading.clear()
+    asked += await part(server, client, "stalled", options)
+    server.reading.set()
+    asked += await part(server, client, "read on", options)
+    while await metric(client, "camspector_log_lines_waiting"):
         await asyncio.sleep(0.1)
     await asyncio.sleep(1)  # for what is in the pipe
-    dropped = await metric(client, "log_lines_dropped_total")
-    lines = service.log.read_text().splitlines()
+    dropped = await metric(client, "camspector_log_lines_dropped_total")
+    lines = server.log().splitlines()
     logged = sum("app.requests" in line for line in lines)
     print(f"{asked:,} requests: {logged:,} lines in the log, {dropped:,} dropped; the log says:")
     print(*(line for line in lines if LOSS in line), sep="\n")
-    service.reading.clear()
+    server.reading.clear()
     for _ in range(1000):
         await client.get("/v1/models")
     client.close()
@@ -94,15 +96,11 @@ def main() -> None:
     options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         publish(Path(folder) / "store", "widget", onnx=True)
-        service = Service(Path(folder) / "store", Path(folder) / "log", "--device", "cpu", *flags)
-        try:
-            asyncio.run(measure(service, options))
+        with served(Path(folder) / "store", *flags) as server:
+            server.wait_until_ready()
+            asyncio.run(measure(server, options))
             began = time.monotonic()
-            service.process.send_signal(signal.SIGTERM)
-            print(f"stalled, SIGTERM: status {service.process.wait(60)} after {time.monotonic() - began:.1f} s")
-        finally:
-            service.reading.set()
-            service.kill()
+            print(f"stalled, SIGTERM: status {server.stop(signal.SIGTERM)} after {time.monotonic() - began:.1f} s")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.contender import Contender, Running
+from benchmarks.images import camera_image, multipart
 from benchmarks.load import closed
 from benchmarks.machine import report
-from benchmarks.pictures import multipart, photo
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         for engine, variant in [("onnxruntime", "auto"), ("onnxruntime", "float32"), ("torch", "float32")]
         if not chosen.engine or engine in chosen.engine
     ]
-    body, headers = multipart(photo("JPEG", 1000), "file")
+    body, headers = multipart(camera_image("JPEG", 1000), "file")
     found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for _ in range(chosen.rounds):
         for entrant in entrants:

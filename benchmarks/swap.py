@@ -3,7 +3,7 @@
     python -m benchmarks.swap --size 224 --swaps 10
 
 Clients that always wait for their answer and send the next request at once, so that there is never an idle moment.
-Every reply is checked against the answer that its picture has by the version that it names, and must say the thresholds
+Every reply is checked against the answer that its image has by the version that it names, and must say the thresholds
 that were in force.
 """
 
@@ -18,14 +18,14 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from benchmarks.process import Service
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from model.serving import Serving
 from model.store import Store
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import Server, served
 
-PICTURES = 8
+IMAGES = 8
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 6.0
 """Between two swaps: so long is measured without one, too."""
@@ -36,9 +36,9 @@ class Load:
     """Clients, and what became of their requests."""
 
     client: Client
-    pictures: list[bytes]
+    images: list[bytes]
     expected: list[dict[int, float]]
-    """Log-odds of every picture by the version's kind, 0 or 1: odd versions judge one way, even ones the other."""
+    """Log-odds of every image by the version's kind, 0 or 1: odd versions answer one way, even ones the other."""
     allowed: set[float]
     """Thresholds that may be in force now."""
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -52,28 +52,28 @@ class Load:
 
     async def work(self, number: int) -> None:
         while not self.stopped:
-            number = (number + 1) % len(self.pictures)
+            number = (number + 1) % len(self.images)
             busy, allowed = self.busy, set(self.allowed)
-            reply = await self.client.post("/predict?heatmap=none", self.pictures[number], X_Deadline_Ms=60000)
+            reply = await self.client.post("/predict?heatmap=none", self.images[number], X_Deadline_Ms=60000)
             outcome = self.outcome(reply, number, allowed | self.allowed)
             self.outcomes[outcome] += 1
             if outcome != "right":
-                self.odd.append(f"{outcome}: picture {number}: {reply}")
+                self.odd.append(f"{outcome}: image {number}: {reply}")
             (self.swapping if busy or self.busy else self.calm).append(reply.seconds)
 
-    def outcome(self, reply: Reply, picture: int, allowed: set[float]) -> str:
+    def outcome(self, reply: Reply, image: int, allowed: set[float]) -> str:
         if reply.status != 200:
             return "failed"
         body = json.loads(reply.body)
-        expected = self.expected[picture][body["model_version"] % 2]
+        expected = self.expected[image][body["model_version"] % 2]
         right = abs(body["log_odds"] - expected) <= TOLERANCE and body["thresholds"]["label"] in allowed
         return "right" if right else "wrong or mixed"
 
 
-async def learn(client: Client, pictures: list[bytes]) -> list[dict[int, float]]:
-    """Each version asked for every picture, alone."""
+async def learn(client: Client, images: list[bytes]) -> list[dict[int, float]]:
+    """Each version asked for every image, alone."""
     expected: list[dict[int, float]] = []
-    for body in pictures:
+    for body in images:
         found = await answers(client, body)
         assert are_apart(found[0], found[1]), "these versions can't be told apart"
         expected.append(found)
@@ -107,30 +107,25 @@ async def swap(load: Load, store: Path, change: int | Serving, label: str) -> fl
     return took
 
 
-async def run(store: Path, options: argparse.Namespace, flags: list[str]) -> int:
-    service = Service(store, store.parent / "log", "--device", "cpu", "--store-poll-seconds", str(POLL_SECONDS), *flags)
-    client = Client(service.port)
-    try:
-        await service.wait_until_ready(client)
-        while (await client.post("/v1/models/widget/versions/1/predict", encoded(size=options.size))).status != 200:
-            await asyncio.sleep(0.1)
-        pictures = [encoded(seed=seed, size=options.size) for seed in range(PICTURES)]
-        load = Load(client, pictures, await learn(client, pictures), {0.42})
-        workers = asyncio.gather(*(load.work(number) for number in range(options.clients)))
+async def run(server: Server, store: Path, options: argparse.Namespace) -> int:
+    client = Client(server.port)
+    while (await client.post("/v1/models/widget/versions/1/predict", encoded(size=options.size))).status != 200:
+        await asyncio.sleep(0.1)
+    images = [encoded(seed=seed, size=options.size) for seed in range(IMAGES)]
+    load = Load(client, images, await learn(client, images), {0.42})
+    workers = asyncio.gather(*(load.work(number) for number in range(options.clients)))
+    await asyncio.sleep(PAUSE_SECONDS)
+    load.calm.clear()  # the first are slow
+    for number in range(options.swaps):
         await asyncio.sleep(PAUSE_SECONDS)
-        load.calm.clear()  # the first are slow
-        for number in range(options.swaps):
-            await asyncio.sleep(PAUSE_SECONDS)
-            await swap(load, store, 3 + number, f"version {3 + number}")
-        newest = 2 + options.swaps
-        for change in (Serving(newest - 1), Serving(1), Serving(1, 0.7), Serving(newest)):
-            await asyncio.sleep(PAUSE_SECONDS)
-            await swap(load, store, change, f"serving.json {change}")
-        load.stopped = True
-        await workers
-    finally:
-        client.close()
-        service.stop()
+        await swap(load, store, 3 + number, f"version {3 + number}")
+    newest = 2 + options.swaps
+    for change in (Serving(newest - 1), Serving(1), Serving(1, 0.7), Serving(newest)):
+        await asyncio.sleep(PAUSE_SECONDS)
+        await swap(load, store, change, f"serving.json {change}")
+    load.stopped = True
+    await workers
+    client.close()
     return report(load)
 
 
@@ -147,7 +142,7 @@ def report(load: Load) -> int:
 def main() -> int:
     """Flags that aren't its own are the service's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=224, help="pixels of the network's input, and of the pictures")
+    parser.add_argument("--size", type=int, default=224, help="pixels of the network's input, and of the images")
     parser.add_argument("--swaps", type=int, default=10)
     parser.add_argument("--clients", type=int, default=4, help="at once")
     parser.add_argument("--torch", action="store_true", help="PyTorch instead of ONNX Runtime")
@@ -156,7 +151,9 @@ def main() -> int:
         store = Path(folder) / "store"
         for seed in (1, 2):
             publish(store, "widget", seed=seed, size=options.size, onnx=not options.torch)
-        return asyncio.run(run(store, options, flags))
+        with served(store, "--store-poll-seconds", str(POLL_SECONDS), *flags) as server:
+            server.wait_until_ready()
+            return asyncio.run(run(server, store, options))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.machine import report
-from benchmarks.process import ROOT
+from tests.support.process import ROOT
 
 _PHASE: Final = re.compile(r"^([a-z][a-z 0-9]*): ([0-9.]+) s$", re.MULTILINE)
 """How `training.progress.Reporter` tells of a task that has ended."""

@@ -1,4 +1,4 @@
-"""Two versions that judge differently, told apart by their answers, and newer ones that judge as they do."""
+"""Two versions that answer differently, told apart by their answers, and newer ones that answer as they do."""
 
 import json
 import shutil
@@ -11,11 +11,11 @@ TOLERANCE: Final = 1e-3
 """Of log-odds: a batch's other images change the last digits."""
 
 
-async def answers(client: Client, picture: bytes) -> dict[int, float]:
-    """Its log-odds by the version's kind, 0 or 1: odd versions judge one way, even ones the other. Asked alone."""
+async def answers(client: Client, image: bytes) -> dict[int, float]:
+    """Its log-odds by the version's kind, 0 or 1: odd versions answer one way, even ones the other. Asked alone."""
     found = {}
     for version in (1, 2):
-        reply = await client.post(f"/v1/models/widget/versions/{version}/predict?heatmap=none", picture)
+        reply = await client.post(f"/v1/models/widget/versions/{version}/predict?heatmap=none", image)
         assert reply.status == 200, reply
         found[version % 2] = float(json.loads(reply.body)["log_odds"])
     return found

@@ -5,8 +5,8 @@
 Needs Python alone. A key comes from the environment variable INSPECTION_API_KEY. Exit status: 0, every image has a
 verdict; 1, some have none, and `error` says why; 2, the arguments can't be used.
 
-The rule that matters: `good_lane` is true where the service said "accept", and nowhere else. A part that is rejected,
-to be reviewed, or that could not be inspected for any reason stays off the good lane.
+The rule that matters: `passed` is true where the service said "accept", and nowhere else. A part that is rejected,
+to be reviewed, or that could not be inspected for any reason does not pass.
 """
 
 import argparse
@@ -100,14 +100,14 @@ def inspect(folder: Path, inspector: Inspector) -> Iterator[dict[str, Any]]:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = file.relative_to(folder)
         part_id = quote(os.fsencode(name.with_suffix("")), safe="/")
-        line: dict[str, Any] = {"file": name.as_posix(), "part_id": part_id, "good_lane": False}
+        line: dict[str, Any] = {"file": name.as_posix(), "part_id": part_id, "passed": False}
         try:
             verdict = inspector.inspect(file.read_bytes(), part_id)
         except (NoVerdictError, OSError) as error:
             yield line | {"error": str(error)}
         else:
             reply = {name: verdict.get(name) for name in ("decision", "probability", "model", "model_version")}
-            yield line | {"good_lane": reply["decision"] == "accept"} | reply
+            yield line | {"passed": reply["decision"] == "accept"} | reply
 
 
 def main() -> int:

@@ -50,7 +50,7 @@ class _Mount:
 
 
 def _own_groups(text: str) -> dict[str, PurePosixPath]:
-    """By controller, from lines as `4:cpu,cpuacct:/docker/0123`, or `0::/user.slice` of version 2."""
+    """Groups by controller, from lines as `4:cpu,cpuacct:/docker/0123`, or `0::/user.slice` of version 2."""
     lines = re.findall(r"^\d+:([^:]*):(/.*)$", text, re.MULTILINE)
     return {controller: PurePosixPath(path) for names, path in lines for controller in names.split(",")}
 
@@ -67,7 +67,7 @@ def _mounts(text: str) -> Iterator[_Mount]:
 
 
 def _limit(group: Path) -> float | None:
-    """Of one group alone, in CPUs."""
+    """Quota of one group alone, in CPUs."""
     text = _read(group / "cpu.max") or " ".join(_read(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     match text.split():
         case [limit, period] if limit.isdecimal() and period.isdecimal() and int(limit) and int(period):

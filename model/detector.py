@@ -35,22 +35,22 @@ class Detector:
     variant: Variant
     engine: Engine
     line_rate: float | None = None
-    """The line's share of defects; None: that for which the version was exported."""
+    """The production line's defect rate; None: that for which the version was exported."""
     line_thresholds: Thresholds | None = None
-    """In place of the version's, as probabilities at `defect_rate`."""
+    """Thresholds in place of the version's, as probabilities at `defect_rate`; None: the version's."""
     skipped_variants: Mapping[str, str] = field(default_factory=dict)
     """Why quicker variants don't serve, by name."""
     decoding_difference: str | None = None
-    """How images are decoded otherwise here than in training; None: they aren't, or it isn't known."""
+    """How decoding here differs from decoding in training, in words; None: it doesn't."""
 
     @property
     def defect_rate(self) -> float:
-        """The share of defects that probabilities and thresholds are at."""
+        """The defect rate at which probabilities and thresholds are in force."""
         return self.line_rate or self._exported_rate
 
     @property
     def thresholds(self) -> Thresholds:
-        """What decides. The version's own move with the line's share where their rule keeps verdicts."""
+        """The thresholds in force. The version's own move with the defect rate where their rule is prior-invariant."""
         if self.line_thresholds is not None:
             return self.line_thresholds
         exported = self.variant.thresholds
@@ -64,7 +64,7 @@ class Detector:
 
     @property
     def shift(self) -> float:
-        """Log-odds that the line's own share of defects adds."""
+        """Log-odds that the defect rate in force adds to the calibration's."""
         return prior_shift(self.variant.calibration.defect_rate, self.defect_rate)
 
     @property
@@ -84,7 +84,7 @@ class Detector:
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrated log-odds of an evidence map h×w, the line's share of defects included; pooled: the verdict's."""
+        """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's."""
         calibration = self.variant.calibration
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
@@ -141,4 +141,4 @@ def _candidates(
     """Variants that can run here, the quickest first, each by every engine that can run it."""
     there = {each.name: each for each in manifest.variants if variant in ("auto", each.name)}
     quickest = [there[name] for name in _QUICKEST_FIRST if name in there]
-    return [(each, able) for each in quickest for able in engines_for(each, device, engine)]
+    return [(each, name) for each in quickest for name in engines_for(each, device, engine)]

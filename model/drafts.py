@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 PREFIX: Final = ".draft-"
-"""Of the name of what isn't whole yet."""
+"""Prefix of the name of what isn't whole yet."""
 _LOCK: Final = ".lock"
 
 

@@ -9,7 +9,7 @@ class CamspectorError(Exception):
 
 
 class ImageError(CamspectorError):
-    """One image can't be judged."""
+    """One image can't be inspected."""
 
 
 class UnsupportedFormatError(ImageError):

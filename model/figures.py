@@ -27,7 +27,7 @@ class KindFigures:
     """Images whose label is wrong."""
     images: Count
     auroc: Share | None = None
-    """Of this kind of defect against all good images; None: the kind is good."""
+    """AUROC of this kind of defect against all good images; None: the kind is good."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Figures:
     miss_rate_at_1_percent: Estimate
     """Share of defects missed at the threshold that rejects at most 1 % of these good images."""
     miss_rate_at_5_percent: Estimate
-    """The same at 5 % of the good images."""
+    """Share of defects missed at the threshold that rejects at most 5 % of these good images."""
     log_loss: Estimate
     """Mean cross-entropy in nats, like the Brier score and the calibration error at the calibration's defect rate."""
     brier_score: Estimate

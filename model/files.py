@@ -16,13 +16,13 @@ def read_file(path: Path) -> bytes:
 
 
 def sha256_of(path: Path) -> str:
-    """In hexadecimal, a piece at a time: weights are large. Raises as `read_file` does."""
+    """A file's SHA-256 in hexadecimal, read a piece at a time: weights are large. Raises as `read_file` does."""
     with _named_errors(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def utf8(data: bytes) -> bytes:
-    """What a person wrote, without the byte order mark that Windows' editors put before it.
+    """Text in UTF-8, without the byte order mark that Windows' editors put before it.
 
     Raises ValueError, which says so, for UTF-16 and UTF-32.
     """

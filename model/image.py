@@ -16,6 +16,8 @@ from model.errors import BrightnessError, UndecodableImageError, UnsupportedForm
 FullScale = Literal[1023, 4095, 16383, 65535]
 FULL_SCALES: Final[tuple[FullScale, ...]] = (1023, 4095, 16383, 65535)
 MAX_PIXELS: Final = 50_000_000
+FORMATS: Final = "PNG, JPEG, BMP, TIFF or WebP"
+"""The accepted ones, for messages."""
 
 # `max_pixels` is the bound here, checked before any pixel is decoded; Pillow's own would warn, or refuse, elsewhere.
 Image.MAX_IMAGE_PIXELS = None
@@ -57,7 +59,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     if image_format is None:
         name = unsupported.name_of(data)
         raise UnsupportedFormatError(
-            f"not a PNG, JPEG, BMP, TIFF or WebP image; it {f'is {name}' if name else f'begins with {data[:8]!r}'}"
+            f"not a {FORMATS} image; it {f'is {name}' if name else f'begins with {data[:8]!r}'}"
         )
     try:
         stored = _READERS[image_format](data, max_pixels)

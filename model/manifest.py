@@ -132,7 +132,7 @@ class OperatingPoint:
     prior_invariant: bool
     """Whether another defect rate leaves the verdicts as they are and moves the thresholds, or the other way round."""
     fingerprint: Digest | None = None
-    """Of the images that calibration and thresholds were fitted on; None: those of `Manifest.data`."""
+    """Fingerprint of the images that calibration and thresholds were fitted on; None: that of `Manifest.data`."""
 
 
 @dataclass(frozen=True)

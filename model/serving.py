@@ -33,7 +33,7 @@ class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     version: Annotated[int, msgspec.Meta(ge=1, le=999_999_999)] | None = None
     """The version that serves; None: the newest."""
     thresholds: _Probability | ThresholdBand | None = None
-    """In place of the version's, as probabilities at the defect rate in force; one number stands for all three."""
+    """Probabilities at the defect rate in force, in place of the version's; one number stands for all three."""
     defect_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """The production line's defect rate; None: that for which the version was exported."""
 
@@ -54,7 +54,7 @@ def encode(serving: Serving) -> bytes:
 
 
 def decode(data: bytes, source: str = SERVING) -> Serving:
-    """Raises ServingError, naming `source` and the member that is wrong."""
+    """Parse serving.json. Raises ServingError, naming `source` and the member that is wrong."""
     try:
         return msgspec.json.decode(utf8(data), type=Serving)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

@@ -58,7 +58,7 @@ class Store:
         return numbers
 
     def strays(self) -> list[str]:
-        """What lies in the store and is neither a model nor a version of one, a sentence for each folder.
+        """Entries of the store that are neither a model nor a version of one, a sentence for each folder.
 
         Beside versions, names that begin with a dot are meant to be left alone: so a version comes in whole.
         """
@@ -191,7 +191,7 @@ def _left_alone(folder: Path, known: Set[str], what: str) -> list[str]:
 
 
 def _readable(name: str) -> str:
-    """For one line of a log."""
+    """A name as it can stand in one line of a log."""
     return name if name.isprintable() else ascii(name)
 
 

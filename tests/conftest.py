@@ -8,8 +8,22 @@ from typing import Final, TypeVar
 
 import pytest
 
+FOLDER: Final = Path(__file__).parent
 WHOLE: Final = "test_end_to_end.py"
 SKIPPED_IN_CI: Final = {"needs a CUDA device"}
+_SLOW: Final = """
+    app/sandbox/test_pool.py app/test_bad_uploads.py app/test_docs.py app/test_docs_page.py app/test_fuzz.py
+    app/test_gateway.py app/test_http_protocol.py app/test_inspect_folder.py app/test_load.py
+    app/test_log_backlog.py app/test_network.py app/test_openapi.py app/test_process.py app/test_senders.py
+    app/test_stalled_store.py app/test_start.py app/test_stderr.py app/test_stop.py app/test_tracing.py
+    app/test_v2_client.py model/test_drafts.py model/test_graphs.py model/test_image_damage.py
+    model/test_image_limits.py test_alerts.py test_calls_nobody.py test_end_to_end.py test_packaging.py
+    training/estimators/test_fine_tuning.py training/pipeline/test_leakage.py training/pipeline/test_pipeline.py
+    training/test_calls_nobody.py training/test_cli.py training/test_cross_validation.py training/test_fit.py
+    training/test_learning_curve.py training/test_recalibrate.py
+"""
+SLOW: Final = {FOLDER / name for name in _SLOW.split()}
+"""Files whose tests start processes, train, or decode what is as large as may be: `make test-fast` is without."""
 
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -33,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         product = item.name.partition("[")[2] if item.path.name == WHOLE else ""
         item.add_marker(pytest.mark.xdist_group(f"{item.path}{product}"))
+        if item.path in SLOW:
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(trylast=True)

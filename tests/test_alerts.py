@@ -14,8 +14,8 @@ ALERTS = ROOT / "deploy" / "alerts.yml"
 PROMTOOL = shutil.which("promtool")
 SCRAPED = 'job="camspector",instance="a"'
 PREDICT = 'method="POST",route="/v1/models/{model}/predict"'
-ACCEPTS = 'verdicts_total{model="m",version="2",label="good",decision="accept"}'
-REJECTS = 'verdicts_total{model="m",version="2",label="anomaly",decision="reject"}'
+ACCEPTS = 'camspector_verdicts_total{model="m",version="2",label="good",decision="accept"}'
+REJECTS = 'camspector_verdicts_total{model="m",version="2",label="anomaly",decision="reject"}'
 PAST = 180
 """Minutes, and samples: one a minute."""
 DAY = 1440
@@ -27,25 +27,25 @@ Series = dict[str, str]
 
 WELL: Series = {
     "up{}": f"1x{2 * PAST}",
-    'model_serving_version{model="m"}': f"2x{2 * PAST}",
-    'model_refused_versions{model="m"}': f"0x{2 * PAST}",
-    'model_serving_file_refused{model="m"}': f"0x{2 * PAST}",
+    'camspector_model_serving_version{model="m"}': f"2x{2 * PAST}",
+    'camspector_model_refused_versions{model="m"}': f"0x{2 * PAST}",
+    'camspector_model_serving_error{model="m"}': f"0x{2 * PAST}",
     "process_open_fds{}": f"100x{2 * PAST}",
     "process_max_fds{}": f"1000x{2 * PAST}",
     "process_resident_memory_bytes{}": f"1000000000x{2 * PAST}",
-    f'http_requests_total{{{PREDICT},status="200"}}': f"0+60x{2 * PAST}",
-    'http_requests_total{method="GET",route="/readyz",status="503"}': f"0+60x{2 * PAST}",
-    'requests_rejected_total{reason="internal-error"}': f"0x{2 * PAST}",
-    'requests_rejected_total{reason="engine-failed"}': f"0x{2 * PAST}",
-    f'http_request_duration_seconds_bucket{{{PREDICT},le="2.5"}}': f"0+60x{2 * PAST}",
-    f'http_request_duration_seconds_bucket{{{PREDICT},le="5.0"}}': f"0+60x{2 * PAST}",
-    f'http_request_duration_seconds_bucket{{{PREDICT},le="+Inf"}}': f"0+60x{2 * PAST}",
-    'requests_rejected_total{reason="codecs-unavailable"}': f"0x{2 * PAST}",
-    'codec_processes_killed_total{reason="crash"}': f"0x{2 * PAST}",
-    'codec_processes_killed_total{reason="deadline"}': f"0+1x{2 * PAST}",
-    "store_look_age_seconds{}": f"3x{2 * PAST}",
-    "log_lines_waiting{}": f"1x{2 * PAST}",
-    "log_lines_dropped_total{}": f"7x{2 * PAST}",
+    f'camspector_http_requests_total{{{PREDICT},status="200"}}': f"0+60x{2 * PAST}",
+    'camspector_http_requests_total{method="GET",route="/readyz",status="503"}': f"0+60x{2 * PAST}",
+    'camspector_requests_rejected_total{reason="internal-error"}': f"0x{2 * PAST}",
+    'camspector_requests_rejected_total{reason="engine-failed"}': f"0x{2 * PAST}",
+    f'camspector_http_request_duration_seconds_bucket{{{PREDICT},le="2.5"}}': f"0+60x{2 * PAST}",
+    f'camspector_http_request_duration_seconds_bucket{{{PREDICT},le="5.0"}}': f"0+60x{2 * PAST}",
+    f'camspector_http_request_duration_seconds_bucket{{{PREDICT},le="+Inf"}}': f"0+60x{2 * PAST}",
+    'camspector_requests_rejected_total{reason="codecs-unavailable"}': f"0x{2 * PAST}",
+    'camspector_codec_processes_killed_total{reason="crash"}': f"0x{2 * PAST}",
+    'camspector_codec_processes_killed_total{reason="deadline"}': f"0+1x{2 * PAST}",
+    "camspector_store_poll_age_seconds{}": f"3x{2 * PAST}",
+    "camspector_log_lines_waiting{}": f"1x{2 * PAST}",
+    "camspector_log_lines_dropped_total{}": f"7x{2 * PAST}",
     ACCEPTS: f"0+57x{2 * PAST}",
     REJECTS: f"0+3x{2 * PAST}",
 }
@@ -53,7 +53,7 @@ WELL: Series = {
 
 
 def rejected(reason: str, values: str) -> Series:
-    return {f'requests_rejected_total{{reason="{reason}"}}': values}
+    return {f'camspector_requests_rejected_total{{reason="{reason}"}}': values}
 
 
 def slow(seconds: str) -> Series:
@@ -63,13 +63,13 @@ def slow(seconds: str) -> Series:
 
 ILL: list[tuple[str, Series]] = [
     ("CamspectorDown", {"up{}": f"1x{PAST} 0x{PAST}"}),
-    ("CamspectorServerErrors", {f'http_requests_total{{{PREDICT},status="503"}}': f"0+1x{2 * PAST}"}),
+    ("CamspectorServerErrors", {f'camspector_http_requests_total{{{PREDICT},status="503"}}': f"0+1x{2 * PAST}"}),
     ("CamspectorEngineFails", rejected("engine-failed", f"0x{PAST + 55} 1x{PAST}")),
     ("CamspectorEngineFails", rejected("device-out-of-memory", f"0x{PAST + 55} 1x{PAST}")),
-    ("CamspectorModelNotServed", {'model_serving_version{model="m"}': f"2x{PAST} 0x{PAST}"}),
-    ("CamspectorModelNotServed", {'model_serving_version{model="m"}': f"2x{PAST} stale"}),
-    ("CamspectorVersionRefused", {'model_refused_versions{model="m"}': f"0x{PAST} 1x{PAST}"}),
-    ("CamspectorServingFileRefused", {'model_serving_file_refused{model="m"}': f"0x{PAST} 1x{PAST}"}),
+    ("CamspectorModelNotServed", {'camspector_model_serving_version{model="m"}': f"2x{PAST} 0x{PAST}"}),
+    ("CamspectorModelNotServed", {'camspector_model_serving_version{model="m"}': f"2x{PAST} stale"}),
+    ("CamspectorVersionRefused", {'camspector_model_refused_versions{model="m"}': f"0x{PAST} 1x{PAST}"}),
+    ("CamspectorServingError", {'camspector_model_serving_error{model="m"}': f"0x{PAST} 1x{PAST}"}),
     ("CamspectorBug", rejected("internal-error", f"0x{PAST + 55} 1x{PAST}")),
     ("CamspectorOverloaded", rejected("queue-full", f"0+1x{2 * PAST}")),
     ("CamspectorOverloaded", rejected("deadline-unreachable", f"0+1x{2 * PAST}")),
@@ -78,10 +78,10 @@ ILL: list[tuple[str, Series]] = [
     ("CamspectorRejectsMany", {REJECTS: f"0+3x{PAST} 540+60x{PAST}", ACCEPTS: f"0+57x{PAST} 10260x{PAST}"}),
     ("CamspectorOutOfFiles", {"process_open_fds{}": f"100x{PAST} 900x{PAST}"}),
     ("CamspectorMemory", {"process_resident_memory_bytes{}": f"1000000000x{PAST} 5000000000x{PAST}"}),
-    ("CamspectorStoreHangs", {"store_look_age_seconds{}": f"5x{PAST} 300x{PAST}"}),
-    ("CamspectorLogStalls", {"log_lines_waiting{}": f"0x{PAST} 2000x{PAST}"}),
-    ("CamspectorLogStalls", {"log_lines_dropped_total{}": f"0x{PAST} 0+5x{PAST}"}),
-    ("CamspectorCodecsFail", {'codec_processes_killed_total{reason="crash"}': f"0x{PAST + 55} 20x{PAST}"}),
+    ("CamspectorStoreStalls", {"camspector_store_poll_age_seconds{}": f"5x{PAST} 300x{PAST}"}),
+    ("CamspectorLogStalls", {"camspector_log_lines_waiting{}": f"0x{PAST} 2000x{PAST}"}),
+    ("CamspectorLogStalls", {"camspector_log_lines_dropped_total{}": f"0x{PAST} 0+5x{PAST}"}),
+    ("CamspectorCodecsFail", {'camspector_codec_processes_killed_total{reason="crash"}': f"0x{PAST + 55} 20x{PAST}"}),
     ("CamspectorCodecsFail", rejected("codecs-unavailable", f"0x{PAST + 55} 1x{PAST}")),
 ]
 """Which alert fires an hour after three, when a service that is well has these series instead."""
@@ -162,7 +162,7 @@ def test_a_service_that_was_never_asked_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("minutes", [1, 10, 45, 120])
 def test_a_start_is_no_alert(tmp_path: Path, minutes: int) -> None:
     """Prometheus has no day to compare with, a model takes its time to load."""
-    loading = {'model_serving_version{model="m"}': f"0x1 2x{PAST}"}
+    loading = {'camspector_model_serving_version{model="m"}': f"0x1 2x{PAST}"}
     assert Scene(scraped(SCRAPED, WELL, loading), minutes).firing(tmp_path) == set()
 
 
@@ -197,7 +197,7 @@ def test_fires_where_nothing_is_scraped(tmp_path: Path) -> None:
 
 def test_fires_where_no_request_is_ever_in_time(tmp_path: Path) -> None:
     """There is no verdict then."""
-    late = {f'http_requests_total{{{PREDICT},status="504"}}': f"0+60x{2 * PAST}"} | rejected(
+    late = {f'camspector_http_requests_total{{{PREDICT},status="504"}}': f"0+60x{2 * PAST}"} | rejected(
         "deadline-passed", f"0+60x{2 * PAST}"
     )
     quiet = {name: values for name, values in WELL.items() if "verdicts" not in name and 'status="200"' not in name}

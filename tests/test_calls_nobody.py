@@ -45,12 +45,12 @@ from pathlib import Path
 import httpx
 from tests.support.process import PATIENCE, served
 
-store, photo = map(Path, sys.argv[1:])
+store, image = map(Path, sys.argv[1:])
 with served(store) as server, httpx.Client(timeout=PATIENCE) as client:
     server.wait_until_ready()
-    assert client.post(f"{server.url}/predict", content=photo.read_bytes()).status_code == 200
+    assert client.post(f"{server.url}/predict", content=image.read_bytes()).status_code == 200
     time.sleep(20)  # ONNX Runtime calls after 10
-    assert client.post(f"{server.url}/predict", content=photo.read_bytes()).status_code == 200
+    assert client.post(f"{server.url}/predict", content=image.read_bytes()).status_code == 200
     server.process.terminate()
     assert server.process.wait(PATIENCE) == 0
 """
@@ -59,8 +59,8 @@ with served(store) as server, httpx.Client(timeout=PATIENCE) as client:
 def test_the_service_calls_nobody(tmp_path: Path) -> None:
     """From the start to the end, with requests."""
     publish(tmp_path / "store", onnx=True)
-    (tmp_path / "photo.png").write_bytes(encoded())
-    command = [sys.executable, "-c", SERVE, str(tmp_path / "store"), str(tmp_path / "photo.png")]
+    (tmp_path / "part.png").write_bytes(encoded())
+    command = [sys.executable, "-c", SERVE, str(tmp_path / "store"), str(tmp_path / "part.png")]
     assert called(command, tmp_path, PATIENCE) == []
 
 

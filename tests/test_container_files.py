@@ -35,6 +35,12 @@ def test_base_image_is_an_argument_without_a_host() -> None:
     assert stages <= set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.M))
 
 
+def test_threads_share_pools_of_memory_as_in_make_run() -> None:
+    """docs/operations.md: glibc's default keeps what images leave."""
+    assert "MALLOC_ARENA_MAX=2 " in DOCKERFILE
+    assert "export MALLOC_ARENA_MAX := 2\n" in (ROOT / "Makefile").read_text()
+
+
 def test_targets() -> None:
     """What docs/operations.md and the compose file name, and the default."""
     targets = re.findall(r"^FROM service AS (\S+)$", DOCKERFILE, re.M)

@@ -44,7 +44,7 @@ def program(module: str, *arguments: object) -> str:
 
 @pytest.fixture(scope="module", params=["carpet", "capsule"])
 def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    """Trained as `make run` does, on fewer pictures."""
+    """Trained as `make run` does, on fewer images."""
     root, product = tmp_path_factory.mktemp(request.param), request.param
     program("examples.draw", "--out", root / "data", "--product", product, "--good", 60, "--defective", 30)
     program("examples.draw", "--out", root / "new", "--product", product, "--good", 10, "--defective", 10, "--seed", 1)
@@ -112,7 +112,7 @@ def test_the_quickest_variant_gives_the_same_verdicts(fitted: Fitted) -> None:
     """int8 where training found that it agrees; else float32 serves, and says why."""
     with served(fitted.store, "--deadline-ms", "60000") as server:
         server.wait_until_ready()
-        (version,) = httpx.get(f"{server.url}/v1/models/{fitted.new.name}").json()["versions"]
+        (version,) = httpx.get(f"{server.url}/v1/models/{fitted.new.name}", timeout=PATIENCE).json()["versions"]
         assert version["engine"] == "onnxruntime"
         assert version["variant"] == ("float32" if version["skipped_variants"] else "int8")
         rows = fitted.evaluated["images"]
@@ -152,7 +152,7 @@ def test_a_found_defect_has_a_region_and_a_bright_place_on_it(fitted: Fitted, se
         kind, name = Path(row["path"]).parts[-2:]
         mask = Image.open(fitted.new / "ground_truth" / kind / name.replace(".png", "_mask.png")).resize((224, 224))
         reply = post(server, fitted.new / row["path"])
-        heatmap = picture(reply)
+        heatmap = decoded_heatmap(reply)
         y, x = np.unravel_index(heatmap.argmax(), heatmap.shape)
         near = np.asarray(mask)[max(0, y - 8) : y + 9, max(0, x - 8) : x + 9]
         hits.append(bool(near.any()))
@@ -164,11 +164,11 @@ def test_a_found_defect_has_a_region_and_a_bright_place_on_it(fitted: Fitted, se
 
 def test_a_good_part_stays_dark(fitted: Fitted, server: Server) -> None:
     replies = [post(server, fitted.new / row["path"]) for row in fitted.evaluated["images"] if row["label"] == "good"]
-    assert np.median([np.median(picture(reply)) for reply in replies]) < 0.1 * 255
+    assert np.median([np.median(decoded_heatmap(reply)) for reply in replies]) < 0.1 * 255
     assert np.mean([bool(reply["regions"]) for reply in replies]) <= 0.2
 
 
-def picture(reply: dict[str, Any]) -> NDArray[np.uint8]:
+def decoded_heatmap(reply: dict[str, Any]) -> NDArray[np.uint8]:
     heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))))
     assert heatmap.shape == (224, 224)
     return heatmap

@@ -12,10 +12,13 @@ from tests.support.artifacts import publish
 from tests.support.images import encoded
 
 ROOT = Path(__file__).parent.parent
+REST = {"tests", "benchmarks", "examples"}
 FORBIDDEN = {
-    "app": {"camspector", "training", "tests", "torch", "torchvision"},
-    "training": {"app", "camspector", "tests", "fastapi", "starlette", "pydantic_settings"},
-    "model": {"app", "camspector", "training", "tests", "fastapi", "starlette", "pydantic", "pydantic_settings"},
+    "app": {"camspector", *REST, "training", "torch", "torchvision"},
+    "training": {"camspector", *REST, "app", "fastapi", "starlette", "pydantic_settings"},
+    "model": {"camspector", *REST, "app", "training", "fastapi", "starlette", "pydantic", "pydantic_settings"},
+    "examples": {"camspector", "app", "tests", "benchmarks"},
+    "tests": {"benchmarks"},
 }
 
 
@@ -25,6 +28,15 @@ def test_import_rule(package: str) -> None:
     assert files
     for file in files:
         assert not imported(file) & FORBIDDEN[package], file
+
+
+def test_benchmarks_take_of_the_tests_what_is_theirs_to_take() -> None:
+    """What both need is in tests/support."""
+    for file in (ROOT / "benchmarks").glob("*.py"):
+        modules = {
+            node.module or "" for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)
+        }
+        assert all(name.startswith("tests.support") for name in modules if name.split(".")[0] == "tests"), file
 
 
 def test_one_module_imports_onnx_runtime() -> None:
@@ -55,16 +67,16 @@ def imported(file: Path) -> set[str]:
     return names
 
 
-def test_service_judges_without_torch(tmp_path: Path) -> None:
+def test_service_inspects_without_torch(tmp_path: Path) -> None:
     """From start to reply, ONNX Runtime needs neither torch nor torchvision."""
     publish(tmp_path, onnx=True)
-    (tmp_path / "photo.png").write_bytes(encoded())
-    command = [sys.executable, "-c", JUDGE, str(tmp_path)]
+    (tmp_path / "part.png").write_bytes(encoded())
+    command = [sys.executable, "-c", INSPECT, str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["200", "onnxruntime"]
 
 
-JUDGE = """
+INSPECT = """
 import asyncio, pathlib, sys
 import httpx
 from app.application import create_app
@@ -76,7 +88,7 @@ async def main(store):
     async with app.router.lifespan_context(app), client:
         while app.state.service.unready():
             await asyncio.sleep(0.01)
-        reply = await client.post("/predict", content=(store / "photo.png").read_bytes())
+        reply = await client.post("/predict", content=(store / "part.png").read_bytes())
         (version,) = (await client.get("/v1/models/widget")).json()["versions"]
         print(reply.status_code, version["engine"], *{"torch", "torchvision", "training"} & sys.modules.keys())
 

@@ -72,6 +72,12 @@ SIDES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)
 MAPS = arrays.arrays(np.float32, SIDES, elements=st.floats(-50, 50, width=32))
 
 
+@given(MAPS, SHARE)
+def test_pooling_is_the_mean_of_the_strongest_patches(evidence: NDArray[np.float32], share: float) -> None:
+    strongest = np.sort(evidence, axis=None)[::-1][: max(1, round(share * evidence.size))]
+    assert Pooling(share)(evidence) == pytest.approx(float(strongest.mean(dtype=np.float64)), abs=1e-5)
+
+
 @given(MAPS, SHARE, SHARE)
 def test_fewer_patches_never_pool_to_less(evidence: NDArray[np.float32], one: float, other: float) -> None:
     few, many = sorted((one, other))
@@ -91,7 +97,7 @@ def test_a_heatmap_keeps_the_order_of_evidence(evidence: NDArray[np.float32], da
     values, order = scale(evidence).ravel(), evidence.ravel().argsort(kind="stable")
     assert (np.diff(values[order]) >= 0).all()
     assert ((values >= 0) & (values <= 1)).all()
-    assert scale(np.float32([scale.region])) == pytest.approx(0.5, abs=1e-3)
+    assert scale(np.array([scale.region_threshold, scale.good_median])) == pytest.approx([0.5, sigmoid(-4.0)], abs=1e-6)
 
 
 MASKS = arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=24))
@@ -117,6 +123,21 @@ def test_regions_lie_within_the_image(mask: NDArray[np.bool_], width: int, heigh
         assert box.top >= 0 < box.height
         assert box.left + box.width <= width
         assert box.top + box.height <= height
+
+
+@given(MASKS, st.integers(1, 5000), st.integers(1, 5000))
+def test_a_box_covers_every_pixel_that_its_patches_touch(mask: NDArray[np.bool_], width: int, height: int) -> None:
+    rows, columns = np.nonzero(mask)
+    assume(len(rows))
+    whole = find_regions((mask | True).astype(np.float32), width, height)
+    assert [region.box for region in whole] == [Box(0, 0, width, height)]
+    one = np.zeros(mask.shape, np.float32)
+    one[rows[0], columns[0]] = 1.0
+    (region,) = find_regions(one, width, height)
+    across, down = width / mask.shape[1], height / mask.shape[0]
+    left, top = math.floor(columns[0] * across + 1e-9), math.floor(rows[0] * down + 1e-9)
+    right, bottom = math.ceil((columns[0] + 1) * across - 1e-9), math.ceil((rows[0] + 1) * down - 1e-9)
+    assert region.box == Box(left, top, right - left, bottom - top)
 
 
 def tensor(datatype: str, shape: list[int]) -> InputTensor:
@@ -169,7 +190,7 @@ def test_a_version_gets_the_number_after_the_highest(numbers: set[int], strays: 
         home = Path(folder, "widget")
         for name in (*map(str, numbers), *strays):
             (home / name).mkdir(parents=True)
-        path = Store(Path(folder)).publish("widget", lambda draft: (draft / "manifest.json").write_text("{}") and None)
+        path = Store(Path(folder)).publish("widget", lambda draft: (draft / "manifest.json").touch())
         assert path == home / str(max(numbers, default=0) + 1)
         assert Store(Path(folder)).versions("widget") == sorted({*numbers, int(path.name)})
 

@@ -14,4 +14,4 @@ def test_the_page_has_names_of_every_kind() -> None:
         assert any(line.startswith(f"| `{name}` |") for line in lines), name
     for name in ("Manifest.schema", "fit", "--store", "--role"):
         assert any(line.startswith(f"| `{name}` |") for line in lines), name
-    assert any("http_requests_total" in line for line in lines)
+    assert any("camspector_http_requests_total" in line for line in lines)

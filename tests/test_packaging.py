@@ -15,7 +15,7 @@ import pytest
 from app.documentation import VERSION
 from tests.support.artifacts import publish
 from tests.support.images import encoded
-from tests.support.process import served
+from tests.support.process import PATIENCE, served
 from training.__main__ import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -94,7 +94,7 @@ def test_the_installed_service_inspects(installed: Path, tmp_path: Path) -> None
     publish(tmp_path, onnx=True)
     with served(tmp_path, program=[str(installed / "camspector")]) as server:
         server.wait_until_ready()
-        reply = httpx.post(f"{server.url}/predict", content=encoded())
+        reply = httpx.post(f"{server.url}/predict", content=encoded(), timeout=PATIENCE)
     assert reply.status_code == 200
 
 

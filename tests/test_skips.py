@@ -1,4 +1,4 @@
-"""tests/conftest.py: a skipped test is no failure on anybody's machine, and is one in CI."""
+"""tests/conftest.py: files named as slow exist; a skipped test is no failure on anybody's machine, and is one in CI."""
 
 import os
 import re
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import SLOW
 
 ROOT = Path(__file__).parent.parent
 MARKED = """
@@ -43,6 +45,10 @@ def test_skipped(tmp_path: Path, tests: str, fails: bool, ci: bool) -> None:
     )
     assert ("not tested: needs nginx" in run.stdout) == (ci and fails), run.stdout
     assert (run.returncode in (1, 2)) == (ci and fails), run.stdout
+
+
+def test_what_is_left_out_of_make_test_fast_is_there() -> None:
+    assert [path for path in SLOW if not path.is_file()] == []
 
 
 def test_debian_packages_are_those_that_ci_installs() -> None:

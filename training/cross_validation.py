@@ -37,13 +37,15 @@ def cross_validate(estimator: PreparedEstimator, splits: Sequence[Split], run: T
         figures.append(measure(of_fold, protocol))
         run.reporter.line(table(figures[-1]))
         predictions += of_fold
-    protocol = f"{len(splits)} folds pooled: {len(predictions)} images, each judged once by a network that never saw it"
+    protocol = (
+        f"{len(splits)} folds pooled: {len(predictions)} images, each predicted once by a network that never saw it"
+    )
     predictions.sort(key=lambda prediction: prediction.sample.name)
     return CrossValidation(figures, measure(predictions, protocol), predictions)
 
 
 def summary(result: CrossValidation, run: TrainingRun) -> dict[str, Any]:
-    """Everything but the images, for `write_results`."""
+    """The results without the images' rows, for `write_results`."""
     return {
         "preset": run.recipe.name,
         "recipe": as_dict(run.recipe),

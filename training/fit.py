@@ -2,6 +2,7 @@
 
 import shlex
 
+from model.program import program
 from model.store import Store
 from training.estimators.estimator import PreparedEstimator, steps
 from training.evaluation.data_warnings import data_warnings
@@ -48,7 +49,7 @@ def fit(
     worst = max(real, key=lambda prediction: prediction.probability).sample.path
     reporter.line(
         f"\nlook at it: {path / 'report' / 'report.html'}\n"
-        f"serve it:   python -m app serve --store {shlex.quote(str(store.root))}\n"
+        f"serve it:   {program('app')} serve --store {shlex.quote(str(store.root))}\n"
         f"then:       curl -F file=@{shlex.quote(str(worst))} http://127.0.0.1:8000/v1/models/{model}/predict"
     )
     return Evaluation(path, figures, pipeline.predictions)

@@ -1,4 +1,4 @@
-"""The learning curve: what more defects to learn from would bring."""
+"""The learning curve: how accuracy grows with the number of defects to learn from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from model.errors import DataError
 from training.data.samples import Sample
 from training.data.splits import Indices, Split, make_folds
 from training.estimators.estimator import PreparedEstimator, steps
-from training.estimators.registry import estimator_for
+from training.estimators.factory import estimator_for
 from training.evaluation.figures import measure
 from training.recipe import Recipe
 from training.report.report import CurvePoint as ReportedPoint
@@ -35,8 +35,10 @@ class CurvePoint:
 def learning_curve(
     estimator: PreparedEstimator, run: TrainingRun, defects: Sequence[int], draws: int
 ) -> list[CurvePoint]:
-    """Each draw tests another fold of the images, by networks that learnt from some of the other folds' defects, and
-    from all of them. Raises DataError where a fold would lack a class."""
+    """Measure each number of defects, and all of them, by so many draws; each draw tests another fold of the images.
+
+    Raises DataError where a fold would lack a class.
+    """
     training_set = estimator.training_set
     samples = [training_set.samples[i] for i in training_set.real]
     points = []
@@ -85,7 +87,7 @@ def _with_few(train: Indices, is_anomaly: np.ndarray, count: int, seed: int) -> 
 
 
 def read_curve(path: Path) -> LearningCurve:
-    """What the curve command wrote there with --json, for a report. Raises DataError."""
+    """The curve that `curve --json` wrote into this file, for a report. Raises DataError."""
     try:
         points = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])[MEMBER]
         curve = msgspec.json.decode(points, type=list[CurvePoint])

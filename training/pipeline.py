@@ -26,7 +26,7 @@ class FittedPipeline:
 def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance) -> FittedPipeline:
     """Train on all real samples, and on what is made from them, and choose calibration and thresholds out of fold.
 
-    Raises DataError where there are too few for that, ErrorBoundError where the rule promises more than they carry.
+    Raises DataError where there are too few for that, ErrorBoundError where there are too few for the rule's limits.
     """
     training_set = estimator.training_set
     fitted = estimator.cross_val_predict(training_set.real, advance)

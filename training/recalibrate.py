@@ -11,7 +11,7 @@ from model.figures import Figures
 from model.files import read_file
 from model.manifest import Manifest, Variant
 from model.store import Store
-from training.cli_validation import check_promise_of_parts
+from training.cli_validation import check_error_bounds_of_folds
 from training.data.dataset import Dataset
 from training.data.samples import Sample
 from training.data.splits import Split, groups_by_class, make_folds
@@ -26,9 +26,9 @@ from training.evaluation.post_processing import (
     fit_post_processor,
 )
 from training.evaluation.thresholds import Fixed, LeastCost, Rule
-from training.export.provenance import command, now
 from training.export.version import operating_point, publish_version
 from training.progress import Reporter
+from training.provenance import command, now
 from training.report.builders import version_report
 
 _FOLDS: Final = 5
@@ -45,7 +45,7 @@ def choose_method(manifest: Manifest, dataset: Dataset, rule: Rule | None, defec
     stored = stored_rule(manifest)
     chosen = rule or (LeastCost() if isinstance(stored, Fixed) else stored)
     others = [[dataset.samples[i] for i in split.train] for split in _splits(dataset.samples)]
-    check_promise_of_parts(chosen, dataset.samples, others)
+    check_error_bounds_of_folds(chosen, dataset.samples, others)
     return Method(manifest.pooling, chosen, defect_rate or manifest.operating_point.defect_rate)
 
 
@@ -59,7 +59,7 @@ def recalibrate(
     """
     model = evaluation.version.parent.name
     artifact = read_artifact(evaluation.version)
-    out_of_fold = _fold(evaluation)
+    out_of_fold = _in_folds(evaluation)
     post_processor = fit_post_processor(out_of_fold, method)
     predictions = cross_val_post_process(out_of_fold, method)
     folds = len(np.unique(out_of_fold.fold_ids))
@@ -88,7 +88,7 @@ def recalibrate(
     return Evaluation(path, figures, predictions, method.defect_rate, warnings)
 
 
-def _fold(evaluation: Evaluation) -> OutOfFold:
+def _in_folds(evaluation: Evaluation) -> OutOfFold:
     """The evaluated images in folds."""
     samples = [prediction.sample for prediction in evaluation.predictions]
     fold_ids = np.zeros(len(samples), np.intp)
@@ -98,15 +98,15 @@ def _fold(evaluation: Evaluation) -> OutOfFold:
 
 
 def _recalibrated(manifest: Manifest, post_processor: PostProcessor, figures: Figures) -> Manifest:
-    """With every variant's calibration, thresholds and heatmap scale from float32's new post-processor."""
+    """The manifest with every variant's calibration, thresholds and heatmap scale from float32's new post-processor."""
     float32 = manifest.variant("float32")
     variants = [_variant(variant, float32, post_processor) for variant in manifest.variants]
-    variants = [replace(variant, figures=figures if variant.name == "float32" else None) for variant in variants]
-    return replace(manifest, variants=variants, created=now(), command=command())
+    measured = [replace(variant, figures=figures if variant.name == "float32" else None) for variant in variants]
+    return replace(manifest, variants=measured, created=now(), command=command())
 
 
 def _variant(variant: Variant, float32: Variant, post_processor: PostProcessor) -> Variant:
-    """With the post-processor moved by the linear map from this variant's log-odds to float32's."""
+    """The variant with the post-processor moved by the linear map from its log-odds to float32's."""
     slope = variant.calibration.slope / float32.calibration.slope
     offset = (variant.calibration.offset - float32.calibration.offset) / float32.calibration.slope
     own = post_processor.moved(slope, offset)

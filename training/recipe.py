@@ -94,7 +94,7 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     pseudo_label_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     """Share of good patches that score higher than what is taken for defective in an anomaly without a mask."""
     inner_folds: Annotated[int, msgspec.Meta(ge=2)]
-    """Folds of the cross-validation that calibration, thresholds and region level are chosen by."""
+    """Folds of the cross-validation that calibration, thresholds and region threshold are chosen by."""
     seed: Seed
     """Seed of the splits and of the patches drawn."""
 
@@ -103,12 +103,12 @@ Recipe = FineTuning | Patches
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """Plain JSON types, as the manifest keeps them."""
+    """The recipe in plain JSON types, as the manifest keeps it."""
     return dict(msgspec.to_builtins(recipe))
 
 
 def preset_names() -> list[str]:
-    """The presets that come with the program."""
+    """Names of the presets that come with the program."""
     return sorted(entry.name[:-5] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 

@@ -1,4 +1,4 @@
-"""What a training run is given: the images, the recipe, the way to a verdict, and the tools."""
+"""The input of a training run: images, recipe, post-processing method, and tools."""
 
 from dataclasses import dataclass
 

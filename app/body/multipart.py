@@ -1,4 +1,8 @@
-"""Fields of a multipart/form-data body (RFC 7578, RFC 2046), parsed in memory: nothing is ever spooled to disk."""
+"""Fields of a multipart/form-data body (RFC 7578, RFC 2046), parsed in memory: nothing is ever spooled to disk.
+
+Of python-multipart only the parser of header options is used: its FormParser takes a body that is cut short and broken
+base64 for valid, refuses preambles and folded headers, and spends 17 s on 18 MB that nearly repeat the boundary.
+"""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +37,7 @@ def read_fields(body: bytes, boundary: bytes) -> list[Field]:
     begin: int | None = None
     for start, end, closing in _delimiters(body, b"--" + boundary):
         if begin is not None:
-            fields.append(_field(body[begin:start]))
+            fields.append(_field(body, begin, start))
         if closing:
             return fields
         if len(fields) == _MAX_FIELDS:
@@ -61,16 +65,14 @@ _REST: Final = re.compile(rb"(--)|[ \t]*(?:\r\n|\Z)")
 """The rest of a delimiter's line; the closing one is followed by the epilogue."""
 
 
-def _field(data: bytes) -> Field:
-    head, blank, content = data.partition(b"\r\n\r\n")
-    if data.startswith(b"\r\n"):  # no header at all
-        head, blank, content = b"", b"\r\n", data[2:]
-    if not blank or len(head) > _MAX_HEADERS:
+def _field(body: bytes, start: int, end: int) -> Field:
+    blank = start - 2 if body.startswith(b"\r\n", start, end) else body.find(b"\r\n\r\n", start, end)
+    if blank < 0 or blank - start > _MAX_HEADERS:
         raise MalformedBodyError("the multipart body can't be read: a field's headers have no end, or are too long")
-    headers = _headers(head)
+    headers = _headers(body[start:blank])
     _, options = parse_options_header(headers.get("content-disposition", ""))
     encoding = headers.get("content-transfer-encoding", "").lower()
-    return Field(options.get(b"name", b"").decode("utf-8", "replace"), _decoded(content, encoding))
+    return Field(options.get(b"name", b"").decode("utf-8", "replace"), _decoded(body[blank + 4 : end], encoding))
 
 
 def _headers(head: bytes) -> dict[str, str]:

@@ -7,12 +7,12 @@ from fastapi import Request
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 
-from app.admission import Body
 from app.body.base64_text import decode_base64
 from app.body.compression import encoding_of, expand
 from app.body.json_body import read_json
 from app.body.multipart import read_fields
 from app.errors import BodyTooLargeError, EmptyImageError, MalformedBodyError, MissingFieldError
+from app.inference.admission import Body
 from model.image import sniff
 
 FIELD: Final = "file"
@@ -76,7 +76,9 @@ async def receive(request: Request, max_bytes: int, body: Body) -> Upload:
     Raises UnsupportedEncodingError, BodyTooLargeError, SlowBodyError, QueueFullError or ClientDisconnect.
     """
     encoding = encoding_of(",".join(request.headers.getlist("content-encoding")))
-    check_length(request, max_bytes)
+    length = declared_length(request.headers)
+    if length > max_bytes:
+        raise BodyTooLargeError(f"the request's body has {length:,} bytes; the limit is {max_bytes:,}")
     chunks = []
     async for chunk in request.stream():
         if body.size + len(chunk) > max_bytes:
@@ -84,13 +86,6 @@ async def receive(request: Request, max_bytes: int, body: Body) -> Upload:
         body.grow(len(chunk))
         chunks.append(chunk)
     return Upload(b"".join(chunks), request.headers.get("content-type", ""), encoding, max_bytes)
-
-
-def check_length(request: Request, max_bytes: int) -> None:
-    """Raise BodyTooLargeError where the Content-Length is above the limit."""
-    length = declared_length(request.headers)
-    if length > max_bytes:
-        raise BodyTooLargeError(f"the request's body has {length:,} bytes; the limit is {max_bytes:,}")
 
 
 def declared_length(headers: Headers) -> int:

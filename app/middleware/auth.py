@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.addresses import PROBES, PUBLIC, path_of
 from app.errors import KeyMissingError, KeyUnknownError, UnknownHostError, refusal
 from app.keys import Key
-from app.request_record import current
+from app.monitoring.request_record import current
 from app.service import Service
 from model.errors import CamspectorError
 

@@ -9,9 +9,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.addresses import path_of
 from app.body.upload import declared_length
 from app.errors import RefusedError, refusal
-from app.latency_estimator import Kind
-from app.model_snapshot import LoadedModel
-from app.request_record import current
+from app.inference.latency_estimator import Kind
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import current
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
 from model.errors import CamspectorError
@@ -53,6 +53,5 @@ class LoadShedding:
         self._service.admission.check(Kind.of(loaded.key, declared_length(request.headers)), int(deadline) / 1000)
 
     def _find(self, model: str | None, version: int | None) -> LoadedModel:
-        registry = self._service.registry
-        name = model or registry.snapshot.default(self._service.settings.default_model, registry.required)
-        return registry.snapshot.find(name, version)
+        snapshot = self._service.model_manager.snapshot
+        return snapshot.find(model or snapshot.default(self._service.settings.default_model), version)

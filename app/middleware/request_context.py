@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.body.upload import declared_length
 from app.errors import NotReadyError, SlowBodyError, refusal
 from app.http_protocol import ARRIVES_BY
-from app.logs import log_request
-from app.metrics import Metrics
+from app.monitoring.logs import log_request
+from app.monitoring.metrics import Metrics
+from app.monitoring.request_record import RequestRecord, current
 from app.part_id import HEADER, check_part_id
-from app.request_record import RequestRecord, current
 from app.service import Service
 
 log = logging.getLogger(__name__)
@@ -46,30 +46,30 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._service)
-        record, tracing = exchange.record, self._service.tracing
+        channel = _Channel(scope, receive, send, self._service)
+        record, tracing = channel.record, self._service.tracing
         current.set(record)
         if tracing:
             tracing.begin(record)
         try:
-            exchange.check_part_id()
-            await self._app(scope, exchange.receive, exchange.send)
+            channel.check_part_id()
+            await self._app(scope, channel.receive, channel.send)
         except RequestValidationError as unsound:  # the part's id; the application answers its own
-            await refusal(Request(scope), unsound)(scope, exchange.receive, exchange.send)
+            await refusal(Request(scope), unsound)(scope, channel.receive, channel.send)
         except asyncio.CancelledError:  # the process stops, and the time to finish is over
             if not record.status:
                 error = NotReadyError("the service is shutting down")
-                await refusal(Request(scope), error)(scope, exchange.receive, exchange.send)
+                await refusal(Request(scope), error)(scope, channel.receive, channel.send)
         except Exception as error:
             if record.status:  # too late for another answer: the server cuts the connection and logs
                 raise
             log.exception("request %s failed", record.request_id)
-            await refusal(Request(scope), error)(scope, exchange.receive, exchange.send)
+            await refusal(Request(scope), error)(scope, channel.receive, channel.send)
         finally:
             record.route = getattr(scope.get("route"), "path", record.route)
             record.seconds = time.perf_counter() - record.began
             self._publish(record)
-        await exchange.finish()
+        await channel.finish()
 
     def _publish(self, record: RequestRecord) -> None:
         """Pass on the record of a request that has ended."""
@@ -80,7 +80,7 @@ class RequestContext:
         self._service.statistics.add(record)
 
 
-class _Exchange:
+class _Channel:
     """One request and its answer: ASGI's receive and send, with ids echoed and the rest of an unread body dropped."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, service: Service) -> None:

@@ -49,10 +49,10 @@ router = APIRouter(
 
 @router.post("/reload")
 async def reload(service: TheService) -> Reloaded:
-    """Look at the store now, and answer when everything new is loaded or refused."""
-    before = service.registry.snapshot
-    await _done(service.registry.reload())
-    return Reloaded(changed=Change.between(before, service.registry.snapshot))
+    """Poll the store now, and answer when everything new is loaded or refused."""
+    before = service.model_manager.snapshot
+    await _done(service.model_manager.reload())
+    return Reloaded(changed=Change.between(before, service.model_manager.snapshot))
 
 
 @router.put(
@@ -71,15 +71,15 @@ async def reload(service: TheService) -> Reloaded:
     ),
 )
 async def put_serving(model: str, request: Request, service: TheService) -> ModelInfo:
-    """Write the model's serving.json: the version that serves, thresholds and share of defects, all in one step.
+    """Write the model's serving.json: the version that serves, thresholds and defect rate, all in one step.
 
     What it leaves out is as without the file, so `{}` takes everything back. A version that can't be loaded changes
     nothing.
     """
     with service.admission.body() as body:
         upload = await receive(request, MAX_BYTES, body)
-    await _done(service.registry.set_serving(model, servings.decode(upload.content(), "the body")))
-    return ModelInfo.of(model, service.registry.snapshot.model(model))
+    await _done(service.model_manager.set_serving(model, servings.decode(upload.content(), "the body")))
+    return ModelInfo.of(model, service.model_manager.snapshot.model(model))
 
 
 async def _done(future: Future[None]) -> None:

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.admission import Admitted
 from app.body.upload import Upload
 from app.documentation import PREDICT_REPLIES, UPLOAD
-from app.model_snapshot import LoadedModel
+from app.inference.admission import Admitted
+from app.inference.pipeline import Heatmap, InspectionResult, RenderOptions
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import current
 from app.part_id import part_id_text
-from app.pipeline import Heatmap, InspectionResult, RenderOptions
-from app.request_record import current
 from app.routes.request_scope import RequestScope, TheRequestScope, Version
 from app.schemas import Prediction
 from model.errors import UndecodableImageError, UnsupportedFormatError
@@ -37,8 +37,7 @@ TheRenderOptions = Annotated[RenderOptions, Depends(_render_options)]
 @router.post("/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
 async def predict_by_default_model(scope: TheRequestScope, options: TheRenderOptions) -> Response:
     """Inspect an image by the default model: the configured one, else the only one that is loaded."""
-    registry = scope.service.registry
-    model = registry.snapshot.default(scope.service.settings.default_model, registry.required)
+    model = scope.service.model_manager.snapshot.default(scope.service.settings.default_model)
     return await _answer(scope, scope.find(model), options)
 
 
@@ -72,7 +71,7 @@ async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptio
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
         began = time.perf_counter()
-        image = upload.body if upload.is_image else await pipeline.in_worker(upload.image)
+        image = upload.body if upload.is_image else await pipeline.in_executor(upload.image)
         read_seconds = time.perf_counter() - began
         try:
             decoded = await pipeline.decode(image, loaded, admitted.until, read_seconds)

@@ -11,12 +11,12 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BeforeValidator, Field
 from starlette.requests import ClientDisconnect
 
-from app.admission import Admitted
 from app.body.upload import Upload, declared_length, receive
 from app.errors import DeadlineError
-from app.latency_estimator import Kind
-from app.model_snapshot import LoadedModel
-from app.request_record import current
+from app.inference.admission import Admitted
+from app.inference.latency_estimator import Kind
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import current
 from app.routes.dependencies import TheService
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
@@ -44,7 +44,7 @@ class RequestScope:
 
     def find(self, model: str, version: int | None = None) -> LoadedModel:
         """The version that answers. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
-        return self.service.registry.snapshot.find(model, version)
+        return self.service.model_manager.snapshot.find(model, version)
 
     async def answer(
         self, loaded: LoadedModel, reply: Callable[[Upload, Admitted], Awaitable[Response]], *, overlay: bool = False
@@ -62,7 +62,7 @@ class RequestScope:
             with admission.body() as body:
                 upload = await receive(self.request, service.settings.max_bytes, body)
                 kind, until = Kind.of(loaded.key, len(upload.body)), limit.when() or 0.0
-                with admission.place(kind, until, _left(limit), overlay=overlay) as admitted:
+                with admission.slot(kind, until, _left(limit), overlay=overlay) as admitted:
                     async with _cancelled_by_disconnect(self.request, limit):
                         return await reply(upload, admitted)
 

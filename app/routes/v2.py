@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 
-from app.admission import Admitted
 from app.body.upload import Upload
 from app.documentation import INFER_REPLIES, VERSION, problems
 from app.errors import EmptyImageError, NotReadyError
-from app.latency_estimator import Kind
-from app.model_snapshot import LoadedModel
-from app.pipeline import Pipeline, PreprocessedImage
-from app.request_record import Step
+from app.inference.admission import Admitted
+from app.inference.latency_estimator import Kind
+from app.inference.pipeline import Pipeline, PreprocessedImage
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import Step
 from app.routes.dependencies import TheService
 from app.routes.health import unwell
 from app.routes.request_scope import Positive, RequestScope, TheRequestScope, Version
@@ -56,27 +56,27 @@ async def server_ready(request: Request, service: TheService) -> Response | Read
 @router.get("/models/{model}", responses=UNKNOWN)
 async def model_metadata(service: TheService, model: str) -> ModelMetadata:
     """Inputs and outputs of a model, by the version that serves."""
-    snapshot = service.registry.snapshot
+    snapshot = service.model_manager.snapshot
     return ModelMetadata.of(snapshot.model(model), snapshot.find(model))
 
 
 @router.get("/models/{model}/versions/{version}", responses=UNKNOWN_VERSION)
 async def version_metadata(service: TheService, model: str, version: Version) -> ModelMetadata:
     """Inputs and outputs of one version."""
-    snapshot = service.registry.snapshot
+    snapshot = service.model_manager.snapshot
     return ModelMetadata.of(snapshot.model(model), snapshot.find(model, version))
 
 
 @router.get("/models/{model}/ready", responses=UNKNOWN)
 async def model_ready(service: TheService, model: str) -> ModelReady:
     """Whether a version of the model is loaded and self-tested."""
-    return ModelReady(name=service.registry.snapshot.find(model).model, ready=True)
+    return ModelReady(name=service.model_manager.snapshot.find(model).model, ready=True)
 
 
 @router.get("/models/{model}/versions/{version}/ready", responses=UNKNOWN_VERSION)
 async def version_ready(service: TheService, model: str, version: Version) -> ModelReady:
     """Whether this version is loaded and self-tested."""
-    return ModelReady(name=service.registry.snapshot.find(model, version).model, ready=True)
+    return ModelReady(name=service.model_manager.snapshot.find(model, version).model, ready=True)
 
 
 @router.post("/models/{model}/infer", response_model=InferReply, responses=INFER_REPLIES, openapi_extra=INFER_BODY)
@@ -103,7 +103,7 @@ async def _answer(scope: RequestScope, model: str, version: int | None, json_len
     size, max_batch, pipeline = loaded.detector.input_size, service.settings.max_batch, service.pipeline
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
-        request = await pipeline.in_worker(lambda: read_request(upload.content(), json_length, size, max_batch))
+        request = await pipeline.in_executor(lambda: read_request(upload.content(), json_length, size, max_batch))
         kind = Kind.of(loaded.key, len(upload.body) // request.size)
         admitted.work.end()  # as one image of the whole body's size
         left = admitted.until - asyncio.get_running_loop().time()

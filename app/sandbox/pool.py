@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import CodecsUnavailableError, DeadlineError, QueueFullError
-from app.metrics import Metrics
+from app.monitoring.metrics import Metrics
 from app.sandbox.limits import Limits
 from app.sandbox.messages import MEMORY, Answer, Decode, Decoded, Overlay, Refused, Request
 from app.sandbox.process import CodecProcess, Template

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from fastapi import Response
 
-from app.model_snapshot import LoadedModel
-from app.pipeline import InspectionResult
+from app.inference.pipeline import InspectionResult
+from app.models.model_snapshot import LoadedModel
 from app.v2.message import JSON_LENGTH
 from app.v2.request import OUTPUTS, InferRequest, Output
 from app.v2.tensor import Values, binary_values, json_values

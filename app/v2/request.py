@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import BatchTooLargeError, TensorError
-from app.pipeline import RenderOptions
+from app.inference.pipeline import RenderOptions
 from app.v2.message import InputTensor, Parameters, RequestedOutput, RequestJson, split_body
 from app.v2.tensor import read_bytes, read_strings
 

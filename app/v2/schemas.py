@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from app.documentation import BINARY, ENCODING, EXAMPLE_IMAGE
-from app.model_snapshot import LoadedModel, ModelState
+from app.models.model_snapshot import LoadedModel, ModelState
 from app.v2.request import OUTPUTS, inputs_of
 
 Datatype = Literal["BYTES", "UINT8", "FP32", "FP64"]

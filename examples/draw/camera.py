@@ -5,10 +5,10 @@ import numpy.typing as npt
 
 from examples.draw.field import Field, grid
 
-Picture = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 
 
-def photograph(scene: Field, rng: np.random.Generator) -> Picture:
+def photograph(scene: Field, rng: np.random.Generator) -> Pixels:
     """H×W×3 pixels of `scene` (H×W×3, brightness about 0 to 1), each made from its own place alone.
 
     Two scenes photographed with generators in the same state get the same light and the same noise.
@@ -18,8 +18,8 @@ def photograph(scene: Field, rng: np.random.Generator) -> Picture:
     toned = np.clip(veil + (1 - veil) * exposed, 0, 1) ** rng.uniform(0.85, 1.20)
     deviation = np.sqrt(1.2**2 + 9 * toned)
     noisy = 255 * toned + deviation * rng.standard_normal(scene.shape, dtype=np.float32)
-    picture: Picture = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-    return picture
+    image: Pixels = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    return image
 
 
 def _lamp(rng: np.random.Generator, size: int) -> Field:

@@ -69,8 +69,8 @@ class Capsule:
         rows, columns = self.label.shape
         round_it = np.arcsin(np.clip(self.across / self.radius, -1, 1)) / np.pi + 0.5
         along_it = self.along / (2 * STRAIGHT * self.size) + 0.5
-        places = [round_it * rows - 0.5, along_it * columns - 0.5]
-        ink: Field = ndimage.map_coordinates(self.label, places, order=1, output=np.float32)
+        positions = [round_it * rows - 0.5, along_it * columns - 0.5]
+        ink: Field = ndimage.map_coordinates(self.label, positions, order=1, output=np.float32)
         return ink
 
 

@@ -14,7 +14,7 @@ from examples.draw.shape import Point, blob, curve, distance_to, inside
 def crack(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     """The shell has split along a jagged line and shed flakes beside it."""
     size = capsule.size
-    line = curve(rng, _place(rng, capsule), size * rng.uniform(0.14, 0.26), bend=0.5, jitter=0.45)
+    line = curve(rng, _point(rng, capsule), size * rng.uniform(0.14, 0.26), bend=0.5, jitter=0.45)
     distance, along = distance_to(line, size)
     width = size * rng.uniform(0.004, 0.007) * (0.4 + np.sin(np.pi * along))
     split = inside(distance - width, 1.5)
@@ -29,7 +29,7 @@ def crack(rng: np.random.Generator, capsule: Capsule) -> Capsule:
 def scratch(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     """Three or four fine lines scraped into the colour."""
     size, bare = capsule.size, capsule.bare
-    x, y = _place(rng, capsule)
+    x, y = _point(rng, capsule)
     for _ in range(rng.integers(3, 5)):
         dx, dy = rng.normal(0, 0.015, 2) * size
         distance, along = distance_to(curve(rng, (x + dx, y + dy), size * rng.uniform(0.15, 0.32), bend=0.7), size)
@@ -41,7 +41,7 @@ def scratch(rng: np.random.Generator, capsule: Capsule) -> Capsule:
 def poke(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     """A point has pressed a pit into the shell and torn it open."""
     size = capsule.size
-    centre = _place(rng, capsule)
+    centre = _point(rng, capsule)
     radius = size * rng.uniform(0.026, 0.040)
     pit = np.exp(-(((np.clip(blob(rng, size, centre, radius, 0.15), -radius, None) + radius) / radius / 1.2) ** 2))
     torn = inside(blob(rng, size, centre, radius * rng.uniform(0.5, 0.75), 0.5), 1.5)
@@ -71,19 +71,19 @@ def squeeze(rng: np.random.Generator, capsule: Capsule) -> Capsule:
 def faulty_imprint(rng: np.random.Generator, capsule: Capsule) -> Capsule:
     """The ink is missing in places, smeared, or printed twice."""
     label, size = capsule.label, capsule.size
-    fault = rng.integers(3)
-    if fault == 0:
+    kind = rng.integers(3)
+    if kind == 0:
         patchy = np.clip(cloud(rng, max(label.shape), 0.05 * size) * 2 - 0.3, 0, 1)
-        spoilt = label * patchy[: label.shape[0], : label.shape[1]]
-    elif fault == 1:
-        spoilt = ndimage.gaussian_filter1d(label, 0.025 * size, axis=1)
+        corrupted = label * patchy[: label.shape[0], : label.shape[1]]
+    elif kind == 1:
+        corrupted = ndimage.gaussian_filter1d(label, 0.025 * size, axis=1)
     else:
         moved = rng.uniform(0.025, 0.045, 2) * rng.choice([-1, 1], 2) * size
-        spoilt = np.maximum(label, 0.8 * ndimage.shift(label, moved, order=1))
-    return replace(capsule, label=spoilt.astype(np.float32))
+        corrupted = np.maximum(label, 0.8 * ndimage.shift(label, moved, order=1))
+    return replace(capsule, label=corrupted.astype(np.float32))
 
 
-def _place(rng: np.random.Generator, capsule: Capsule) -> Point:
+def _point(rng: np.random.Generator, capsule: Capsule) -> Point:
     along, across = rng.uniform(-1, 1) * STRAIGHT * capsule.size, rng.uniform(-0.55, 0.55) * capsule.radius
     return capsule.pixel(along, across)
 

@@ -18,7 +18,7 @@ STEEL = (0.64, 0.66, 0.70)
 def hole(rng: np.random.Generator, carpet: Surface) -> Surface:
     """Yarns worn through to the backing."""
     size = len(carpet.height)
-    gone = inside(blob(rng, size, _place(rng, size), size * rng.uniform(0.030, 0.055)), 2.5)
+    gone = inside(blob(rng, size, _point(rng, size), size * rng.uniform(0.030, 0.055)), 2.5)
     backing = plain(size, BACKING) * (1 + 0.3 * cloud(rng, size, 2)[..., None])
     floor = carpet.height.min() - 0.02 * size
     return replace(
@@ -31,7 +31,7 @@ def hole(rng: np.random.Generator, carpet: Surface) -> Surface:
 def cut(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A slit, its lips raised."""
     size = len(carpet.height)
-    line = curve(rng, _place(rng, size), size * rng.uniform(0.18, 0.38), bend=0.4, jitter=0.12)
+    line = curve(rng, _point(rng, size), size * rng.uniform(0.18, 0.38), bend=0.4, jitter=0.12)
     distance, along = distance_to(line, size)
     width = size * rng.uniform(0.010, 0.016) * np.sqrt(np.clip(4 * along * (1 - along), 0.05, 1))
     ragged = distance - width * (1 + 0.35 * cloud(rng, size, 3))
@@ -47,7 +47,7 @@ def cut(rng: np.random.Generator, carpet: Surface) -> Surface:
 def thread(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A loose thread lying on top."""
     size = len(carpet.height)
-    line = curve(rng, _place(rng, size), size * rng.uniform(0.28, 0.55), bend=2.2)
+    line = curve(rng, _point(rng, size), size * rng.uniform(0.28, 0.55), bend=2.2)
     distance, along = distance_to(line, size)
     radius = size * rng.uniform(0.006, 0.010)
     lies = inside(distance - radius)
@@ -64,7 +64,7 @@ def thread(rng: np.random.Generator, carpet: Surface) -> Surface:
 def color(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A stain that the yarns have soaked up."""
     size = len(carpet.height)
-    edge = blob(rng, size, _place(rng, size), size * rng.uniform(0.062, 0.092), roughness=0.35)
+    edge = blob(rng, size, _point(rng, size), size * rng.uniform(0.062, 0.092), roughness=0.35)
     soaked = rng.uniform(0.70, 0.95) * inside(edge, 0.02 * size)
     dyed = 2 * carpet.albedo * DYES[rng.integers(len(DYES))]
     return replace(carpet, albedo=blend(carpet.albedo, dyed, soaked))
@@ -73,7 +73,7 @@ def color(rng: np.random.Generator, carpet: Surface) -> Surface:
 def metal_contamination(rng: np.random.Generator, carpet: Surface) -> Surface:
     """A shaving of steel, bent and shiny."""
     size = len(carpet.height)
-    line = curve(rng, _place(rng, size), size * rng.uniform(0.13, 0.22), bend=1.6)
+    line = curve(rng, _point(rng, size), size * rng.uniform(0.13, 0.22), bend=1.6)
     distance, along = distance_to(line, size)
     radius = size * rng.uniform(0.021, 0.030) * (0.4 + 0.6 * np.sin(np.pi * np.clip(along, 0.05, 0.95)))
     lies = inside(distance - radius)
@@ -87,7 +87,7 @@ def metal_contamination(rng: np.random.Generator, carpet: Surface) -> Surface:
     )
 
 
-def _place(rng: np.random.Generator, size: int) -> Point:
+def _point(rng: np.random.Generator, size: int) -> Point:
     x, y = rng.uniform(-0.36, 0.36, 2) * size
     return float(x), float(y)
 

@@ -19,8 +19,8 @@ def cloud(rng: np.random.Generator, size: int, grain: float) -> Field:
     """Smooth noise, size×size, mean about 0 and deviation about 0.7, whose lumps are `grain` pixels wide."""
     coarse = int(np.ceil(size / grain)) + 3
     nodes = rng.standard_normal((coarse, coarse), dtype=np.float32)
-    places = np.arange(size) / grain + 1
-    rows, columns = np.meshgrid(places, places, indexing="ij")
+    positions = np.arange(size) / grain + 1
+    rows, columns = np.meshgrid(positions, positions, indexing="ij")
     smooth: Field = ndimage.map_coordinates(nodes, [rows, columns], order=3, mode="nearest", output=np.float32)
     return smooth
 

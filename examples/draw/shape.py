@@ -41,7 +41,7 @@ def distance_to(points: Field, size: int) -> tuple[Field, Field]:
     """Distance to the line through `points` and, 0 to 1, how far along the line its nearest place is."""
     x, y = grid(size)
     nearest = np.full((size, size), np.inf, dtype=np.float32)
-    place = np.zeros((size, size), dtype=np.float32)
+    along = np.zeros((size, size), dtype=np.float32)
     steps = len(points) - 1
     for step, ((ax, ay), (bx, by)) in enumerate(pairwise(points)):
         dx, dy = bx - ax, by - ay
@@ -49,5 +49,5 @@ def distance_to(points: Field, size: int) -> tuple[Field, Field]:
         distance = np.hypot(x - ax - share * dx, y - ay - share * dy)
         closer = distance < nearest
         nearest[closer] = distance[closer]
-        place[closer] = (step + share[closer]) / steps
-    return nearest, place
+        along[closer] = (step + share[closer]) / steps
+    return nearest, along

@@ -1,4 +1,4 @@
-"""A product's pictures on disk, as MVTec AD lays them out."""
+"""A product's images on disk, as MVTec AD lays them out."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from examples.draw.product import CATALOGUE, PRODUCTS, shoot
+from examples.draw.product import PRODUCTS, PRODUCTS_BY_NAME, shoot
 from model.errors import DataError
 from training.progress import Advance, no_progress
 
@@ -25,11 +25,11 @@ def draw(
     seed: int = 0,
     advance: Advance = no_progress,
 ) -> list[Path]:
-    """Folders of the products under `out`, each with `good` and `defective` square pictures `size` pixels wide.
+    """Folders of the products under `out`, each with `good` and `defective` square images `size` pixels wide.
 
-    Every fifth good picture is for testing; the defective ones are spread over the kinds of defect. The same arguments
-    give the same bytes, and more pictures leave the first ones as they were. A folder appears when it is complete.
-    `advance` is called after each picture. Fails with DataError on a product that is not in PRODUCTS, a folder that
+    Every fifth good image is for testing; the defective ones are spread over the kinds of defect. The same arguments
+    give the same bytes, and more images leave the first ones as they were. A folder appears when it is complete.
+    `advance` is called after each image. Fails with DataError on a product that is not in PRODUCTS, a folder that
     is not empty, a size too small for the defects to show, or a negative number.
     """
     folders = [out / product for product in products]
@@ -53,31 +53,31 @@ def draw(
 
 def _check(out: Path, products: Sequence[str], size: int) -> None:
     if size < SMALLEST_SIDE:
-        raise DataError(f"a picture {size} pixels wide is too small to draw: the least is {SMALLEST_SIDE}")
+        raise DataError(f"an image {size} pixels wide is too small to draw: the least is {SMALLEST_SIDE}")
     for product in products:
-        if product not in CATALOGUE:
+        if product not in PRODUCTS_BY_NAME:
             raise DataError(f"unknown product {product!r}: there are {', '.join(PRODUCTS)}")
         if (out / product).exists() and any((out / product).iterdir()):
             raise DataError(f"{out / product} is not empty: nothing was drawn")
 
 
 def _plan(product: str, good: int, defective: int) -> Iterator[tuple[str, str, int]]:
-    """Split, kind and index of every picture of a product."""
+    """Split, kind and index of every image of a product."""
     tested = good // 5
     yield from (("train", "good", index) for index in range(good - tested))
     yield from (("test", "good", index) for index in range(tested))
-    kinds = list(CATALOGUE[product].defects)
-    for place, kind in enumerate(kinds):
-        share = (defective - place + len(kinds) - 1) // len(kinds)
+    kinds = list(PRODUCTS_BY_NAME[product].defects)
+    for position, kind in enumerate(kinds):
+        share = (defective - position + len(kinds) - 1) // len(kinds)
         yield from (("test", kind, index) for index in range(share))
 
 
 def _write(folder: Path, split: str, kind: str, index: int, size: int, seed: int) -> None:
-    """One picture, and its mask when it has a defect."""
-    product = CATALOGUE[folder.name]
-    place = PRODUCTS.index(folder.name), ("train", "test").index(split), ("good", *product.defects).index(kind)
-    shot = shoot(product, kind, size, np.random.SeedSequence([seed, *place, index]))
-    _save(folder / split / kind / f"{index:03}.png", shot.picture)
+    """One image, and its mask when it has a defect."""
+    product = PRODUCTS_BY_NAME[folder.name]
+    position = PRODUCTS.index(folder.name), ("train", "test").index(split), ("good", *product.defects).index(kind)
+    shot = shoot(product, kind, size, np.random.SeedSequence([seed, *position, index]))
+    _save(folder / split / kind / f"{index:03}.png", shot.image)
     if kind != "good":
         _save(folder / "ground_truth" / kind / f"{index:03}_mask.png", shot.mask.astype(np.uint8) * 255)
 

@@ -26,12 +26,12 @@ class _Header(NamedTuple):
     bits: int
     compression: int
     colours: int
-    """In the palette; 0: as many as the bits allow."""
+    """Colours in the palette; 0: as many as the bits allow."""
     pixels_at: int
 
 
 def read(data: bytes, max_pixels: int) -> StoredImage:
-    """Raises ImageTooLargeError, UnsupportedFormatError, or ValueError, struct.error and OSError."""
+    """Decode a BMP. Raises ImageTooLargeError, UnsupportedFormatError, or ValueError, struct.error and OSError."""
     header = _header(data)
     check_size(header.width, header.height, max_pixels)
     if header.compression in (_RLE8, _RLE4):

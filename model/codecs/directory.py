@@ -51,7 +51,7 @@ class Tag(IntEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a tag's values lie."""
+    """Type, number and offset of a tag's values."""
 
     kind: int
     count: int

@@ -20,7 +20,7 @@ from model.codecs.stored import MAX_SEGMENTS, StoredImage, check_size, more_than
 from model.errors import UnsupportedFormatError
 
 MAX_SCANS: Final = 100
-"""Each is a pass over all pixels; encoders make a dozen at most."""
+"""Scans at most; each is a pass over all pixels, and encoders make a dozen at most."""
 
 _DHT, _SOI, _EOI, _SOS, _DQT, _DRI, _APP0, _APP1, _APP2, _APP14 = (
     0xC4, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0, 0xE1, 0xE2, 0xEE,
@@ -44,7 +44,7 @@ _ZEROS: Final = bytes(32)
 
 @dataclass
 class Frame:
-    """What the segments say. `kept` are those that a decoder needs, as they are or mended."""
+    """The parsed segments. `kept` are those that a decoder needs, as they are or mended."""
 
     width: int = 0
     height: int = 0
@@ -58,15 +58,15 @@ class Frame:
     extras: list[tuple[int, bytes]] = field(default_factory=list)
     """APP1 and APP2 with their offsets."""
     missing: dict[int, list[int]] = field(default_factory=dict)
-    """By component the lowest bit that has come of each of 64 coefficients, 0 for all bits, -1 for none."""
+    """Lowest bit that has come of each of 64 coefficients, by component; 0 for all bits, -1 for none."""
     scans: int = 0
     first_symbols: dict[int, int] = field(default_factory=dict)
-    """What zero bits mean in each Huffman table for AC coefficients."""
+    """Meaning of zero bits in each Huffman table for AC coefficients."""
     adobe: bytearray = field(default_factory=bytearray)
 
 
 def read(data: bytes, max_pixels: int) -> StoredImage:
-    """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError."""
+    """Decode a JPEG. Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError."""
     frame = parse(data, max_pixels)
     refuse_further_images(data, frame.extras)
     pixels = decode(frame)
@@ -96,7 +96,7 @@ def decode(frame: Frame) -> NDArray[np.uint8]:
 
 
 def _unusually_sampled(stream: bytes) -> NDArray[np.uint8]:
-    """By Pillow where simplejpeg doesn't take the channels' sampling factors, 3×1 for example.
+    """Decode by Pillow, where simplejpeg doesn't take the channels' sampling factors, 3×1 for example.
 
     If the coded pixels suffice, none depends on what follows them.
     """
@@ -243,7 +243,7 @@ def _ends_of_scans(data: bytes) -> NDArray[np.intp]:
 
 
 def _first_symbols(tables: bytes) -> dict[int, int]:
-    """By number of each table for AC coefficients, the symbol whose code is all zeros; 0 is the end of a block."""
+    """The symbol whose code is all zeros, by number of each table for AC coefficients; 0 is the end of a block."""
     found, at = {}, 0
     while at + 17 < len(tables):
         if tables[at] & 0x10:

@@ -39,7 +39,7 @@ class Header(NamedTuple):
 
     @property
     def stream_bytes(self) -> int:
-        """What all rows come to, each with its filter's byte."""
+        """Bytes of all rows, each with its filter's byte."""
         sizes = [(self.width, self.height)]
         if self.interlace:
             sizes = [(-(-(self.width - x) // dx), -(-(self.height - y) // dy)) for x, y, dx, dy in _PASSES]
@@ -55,7 +55,7 @@ class _Chunks(NamedTuple):
 
 
 def read(data: bytes, max_pixels: int) -> StoredImage:
-    """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError and zlib.error."""
+    """Decode. Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, ValueError or zlib.error."""
     chunks = _chunks(data, max_pixels)
     header = chunks.header
     twice = header.depth == 16 and header.colour == _GRAY_ALPHA

@@ -21,7 +21,7 @@ class StoredImage(NamedTuple):
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Raises ImageTooLargeError, or ValueError where there is no pixel at all."""
+    """Raise ImageTooLargeError, or ValueError where there is no pixel at all."""
     if width <= 0 or height <= 0:
         raise ValueError(f"it has {width}×{height} pixels")
     if width * height > max_pixels:

@@ -35,7 +35,7 @@ _KEPT: Final = (
 
 
 def read(data: bytes, max_pixels: int) -> StoredImage:
-    """Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError and OSError."""
+    """Decode a TIFF. Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, ValueError or OSError."""
     page = read_directory(data)
     if page.is_cut or page.lost & set(Tag) - {Tag.XMP}:
         raise ValueError("its directory is cut short")

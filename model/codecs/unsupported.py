@@ -41,7 +41,7 @@ _BRANDS: Final = {
 
 
 def name_of(data: bytes) -> str | None:
-    """What `data` is, with its article; None where that isn't known."""
+    """Name of the format of `data`, with its article; None where that isn't known."""
     if data[4:8] == b"ftyp":
         brands = [data[8:12], *(data[at : at + 4] for at in range(16, min(int.from_bytes(data[:4]), 64), 4))]
         named = [_BRANDS[brand] for brand in brands if brand in _BRANDS]

@@ -7,7 +7,7 @@ from model.codecs.strips import Layout
 from model.errors import UnsupportedFormatError
 
 _TAKEN: Final = (1, 5, 7, 8, 32773, 32946, 34925, 50000)
-"""None, LZW, JPEG, Deflate, PackBits, Deflate again, LZMA, Zstandard."""
+"""Compressions that are taken: none, LZW, JPEG, Deflate, PackBits, Deflate again, LZMA, Zstandard."""
 _COMPRESSIONS: Final = {
     2: "fax (CCITT) compression", 3: "fax (CCITT group 3) compression", 4: "fax (CCITT group 4) compression",
     6: "old-style JPEG compression", 22610: "JPEG XR compression", 32766: "NeXT compression",
@@ -24,7 +24,7 @@ _SEND: Final = "send a TIFF of 8-bit colour, or 8- or 16-bit gray, with LZW, Def
 
 
 def refuse_unsupported(page: Directory, layout: Layout) -> None:
-    """Raises UnsupportedFormatError."""
+    """Raise UnsupportedFormatError for a TIFF whose kind is recognised and not taken."""
     if what := _raw(page) or _compression(page) or _pixels(page, layout):
         raise UnsupportedFormatError(f"{what}; {_SEND}")
 

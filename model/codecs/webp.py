@@ -10,7 +10,7 @@ from model.codecs.stored import StoredImage, check_size, multiple_frames
 
 
 def read(data: bytes, max_pixels: int) -> StoredImage:
-    """Raises ImageTooLargeError, MultipleFramesError, or ValueError and OSError."""
+    """Decode a WebP. Raises ImageTooLargeError, MultipleFramesError, or ValueError and OSError."""
     check_size(*_size(data), max_pixels)
     with io.BytesIO(data) as file:
         image = Image.open(file, formats=["WEBP"])

@@ -28,17 +28,17 @@ class Engine(Protocol):
         """cpu or cuda."""
 
     @property
-    def lanes(self) -> int:
+    def max_concurrency(self) -> int:
         """How many threads may be in `evidence` at once."""
 
     @property
-    def batch(self) -> int:
-        """From how many images on a larger batch is no quicker."""
+    def preferred_batch_size(self) -> int:
+        """The smallest batch that is as quick, image for image, as any larger one."""
 
-    def evidence(self, pixels: Pixels, *, alone: bool = True) -> Maps:
+    def evidence(self, pixels: Pixels, *, exclusive: bool = True) -> Maps:
         """uint8 N×S×S×3 to evidence maps N×h×w in log-odds.
 
-        `alone`: no other call runs meanwhile, so that this one may use the whole device; otherwise its lane's share.
+        `exclusive`: no other call runs meanwhile, so that this one may use the whole device; else one thread's share.
         Raises DeviceMemoryError or EngineError.
         """
 
@@ -46,10 +46,12 @@ class Engine(Protocol):
 def engines_for(variant: Variant, device: Device, choice: EngineChoice) -> list[EngineName]:
     """The installed engines that run this variant on this device, the quicker first."""
     if device == "cuda":
-        able: list[EngineName] = ["torch"] if variant.name != "int8" else []
+        names: list[EngineName] = ["torch"] if variant.name != "int8" else []
     else:
-        able = ["onnxruntime", "torch"] if variant.name != "float16" else []
-    return [name for name in able if name in variant.files and choice in ("auto", name) and find_spec(name) is not None]
+        names = ["onnxruntime", "torch"] if variant.name != "float16" else []
+    return [
+        name for name in names if name in variant.files and choice in ("auto", name) and find_spec(name) is not None
+    ]
 
 
 def open_engine(artifact: Artifact, variant: Variant, device: Device, name: EngineName = "torch") -> Engine:

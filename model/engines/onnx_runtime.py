@@ -24,22 +24,22 @@ class OnnxEngine:
 
     name = "onnxruntime"
     device = "cpu"
-    batch = 1
+    preferred_batch_size = 1
 
     def __init__(self, file: Path) -> None:
         """Raises MissingFileError or EngineError."""
-        self.lanes = available_cpus()
+        self.max_concurrency = available_cpus()
         try:
-            self._wide = _session(file, self.lanes)
-            self._narrow = _session(file, 1) if self.lanes > 1 else self._wide
+            self._wide = _session(file, self.max_concurrency)
+            self._narrow = _session(file, 1) if self.max_concurrency > 1 else self._wide
         except states.NoSuchFile:
             raise MissingFileError(f"{file} is missing") from None
         except _FAILURES as error:
             raise EngineError(f"ONNX Runtime can't open {file}: {error}") from error
 
-    def evidence(self, pixels: NDArray[np.uint8], *, alone: bool = True) -> NDArray[np.float32]:
+    def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
         """See `Engine.evidence`."""
-        session = self._wide if alone else self._narrow
+        session = self._wide if exclusive else self._narrow
         try:
             (maps,) = session.run(["evidence"], {"pixels": pixels})
         except (*_FAILURES, ValueError) as error:  # ValueError: the file's inputs or outputs have other names

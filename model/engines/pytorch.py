@@ -43,7 +43,7 @@ class TorchEngine:
     """VGG16CAM without gradients. TF32 stays off, so that float32 means float32."""
 
     name = "torch"
-    lanes = 1
+    max_concurrency = 1
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class TorchEngine:
     ) -> None:
         """Raises what `read_weights` raises, DeviceMemoryError or EngineError."""
         self.device = device
-        self.batch = SIZES[-1] if device == "cuda" else 1
+        self.preferred_batch_size = SIZES[-1] if device == "cuda" else 1
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         network = VGG16CAM(hypercolumn)
@@ -70,7 +70,7 @@ class TorchEngine:
             self._run, self._pool = Graphs(self._recorded), torch.cuda.graph_pool_handle()
 
     @torch.inference_mode()
-    def evidence(self, pixels: NDArray[np.uint8], *, alone: bool = True) -> NDArray[np.float32]:
+    def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
         """See `Engine.evidence`."""
         with _named_errors(self.device, f"a batch of {len(pixels)}"):
             return self._run(pixels)

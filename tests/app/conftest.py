@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from app.application import create_app
-from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.sandbox import pool
 from app.sandbox.limits import Limits
 from app.sandbox.process import Template
@@ -45,6 +45,7 @@ def anyio_backend() -> str:
 def one_template() -> Iterator[None]:
     """Services in this process fork their codec processes from one template: each would take half a second to start."""
     templates: dict[Limits, Template] = {}
+    loops: dict[Limits, asyncio.AbstractEventLoop] = {}
 
     def shared(limits: Limits, program: str) -> Template:
         if program != "app.sandbox.template":
@@ -52,6 +53,8 @@ def one_template() -> Iterator[None]:
         if limits not in templates:
             templates[limits] = Template(limits, program)
             templates[limits].close = lambda: None  # type: ignore[method-assign]  # a service that stops
+        if loops.get(limits) is not (loop := asyncio.get_running_loop()):
+            loops[limits], templates[limits]._turn = loop, asyncio.Lock()  # a lock serves one event loop
         return templates[limits]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -63,7 +66,7 @@ def one_template() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """gadget 1; widget 1 and 2, which judge differently."""
+    """gadget 1; widget 1 and 2, which differ."""
     root = tmp_path_factory.mktemp("store")
     publish(root, "widget", slope=10.0)
     publish(root, "widget", slope=5.0)
@@ -108,7 +111,7 @@ async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 async def until(condition: object) -> None:
     """Wait for a callable to become true."""
     assert callable(condition)
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         while not condition():
             await anyio.sleep(0.005)
 
@@ -118,7 +121,7 @@ async def client(anyio_backend: str, store: Path) -> AsyncIterator[httpx.AsyncCl
     """Of the real application with every model loaded; `widget` is the default."""
     app = create_app(Settings(store=store, device="cpu", default_model="widget", deadline_ms=60_000))
     async with running(app) as client:
-        models = app.state.service.registry
+        models = app.state.service.model_manager
         await until(lambda: [[*model.loaded] for model in models.snapshot.models.values()] == [[1], [2, 1]])
         yield client
 
@@ -133,13 +136,13 @@ class FakeEngine:
     gate: threading.Event = field(default_factory=threading.Event)
     name: str = "fake"
     device: str = "cpu"
-    lanes: int = 1
-    batch: int = 64
+    max_concurrency: int = 1
+    preferred_batch_size: int = 64
 
-    def evidence(self, pixels: NDArray[np.uint8], *, alone: bool = True) -> NDArray[np.float32]:
+    def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
         brightness = pixels.mean(axis=(1, 2, 3))
         self.batches.append([round(mean) for mean in brightness])
-        assert self.gate.wait(20)
+        assert self.gate.wait(PATIENCE)
         if self.error is not None:
             raise self.error
         return np.repeat(np.float32(brightness / 255 - 0.5), 16).reshape(-1, 4, 4)
@@ -171,18 +174,18 @@ def fake_detector(store: Path, engine: FakeEngine) -> Detector:
 
 @pytest.fixture
 async def bench(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterator[Bench]:
-    """With 4 places, batches of 3 at most, and a deadline that no test waits for."""
+    """With 4 slots, batches of 3 at most, and a deadline that no test waits for."""
     settings = Settings(store=tmp_path, device="cpu", queue_size=4, max_batch=3, deadline_ms=60_000)
     app = create_app(settings)
     service: Service = app.state.service
     widget, gadget = FakeEngine(), FakeEngine()
     engines = {"gadget": gadget, "widget": widget}
-    for lane in service.lanes:
-        lane._report = lambda _: None  # the registry has no files to open a fake engine from
+    for worker in service.workers:
+        worker._report = lambda _: None  # the manager has no files to open a fake engine from
     async with running(app) as client:
-        service.registry._shelf.snapshot = ModelSnapshot(
+        service.model_manager.snapshot = ModelSnapshot(
             {
-                name: ModelState(stored=(1,), loaded={1: LoadedModel(name, 1, fake_detector(store, engine))})
+                name: ModelState(available=(1,), loaded={1: LoadedModel(name, 1, fake_detector(store, engine))})
                 for name, engine in engines.items()
             }
         )

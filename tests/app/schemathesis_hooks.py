@@ -1,4 +1,4 @@
-"""What Schemathesis can't know: real pictures, and what must agree in a request but no schema can say.
+"""What Schemathesis can't know: real images, and what must agree in a request but no schema can say.
 
 It loads this module by name (SCHEMATHESIS_HOOKS). Requests that are meant to be wrong are left as they are.
 """
@@ -14,23 +14,24 @@ from tests.support.artifacts import INPUT_SIZE
 from tests.support.images import encoded
 
 FORMS = {"png": "PNG", "jpeg": "JPEG", "bmp": "BMP", "tiff": "TIFF", "webp": "WebP"}
-PICTURES = {name: [encoded(form, seed=seed, size=32 * seed) for seed in (1, 2, 3)] for name, form in FORMS.items()}
-EVERY = [picture for pictures in PICTURES.values() for picture in pictures]
+IMAGES = {name: [encoded(form, seed=seed, size=32 * seed) for seed in (1, 2, 3)] for name, form in FORMS.items()}
+EVERY = [image for images in IMAGES.values() for image in images]
 LENGTH = "Inference-Header-Content-Length"
 
-for form, pictures in PICTURES.items():
-    schemathesis.openapi.media_type(f"image/{form}", st.sampled_from(pictures))
+for form, images in IMAGES.items():
+    schemathesis.openapi.media_type(f"image/{form}", st.sampled_from(images))
 schemathesis.openapi.media_type("application/octet-stream", st.sampled_from(EVERY))
 schemathesis.openapi.format("binary", st.sampled_from(EVERY))
-schemathesis.openapi.format("byte", st.sampled_from([base64.b64encode(picture).decode() for picture in EVERY]))
+schemathesis.openapi.format("byte", st.sampled_from([base64.b64encode(image).decode() for image in EVERY]))
 
 
 @schemathesis.hook
-def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: Any, case: "schemathesis.Case[Any]", kwargs: dict[str, Any]) -> None:
     del context, kwargs
     headers = case.headers
     if headers is not None and str(headers.get("X-Deadline-Ms", "")).isdigit():
         headers["X-Deadline-Ms"] = "60000"  # 1 ms is sound, and 504
+    assert case.meta
     if case.meta.generation.mode.is_negative:
         return
     if headers is not None:
@@ -77,7 +78,7 @@ def agreeing(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @schemathesis.check
-def declared_headers(context: Any, response: schemathesis.Response, case: schemathesis.Case) -> None:
+def declared_headers(context: Any, response: schemathesis.Response, case: "schemathesis.Case[Any]") -> None:
     """Schemathesis looks for headers that are missing; here, that none comes which isn't declared."""
     del context
     declared = case.operation.definition.raw["responses"].get(str(response.status_code))

@@ -10,6 +10,7 @@ import pytest
 from app.application import create_app
 from app.keys import new_key
 from app.settings import Settings
+from model.store import Store
 from tests.app.conftest import running, until
 from tests.app.test_model_manager import breaking, put
 from tests.support.images import encoded
@@ -22,10 +23,10 @@ ADMIN, ADMIN_KEY = new_key("admin", "office")
 @pytest.fixture
 async def admin(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Of a service that has loaded widget 1, and looks at its store only when it is asked to."""
-    put(store, tmp_path / "shelf", "widget", 1)
+    put(store, tmp_path / "own_store", "widget", 1)
     (tmp_path / "keys").write_text(ADMIN_KEY.line)
     settings = Settings(
-        store=tmp_path / "shelf", device="cpu", keys_file=tmp_path / "keys", store_poll_seconds=3600, max_batch=1
+        store=tmp_path / "own_store", device="cpu", keys_file=tmp_path / "keys", store_poll_seconds=3600, max_batch=1
     )
     app = create_app(settings)
     async with running(app) as client:
@@ -35,16 +36,16 @@ async def admin(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
-    return tmp_path / "shelf"
+def own_store(tmp_path: Path) -> Path:
+    return tmp_path / "own_store"
 
 
-async def test_reload_answers_when_what_is_new_is_there(admin: httpx.AsyncClient, store: Path, shelf: Path) -> None:
+async def test_reload_answers_when_what_is_new_is_there(admin: httpx.AsyncClient, store: Path, own_store: Path) -> None:
     assert (await admin.post("/v1/admin/reload")).json() == {"changed": []}
     for version in (2, 3, 4):
-        put(store, shelf, "widget", version)
-    breaking(shelf / "widget" / "4")
-    put(store, shelf, "gadget", 1)
+        put(store, own_store, "widget", version)
+    breaking(own_store / "widget" / "4")
+    put(store, own_store, "gadget", 1)
     reply = await admin.post("/v1/admin/reload")
     assert reply.status_code == 200
     gadget, widget = reply.json()["changed"]
@@ -57,27 +58,27 @@ async def test_reload_answers_when_what_is_new_is_there(admin: httpx.AsyncClient
     assert (await admin.post("/v1/models/widget/predict", content=encoded())).json()["model_version"] == 3
 
 
-async def test_reload_tells_of_a_broken_file(admin: httpx.AsyncClient, shelf: Path) -> None:
-    (shelf / "widget" / "serving.json").write_text("{")
+async def test_reload_tells_of_a_broken_file(admin: httpx.AsyncClient, own_store: Path) -> None:
+    (own_store / "widget" / "serving.json").write_text("{")
     (widget,) = (await admin.post("/v1/admin/reload")).json()["changed"]
     assert (widget["previous"], widget["serving"]) == (1, 1)
     assert "serving.json can't be read" in widget["serving_error"]
     assert (await admin.get("/v1/models/widget")).json()["serving_error"] == widget["serving_error"]
 
 
-async def test_what_serves_is_changed_in_one_step(admin: httpx.AsyncClient, store: Path, shelf: Path) -> None:
-    put(store, shelf, "widget", 2)
+async def test_what_serves_is_changed_in_one_step(admin: httpx.AsyncClient, store: Path, own_store: Path) -> None:
+    put(store, own_store, "widget", 2)
     await admin.post("/v1/admin/reload")
     wanted = {"version": 1, "thresholds": {"review": 0.0, "label": 0.0, "reject": 1.0}, "defect_rate": 0.02}
     reply = await admin.put("/v1/admin/models/widget/serving", json=wanted)
     assert reply.status_code == 200
     assert reply.json() == (await admin.get("/v1/models/widget")).json()
     assert (reply.json()["serving"], reply.json()["pinned"], reply.json()["serving_error"]) == (1, 1, None)
-    assert json.loads((shelf / "widget" / "serving.json").read_text()) == wanted
+    assert json.loads((own_store / "widget" / "serving.json").read_text()) == wanted
     verdict = (await admin.post("/v1/models/widget/predict", content=encoded())).json()
     assert (verdict["model_version"], verdict["thresholds"]) == (1, wanted["thresholds"])
     version = next(each for each in reply.json()["versions"] if each["version"] == 1)
-    assert (version["thresholds_source"], version["defect_rate_source"]) == ("file", "file")
+    assert (version["thresholds_source"], version["defect_rate_source"]) == ("serving.json", "serving.json")
     reply = await admin.put("/v1/admin/models/widget/serving", json={})
     assert (reply.json()["serving"], reply.json()["pinned"]) == (2, None)
 
@@ -98,32 +99,61 @@ async def test_what_serves_is_changed_in_one_step(admin: httpx.AsyncClient, stor
     ],
 )
 async def test_what_is_wrong_changes_nothing(
-    admin: httpx.AsyncClient, store: Path, shelf: Path, model: str, body: bytes, status: int, error: str, reason: str
+    admin: httpx.AsyncClient,
+    store: Path,
+    own_store: Path,
+    model: str,
+    body: bytes,
+    status: int,
+    error: str,
+    reason: str,
 ) -> None:
-    breaking(put(store, shelf, "widget", 2))
+    breaking(put(store, own_store, "widget", 2))
     url = httpx.URL("http://camspector", raw_path=f"/v1/admin/models/{model}/serving".encode())
     reply = await admin.put(url, content=body)
     assert (reply.status_code, reply.json()["error"]) == (status, error)
     assert reason in reply.json()["detail"]
-    assert not (shelf / "widget" / "serving.json").exists()
+    assert not (own_store / "widget" / "serving.json").exists()
     assert (await admin.get("/v1/models/widget")).json()["serving"] == 1
 
 
-async def test_store_that_cannot_be_written(admin: httpx.AsyncClient, shelf: Path) -> None:
+async def test_store_that_cannot_be_written(admin: httpx.AsyncClient, own_store: Path) -> None:
     """As in the container, which mounts it read-only; permissions wouldn't bind tests that run as root."""
-    (shelf / "widget" / "serving.json").mkdir()
+    (own_store / "widget" / "serving.json").mkdir()
     reply = await admin.put("/v1/admin/models/widget/serving", json={"version": 1})
     assert (reply.status_code, reply.json()["error"]) == (409, "store-not-usable")
     assert "widget/serving.json can't be changed: Is a directory" in reply.json()["detail"]
 
 
 async def test_what_takes_too_long_goes_on(
-    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, store: Path, shelf: Path
+    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, store: Path, own_store: Path
 ) -> None:
-    put(store, shelf, "widget", 2)
+    put(store, own_store, "widget", 2)
     monkeypatch.setattr("app.routes.admin.WAIT_SECONDS", 0.01)
     reply = await admin.post("/v1/admin/reload")
     assert (reply.status_code, reply.json()["error"]) == (504, "deadline-passed")
     monkeypatch.undo()
     await admin.post("/v1/admin/reload")
     assert (await admin.get("/v1/models/widget")).json()["serving"] == 2
+
+
+async def test_a_bug_is_said_at_once_and_stops_nothing(
+    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.routes.admin.WAIT_SECONDS", 5.0)
+
+    def broken(*_: object) -> list[str]:
+        raise ZeroDivisionError("secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "versions", broken)
+        for ask in (admin.post("/v1/admin/reload"), admin.put("/v1/admin/models/widget/serving", json={})):
+            caplog.clear()
+            reply = await ask
+            assert (reply.status_code, reply.json()["error"]) == (500, "internal-error")
+            assert "secret" not in reply.text
+            assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+                f"request {reply.json()['request_id']} failed"
+            ]
+    assert (await admin.get("/livez")).status_code == 200
+    assert (await admin.post("/v1/admin/reload")).json() == {"changed": []}

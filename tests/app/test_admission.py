@@ -1,14 +1,15 @@
-"""Who is let in: places, memory for bodies, and deadlines that can't be met; the real application over fake engines."""
+"""Who is let in: slots, memory for bodies, and deadlines that can't be met; the real application over fake engines."""
 
 import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 
-from app.latency_estimator import Cost, Kind
+from app.inference.latency_estimator import Cost, Kind
 from tests.app.conftest import Bench, until
 from tests.app.test_load import asgi_call, occupied, start, statuses
 from tests.support.images import encoded
@@ -56,7 +57,7 @@ async def half_sent(bench: Bench, go_on: asyncio.Event, **headers: str) -> httpx
     return await bench.client.post("/v1/models/widget/predict", content=body(), headers=headers)
 
 
-async def test_half_sent_uploads_hold_no_places(bench: Bench) -> None:
+async def test_half_sent_uploads_hold_no_slots(bench: Bench) -> None:
     """So that slow senders keep nobody out."""
     bench.widget.gate.set()
     go_on = asyncio.Event()
@@ -106,7 +107,7 @@ async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Be
     assert await statuses(tasks) == [200, 200, 200]
 
 
-async def test_full_queue_says_when_a_place_is_free(bench: Bench) -> None:
+async def test_full_queue_says_when_a_slot_is_free(bench: Bench) -> None:
     tasks = await occupied(bench) + start(bench, 2, 3, 4)
     await until(lambda: bench.waiting() == 3)
     bench.service.latency.learn(KIND, Cost(2.4, 2.4), 2.4)
@@ -126,7 +127,8 @@ async def test_overlays_wait_for_overlays_and_nobody_else_does(bench: Bench) -> 
         reply = await bench.client.post("/v1/models/widget/predict", content=encoded(), headers=headers)
         assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
         assert reply.json()["retry_after_ms"] == pytest.approx(1000 * (1.25 * 8 - 5), abs=50)
-        assert (await bench.predict(**{"X-Deadline-Ms": "5000"})).status_code == 200
+        deadline: dict[str, Any] = {"X-Deadline-Ms": "5000"}
+        assert (await bench.predict(**deadline)).status_code == 200
     reply = await bench.client.post("/v1/models/widget/predict", content=encoded(), headers=headers)
     assert (reply.status_code, reply.headers["content-type"]) == (200, "image/png")
 

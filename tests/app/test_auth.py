@@ -75,8 +75,8 @@ async def test_without_a_key_nobody_gets_in(guarded: httpx.AsyncClient, headers:
         assert reply.headers["www-authenticate"] == "Bearer"
         assert PREDICT[:-1] not in reply.text
     metrics = (await guarded.get("/metrics")).text
-    assert f'requests_rejected_total{{reason="{error}"}} 4.0' in metrics
-    assert 'http_requests_total{method="POST",route="unknown",status="401"} 4.0' in metrics
+    assert f'camspector_requests_rejected_total{{reason="{error}"}} 4.0' in metrics
+    assert 'camspector_http_requests_total{method="POST",route="unknown",status="401"} 4.0' in metrics
 
 
 async def test_the_log_names_the_key_and_never_shows_it(

@@ -1,4 +1,4 @@
-"""Every upload that can't be judged gets its 4xx with its `error`, and the service goes on answering."""
+"""Every upload that can't be inspected gets its 4xx with its `error`, and the service goes on answering."""
 
 import base64
 import gzip
@@ -50,7 +50,7 @@ CASES: list[tuple[str, int, str, dict[str, Any]]] = [
     ("empty body said to be JSON", 400, "malformed-body", typed(b"", "application/json")),
     ("empty file", 400, "empty-image", {"files": {"file": b""}}),
     ("empty base64", 400, "empty-image", base64_image("")),
-    ("another field", 400, "missing-field", form("photo")),
+    ("another field", 400, "missing-field", form("part")),
     ("a form without fields", 400, "missing-field", typed(b"--b--\r\n", MULTIPART)),
     ("two files", 400, "malformed-body", form("file", "file")),
     ("a hundred fields too many", 400, "malformed-body", form(*["x"] * 200)),
@@ -68,7 +68,7 @@ CASES: list[tuple[str, int, str, dict[str, Any]]] = [
     ("a boundary everywhere", 400, "malformed-body", typed(b"--bx" * 10_000, MULTIPART)),
     ("JSON that isn't", 400, "malformed-body", typed(b'{"image": ', "application/json")),
     ("JSON that isn't UTF-8", 400, "malformed-body", typed(b'{"image": "\xff"}', "application/json")),
-    ("JSON of another form", 400, "missing-field", {"json": {"picture": 1}}),
+    ("JSON of another form", 400, "missing-field", {"json": {"part": 1}}),
     ("JSON without b64", 400, "missing-field", {"json": {"image": {}}}),
     ("JSON list", 400, "malformed-body", {"json": [1]}),
     ("JSON number as image", 400, "malformed-body", {"json": {"image": 5}}),
@@ -267,7 +267,7 @@ async def test_header_that_is_there_twice(client: httpx.AsyncClient) -> None:
         ([b"a", b"b"], "more than once"),
     ],
 )
-async def test_part_that_cannot_be_told_is_not_judged(
+async def test_part_without_a_valid_id_is_not_inspected(
     client: httpx.AsyncClient, sent: list[bytes], reason: str
 ) -> None:
     reply = await client.post("/predict", content=encoded(), headers=[(b"X-Part-ID", value) for value in sent])

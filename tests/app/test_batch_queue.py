@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.batch_queue import BatchQueue, Evidence
-from app.metrics import Metrics
+from app.inference.batch_queue import BatchQueue, EngineResult
+from app.monitoring.metrics import Metrics
 from model.detector import Detector
 from tests.app.conftest import FakeEngine, fake_detector
 
@@ -22,30 +22,30 @@ def queue() -> BatchQueue:
 
 @pytest.fixture
 def detector(store: Path) -> Detector:
-    """Of an engine that two lanes may run at once, an image at a time."""
-    return fake_detector(store, FakeEngine(lanes=2, batch=1))
+    """Of an engine that two workers may run at once, an image at a time."""
+    return fake_detector(store, FakeEngine(max_concurrency=2, preferred_batch_size=1))
 
 
 @pytest.fixture
 def lonely(store: Path) -> Detector:
-    """Of an engine that must be alone, and gains from batches of three."""
-    return fake_detector(store, FakeEngine(lanes=1, batch=3))
+    """Of an engine that must be exclusive, and gains from batches of three."""
+    return fake_detector(store, FakeEngine(max_concurrency=1, preferred_batch_size=3))
 
 
-def taken(queue: BatchQueue, limit: int = 8) -> list[Future[Evidence]]:
+def taken(queue: BatchQueue, limit: int = 8) -> list[Future[EngineResult]]:
     queue.max_batch = limit
     with queue.batch() as batch:
-        return [job.answer for job in batch.jobs] if batch else []
+        return [image.answer for image in batch.images] if batch else []
 
 
-def test_cancelled_jobs_are_not_taken(queue: BatchQueue, lonely: Detector) -> None:
+def test_cancelled_images_are_not_taken(queue: BatchQueue, lonely: Detector) -> None:
     first, second = (queue.put(lonely, PIXELS) for _ in range(2))
     first.cancel()
     assert taken(queue) == [second]
     assert not second.cancel()
 
 
-def test_waits_past_cancelled_jobs(queue: BatchQueue, detector: Detector) -> None:
+def test_waits_past_cancelled_images(queue: BatchQueue, detector: Detector) -> None:
     queue.put(detector, PIXELS).cancel()
     found: list[int] = []
     taker = threading.Thread(target=lambda: found.append(len(taken(queue))))
@@ -68,7 +68,7 @@ def test_no_more_than_the_engine_gains_from(queue: BatchQueue, lonely: Detector,
 
 
 def test_a_batch_is_of_one_detector(queue: BatchQueue, lonely: Detector, store: Path) -> None:
-    other = fake_detector(store, FakeEngine(lanes=1, batch=3))
+    other = fake_detector(store, FakeEngine(max_concurrency=1, preferred_batch_size=3))
     answers = [queue.put(detector, PIXELS) for detector in (lonely, other, lonely)]
     assert taken(queue) == [answers[0], answers[2]]
     assert taken(queue) == [answers[1]]
@@ -78,20 +78,20 @@ def test_the_only_image_has_the_device_for_itself(queue: BatchQueue, detector: D
     queue.put(detector, PIXELS)
     with queue.batch() as batch:
         assert batch is not None
-        assert batch.alone
+        assert batch.exclusive
 
 
-def test_lanes_share_the_device_while_more_is_queued(queue: BatchQueue, detector: Detector) -> None:
+def test_workers_share_the_device_while_more_is_queued(queue: BatchQueue, detector: Detector) -> None:
     for _ in range(3):
         queue.put(detector, PIXELS)
     with queue.batch() as first, queue.batch() as second:
         assert first is not None
         assert second is not None
-        assert (first.alone, second.alone) == (False, False)
-        assert len(first.jobs) == len(second.jobs) == 1
+        assert (first.exclusive, second.exclusive) == (False, False)
+        assert len(first.images) == len(second.images) == 1
     with queue.batch() as last:
         assert last is not None
-        assert last.alone
+        assert last.exclusive
 
 
 def test_one_that_came_later_shares_with_the_one_that_runs(queue: BatchQueue, detector: Detector) -> None:
@@ -103,11 +103,11 @@ def test_one_that_came_later_shares_with_the_one_that_runs(queue: BatchQueue, de
         queue.put(detector, PIXELS)
         with queue.batch() as later:
             assert later is not None
-            assert not later.alone
+            assert not later.exclusive
 
 
 @pytest.mark.parametrize("kinds", [("detector", "detector"), ("lonely", "detector"), ("lonely", "lonely")])
-def test_nothing_runs_beside_one_that_is_alone(
+def test_nothing_runs_beside_an_exclusive_batch(
     queue: BatchQueue, kinds: tuple[str, str], request: pytest.FixtureRequest
 ) -> None:
     first, second = (request.getfixturevalue(kind) for kind in kinds)
@@ -116,7 +116,7 @@ def test_nothing_runs_beside_one_that_is_alone(
     taker = threading.Thread(target=lambda: found.append(len(taken(queue))))
     with queue.batch() as batch:
         assert batch is not None
-        assert batch.alone
+        assert batch.exclusive
         queue.put(second, PIXELS)
         taker.start()
         taker.join(0.1)
@@ -125,7 +125,7 @@ def test_nothing_runs_beside_one_that_is_alone(
     assert found == [1]
 
 
-def test_one_that_must_be_alone_waits_for_the_others(queue: BatchQueue, detector: Detector, lonely: Detector) -> None:
+def test_an_exclusive_batch_waits_for_the_others(queue: BatchQueue, detector: Detector, lonely: Detector) -> None:
     for each in (detector, detector, lonely):
         queue.put(each, PIXELS)
     found: list[bool] = []
@@ -133,7 +133,7 @@ def test_one_that_must_be_alone_waits_for_the_others(queue: BatchQueue, detector
     def take_lonely() -> None:
         with queue.batch() as batch:
             assert batch is not None
-            found.append(batch.alone)
+            found.append(batch.exclusive)
 
     with queue.batch(), queue.batch():
         taker = threading.Thread(target=take_lonely)

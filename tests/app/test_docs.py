@@ -10,11 +10,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
+from app.application import create_app
 from app.documentation import ADMINS, UNANSWERED, VERSION
 from app.errors import TABLE, BatchTooLargeError, TensorError, under_v2
-from app.metrics import Metrics
 from app.schemas import Reloaded
+from app.service import Service
+from app.settings import Settings
 from model.serving import decode
 from tests.support.images import encoded
 from tests.support.process import ROOT, Server
@@ -73,17 +76,22 @@ def test_table_of_errors() -> None:
     assert rows == [(str(problem.status), problem.error) for problem in TABLE.values()]
 
 
-def test_table_of_metrics() -> None:
+def collectors(store: Path) -> CollectorRegistry:
+    service: Service = create_app(Settings(store=store)).state.service
+    return service.metrics.registry
+
+
+def test_table_of_metrics(tmp_path: Path) -> None:
     documented = set(re.findall(r"`(\w+)`", API[API.index("| metric | of what |") :]))
-    made = {family.name for family in Metrics().registry.collect() if not family.name.startswith("process_")}
+    made = {family.name for family in collectors(tmp_path).collect() if not family.name.startswith("process_")}
     assert {name.removesuffix("_total").removesuffix("_info") for name in documented} - {"error"} == made
 
 
-def test_alerts_name_metrics_labels_and_reasons_that_exist() -> None:
+def test_alerts_name_metrics_labels_and_reasons_that_exist(tmp_path: Path) -> None:
     text = (ROOT / "deploy" / "alerts.yml").read_text()
     expressions = re.findall(r"^        expr: (.+)$", text, re.MULTILINE)
     assert len(expressions) == text.count("- alert: ") == len(set(re.findall("- alert: (.+)", text))) > 5
-    families = list(Metrics().registry.collect())
+    families = list(collectors(tmp_path).collect())
     samples = {sample.name for family in families for sample in family.samples}
     labelled = {f"{family.name}_total" for family in families if family.type == "counter"}
     labelled |= {family.name for family in families if family.type == "gauge"}

@@ -83,7 +83,7 @@ def test_a_browser_shows_every_operation(server: Server, tmp_path: Path) -> None
     )
     operations = [
         (method, path)
-        for path, methods in httpx.get(f"{server.url}/openapi.json").json()["paths"].items()
+        for path, methods in httpx.get(f"{server.url}/openapi.json", timeout=PATIENCE).json()["paths"].items()
         for method in methods
     ]
     shown = re.findall(r'class="opblock opblock-(\w+)".*?data-path="([^"]+)"', run.stdout)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.fuzz import FLAGS, fuzz
-from benchmarks.mutations import KINDS, case
+from tests.support.fuzzing import FLAGS, fuzz
+from tests.support.mutations import KINDS, case
 from tests.support.process import served
 
 

@@ -69,7 +69,7 @@ def test_requests_pass(server: Server, tmp_path: Path) -> None:
         reply = client.post("/predict", content=encoded(), headers={"X-Part-ID": "p-1", "X-Request-ID": "r-1"})
         assert (reply.status_code, reply.headers["x-part-id"], reply.headers["x-request-id"]) == (200, "p-1", "r-1")
         assert len(client.get("/readyz").headers["x-request-id"]) == 32
-        assert "http_requests_total" in client.get("/metrics").text
+        assert "camspector_http_requests_total" in client.get("/metrics").text
         reply = client.post("/predict", content=b"hello")
         assert (reply.status_code, reply.json()["error"]) == (415, "unsupported-format")
 
@@ -87,14 +87,16 @@ def test_too_large_bodies(server: Server, tmp_path: Path) -> None:
     ("sent", "kept"),
     [("r-1/{}~#", True), ('a","x":"b', False), ("a\\", False), ("two words", False), ("x" * 129, False)],
 )
-def test_no_id_breaks_what_the_gateway_says(server: Server, tmp_path: Path, sent: str, kept: bool) -> None:
+def test_no_id_breaks_the_gateways_log(server: Server, tmp_path: Path, sent: str, kept: bool) -> None:
     with gateway(tmp_path, port_of(server)) as url:
         reply = httpx.post(
             f"{url}/predict", content=bytes(30_000_000), headers={"X-Request-ID": sent}, timeout=PATIENCE
         )
         assert reply.json().keys() == {"type", "title", "status", "detail", "error", "request_id"}
         assert (reply.json()["request_id"] == sent) == kept
-        assert (httpx.get(f"{url}/livez", headers={"X-Request-ID": sent}).headers["x-request-id"] == sent) == kept
+        assert (
+            httpx.get(f"{url}/livez", headers={"X-Request-ID": sent}, timeout=PATIENCE).headers["x-request-id"] == sent
+        ) == kept
 
 
 def test_floods_are_held_off(server: Server, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_half_sent_upload_does_not_reach_the_service(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("method", "times"), [("POST", 1), ("GET", 2)])
-def test_what_was_sent_is_sent_again_only_where_that_is_harmless(tmp_path: Path, method: str, times: int) -> None:
+def test_a_request_is_sent_again_only_where_that_is_harmless(tmp_path: Path, method: str, times: int) -> None:
     """Both services take the request, and close."""
     reached = []
 

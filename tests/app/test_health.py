@@ -49,12 +49,12 @@ async def test_draining_serves_but_is_not_ready(bench: Bench) -> None:
     assert (reply.status_code, reply.headers["connection"]) == (200, "close")
 
 
-async def test_dead_lane_is_not_live(bench: Bench) -> None:
+async def test_dead_worker_is_not_live(bench: Bench) -> None:
     bench.service.queue.close()
-    lanes = bench.service.lanes
-    await until(lambda: not any(lane.is_alive() for lane in lanes))
+    workers = bench.service.workers
+    await until(lambda: not any(worker.is_alive() for worker in workers))
     reply = await bench.client.get("/livez")
-    stopped = "; ".join(f"engine lane {number} has stopped" for number in range(1, len(lanes) + 1))
+    stopped = "; ".join(f"engine worker {number} has stopped" for number in range(1, len(workers) + 1))
     assert (reply.status_code, reply.json()["detail"]) == (503, stopped)
 
 
@@ -88,25 +88,25 @@ async def test_metrics(client: httpx.AsyncClient) -> None:
     text = (await client.get("/metrics")).text
     names = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     assert names >= {
-        "http_requests_total",
-        "http_request_duration_seconds",
-        "request_preprocess_seconds",
-        "request_predict_seconds",
-        "request_postprocess_seconds",
-        "queue_depth",
-        "queue_wait_seconds",
-        "requests_in_progress",
-        "batch_size",
-        "requests_rejected_total",
-        "verdicts_total",
-        "verdict_probability",
+        "camspector_http_requests_total",
+        "camspector_http_request_duration_seconds",
+        "camspector_request_preprocess_seconds",
+        "camspector_request_predict_seconds",
+        "camspector_request_postprocess_seconds",
+        "camspector_queue_depth",
+        "camspector_queue_wait_seconds",
+        "camspector_requests_in_progress",
+        "camspector_batch_size",
+        "camspector_requests_rejected_total",
+        "camspector_verdicts_total",
+        "camspector_verdict_probability",
         "process_resident_memory_bytes",
     }
-    assert 'http_requests_total{method="POST",route="/v1/models/{model}/predict",status="200"}' in text
-    assert 'http_requests_total{method="GET",route="unknown",status="404"}' in text
-    assert 'http_requests_total{method="other",route="/predict",status="405"}' in text
-    assert re.search(r'requests_rejected_total\{reason="unsupported-format"\} [1-9]', text)
-    assert re.search(r'verdicts_total\{decision="\w+",label="\w+",model="gadget",version="1"\}', text)
+    assert 'camspector_http_requests_total{method="POST",route="/v1/models/{model}/predict",status="200"}' in text
+    assert 'camspector_http_requests_total{method="GET",route="unknown",status="404"}' in text
+    assert 'camspector_http_requests_total{method="other",route="/predict",status="405"}' in text
+    assert re.search(r'camspector_requests_rejected_total\{reason="unsupported-format"\} [1-9]', text)
+    assert re.search(r'camspector_verdicts_total\{decision="\w+",label="\w+",model="gadget",version="1"\}', text)
     assert "made/up" not in text
 
 
@@ -114,7 +114,7 @@ async def test_errors_are_counted_from_0(bench: Bench) -> None:
     """Of a series that appears with its first error Prometheus sees no increase, and no alert comes of it."""
     text = (await bench.client.get("/metrics")).text
     for problem in TABLE.values():
-        assert f'requests_rejected_total{{reason="{problem.error}"}} 0.0\n' in text
+        assert f'camspector_requests_rejected_total{{reason="{problem.error}"}} 0.0\n' in text
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/nowhere", "/predict"])

@@ -17,15 +17,15 @@ import uvloop
 from uvicorn.server import ServerState
 
 from app import http_protocol as protocol
-from tests.app.test_process import talk
+from tests.support.connections import talk
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server
 
-PICTURE = encoded()
+IMAGE = encoded()
 PATH = "/predict?heatmap=none"
 
 
-def post(*headers: str, target: str = PATH, body: bytes = PICTURE) -> bytes:
+def post(*headers: str, target: str = PATH, body: bytes = IMAGE) -> bytes:
     lines = [f"POST {target} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -46,7 +46,7 @@ def half_closed(server: Server, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "data", [post(), chunked(PICTURE, 1000), post("Connection: close"), post("Expect: 100-continue")]
+    "data", [post(), chunked(IMAGE, 1000), post("Connection: close"), post("Expect: 100-continue")]
 )
 def test_client_that_sends_no_more_gets_its_answer(server: Server, data: bytes) -> None:
     answer = half_closed(server, data)
@@ -59,7 +59,7 @@ def test_every_request_before_the_end_is_answered(server: Server) -> None:
     assert answer.count(b"HTTP/1.1 200 OK") == 52
 
 
-@pytest.mark.parametrize("data", [post()[:-1], chunked(PICTURE, 1000)[:-2], b"GET / HTTP/1.1\r\nHost", b""])
+@pytest.mark.parametrize("data", [post()[:-1], chunked(IMAGE, 1000)[:-2], b"GET / HTTP/1.1\r\nHost", b""])
 def test_half_a_request_has_no_answer(server: Server, data: bytes) -> None:
     began = time.monotonic()
     assert half_closed(server, data) == b""
@@ -72,8 +72,8 @@ def test_half_a_request_has_no_answer(server: Server, data: bytes) -> None:
         post("Connection: close", target="http://capsule.example:8000" + PATH),
         b"\r\n\r\n" + post("Connection: close"),
         post("Connection: close", "X-Note: folded", " line"),
-        chunked(PICTURE, 1000).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1),
-        chunked(PICTURE, len(PICTURE) // 90).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1),
+        chunked(IMAGE, 1000).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1),
+        chunked(IMAGE, len(IMAGE) // 90).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1),
     ],
 )
 def test_request_as_clients_write_it(server: Server, data: bytes) -> None:
@@ -99,7 +99,7 @@ def test_options_of_the_whole_service(server: Server, target: bytes) -> None:
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 3_000_000 + b"\r\n\r\n", b"larger than 16,384 bytes"),
         (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n", b"more than 100 lines"),
         (post("Transfer-Encoding: chunked"), b"Transfer-Encoding beside Content-Length"),
-        (chunked(PICTURE, 1), b"chunks of less than 64 bytes"),
+        (chunked(IMAGE, 1), b"chunks of less than 64 bytes"),
         (b"nonsense\r\n\r\n", b"Invalid HTTP request received."),
     ],
 )
@@ -150,11 +150,10 @@ async def serving(application: Application) -> AsyncIterator[tuple[str, int]]:
         application, http=protocol.request_deadline_protocol(10.0), ws="none", lifespan="off", log_config=None
     )
     config.load()
+    make: Any = config.http_protocol_class
     state = ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: config.http_protocol_class(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-    )
+    server = await loop.create_server(lambda: make(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()
     finally:
@@ -167,7 +166,7 @@ async def serving(application: Application) -> AsyncIterator[tuple[str, int]]:
 def run(test: Awaitable[None]) -> None:
     """On uvloop, as the service."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(test, 30))  # type: ignore[arg-type]
+        runner.run(asyncio.wait_for(test, 30))
 
 
 @pytest.mark.parametrize("reset", [True, False])

@@ -1,4 +1,4 @@
-"""examples/inspect_folder.py, which integrators copy: what isn't accepted for sure stays off the good lane."""
+"""examples/inspect_folder.py, which integrators copy: what isn't accepted for sure doesn't pass."""
 
 import importlib.util
 import json
@@ -18,11 +18,12 @@ import pytest
 from tests.support.images import encoded
 from tests.support.process import ROOT, Server
 
+Reply = tuple[int, dict[str, str], dict[str, Any]]
 PROGRAM = ROOT / "examples" / "inspect_folder.py"
 PROXY = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
-ACCEPT = (200, {}, {"decision": "accept", "probability": 0.03, "model": "m", "model_version": 1})
-BUSY = (429, {"Retry-After": "2"}, {"error": "queue-full", "detail": "come again"})
-GONE = (0, {}, {})
+ACCEPT: Reply = (200, {}, {"decision": "accept", "probability": 0.03, "model": "m", "model_version": 1})
+BUSY: Reply = (429, {"Retry-After": "2"}, {"error": "queue-full", "detail": "come again"})
+GONE: Reply = (0, {}, {})
 """The connection ends without an answer."""
 
 Answer = tuple[int, dict[str, str], dict[str, Any]]
@@ -99,9 +100,9 @@ def test_a_folder_with_all_that_folders_have(server: Server, tmp_path: Path) -> 
     assert huge["error"].startswith("body-too-large: ")
     assert d["part_id"] == "lot%207/St%C3%BCck%201"
     for line in (a, d):
-        assert (line["model"], line["good_lane"]) == ("capsule", line["decision"] == "accept")
+        assert (line["model"], line["passed"]) == ("capsule", line["decision"] == "accept")
         assert 0 <= line["probability"] <= 1
-    assert not any(line["good_lane"] for line in (b, c, huge))
+    assert not any(line["passed"] for line in (b, c, huge))
 
 
 @pytest.mark.parametrize(("key", "sent"), [("k-1\n", "Bearer k-1"), ("", None)])
@@ -109,7 +110,7 @@ def test_key(tmp_path: Path, key: str, sent: str | None) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     with answering(ACCEPT) as (url, asked):
         status, (line,), _ = run(tmp_path, url, INSPECTION_API_KEY=key)
-    assert (status, line["good_lane"], asked[0].get("Authorization")) == (0, True, sent)
+    assert (status, line["passed"], asked[0].get("Authorization")) == (0, True, sent)
 
 
 @pytest.mark.parametrize(
@@ -129,19 +130,19 @@ def test_arguments_that_cannot_be_used(tmp_path: Path, arguments: list[str], key
 
 
 def test_nothing_listens(program: Any, tmp_path: Path) -> None:
-    """The first picture waits for the service to come back, the others no longer."""
+    """The first image waits for the service to come back, the others no longer."""
     for name in ("a.png", "b.png", "c.png"):
         (tmp_path / name).write_bytes(encoded())
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     lines = list(program.inspect(tmp_path, program.Inspector(f"http://127.0.0.1:{port}")))
-    assert [line["good_lane"] for line in lines] == [False] * 3
+    assert [line["passed"] for line in lines] == [False] * 3
     assert all(line["error"].startswith("no answer: ") for line in lines)
     assert len(program.waits) == program.ATTEMPTS - 1
     assert sum(program.waits) > 10
 
 
-def test_what_is_refused_for_now_is_sent_again_when_the_service_says(program: Any) -> None:
+def test_what_is_refused_for_now_is_sent_again_after_retry_after(program: Any) -> None:
     with answering(BUSY, (503, {"Retry-After": "5"}, {}), ACCEPT) as (url, asked), program.asking(url) as inspector:
         assert inspector.inspect(b"x", "p-1")["decision"] == "accept"
     assert [each["X-Part-ID"] for each in asked] == ["p-1"] * 3
@@ -183,14 +184,14 @@ def test_no_verdict(program: Any, answer: Answer, times: int, reason: str) -> No
 @pytest.mark.parametrize(
     ("decision", "good"), [("accept", True), ("review", False), ("reject", False), ("ACCEPT", False)]
 )
-def test_good_lane(program: Any, tmp_path: Path, decision: str, good: bool) -> None:
+def test_passed(program: Any, tmp_path: Path, decision: str, good: bool) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     with answering((200, {}, {"decision": decision})) as (url, _), program.asking(url) as inspector:
         (line,) = program.inspect(tmp_path, inspector)
-    assert line["good_lane"] is good
+    assert line["passed"] is good
 
 
-def test_a_connection_that_was_closed_meanwhile_costs_nothing(program: Any) -> None:
+def test_a_connection_closed_meanwhile_costs_nothing(program: Any) -> None:
     with answering(ACCEPT, GONE, ACCEPT) as (url, _), program.asking(url) as inspector:
         for _ in range(2):
             assert inspector.inspect(b"x", "p-1")["decision"] == "accept"

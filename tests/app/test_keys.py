@@ -109,8 +109,8 @@ def replaced(path: Path, text: str) -> None:
 
 def look_twice(keyring: Keyring) -> None:
     """A file that has just changed may be half-written: it is read when it has stayed as it is."""
-    keyring.look()
-    keyring.look()
+    keyring.poll()
+    keyring.poll()
 
 
 def test_keys_are_exchanged_without_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -118,7 +118,7 @@ def test_keys_are_exchanged_without_a_restart(tmp_path: Path, caplog: pytest.Log
     path = tmp_path / "keys"
     path.write_text(kept.line)
     keyring = Keyring(path)
-    keyring.look()
+    keyring.poll()
     assert caplog.messages == []
     replaced(path, f"{kept.line}\n{next_.line}\n")
     look_twice(keyring)
@@ -151,7 +151,7 @@ def test_while_the_file_is_broken_the_last_keys_stay_valid(
     assert "the keys that were read last stay valid" in message
     replaced(path, key.line)
     look_twice(keyring)
-    assert caplog.messages[1].startswith("no longer so: ")
+    assert caplog.messages[1].startswith("resolved: ")
 
 
 @pytest.mark.parametrize("size", [0, 10, 75, 77, 78, 150])
@@ -169,9 +169,9 @@ def test_a_file_that_is_being_written_withdraws_no_key(
         with path.open("r+") as file:
             file.truncate(0)
             file.write(after[:end])
-        keyring.look()
+        keyring.poll()
         assert (keyring.find(first), keyring.find(second)) == (one, two)
-    keyring.look()
+    keyring.poll()
     assert keyring.find(third) == three
     assert len(caplog.messages) == 1
 
@@ -182,7 +182,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monk
     path.write_text(f"{one.line}\n{two.line}\n")
     keyring = Keyring(path)
     replaced(path, f"{one.line}\n")
-    keyring.look()
+    keyring.poll()
 
     def slow(read: Path) -> tuple[Key, ...]:
         found = read_keys(read)
@@ -191,7 +191,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr("app.keys.read_keys", slow)
-        keyring.look()
+        keyring.poll()
     look_twice(keyring)
     assert (keyring.find(first), keyring.find(second)) == (one, two)
 
@@ -211,14 +211,12 @@ def test_a_file_that_anyone_may_write_is_warned_of_once(
     assert caplog.messages == [line] * warned
     path.chmod(0o600)
     look_twice(keyring)
-    assert [message for message in caplog.messages if "chmod" in message] == [line, f"no longer so: {line}"][
-        : 2 * warned
-    ]
+    assert [message for message in caplog.messages if "chmod" in message] == [line, f"resolved: {line}"][: 2 * warned]
 
 
 def test_without_a_file_no_key_is_needed() -> None:
     keyring = Keyring(None)
-    keyring.look()
+    keyring.poll()
     assert not keyring.needed
     assert keyring.find("") is None
 

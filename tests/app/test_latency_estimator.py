@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.latency_estimator import Cost, Kind, LatencyEstimator
+from app.inference.latency_estimator import Cost, Kind, LatencyEstimator
 
 A = Kind.of(("a", 1), 1000)
 QUICK, SLOW = Kind.of(("a", 1), 100), Kind.of(("a", 1), 3_000_000)

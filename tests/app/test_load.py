@@ -28,7 +28,7 @@ async def statuses(tasks: list[asyncio.Task[httpx.Response]]) -> list[int]:
 
 
 async def occupied(bench: Bench) -> list[asyncio.Task[httpx.Response]]:
-    """The lane is busy with one image of brightness 1, until widget's gate opens."""
+    """The worker is busy with one image of brightness 1, until widget's gate opens."""
     tasks = start(bench, 1)
     await until(lambda: bench.widget.batches)
     return tasks
@@ -144,8 +144,8 @@ async def test_a_failed_engine_is_reported(
 ) -> None:
     """But not one that only had no memory."""
     reported: list[Detector] = []
-    for lane in bench.service.lanes:
-        monkeypatch.setattr(lane, "_report", reported.append)
+    for worker in bench.service.workers:
+        monkeypatch.setattr(worker, "_report", reported.append)
     bench.widget.error = error
     bench.widget.gate.set()
     assert (await bench.predict()).status_code == 503
@@ -160,10 +160,10 @@ async def test_batches_are_halved_where_the_device_has_no_memory(
         await queue(bench, tasks, brightness, "widget")
     evidence = bench.widget.evidence
 
-    def small(pixels: NDArray[np.uint8], *, alone: bool) -> NDArray[np.float32]:
+    def small(pixels: NDArray[np.uint8], *, exclusive: bool) -> NDArray[np.float32]:
         if len(pixels) > 2:
             raise DeviceMemoryError(f"no memory for a batch of {len(pixels)}")
-        return evidence(pixels, alone=alone)
+        return evidence(pixels, exclusive=exclusive)
 
     monkeypatch.setattr(bench.widget, "evidence", small)
     bench.widget.gate.set()
@@ -172,18 +172,18 @@ async def test_batches_are_halved_where_the_device_has_no_memory(
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
         "no memory for a batch of 3: batches have 1 images at most from now on"
     ]
-    assert bench.service.queue.max_batch == 1  # for every lane
+    assert bench.service.queue.max_batch == 1  # for every worker
 
 
 async def test_whoever_waits_for_a_hanging_engine_is_answered(bench: Bench) -> None:
     tasks = await occupied(bench) + start(bench, 2, 3)
     await until(lambda: bench.waiting() == 2)
-    bench.service.give_up("engine lane 1 has not come back")
+    bench.service.give_up("engine worker 1 has been stalled")
     tasks += start(bench, 4)
     for reply in await asyncio.gather(*tasks):
         assert (reply.status_code, reply.json()["error"]) == (503, "engine-failed")
     reply = await bench.client.get("/livez")
-    assert (reply.status_code, reply.json()["detail"]) == (503, "engine lane 1 has not come back")
+    assert (reply.status_code, reply.json()["detail"]) == (503, "engine worker 1 has been stalled")
 
 
 async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -191,12 +191,12 @@ async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: p
     await until(lambda: bench.waiting() == 3)
     evidence = bench.widget.evidence
 
-    def burning(pixels: NDArray[np.uint8], *, alone: bool) -> NDArray[np.float32]:
-        maps = evidence(pixels, alone=alone)
+    def burning(pixels: NDArray[np.uint8], *, exclusive: bool) -> NDArray[np.float32]:
+        maps = evidence(pixels, exclusive=exclusive)
         maps[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
         return maps
 
-    bench.widget.evidence = burning  # type: ignore[method-assign]
+    bench.widget.evidence = burning  # type: ignore[assignment, method-assign]
     bench.widget.gate.set()
     replies = await asyncio.gather(*tasks)
     assert [reply.status_code for reply in replies] == [200, 200, 503, 200]

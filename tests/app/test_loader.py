@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.loader import Loader
+from app.models.loader import Loader
 from app.settings import Settings
 from model.detector import Detector
 from model.errors import DeviceMemoryError, EngineError, SchemaError
@@ -21,8 +21,8 @@ class Engine(FakeEngine):
     room = 8
     failure: Exception | None = None
 
-    def evidence(self, pixels: NDArray[np.uint8], *, alone: bool = True) -> NDArray[np.float32]:
-        self.ran.append((len(pixels), alone))
+    def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
+        self.ran.append((len(pixels), exclusive))
         if self.failure:
             raise self.failure
         if len(pixels) > self.room:
@@ -31,7 +31,8 @@ class Engine(FakeEngine):
 
     @property
     def ran(self) -> list[tuple[int, bool]]:
-        return self.__dict__.setdefault("_ran", [])
+        ran: list[tuple[int, bool]] = self.__dict__.setdefault("_ran", [])
+        return ran
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def engine(store: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     def load(*_: object, **__: object) -> Detector:
         return fake_detector(store, engine)
 
-    monkeypatch.setattr("app.loader.load_detector", load)
+    monkeypatch.setattr("app.models.loader.load_detector", load)
     return engine
 
 
@@ -53,11 +54,11 @@ def loader(store: Path, max_batch: int) -> Loader:
 @pytest.mark.parametrize(("max_batch", "sizes"), [(1, [1]), (7, [1, 2, 4, 7]), (8, [1, 2, 4, 8])])
 def test_batches_of_every_size_go_through_first(store: Path, engine: Engine, max_batch: int, sizes: list[int]) -> None:
     assert loader(store, max_batch).load("widget", 1, "cpu").version == 1
-    assert engine.ran == [(size, alone) for size in sizes for alone in (True, False)]
+    assert engine.ran == [(size, exclusive) for size in sizes for exclusive in (True, False)]
 
 
 def test_an_engine_that_gains_nothing_from_batches_gets_none(store: Path, engine: Engine) -> None:
-    engine.batch = 1
+    engine.preferred_batch_size = 1
     loader(store, 8).load("widget", 1, "cpu")
     assert engine.ran == [(1, True), (1, False)]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.logs import JsonFormatter, log_request
-from app.request_record import ImageRecord, RequestRecord, Step
+from app.monitoring.logs import JsonFormatter, log_request
+from app.monitoring.request_record import ImageRecord, RequestRecord, Step
 from model.verdict import Verdict
 from tests.app.conftest import Bench
 from tests.support.images import encoded
@@ -99,7 +99,8 @@ async def test_a_bug_has_its_line_too(bench: Bench, caplog: pytest.LogCaptureFix
     await bench.predict(1, **IDS)
     (line,) = lines(caplog)
     assert (line["status"], line["error"], line["request_id"]) == (500, "internal-error", "r-1")
-    assert 'requests_rejected_total{reason="internal-error"} 1.0' in (await bench.client.get("/metrics")).text
+    metrics = (await bench.client.get("/metrics")).text
+    assert 'camspector_requests_rejected_total{reason="internal-error"} 1.0' in metrics
 
 
 @pytest.mark.anyio
@@ -111,7 +112,7 @@ async def test_health_is_for_debugging(bench: Bench, caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.anyio
-async def test_neither_pictures_nor_headers_are_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_neither_images_nor_headers_are_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "app")
     bench.widget.gate.set()
     await bench.predict(1, **{"Authorization": "Bearer key-1", "X-API-Key": "key-2", "X-Part-ID": "two words"})

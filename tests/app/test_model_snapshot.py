@@ -1,11 +1,12 @@
 """Which version a request means."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.errors import NotReadyError
-from app.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from model.errors import UnknownModelError, UnknownVersionError
 from tests.app.conftest import FakeEngine, fake_detector
 
@@ -59,11 +60,12 @@ def test_default_is_the_only_model_that_is_loaded(snapshot: ModelSnapshot) -> No
 
 
 def test_no_default_while_the_first_models_are_being_loaded(snapshot: ModelSnapshot) -> None:
-    """The first to be there must not judge what is meant for another."""
+    """The first to be there must not answer for another."""
+    required = frozenset({"gadget", "widget"})
     with pytest.raises(UnknownModelError, match="several models: gadget, widget"):
-        snapshot.default(None, required={"gadget", "widget"})
-    refused = ModelSnapshot({**snapshot.models, "gadget": ModelState((1,), refused={1: "it is broken"})})
-    assert refused.default(None, required={"gadget", "widget"}) == "widget"
+        replace(snapshot, required=required).default(None)
+    refused = {**snapshot.models, "gadget": ModelState((1,), refused={1: "it is broken"})}
+    assert ModelSnapshot(refused, required).default(None) == "widget"
 
 
 def test_nothing_loaded() -> None:

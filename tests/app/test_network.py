@@ -59,9 +59,9 @@ def test_https_with_keys_behind_a_root_path(capsule_store: Path, certificates: P
             del client.headers["Authorization"]
             assert client.post("/predict", content=encoded()).json()["error"] == "key-missing"
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-            httpx.get(f"{server.url}/livez")
+            httpx.get(f"{server.url}/livez", timeout=PATIENCE)
         with pytest.raises(httpx.RemoteProtocolError):
-            httpx.get(f"{server.url}/livez".replace("https", "http"))
+            httpx.get(f"{server.url}/livez".replace("https", "http"), timeout=PATIENCE)
     assert secret not in server.log()
 
 
@@ -111,7 +111,7 @@ async def test_forwarded_headers_are_believed_from_trusted_proxies_only(
     config.load()
     headers = [(b"x-forwarded-for", b"198.51.100.5"), (b"x-forwarded-proto", b"https")]
     scope = {"type": "http", "scheme": "http", "client": (peer, 1), "headers": headers}
-    await config.loaded_app(scope, None, None)  # type: ignore[arg-type]
+    await config.loaded_app(scope, None, None)
     assert seen == [("https", "198.51.100.5") if believed else ("http", peer)]
 
 
@@ -126,7 +126,12 @@ async def test_stopping_outlives_connections_whose_tls_never_begins(
     server = Server.__new__(Server)
     server.config = SimpleNamespace(ssl=context)  # type: ignore[assignment]
     made = []
-    monkeypatch.setattr(server, "_protocol", lambda: made.append(1) or asyncio.Protocol())
+
+    def protocol() -> asyncio.Protocol:
+        made.append(1)
+        return asyncio.Protocol()
+
+    monkeypatch.setattr(server, "_protocol", protocol)
     server.servers = [await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)]
     address = server.servers[0].sockets[0].getsockname()
     closed, plain, silent = (socket.create_connection(address) for _ in range(3))

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from app.keys import new_key
-from benchmarks.openapi import explore
-from tests.support.process import Server, served
+from tests.support.exploration import explore
+from tests.support.process import PATIENCE, Server, served
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def test_schemathesis_finds_nothing(guarded: tuple[Server, str]) -> None:
     generated = re.search(r"(\d+) generated, \1 passed", run.stdout)
     assert generated
     assert int(generated[1]) > 500
-    # Pictures were judged by every route that judges; else nothing would be found because nothing was asked.
-    metrics = httpx.get(f"{server.url}/metrics").text
-    judged = re.findall(r'http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
-    assert {route.rpartition("/")[2] for route in judged} == {"predict", "infer", "reload"}
-    assert len(judged) == 6
+    # Images were inspected by every route that inspects; else nothing would be found.
+    metrics = httpx.get(f"{server.url}/metrics", timeout=PATIENCE).text
+    inspected = re.findall(r'camspector_http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
+    assert {route.rpartition("/")[2] for route in inspected} == {"predict", "infer", "reload"}
+    assert len(inspected) == 6

@@ -168,7 +168,7 @@ async def test_model_and_version(client: httpx.AsyncClient, path: str, model: st
     assert (reply["model"], reply["model_version"]) == (model, version)
 
 
-async def test_versions_judge_differently(client: httpx.AsyncClient) -> None:
+async def test_versions_differ(client: httpx.AsyncClient) -> None:
     log_odds = [
         (await client.post(f"/v1/models/widget/versions/{version}/predict", content=encoded())).json()["log_odds"]
         for version in (1, 2)
@@ -184,15 +184,15 @@ async def test_every_verdict_has_its_own_id(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(("heatmap", "size", "mode"), [("gray", 64, "L"), ("overlay", 96, "RGB")])
 async def test_heatmap(client: httpx.AsyncClient, heatmap: str, size: int, mode: str) -> None:
     reply = (await client.post(f"/predict?heatmap={heatmap}", content=encoded())).json()
-    picture = Image.open(io.BytesIO(base64.b64decode(reply["heatmap"])))
-    assert (picture.format, picture.size, picture.mode) == ("PNG", (size, size), mode)
+    png = Image.open(io.BytesIO(base64.b64decode(reply["heatmap"])))
+    assert (png.format, png.size, png.mode) == ("PNG", (size, size), mode)
 
 
 async def test_without_regions(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """What isn't asked for isn't computed; the verdict is the same."""
     whole = (await client.post("/predict", content=encoded())).json()
     assert whole["regions"]
-    monkeypatch.setattr("app.pipeline.find_regions", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr("app.inference.pipeline.find_regions", lambda *_: pytest.fail("computed"))
     gray = (await client.post("/predict?regions=false", content=encoded())).json()
     assert (gray["regions"], gray["heatmap"]) == ([], whole["heatmap"])
     monkeypatch.setattr(Detector, "heatmap", lambda *_: pytest.fail("computed"))
@@ -238,7 +238,7 @@ async def test_sixteen_bit_gray(client: httpx.AsyncClient) -> None:
     assert (await client.post("/predict?heatmap=overlay", content=buffer.getvalue())).status_code == 200
 
 
-async def test_size_is_that_of_the_upright_picture(client: httpx.AsyncClient) -> None:
+async def test_size_is_that_of_the_exif_transposed_image(client: httpx.AsyncClient) -> None:
     buffer = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90°

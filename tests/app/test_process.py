@@ -170,7 +170,7 @@ def test_late_body_is_408(hasty_server: Server, head: bytes) -> None:
 
 
 def test_idle_and_trickling_connections_keep_nobody_out(capsule_store: Path) -> None:
-    """More of each than there are places; benchmarks/chaos.py has more."""
+    """More of each than there are slots; benchmarks/chaos.py has more."""
     with served(capsule_store, "--queue-size", "2", "--deadline-ms", "60000") as server, ExitStack() as connections:
         server.wait_until_ready()
         address = httpx.URL(server.url)
@@ -414,7 +414,7 @@ def test_a_hanging_engine_ends_the_process(capsule_store: Path) -> None:
         assert {reply.json()["error"] for reply in replies} == {"engine-failed"}
         assert server.process.wait(PATIENCE) == 70
     (critical,) = [line for line in server.lines if "CRITICAL" in line]
-    assert re.search(r"engine lane \d+ has not come back from a batch", critical)
+    assert re.search(r"engine worker \d+ has not come back from a batch", critical)
 
 
 PLANTED = """

@@ -24,5 +24,5 @@ async def test_whatever_ends_its_life_stops_every_part(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         await live()
-    assert len(service.dead()) == len(service.lanes) + 2  # the manager's thread, and the keys'
+    assert len(service.dead()) == len(service.workers) + 2  # the manager's thread, and the keys'
     assert all(process._connection.fileno() == -1 for process in service.codecs._idle)

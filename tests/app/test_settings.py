@@ -11,7 +11,6 @@ from pydantic_core import PydanticUndefined
 from app.__main__ import main
 from app.environment import unknown_variables
 from app.settings import ConfigurationError, Settings, read_settings
-from model.verdict import Thresholds
 
 TABLE = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
 
@@ -20,29 +19,27 @@ def test_flags_win_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAMSPECTOR_STORE", "/models")
     monkeypatch.setenv("CAMSPECTOR_PORT", "9000")
     monkeypatch.setenv("CAMSPECTOR_MAX_BATCH", "4")
-    monkeypatch.setenv("CAMSPECTOR_DEFECT_RATE", '{"capsule": 0.02}')
+    monkeypatch.setenv("CAMSPECTOR_MAX_PIXELS", "1000")
     settings = read_settings(["--port", "9001"])
     assert (settings.store, settings.port, settings.max_batch) == (Path("/models"), 9001, 4)
-    assert settings.defect_rate == {"capsule": 0.02}
+    assert settings.max_pixels == 1000
 
 
-def test_defect_rates_by_flag() -> None:
-    settings = read_settings(["--store", "x", "--defect-rate", "capsule=0.02", "--defect-rate", "grid=0.1"])
-    assert settings.defect_rate == {"capsule": 0.02, "grid": 0.1}
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ["--thresholds", "capsule=0.4", "--thresholds", '{"grid": {"review": 0.1, "label": 0.2, "reject": 1}}'],
-        ["--thresholds", '{"capsule": 0.4, "grid": {"review": 0.1, "label": 0.2, "reject": 1}}'],
-    ],
-)
-def test_thresholds_by_flag_or_environment(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = {"capsule": Thresholds(0.4, 0.4, 0.4), "grid": Thresholds(0.1, 0.2, 1.0)}
-    assert read_settings(["--store", "x", *flags]).thresholds == expected
-    monkeypatch.setenv("CAMSPECTOR_THRESHOLDS", flags[-1])
-    assert read_settings(["--store", "x"]).thresholds["grid"] == expected["grid"]
+@pytest.mark.parametrize("name", ["defect_rate", "thresholds"])
+def test_members_of_serving_json_are_no_settings(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Passed over, verdicts would be others than was meant."""
+    flag, variable = "--" + name.replace("_", "-"), "CAMSPECTOR_" + name.upper()
+    reason = rf"{flag} \(or {variable}\): .*serving\.json.*/v1/admin/models/MODEL/serving"
+    for flags in ([flag, "capsule=0.02"], [f"{flag}=capsule=0.02"]):
+        assert main(["serve", "--store", "x", *flags]) == 2
+        assert re.search(reason, capsys.readouterr().err)
+    monkeypatch.setenv(variable.lower(), '{"capsule": 0.02}')
+    with pytest.raises(ConfigurationError, match=reason):
+        read_settings(["--store", "x"])
+    monkeypatch.setenv(variable.lower(), "")  # as compose makes one of X=${X:-}
+    assert read_settings(["--store", "x"]).store == Path("x")
 
 
 def test_settings_are_frozen() -> None:
@@ -58,26 +55,6 @@ def test_settings_are_frozen() -> None:
         (["--store", "x", "--port", "65536"], r"--port .*65535"),
         (["--store", "x", "--max-bytes", "0"], r"--max-bytes .*greater than or equal to 1"),
         (["--store", "x", "--device", "tpu"], r"--device .*'auto', 'cpu' or 'cuda'"),
-        (["--store", "x", "--defect-rate", "capsule=1.5"], r"--defect-rate .*less than 1"),
-        (["--store", "x", "--defect-rate", "capsule"], r"--defect-rate \(or CAMSPECTOR_DEFECT_RATE\): .*capsule=0.02"),
-        (
-            ["--store", "x", "--thresholds", "capsule=1.5"],
-            r"--thresholds .*: capsule: .*0 ≤ review ≤ label ≤ reject ≤ 1",
-        ),
-        (["--store", "x", "--thresholds", "capsule=nan"], r"--thresholds .*: capsule: .*≤ 1"),
-        (["--store", "x", "--thresholds", "capsule=much"], r"--thresholds .*: capsule: .*'much'; write .*capsule=0.4"),
-        (["--store", "x", "--thresholds", "capsule"], r"--thresholds \(or CAMSPECTOR_THRESHOLDS\): .*capsule=0.4"),
-        (
-            ["--store", "x", "--thresholds", '{"capsule": {"review": 0.5, "label": 0.4, "reject": 0.6}}'],
-            r"--thresholds .*: capsule: .*review=0.5",
-        ),
-        (["--store", "x", "--thresholds", '{"capsule": {"label": 0.4}}'], r": capsule: must be one number, or review,"),
-        (
-            ["--store", "x", "--thresholds", '{"a": {"review": 0, "label": 0, "reject": 0, "other": 0}}'],
-            r": a: must be one number, or review,",
-        ),
-        (["--store", "x", "--thresholds", '{"capsule": true}'], r"--thresholds .*: capsule: must be numbers"),
-        (["--store", "x", "--thresholds", '{"capsule": null}'], r"--thresholds .*: capsule: must be numbers"),
         (
             ["--store", "x", "--root-path", "inspection/"],
             r"--root-path .*: must be a path that begins with a slash, as",
@@ -110,19 +87,6 @@ def test_bad_values_are_named(flags: list[str], reason: str, capsys: pytest.Capt
             read_settings(flags)
     assert main(["serve", *flags]) == 2
     assert re.search(reason, capsys.readouterr().err)
-
-
-@pytest.mark.parametrize("value", ["{", "capsule=0.02", "0.02"])
-@pytest.mark.parametrize(
-    ("variable", "example"),
-    [("CAMSPECTOR_DEFECT_RATE", '{"capsule": 0.02}'), ("CAMSPECTOR_THRESHOLDS", '{"capsule": {"review": 0.3,')],
-)
-def test_bad_values_by_model_in_the_environment(
-    monkeypatch: pytest.MonkeyPatch, variable: str, example: str, value: str
-) -> None:
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match=f"{variable}.*'{re.escape(example)}"):
-        read_settings(["--store", "x"])
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -164,7 +128,7 @@ LINKS: Final = (
 @pytest.mark.parametrize(
     ("variable", "meant"),
     [
-        ("CAMSPECTOR_TRESHOLDS", "; meant: CAMSPECTOR_THRESHOLDS?"),
+        ("CAMSPECTOR_TRUSTED_PROXY", "; meant: CAMSPECTOR_TRUSTED_PROXIES?"),
         ("camspector_max_byte", "; meant: CAMSPECTOR_MAX_BYTES?"),
         ("CAMSPECTOR_XYZ", ""),
     ],
@@ -178,13 +142,13 @@ def test_a_misspelt_variable_is_named(variable: str, meant: str) -> None:
 
 
 def test_the_log_names_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setenv("CAMSPECTOR_TRESHOLDS", '{"capsule": 0.4}')
+    monkeypatch.setenv("CAMSPECTOR_TRUSTED_PROXY", "*")
     monkeypatch.setattr("app.server._listening", lambda _: [])
     monkeypatch.setattr("app.server.log_to_stderr", lambda *_: None)
     monkeypatch.setattr("app.server.Server.run", lambda *_: None)
     assert main(["serve", "--store", "x"]) == 0
     assert [record.message for record in caplog.records] == [
-        "CAMSPECTOR_TRESHOLDS is in the environment, but is no setting; meant: CAMSPECTOR_THRESHOLDS?"
+        "CAMSPECTOR_TRUSTED_PROXY is in the environment, but is no setting; meant: CAMSPECTOR_TRUSTED_PROXIES?"
     ]
 
 

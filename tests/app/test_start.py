@@ -1,4 +1,4 @@
-"""How the process starts and stops in the hands of shells, supervisors and orchestrators."""
+"""How the process starts, and how shells and supervisors start and stop it."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from app.sockets import listen
-from tests.app.test_process import answer_to_other_half, send_half
+from tests.support.connections import answer_to_other_half, send_half
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, ROOT, Server, served
 
@@ -48,9 +48,9 @@ def test_all_addresses_of_a_host_have_one_port(host: str, monkeypatch: pytest.Mo
     """And clients have the addresses that they have: an IPv4 gateway is known by its own."""
     find = socket.getaddrinfo
 
-    def both(name: str, *more: Any, **how: Any) -> list[Any]:
+    def both(name: str, *more: Any, **options: Any) -> list[Any]:
         names = ["::1", "127.0.0.1"] if name == "localhost" else [name]
-        return [each for name in names for each in find(name, *more, **how)]
+        return [each for name in names for each in find(name, *more, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
     with listening(host) as opened:
@@ -92,7 +92,7 @@ def test_the_service_answers_both_families(tmp_path: Path) -> None:
     with served(tmp_path, "--host", "::") as server:
         port = httpx.URL(server.url).port
         for address in ("[::1]", "127.0.0.1"):
-            assert httpx.get(f"http://{address}:{port}/livez").status_code == 200
+            assert httpx.get(f"http://{address}:{port}/livez", timeout=PATIENCE).status_code == 200
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
 
@@ -140,7 +140,7 @@ def test_nohup_is_left_alone(tmp_path: Path) -> None:
     with served(tmp_path, program=program) as server:
         server.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
-        assert httpx.get(f"{server.url}/readyz").json()["detail"] != "the service is shutting down"
+        assert httpx.get(f"{server.url}/readyz", timeout=PATIENCE).json()["detail"] != "the service is shutting down"
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
 
@@ -156,3 +156,13 @@ def test_what_other_servers_read_is_not_read(tmp_path: Path, value: str, monkeyp
         assert b"app.sandbox.template" in Path(f"/proc/{child}/cmdline").read_bytes()
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
+
+
+def test_port_in_use_is_said(server: Server, tmp_path: Path) -> None:
+    port = str(httpx.URL(server.url).port)
+    command = [sys.executable, "-m", "app", "serve", "--store", str(tmp_path), "--port", port, "--device", "cpu"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert run.returncode == 2
+    assert f"can't listen on 127.0.0.1, port {port}: Address already in use" in run.stderr
+    assert "--port" in run.stderr
+    assert "Traceback" not in run.stderr

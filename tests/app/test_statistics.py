@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.request_record import ImageRecord, RequestRecord, Step
-from app.statistics import MOST_REQUESTS, Statistics
+from app.monitoring.request_record import ImageRecord, RequestRecord, Step
+from app.monitoring.statistics import MOST_REQUESTS, Statistics
 from model.verdict import Decision, Verdict
 from tests.app.conftest import Bench
 from tests.app.test_latency_estimator import Clock

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from app import stderr
-from app.stderr import BoundedStderr, backlog
+from app.monitoring import stderr
+from app.monitoring.stderr import BoundedStderr, backlog
 from tests.support.process import PATIENCE, ROOT
 
 PIPE_BYTES = 4096
@@ -71,7 +71,7 @@ def test_print_writes_to_it(pipe: Pipe) -> None:
     assert pipe.read_until("2") == ["one 2\n"]
 
 
-def test_a_stalled_pipe_loses_the_newest_lines_and_says_how_many(pipe: Pipe) -> None:
+def test_a_stalled_pipe_loses_the_newest_lines_and_names_how_many(pipe: Pipe) -> None:
     assert pipe.stall(500) == 400
     assert backlog.waiting == 100
     *lines, notice = pipe.read_until("lost")
@@ -100,7 +100,7 @@ def test_a_line_larger_than_the_backlog_is_lost(pipe: Pipe) -> None:
 
 def test_an_error_is_waited_for(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a full disk, in the middle of a line too: nothing is lost once it takes bytes again."""
-    write, errors = os.write, iter([OSError(28, "full"), 3, BlockingIOError(), 2])
+    write, errors = os.write, iter((OSError(28, "full"), 3, BlockingIOError(), 2))
 
     def fail(descriptor: int, line: bytes) -> int:
         error = next(errors, len(line))
@@ -122,7 +122,7 @@ def test_draining_a_stalled_pipe_has_an_end(pipe: Pipe, monkeypatch: pytest.Monk
 
 PROGRAM = """
 import sys, threading
-from app.logs import log_to_stderr
+from app.monitoring.logs import log_to_stderr
 log_to_stderr("error", "json")
 class Ending:
     def __del__(self):

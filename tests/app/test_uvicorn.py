@@ -1,5 +1,5 @@
-"""What app/server.py and app/http_protocol.py use of uvicorn and h11, most of which neither promises to keep: each part
-is here by name, and is as it was. Where an update changes one, both modules are to be read anew."""
+"""Parts of uvicorn and h11 that our server and HTTP protocol use, most of which neither documents: where an
+update changes one, both modules are to be read anew."""
 
 import ast
 import inspect

@@ -5,6 +5,7 @@ import base64
 import gzip
 import io
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from model.detector import Detector, load_detector
 from model.image import decode
 from model.verdict import sigmoid
 from tests.app.conftest import Bench, running, until
+from tests.app.test_model_manager import put
 from tests.app.v2_messages import (
     INFER,
     SIDE,
@@ -33,7 +35,7 @@ from tests.app.v2_messages import (
     strings,
     values,
 )
-from tests.support.artifacts import picture
+from tests.support.artifacts import pattern
 from tests.support.images import encoded
 
 pytestmark = pytest.mark.anyio
@@ -125,8 +127,10 @@ async def test_pool_of_the_anomaly_map_is_the_verdict(client: httpx.AsyncClient,
     assert reply["probability"] == pytest.approx([sigmoid(pooled) for pooled in log_odds], abs=1e-6)
 
 
-async def test_anomaly_map_holds_the_lines_share_of_defects(store: Path) -> None:
-    app = create_app(Settings(store=store, device="cpu", default_model="widget", defect_rate={"widget": 0.01}))
+async def test_anomaly_map_holds_the_lines_share_of_defects(store: Path, tmp_path: Path) -> None:
+    put(store, tmp_path, "widget", 1)
+    (tmp_path / "widget" / "serving.json").write_text('{"defect_rate": 0.01}')
+    app = create_app(Settings(store=tmp_path, device="cpu"))
     async with running(app) as client:
         await until(lambda: not app.state.service.unready())
         reply = values(await client.post(INFER, json=request(image(encoded()), outputs=["anomaly_map", "probability"])))
@@ -188,7 +192,7 @@ async def test_optional_members_may_be_null_and_unknown_ones_are_ignored(client:
 
 @pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 async def test_compressed_request(client: httpx.AsyncClient, encoding: str, compress: Any) -> None:
-    sent = binary(request(sized(pixels(), SIDE * SIDE * 3)), picture(0).tobytes())
+    sent = binary(request(sized(pixels(), SIDE * SIDE * 3)), pattern(0).tobytes())
     packed = {"content": compress(sent["content"]), "headers": sent["headers"] | {"Content-Encoding": encoding}}
     assert values(await client.post(INFER, **packed)) == values(await client.post(INFER, **sent))
 
@@ -273,7 +277,7 @@ async def test_nothing_is_drawn_that_is_not_asked_for(bench: Bench, monkeypatch:
     bench.widget.gate.set()
     drawn: list[str] = []
     for name in ("heatmap", "anomaly_map"):
-        monkeypatch.setattr(Detector, name, lambda _, evidence, name=name: drawn.append(name) or evidence)
+        monkeypatch.setattr(Detector, name, lambda _, evidence, name=name: drawn.append(name))
     assert (await bench.client.post(INFER, json=brightness(1))).status_code == 200
     assert drawn == []
     asked = brightness(1) | {"outputs": [{"name": "anomaly_map"}]}
@@ -281,7 +285,7 @@ async def test_nothing_is_drawn_that_is_not_asked_for(bench: Bench, monkeypatch:
     assert drawn == ["anomaly_map"]
 
 
-async def test_place_and_deadline_are_the_native_ones(bench: Bench) -> None:
+async def test_slot_and_deadline_are_the_native_ones(bench: Bench) -> None:
     waiting = [asyncio.create_task(bench.client.post(INFER, json=brightness(1, 2))) for _ in range(4)]
     await until(lambda: bench.service.admission._free == 0)
     reply = await bench.client.post(INFER, json=brightness(1))
@@ -307,8 +311,8 @@ async def test_late_batch_leaves_the_queue(bench: Bench) -> None:
 
 async def test_every_image_of_a_batch_is_counted(client: httpx.AsyncClient) -> None:
     async def count() -> float:
-        lines = (await client.get("/metrics")).text.splitlines()
-        return sum(float(line.split()[1]) for line in lines if line.startswith("verdicts_total{") and "widget" in line)
+        found = re.findall(r"^camspector_verdicts_total{.*widget.* (\S+)$", (await client.get("/metrics")).text, re.M)
+        return sum(map(float, found))
 
     before = await count()
     await client.post(INFER, json=request(image(SOUND, SOUND, SOUND)))

@@ -20,7 +20,7 @@ from tests.support.process import Server
 
 OUTPUTS = ["label", "probability", "decision", "anomaly_map", "heatmap"]
 SIDE = 64
-PHOTO = encoded("JPEG", size=200)
+IMAGE = encoded("JPEG", size=200)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def client(server: Server) -> Iterator[triton.InferenceServerClient]:
 
 @pytest.fixture(scope="module")
 def native(server: Server) -> dict[str, Any]:
-    return dict(httpx.post(f"{server.url}/predict", content=PHOTO, timeout=60).json())
+    return dict(httpx.post(f"{server.url}/predict", content=IMAGE, timeout=60).json())
 
 
 def images(*files: bytes, binary: bool = True) -> triton.InferInput:
@@ -73,15 +73,15 @@ def test_metadata(client: triton.InferenceServerClient) -> None:
 def test_every_output(
     client: triton.InferenceServerClient, native: dict[str, Any], make: Any, sent: bool, received: bool
 ) -> None:
-    result = client.infer("capsule", [make(PHOTO, binary=sent)], outputs=asked(*OUTPUTS, binary=received))
+    result = client.infer("capsule", [make(IMAGE, binary=sent)], outputs=asked(*OUTPUTS, binary=received))
     (label,), (decision,), (heatmap,) = (result.as_numpy(name) for name in ("label", "decision", "heatmap"))
     assert (text(label), text(decision)) == (native["label"], native["decision"])
     assert result.as_numpy("probability") == pytest.approx([native["probability"]], abs=1e-6)
     maps = result.as_numpy("anomaly_map")
     assert (maps.dtype, maps.shape) == (np.float32, (1, SIDE // 16, SIDE // 16))
     assert maps.mean() == pytest.approx(native["log_odds"], abs=1e-3)
-    picture = heatmap if received else base64.b64decode(heatmap)
-    assert Image.open(io.BytesIO(picture)).size == (SIDE, SIDE)
+    png = heatmap if received else base64.b64decode(heatmap)
+    assert Image.open(io.BytesIO(png)).size == (SIDE, SIDE)
 
 
 def text(value: bytes | str) -> str:
@@ -89,7 +89,7 @@ def text(value: bytes | str) -> str:
 
 
 def test_default_outputs(client: triton.InferenceServerClient, native: dict[str, Any]) -> None:
-    result = client.infer("capsule", [images(PHOTO)], request_id="r-1", parameters={"part": 4711})
+    result = client.infer("capsule", [images(IMAGE)], request_id="r-1", parameters={"part": 4711})
     response = result.get_response()
     assert [output["name"] for output in response["outputs"]] == ["label", "probability", "decision"]
     assert (response["id"], response["parameters"]) == ("r-1", {"part": 4711})
@@ -108,7 +108,7 @@ def test_batch_and_version(client: triton.InferenceServerClient, server: Server)
 
 def test_many_at_once(server: Server, native: dict[str, Any]) -> None:
     with triton.InferenceServerClient(server.url.removeprefix("http://"), concurrency=4) as client:
-        calls = [client.async_infer("capsule", [images(PHOTO, PHOTO)]) for _ in range(8)]
+        calls = [client.async_infer("capsule", [images(IMAGE, IMAGE)]) for _ in range(8)]
         for call in calls:
             assert call.get_result().as_numpy("probability") == pytest.approx([native["probability"]] * 2, abs=1e-5)
 
@@ -117,7 +117,7 @@ def test_many_at_once(server: Server, native: dict[str, Any]) -> None:
 async def test_asynchronous_client(server: Server, native: dict[str, Any]) -> None:
     async with triton_aio.InferenceServerClient(server.url.removeprefix("http://")) as client:
         assert await client.is_model_ready("capsule")
-        result = await client.infer("capsule", [images(PHOTO)], outputs=asked("probability", binary=False))
+        result = await client.infer("capsule", [images(IMAGE)], outputs=asked("probability", binary=False))
         assert result.as_numpy("probability") == pytest.approx([native["probability"]], abs=1e-6)
         with pytest.raises(InferenceServerException, match="empty-image: image 0 has no bytes"):
             await client.infer("capsule", [images(b"")])
@@ -131,7 +131,7 @@ def test_compression(
     """Asked for in the answer too, which the client takes uncompressed."""
     result = client.infer(
         "capsule",
-        [pixels(PHOTO, binary=sent)],
+        [pixels(IMAGE, binary=sent)],
         request_compression_algorithm=compression,
         response_compression_algorithm=compression,
     )
@@ -141,22 +141,22 @@ def test_compression(
 @pytest.mark.parametrize("sent", [True, False], ids=["binary", "JSON"])
 def test_bad_image_is_named(client: triton.InferenceServerClient, sent: bool) -> None:
     with pytest.raises(InferenceServerException, match=r"^.400. undecodable-image: image 1: the JPEG image is"):
-        client.infer("capsule", [images(PHOTO, PHOTO[:900], binary=sent)])
-    assert client.infer("capsule", [images(PHOTO, binary=sent)]).as_numpy("label").shape == (1,)
+        client.infer("capsule", [images(IMAGE, IMAGE[:900], binary=sent)])
+    assert client.infer("capsule", [images(IMAGE, binary=sent)]).as_numpy("label").shape == (1,)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda client: client.infer("grid", [images(PHOTO)]), ".404. unknown-model: no model 'grid'"),
+        (lambda client: client.infer("grid", [images(IMAGE)]), ".404. unknown-model: no model 'grid'"),
         (lambda client: client.get_model_metadata("capsule", "9"), ".404. unknown-version: .*no version 9"),
-        (lambda client: client.infer("capsule", [images(*[PHOTO] * 9)]), ".400. batch-too-large: .*limit is 8"),
+        (lambda client: client.infer("capsule", [images(*[IMAGE] * 9)]), ".400. batch-too-large: .*limit is 8"),
         (
-            lambda client: client.infer("capsule", [images(PHOTO)], outputs=asked("x")),
+            lambda client: client.infer("capsule", [images(IMAGE)], outputs=asked("x")),
             ".400. bad-tensor: no output 'x'",
         ),
         (
-            lambda client: client.infer("capsule", [images(PHOTO)], headers={"X-Deadline-Ms": "never"}),
+            lambda client: client.infer("capsule", [images(IMAGE)], headers={"X-Deadline-Ms": "never"}),
             ".400. bad-parameter: header.X-Deadline-Ms",
         ),
         (lambda client: client.get_model_config("capsule"), ".404. not-found"),

@@ -29,7 +29,7 @@ CASES: list[tuple[str, int, str, dict[str, Any]]] = [
     ("JSON nested deeply", 400, "malformed-body", {"content": b'{"inputs": ' + b"[" * 100_000}),
     ("data nested deeply", 400, "malformed-body", {
         "content": b'{"inputs": [{"name":"image","shape":[1],"datatype":"BYTES","data": ' + b"[" * 100_000}),
-    ("a picture", 400, "malformed-body", {"content": SOUND}),
+    ("an image", 400, "malformed-body", {"content": SOUND}),
     ("a form", 400, "malformed-body", {"files": {"file": SOUND}}),
     ("no inputs member", 400, "missing-field", {"json": {"outputs": []}}),
     ("input without a shape", 400, "missing-field", {"json": request({"name": "image", "datatype": "BYTES"})}),
@@ -40,7 +40,7 @@ CASES: list[tuple[str, int, str, dict[str, Any]]] = [
     # inputs and outputs
     ("no input", 400, "bad-tensor", {"json": request()}),
     ("two inputs", 400, "bad-tensor", {"json": request(image(SOUND), pixels())}),
-    ("unknown input", 400, "bad-tensor", {"json": request(image(SOUND, name="picture"))}),
+    ("unknown input", 400, "bad-tensor", {"json": request(image(SOUND, name="part"))}),
     ("wrong datatype", 400, "bad-tensor", {"json": request(image(SOUND, datatype="UINT8"))}),
     ("image with two columns", 400, "bad-tensor", {"json": request(image(SOUND, SOUND, shape=[1, 2]))}),
     ("image with three axes", 400, "bad-tensor", {"json": request(image(SOUND, shape=[1, 1, 1]))}),
@@ -110,7 +110,7 @@ CASES: list[tuple[str, int, str, dict[str, Any]]] = [
     ("gzip and more", 400, "malformed-body", typed(gzip.compress(JUST_JSON) + b"x", Content_Encoding="gzip")),
     ("gzip bomb", 413, "body-too-large", typed(gzip.compress(bytes(10**8)), Content_Encoding="gzip")),
     ("50 MB", 413, "body-too-large", {"content": bytes(50_000_000)}),
-    # pictures
+    # images
     ("text", 400, "unsupported-format", {"json": request(image(b"hello"))}),
     ("no bytes", 400, "empty-image", {"json": request(image(b""))}),
     ("animated WebP", 400, "multiple-frames", {"json": request(image(animation("WEBP")))}),

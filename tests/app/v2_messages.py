@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.support.artifacts import picture
+from tests.support.artifacts import pattern
 from tests.support.images import encoded
 
 INFER = "/v2/models/widget/infer"
@@ -22,7 +22,7 @@ def image(*files: bytes, **more: Any) -> dict[str, Any]:
 
 
 def pixels(count: int = 1, **more: Any) -> dict[str, Any]:
-    batch = np.stack([picture(seed) for seed in range(count)])
+    batch = np.stack([pattern(seed) for seed in range(count)])
     return {"name": "pixels", "shape": [count, SIDE, SIDE, 3], "datatype": "UINT8", "data": batch.tolist()} | more
 
 

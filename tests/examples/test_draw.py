@@ -11,10 +11,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from examples.draw import PRODUCTS, draw
-from examples.draw.product import CATALOGUE, shoot
+from examples.draw.product import PRODUCTS_BY_NAME, shoot
 from model.errors import DataError
 
-KINDS = [(product, kind) for product in PRODUCTS for kind in CATALOGUE[product].defects]
+KINDS = [(product, kind) for product in PRODUCTS for kind in PRODUCTS_BY_NAME[product].defects]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -22,21 +22,21 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def pixels(path: Path) -> npt.NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        return np.array(picture)
+    with Image.open(path) as image:
+        return np.array(image)
 
 
 def test_kinds_are_named_as_mvtec_names_them() -> None:
-    assert set(CATALOGUE["carpet"].defects) == {"color", "cut", "hole", "metal_contamination", "thread"}
-    assert set(CATALOGUE["capsule"].defects) == {"crack", "faulty_imprint", "poke", "scratch", "squeeze"}
+    assert set(PRODUCTS_BY_NAME["carpet"].defects) == {"color", "cut", "hole", "metal_contamination", "thread"}
+    assert set(PRODUCTS_BY_NAME["capsule"].defects) == {"crack", "faulty_imprint", "poke", "scratch", "squeeze"}
 
 
 def test_layout_is_that_of_mvtec(tmp_path: Path) -> None:
-    pictures = []
-    folders = draw(tmp_path, good=6, defective=7, size=48, advance=lambda: pictures.append(1))
+    images = []
+    folders = draw(tmp_path, good=6, defective=7, size=48, advance=lambda remark="": images.append(remark))
     assert folders == [tmp_path / "carpet", tmp_path / "capsule"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["capsule", "carpet"]
-    assert len(pictures) == 2 * 13
+    assert len(images) == 2 * 13
     assert sorted(contents(tmp_path / "carpet")) == [
         "ground_truth/color/000_mask.png",
         "ground_truth/color/001_mask.png",
@@ -61,7 +61,7 @@ def test_layout_is_that_of_mvtec(tmp_path: Path) -> None:
     ]
 
 
-def test_pictures_are_colour_and_masks_binary(tmp_path: Path) -> None:
+def test_images_are_colour_and_masks_binary(tmp_path: Path) -> None:
     for folder in draw(tmp_path, good=0, defective=10, size=64):
         for path in folder.glob("test/*/*.png"):
             mask = folder / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
@@ -76,7 +76,7 @@ def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "once") == contents(tmp_path / "again")
 
 
-def test_seed_changes_every_picture(tmp_path: Path) -> None:
+def test_seed_changes_every_image(tmp_path: Path) -> None:
     draw(tmp_path / "one", good=3, defective=5, size=48, seed=1)
     draw(tmp_path / "two", good=3, defective=5, size=48, seed=2)
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
@@ -84,32 +84,32 @@ def test_seed_changes_every_picture(tmp_path: Path) -> None:
     assert not set(one.values()) & set(two.values())
 
 
-def test_more_pictures_and_fewer_products_leave_the_first_ones_as_they_were(tmp_path: Path) -> None:
+def test_more_images_and_fewer_products_leave_the_first_ones_as_they_were(tmp_path: Path) -> None:
     draw(tmp_path / "few", good=5, defective=5, size=48)
     draw(tmp_path / "many", products=["capsule"], good=10, defective=12, size=48)
     few, many = contents(tmp_path / "few" / "capsule"), contents(tmp_path / "many" / "capsule")
     assert few.items() < many.items()
 
 
-def test_no_two_pictures_are_the_same(tmp_path: Path) -> None:
+def test_no_two_images_are_the_same(tmp_path: Path) -> None:
     draw(tmp_path, good=10, defective=10, size=48)
-    pictures = [path.read_bytes() for path in tmp_path.glob("*/t*/*/*.png")]
-    assert len(set(pictures)) == len(pictures) == 40
+    images = [path.read_bytes() for path in tmp_path.glob("*/t*/*/*.png")]
+    assert len(set(images)) == len(images) == 40
 
 
 @pytest.mark.parametrize(("product", "kind"), KINDS)
 def test_defect_changes_the_pixels_of_its_mask_alone(product: str, kind: str) -> None:
     for seed in range(3):
-        good = shoot(CATALOGUE[product], "good", 96, np.random.SeedSequence(seed))
-        spoilt = shoot(CATALOGUE[product], kind, 96, np.random.SeedSequence(seed))
-        changed = (good.picture != spoilt.picture).any(axis=2)
+        good = shoot(PRODUCTS_BY_NAME[product], "good", 96, np.random.SeedSequence(seed))
+        corrupted = shoot(PRODUCTS_BY_NAME[product], kind, 96, np.random.SeedSequence(seed))
+        changed = (good.image != corrupted.image).any(axis=2)
         assert not good.mask.any()
-        assert not (changed & ~spoilt.mask).any()
-        assert changed[spoilt.mask].mean() > 0.9
-        assert 0.0004 <= spoilt.mask.mean() < 0.15
+        assert not (changed & ~corrupted.mask).any()
+        assert changed[corrupted.mask].mean() > 0.9
+        assert 0.0004 <= corrupted.mask.mean() < 0.15
 
 
-def test_good_pictures_stand_in_folders_for_training_and_testing(tmp_path: Path) -> None:
+def test_good_images_stand_in_folders_for_training_and_testing(tmp_path: Path) -> None:
     (folder,) = draw(tmp_path, products=["carpet"], good=10, defective=0, size=48)
     assert len(list(folder.glob("train/good/*.png"))) == 8
     assert len(list(folder.glob("test/good/*.png"))) == 2
@@ -136,7 +136,7 @@ def test_empty_folder_is_filled(tmp_path: Path) -> None:
     assert list(contents(tmp_path)) == ["carpet/train/good/000.png"]
 
 
-def test_picture_too_small_for_its_defects_is_refused(tmp_path: Path) -> None:
+def test_image_too_small_for_its_defects_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="47 pixels"):
         draw(tmp_path, size=47)
 
@@ -148,7 +148,8 @@ def test_negative_number_is_refused(tmp_path: Path, wrong: dict[str, int]) -> No
 
 
 def test_interrupted_drawing_leaves_no_folder(tmp_path: Path) -> None:
-    def interrupt() -> None:
+    def interrupt(remark: str = "") -> None:
+        del remark
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -158,7 +159,7 @@ def test_interrupted_drawing_leaves_no_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("weight", [None, "balanced"])
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_colours_of_the_whole_picture_do_not_tell_a_defect(
+def test_colours_of_the_whole_image_do_not_tell_a_defect(
     drawn: dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]], product: str, weight: str | None
 ) -> None:
     features, defective = drawn[product]
@@ -172,12 +173,12 @@ def test_colours_of_the_whole_picture_do_not_tell_a_defect(
 def drawn(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
-    """For each product the channels' means and deviations (N×6) and which pictures are defective (N)."""
+    """For each product the channels' means and deviations (N×6) and which images are defective (N)."""
     result = {}
     for folder in draw(tmp_path_factory.mktemp("drawn"), good=120, defective=60, size=96):
         paths = sorted(folder.glob("t*/*/*.png"))
-        pictures = np.stack([pixels(path) for path in paths])
-        features = np.concatenate([pictures.mean(axis=(1, 2)), pictures.std(axis=(1, 2))], axis=1)
+        images = np.stack([pixels(path) for path in paths])
+        features = np.concatenate([images.mean(axis=(1, 2)), images.std(axis=(1, 2))], axis=1)
         result[folder.name] = features, np.array([path.parent.name != "good" for path in paths])
     return result
 

@@ -79,14 +79,14 @@ def test_a_changed_file_is_named(version: Path, name: str) -> None:
         load_detector(version, "cpu")
 
 
-@pytest.mark.parametrize("place", range(0, 6000, 307))
-def test_one_changed_character_is_found_wherever_it_is(sound: Path, tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("offset", range(0, 6000, 307))
+def test_one_changed_character_is_found_wherever_it_is(sound: Path, tmp_path: Path, offset: int) -> None:
     """In the manifest, of which much decides and little can be checked by itself, or in the sums."""
     for name in ("manifest.json", SUMS):
         version = tmp_path / name / "7"
         shutil.copytree(sound, version, copy_function=lambda source, copy: Path(copy).hardlink_to(source))
         data = bytearray((version / name).read_bytes())
-        data[place % len(data)] ^= 1
+        data[offset % len(data)] ^= 1
         (version / name).unlink()
         (version / name).write_bytes(data)
         with pytest.raises(errors.ArtifactError, match=f"{SUMS}|manifest.json"):
@@ -185,7 +185,7 @@ def test_another_schema_is_refused_by_name_with_what_to_do(version: Path, schema
         load_detector(version, "cpu")
 
 
-def test_a_manifest_of_schema_2_as_it_was_written_is_refused_by_its_number(version: Path) -> None:
+def test_a_manifest_of_schema_2_as_once_written_is_refused_by_its_number(version: Path) -> None:
     """Its members have other names, but no error speaks of them."""
     (version / "manifest.json").write_text('{"schema": 2, "operation": {"says": "", "keeps_verdicts": true}}')
     with pytest.raises(errors.SchemaError, match=r"has schema 2.*train the model again"):
@@ -196,6 +196,8 @@ def test_a_manifest_of_schema_2_as_it_was_written_is_refused_by_its_number(versi
     ("change", "message"),
     [
         (lambda m: m.pop("pooling"), "pooling"),
+        (lambda m: m["pooling"].update(top_share=0.0), "> 0.0.*top_share"),
+        (lambda m: m["pooling"].update(top_share=1.5), "<= 1.0.*top_share"),
         (lambda m: m["preprocessing"].update(input_size=100), "multiple of 16.*input_size"),
         (lambda m: m["preprocessing"].update(full_scale=255), "full_scale"),
         (lambda m: m.update(classes=["anomaly", "good"]), r"classes"),
@@ -293,7 +295,7 @@ def test_weights_of_a_number_type_that_numpy_lacks(version: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["manifest.json", WEIGHTS, "golden/0.png", SUMS])
-def test_a_folder_in_place_of_a_file(version: Path, name: str) -> None:
+def test_a_folder_instead_of_a_file(version: Path, name: str) -> None:
     (version / name).unlink()
     (version / name).mkdir()
     with pytest.raises(errors.UnreadableFileError, match=f"7/{name} can't be read: Is a directory"):

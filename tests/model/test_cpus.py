@@ -34,9 +34,9 @@ def v2(machine: Path, own: str, limits: dict[str, str], mounts: str = V2) -> Pat
 
 def v1(machine: Path, own: str, limits: dict[str, tuple[str, str]], root: str = "/") -> Path:
     """`limits`: quota and period by group below the mount; `root`: what of the hierarchy is mounted."""
-    place = "sys/fs/cgroup/cpu,cpuacct"
+    point = "sys/fs/cgroup/cpu,cpuacct"
     files = {
-        f"{place}/{group}/cpu.cfs_{name}_us": text
+        f"{point}/{group}/cpu.cfs_{name}_us": text
         for group, texts in limits.items()
         for name, text in zip(("quota", "period"), texts, strict=True)
     }
@@ -104,7 +104,7 @@ def test_both_versions_at_once(machine: Path) -> None:
     assert quota(machine) == 1
 
 
-def test_another_controller_with_cpu_in_its_name_says_nothing(machine: Path) -> None:
+def test_another_controller_with_cpu_in_its_name_is_ignored(machine: Path) -> None:
     mounts = "35 31 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
     files = {"sys/fs/cgroup/cpuset/cpu.cfs_quota_us": "100000", "sys/fs/cgroup/cpuset/cpu.cfs_period_us": "100000"}
     groups = "3:cpuset:/\n"

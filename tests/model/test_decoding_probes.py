@@ -29,9 +29,7 @@ def test_only_other_pixels_are_a_difference() -> None:
     assert "pillow 9.0, simplejpeg 1.0 in training" in str(difference(OTHER))
 
 
-def test_a_version_that_was_decoded_otherwise_is_told_of_and_serves(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_version_decoded_otherwise_is_told_of_and_serves(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     version = publish_with(tmp_path, decoding_here())
     assert load_detector(version, "cpu").decoding_difference is None
     assert not caplog.records

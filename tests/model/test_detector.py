@@ -1,4 +1,4 @@
-"""What the line's own share of defects and thresholds do to verdicts."""
+"""What the production line's own defect rate and thresholds do to verdicts."""
 
 from dataclasses import replace
 from pathlib import Path

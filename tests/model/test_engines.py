@@ -16,7 +16,7 @@ from model.network import VGG16CAM
 from model.regions import find_regions
 from model.render import heatmap_png, overlay_png
 from model.verdict import sigmoid
-from tests.support.artifacts import INPUT_SIZE, NETWORK, picture, publish, random_weights
+from tests.support.artifacts import INPUT_SIZE, NETWORK, pattern, publish, random_weights
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_engine_is_the_network(version: Path) -> None:
     artifact = read_artifact(version)
     engine = open_engine(artifact, artifact.manifest.variant("float32"), "cpu")
-    pixels = np.stack([picture(i) for i in range(3)])
+    pixels = np.stack([pattern(i) for i in range(3)])
     network = VGG16CAM(NETWORK).eval()
     network.set_weights(random_weights(1))
     with torch.inference_mode():
@@ -52,7 +52,7 @@ def test_what_torch_raises_has_a_name(
 
     monkeypatch.setattr(VGG16CAM, "forward", failing)
     with pytest.raises(named, match="cpu"):
-        engine.evidence(picture(0)[np.newaxis])
+        engine.evidence(pattern(0)[np.newaxis])
     monkeypatch.setattr(VGG16CAM, "to", lambda *_, **__: failing())
     with pytest.raises(named, match="cpu"):
         open_engine(artifact, artifact.manifest.variant("float32"), "cpu")
@@ -96,7 +96,7 @@ def test_a_defect_rate_shifts_the_log_odds(version: Path) -> None:
     assert (shifted.label, shifted.decision) == ("anomaly", "reject")
 
 
-def test_picture_and_regions_agree(version: Path) -> None:
+def test_heatmap_and_regions_agree(version: Path) -> None:
     detector = load_detector(version, "cpu")
     evidence = np.full((4, 4), -2.0, np.float32)
     evidence[0, 3] = 8.0
@@ -110,24 +110,24 @@ def test_picture_and_regions_agree(version: Path) -> None:
     assert find_regions(detector.heatmap(np.full((4, 4), -2.0, np.float32)), 640, 320) == []
 
 
-def test_heatmap_is_the_picture_in_256_steps() -> None:
+def test_heatmap_png_has_256_steps() -> None:
     values = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     assert np.array_equal(np.asarray(decode(heatmap_png(values))), np.rint(255 * values).astype(np.uint8))
 
 
-def test_overlay_has_the_photos_size_and_leaves_dark_places_alone() -> None:
-    photo = Image.fromarray(picture(0, 200))
+def test_overlay_has_the_images_size_and_leaves_dark_patches_alone() -> None:
+    image = Image.fromarray(pattern(0, 200))
     values = np.zeros((64, 64), np.float32)
     values[:, 48:] = 1.0
-    overlay = np.asarray(decode(overlay_png(photo, values, [])), dtype=int)
+    overlay = np.asarray(decode(overlay_png(image, values, [])), dtype=int)
     assert overlay.shape == (200, 200, 3)
-    assert np.array_equal(overlay[:, :140], np.asarray(photo)[:, :140])
-    assert np.abs(overlay[:, 160:] - np.asarray(photo)[:, 160:]).mean() > 30
+    assert np.array_equal(overlay[:, :140], np.asarray(image)[:, :140])
+    assert np.abs(overlay[:, 160:] - np.asarray(image)[:, 160:]).mean() > 30
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_the_reference_answers(version: Path) -> None:
     reference, cuda = load_detector(version, "cpu"), load_detector(version, "cuda")
-    pixels = np.stack([picture(i) for i in range(8)])
+    pixels = np.stack([pattern(i) for i in range(8)])
     for one, other in zip(reference.engine.evidence(pixels), cuda.engine.evidence(pixels), strict=True):
         assert cuda.verdict(other).probability == pytest.approx(reference.verdict(one).probability, abs=0.01)

@@ -12,7 +12,7 @@ from model.network import VGG16CAM
     ("blocks", "widths"),
     [((5,), [512]), ((3, 4), [256, 512]), ((1, 2, 3, 4, 5), [64, 128, 256, 512, 512]), ((2, 5), [128, 512])],
 )
-def test_features_of_a_place_are_those_of_its_layers(blocks: tuple[int, ...], widths: list[int]) -> None:
+def test_features_of_a_patch_are_those_of_its_layers(blocks: tuple[int, ...], widths: list[int]) -> None:
     hypercolumn = Hypercolumn(blocks)
     assert hypercolumn.widths == widths
     assert hypercolumn.channels == hypercolumn.inputs == sum(widths)
@@ -24,7 +24,7 @@ def test_without_a_word_it_is_the_published_map() -> None:
 
 
 @pytest.mark.parametrize(("last", "strides"), [(1, [1, 2, 4, 8, 16]), (3, [4, 8, 16]), (5, [16])])
-def test_a_place_is_no_smaller_than_the_last_layers_own(last: int, strides: list[int]) -> None:
+def test_a_patch_is_no_smaller_than_the_last_layers_own(last: int, strides: list[int]) -> None:
     for stride in strides:
         network = VGG16CAM(Hypercolumn((last,), stride)).eval()
         with torch.inference_mode():

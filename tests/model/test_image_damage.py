@@ -42,7 +42,7 @@ def scan_start(data: bytes) -> int:
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 8}, {"subsampling": 0}])
-def test_a_jpeg_that_was_cut_and_closed(options: dict[str, Any]) -> None:
+def test_a_jpeg_cut_and_closed(options: dict[str, Any]) -> None:
     data = jpeg(**options)
     decode(data)
     refused(data[: (scan_start(data) + len(data)) // 2] + EOI, "JPEG image is broken or cut short")
@@ -55,15 +55,15 @@ def test_a_jpeg_that_lost_a_packet() -> None:
     refused(data[:middle] + data[middle + 400 :], "JPEG image is broken")
 
 
-@pytest.mark.parametrize("place", [0.2, 0.4, 0.6, 0.8])
-def test_a_jpeg_with_a_zeroed_packet(place: float) -> None:
+@pytest.mark.parametrize("offset", [0.2, 0.4, 0.6, 0.8])
+def test_a_jpeg_with_a_zeroed_packet(offset: float) -> None:
     """libjpeg-turbo warns of most: zeros are codes too, and now and then as many blocks come out."""
     data = jpeg()
-    at = scan_start(data) + int(place * (len(data) - scan_start(data)))
+    at = scan_start(data) + int(offset * (len(data) - scan_start(data)))
     refused(data[:at] + bytes(400) + data[at + 400 :], "zeros|Corrupt")
 
 
-def test_long_zeros_of_a_flat_picture_are_no_damage() -> None:
+def test_long_zeros_of_a_flat_image_are_no_damage() -> None:
     """With tables of its own, a flat block is two zero bits."""
     data = encoded(Image.new("L", (512, 512), 128), "JPEG", optimize=True)
     assert bytes(32) in data
@@ -72,11 +72,11 @@ def test_long_zeros_of_a_flat_picture_are_no_damage() -> None:
 
 @pytest.mark.parametrize("kept", [1, 3, 5])
 def test_a_progressive_jpeg_without_its_last_passes(kept: int) -> None:
-    """Each pass is whole, and libjpeg says nothing: the picture is a blur."""
+    """Each pass is whole, and libjpeg says nothing: the image is a blur."""
     data = jpeg(progressive=True)
-    places = [at for at in range(len(data)) if data.startswith(b"\xff\xda", at)]
-    assert len(places) > 6
-    refused(data[: places[kept]] + EOI, "passes over the pixels are missing")
+    offsets = [at for at in range(len(data)) if data.startswith(b"\xff\xda", at)]
+    assert len(offsets) > 6
+    refused(data[: offsets[kept]] + EOI, "passes over the pixels are missing")
 
 
 def test_a_jpeg_without_its_end_but_with_all_its_rows() -> None:
@@ -111,8 +111,8 @@ def sampled(*factors: int) -> bytes:
 def test_unusual_sampling_factors_are_taken_whole_and_not_cut(factors: tuple[int, ...]) -> None:
     """TurboJPEG has no name for them."""
     data = sampled(*factors)
-    with Image.open(io.BytesIO(data)) as photo:
-        assert np.array_equal(np.asarray(decode(data)), np.asarray(photo))
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(np.asarray(decode(data)), np.asarray(image))
     start = scan_start(data)
     refused(data[: start + 500] + EOI, "premature end")
 
@@ -152,11 +152,11 @@ def test_a_png_without_its_end_but_with_all_its_rows() -> None:
 PACKINGS: dict[int, Callable[[bytes], bytes]] = {1: bytes, 8: zlib.compress, 32773: encoders.pack_bits}
 
 
-@pytest.mark.parametrize("place", [{"rows": 16}, {"tile": (64, 48)}, {"rows": 50, "planar": True}], ids=str)
+@pytest.mark.parametrize("offset", [{"rows": 16}, {"tile": (64, 48)}, {"rows": 50, "planar": True}], ids=str)
 @pytest.mark.parametrize("compression", PACKINGS)
-def test_strips_and_tiles_that_are_missing_or_short(compression: int, place: dict[str, Any]) -> None:
-    def drawn(spoil: Callable[[list[bytes]], list[bytes]]) -> bytes:
-        return encoders.tiff(NOISY, compression=compression, pack=PACKINGS[compression], spoil=spoil, **place)
+def test_strips_and_tiles_that_are_missing_or_short(compression: int, offset: dict[str, Any]) -> None:
+    def drawn(damage: Callable[[list[bytes]], list[bytes]]) -> bytes:
+        return encoders.tiff(NOISY, compression=compression, pack=PACKINGS[compression], damage=damage, **offset)
 
     assert np.array_equal(np.asarray(decode(drawn(list))), NOISY)
     refused(drawn(lambda parts: [*parts[:-2], b"", b""]), "missing or cut short")
@@ -166,10 +166,10 @@ def test_strips_and_tiles_that_are_missing_or_short(compression: int, place: dic
 
 
 def test_the_checksum_of_a_deflated_strip_counts() -> None:
-    def spoil(parts: list[bytes]) -> list[bytes]:
+    def damage(parts: list[bytes]) -> list[bytes]:
         return [parts[0][:-1] + bytes((parts[0][-1] ^ 1,)), *parts[1:]]
 
-    refused(encoders.tiff(GRAY, rows=50, compression=8, pack=zlib.compress, spoil=spoil), "incorrect data check")
+    refused(encoders.tiff(GRAY, rows=50, compression=8, pack=zlib.compress, damage=damage), "incorrect data check")
 
 
 @pytest.mark.parametrize("packing", ["tiff_lzw", "packbits", "tiff_adobe_deflate", "zstd", "lzma", "jpeg"])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.errors import UnsupportedFormatError
-from model.image import decode, sniff
+from model.image import FORMATS, decode, sniff
 from tests.support import encoders
 from tests.support.encoders import encoded, segment
 
@@ -19,26 +19,26 @@ RGB = _RNG.integers(0, 256, (37, 53, 3), dtype=np.uint8)
 GRAY16 = _RNG.integers(0, 65536, (37, 53), dtype=np.uint16)
 GRAY12 = GRAY16 >> 4
 WITH_ALPHA = np.stack([GRAY16, GRAY16[::-1]], axis=-1)
-PLACES: list[dict[str, Any]] = [{}, {"rows": 5}, {"tile": (16, 32)}]
+POSITIONS: list[dict[str, Any]] = [{}, {"rows": 5}, {"tile": (16, 32)}]
 PACKED: list[dict[str, Any]] = [
     {}, {"compression": 8, "pack": zlib.compress}, {"compression": 32773, "pack": encoders.pack_bits},
 ]  # fmt: skip
 
 
 def is_kept(data: bytes, pixels: np.ndarray[Any, Any]) -> bool:
-    photo = decode(data)
-    assert photo.mode == ("RGB" if pixels.ndim == 3 else "I;16" if pixels.dtype == np.uint16 else "L")
-    return np.array_equal(np.asarray(photo), pixels)
+    image = decode(data)
+    assert image.mode == ("RGB" if pixels.ndim == 3 else "I;16" if pixels.dtype == np.uint16 else "L")
+    return np.array_equal(np.asarray(image), pixels)
 
 
 @pytest.mark.parametrize("packed", PACKED, ids=["raw", "deflate", "packbits"])
-@pytest.mark.parametrize("place", PLACES, ids=str)
+@pytest.mark.parametrize("position", POSITIONS, ids=str)
 @pytest.mark.parametrize("big", [False, True], ids=["classic", "BigTIFF"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_tiff_of_either_byte_order_and_size(
-    order: str, big: bool, place: dict[str, Any], packed: dict[str, Any]
+    order: str, big: bool, position: dict[str, Any], packed: dict[str, Any]
 ) -> None:
-    common = {"order": order, "big": big, **place, **packed}
+    common = {"order": order, "big": big, **position, **packed}
     assert is_kept(encoders.tiff(GRAY16, **common), GRAY16)
     assert is_kept(encoders.tiff(65535 - GRAY16, photometric=0, **common), GRAY16)
     assert is_kept(encoders.tiff(GRAY12, bits=12, **common), GRAY12)
@@ -60,8 +60,9 @@ def test_16_bit_gray_of_which_differences_were_packed(order: str) -> None:
 
 
 def test_old_tiffs_without_the_sizes_of_their_strips() -> None:
-    for place in ({}, {"rows": 5}):
-        data = encoders.tiff(GRAY, tags={60000: (4, [1])}, **place)
+    positions: list[dict[str, Any]] = [{}, {"rows": 5}]
+    for position in positions:
+        data = encoders.tiff(GRAY, tags={60000: (4, [1])}, **position)
         at = data.index(struct.pack("<H", 279))
         assert is_kept(data[:at] + struct.pack("<H", 60001) + data[at + 2 :], GRAY)
 
@@ -105,7 +106,7 @@ NOT_TAKEN = {
 @pytest.mark.parametrize("name", NOT_TAKEN)
 def test_other_formats_are_named(name: str) -> None:
     assert sniff(NOT_TAKEN[name]) is None
-    with pytest.raises(UnsupportedFormatError, match=f"not a PNG, JPEG, BMP, TIFF or WebP image; it is an? .*{name}"):
+    with pytest.raises(UnsupportedFormatError, match=f"not a {FORMATS} image; it is an? .*{name}"):
         decode(NOT_TAKEN[name])
 
 
@@ -132,7 +133,7 @@ def test_kinds_of_jpeg_that_are_not_taken(name: str, data: bytes) -> None:
         decode(data)
 
 
-TIFFS = {
+TIFFS: dict[str, dict[str, Any]] = {
     "LERC": {"compression": 34887}, "JPEG XL": {"compression": 50002}, "WebP": {"compression": 50001},
     "group 4": {"compression": 4}, "fax": {"compression": 2}, "JPEG 2000": {"compression": 34712},
     "compression 12345": {"compression": 12345}, "old-style JPEG": {"compression": 6},

@@ -61,7 +61,7 @@ def test_a_tile_larger_than_the_limit() -> None:
     with pytest.raises(ImageTooLargeError, match="tiles cover 2,147,024,896 pixels"):
         decode(tile)
     with pytest.raises(ImageTooLargeError, match="tiles cover"):
-        decode(encoders.tiff(np.zeros((16, 16), np.uint8), tile=(8192, 8192), spoil=lambda parts: [b"x"]))
+        decode(encoders.tiff(np.zeros((16, 16), np.uint8), tile=(8192, 8192), damage=lambda parts: [b"x"]))
 
 
 def test_a_small_file_of_many_strips_takes_no_memory() -> None:
@@ -75,7 +75,7 @@ def test_tables_that_every_tile_would_read_again() -> None:
         decode(encoders.tiff(np.zeros((64, 64), np.uint8), compression=7, tags=tags))
 
 
-def test_strips_that_all_lie_in_the_same_place() -> None:
+def test_strips_that_all_lie_at_the_same_offset() -> None:
     strip = zlib.compress(np.random.default_rng(0).integers(0, 256, 1 << 20, dtype=np.uint8).tobytes())
     tags = {256: (4, [16]), 257: (4, [1000]), 259: (3, [8]), 278: (4, [1]), 279: (4, [len(strip)] * 1000)}
     at = 8 + len(
@@ -107,5 +107,5 @@ def test_fax_is_not_taken() -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_line_scan_camera_s_110_000_strips(packed: bool) -> None:
     lines = np.random.default_rng(0).integers(0, 256, (110_000, 4), dtype=np.uint8)
-    how = {"compression": 8, "pack": zlib.compress} if packed else {}
-    assert np.array_equal(np.asarray(decode(encoders.tiff(lines, rows=1, **how))), lines)  # type: ignore[arg-type]
+    options = {"compression": 8, "pack": zlib.compress} if packed else {}
+    assert np.array_equal(np.asarray(decode(encoders.tiff(lines, rows=1, **options))), lines)  # type: ignore[arg-type]

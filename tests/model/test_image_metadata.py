@@ -1,6 +1,7 @@
-"""Sound pictures whose metadata is odd are read, upright; what a file says beside its pixels can't spoil them."""
+"""Sound images whose metadata is odd are read, upright; what a file holds beside its pixels does them no harm."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ UPRIGHT[:8, :16] = 255
 TURNED = np.ascontiguousarray(np.rot90(UPRIGHT))  # as orientation 6 stores it
 ROWS = encoders.png_rows(UPRIGHT)
 
-ODD_TAGS = {
+ODD_TAGS: dict[str, dict[int, Any]] = {
     "XResolution as text": {282: (2, b"72 dpi\0")},
     "Make as a number": {271: (4, [7])},
     "a rational over zero": {282: (5, [1, 0])},
@@ -72,14 +73,16 @@ def test_a_png_with_megabytes_of_text_or_profile(kind: bytes, where: str) -> Non
         b"zTXt": b"Comment\0\0" + bulk, b"iTXt": b"XML:com.adobe.xmp\0\1\0\0\0" + bulk, b"iCCP": b"sRGB\0\0" + bulk,
         b"tEXt": b"Comment\0" + bytes(3_000_000),
     }[kind]  # fmt: skip
-    data = encoders.png(40, 24, 8, 0, ROWS, **{where: chunk(kind, body)})
+    text: dict[str, Any] = {where: chunk(kind, body)}
+    data = encoders.png(40, 24, 8, 0, ROWS, **text)
     assert np.array_equal(np.asarray(decode(data)), UPRIGHT)
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"gAMA", b"pHYs", b"iCCP", b"tIME", b"eXIf"])
 def test_a_wrong_checksum_of_an_ancillary_chunk(kind: bytes) -> None:
     for where in ("before", "after"):
-        data = encoders.png(40, 24, 8, 0, ROWS, **{where: chunk(kind, b"abcd\0efgh", wrong_sum=True)})
+        wrong: dict[str, Any] = {where: chunk(kind, b"abcd\0efgh", wrong_sum=True)}
+        data = encoders.png(40, 24, 8, 0, ROWS, **wrong)
         assert np.array_equal(np.asarray(decode(data)), UPRIGHT)
 
 
@@ -107,30 +110,30 @@ def test_transparency_in_a_png_changes_no_pixel() -> None:
     assert np.array_equal(np.asarray(decode(data)), UPRIGHT)
 
 
-# Further pictures
+# Further images
 
 
 def with_index(first: bytes, *further: bytes, gone: bool = False) -> bytes:
-    """A JPEG with an index of pictures behind it; `gone`: a tool has cut them off."""
+    """A JPEG with an index of images behind it; `gone`: a tool has cut them off."""
     index_at = 2 + 4 + 4
-    size = len(segment(0xE2, encoders.multi_picture_index([0] * (len(further) + 1))))
-    place, offsets = len(first) + size - index_at, [0]
-    for picture in further:
-        offsets.append(place)
-        place += len(picture)
-    whole = with_segments(first, segment(0xE2, encoders.multi_picture_index(offsets)))
+    size = len(segment(0xE2, encoders.mpf_index([0] * (len(further) + 1))))
+    offset, offsets = len(first) + size - index_at, [0]
+    for image in further:
+        offsets.append(offset)
+        offset += len(image)
+    whole = with_segments(first, segment(0xE2, encoders.mpf_index(offsets)))
     return whole if gone else whole + b"".join(further)
 
 
 JPEG = encoded(UPRIGHT, "JPEG")
 
 
-def test_an_index_of_pictures_that_are_gone() -> None:
+def test_an_index_of_images_that_are_gone() -> None:
     assert np.array_equal(np.asarray(decode(with_index(JPEG, JPEG, gone=True))), np.asarray(decode(JPEG)))
     assert np.array_equal(np.asarray(decode(with_index(JPEG))), np.asarray(decode(JPEG)))
 
 
-def test_pictures_that_are_there_are_too_many() -> None:
+def test_images_that_are_there_are_too_many() -> None:
     with pytest.raises(MultipleFramesError, match="more than one frame"):
         decode(with_index(JPEG, JPEG))
     with pytest.raises(MultipleFramesError, match="more than one frame"):
@@ -146,14 +149,14 @@ def test_a_gain_map_is_named() -> None:
 
 
 def test_a_next_page_beyond_the_file_is_no_page() -> None:
-    for place in (1 << 30, 3, 8):
-        assert np.array_equal(np.asarray(decode(encoders.tiff(UPRIGHT, next_page=place))), UPRIGHT)
+    for offset in (1 << 30, 3, 8):
+        assert np.array_equal(np.asarray(decode(encoders.tiff(UPRIGHT, next_page=offset))), UPRIGHT)
     two = encoded(Image.fromarray(UPRIGHT), "TIFF", save_all=True, append_images=[Image.fromarray(UPRIGHT)])
     with pytest.raises(MultipleFramesError):
         decode(two)
 
 
-# What libjpeg warns of in sound pictures
+# What libjpeg warns of in sound images
 
 
 def test_harmless_oddities_of_jpegs() -> None:

@@ -77,14 +77,14 @@ def test_evidence_is_linear_in_the_averaged_features(hypercolumn: Hypercolumn, p
 
 @torch.inference_mode()
 @pytest.mark.parametrize("blocks", [(3, 4), (5,)])
-def test_context_adds_the_same_to_every_place(blocks: tuple[int, ...], pixels: torch.Tensor) -> None:
+def test_the_image_head_adds_the_same_to_every_patch(blocks: tuple[int, ...], pixels: torch.Tensor) -> None:
     torch.manual_seed(1)
-    network = VGG16CAM(Hypercolumn(blocks, 16, context=True)).eval()
+    network = VGG16CAM(Hypercolumn(blocks, 16, image_head=True)).eval()
     without = VGG16CAM(Hypercolumn(blocks, 16)).eval()
-    own, context = np.split(network.weights()["dense.weight"], 2, axis=1)
-    without.set_weights(network.weights() | {"dense.weight": own})
+    of_patches, of_image = np.split(network.weights()["dense.weight"], 2, axis=1)
+    without.set_weights(network.weights() | {"dense.weight": of_patches})
     means = network.columns(network.layers(network.normalised(pixels))).mean((2, 3))
-    expected = means @ torch.from_numpy(context[1] - context[0])
+    expected = means @ torch.from_numpy(of_image[1] - of_image[0])
     assert torch.allclose(network(pixels) - without(pixels), expected[:, None, None].expand(5, 4, 6), atol=1e-4)
     assert expected.abs().min() > 1e-3
 
@@ -101,6 +101,8 @@ def test_normalisation_takes_imagenets_mean_off_in_rgb_order() -> None:
     """conv1_1 passes the six half-planes ±R, ±G, ±B of the centre pixel; block 1 is cut down to it."""
     network = VGG16CAM(CONV5)
     first = network.blocks[0].conv1_1
+    assert isinstance(first, nn.Conv2d)
+    assert first.bias is not None
     with torch.no_grad():
         first.weight.zero_()
         first.bias.zero_()

@@ -11,7 +11,7 @@ from model.detector import load_detector
 from model.engines.engine import open_engine, replay_golden
 from model.engines.onnx_runtime import OnnxEngine
 from model.errors import EngineError, GoldenOutputError, MissingFileError
-from tests.support.artifacts import picture, publish
+from tests.support.artifacts import pattern, publish
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,12 @@ def test_serves_by_default_on_a_cpu(version: Path) -> None:
     assert detector.skipped_variants == {}
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_maps_are_those_of_the_reference(version: Path, alone: bool) -> None:
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_maps_are_those_of_the_reference(version: Path, exclusive: bool) -> None:
     artifact = read_artifact(version)
     variant = artifact.manifest.variant("float32")
-    pixels = np.stack([picture(seed) for seed in range(3, 8)])
-    maps = open_engine(artifact, variant, "cpu", "onnxruntime").evidence(pixels, alone=alone)
+    pixels = np.stack([pattern(seed) for seed in range(3, 8)])
+    maps = open_engine(artifact, variant, "cpu", "onnxruntime").evidence(pixels, exclusive=exclusive)
     reference = open_engine(artifact, variant, "cpu", "torch").evidence(pixels)
     assert maps.dtype == np.float32
     assert reference.std() > 0.5
@@ -39,11 +39,11 @@ def test_maps_are_those_of_the_reference(version: Path, alone: bool) -> None:
 
 def test_threads_may_run_it_at_once(version: Path) -> None:
     engine = load_detector(version, "cpu").engine
-    pixels = [picture(seed)[np.newaxis] for seed in range(8)]
-    with ThreadPoolExecutor(engine.lanes) as pool:
-        together = list(pool.map(lambda each: engine.evidence(each, alone=False), pixels))
+    pixels = [pattern(seed)[np.newaxis] for seed in range(8)]
+    with ThreadPoolExecutor(engine.max_concurrency) as pool:
+        together = list(pool.map(lambda each: engine.evidence(each, exclusive=False), pixels))
     np.testing.assert_array_equal(
-        np.concatenate(together), np.concatenate([engine.evidence(p, alone=False) for p in pixels])
+        np.concatenate(together), np.concatenate([engine.evidence(p, exclusive=False) for p in pixels])
     )
 
 
@@ -65,15 +65,15 @@ def test_a_model_whose_input_has_another_name(version: Path, tmp_path: Path) -> 
     model.graph.node[0].input[0] = "image"
     onnx.save(model, tmp_path / ONNX)
     with pytest.raises(EngineError, match=r"ONNX Runtime failed: .*image"):
-        OnnxEngine(tmp_path / ONNX).evidence(picture(1)[np.newaxis])
+        OnnxEngine(tmp_path / ONNX).evidence(pattern(1)[np.newaxis])
 
 
 @pytest.mark.parametrize("axes", [(), (1, 2)])
 def test_a_model_that_gives_no_map_for_an_image(version: Path, axes: tuple[int, ...], monkeypatch: Any) -> None:
     evidence = OnnxEngine.evidence
 
-    def reduced(engine: OnnxEngine, pixels: Any, *, alone: bool = True) -> Any:
-        maps = evidence(engine, pixels, alone=alone)
+    def reduced(engine: OnnxEngine, pixels: Any, *, exclusive: bool = True) -> Any:
+        maps = evidence(engine, pixels, exclusive=exclusive)
         return maps.mean(axis=axes) if axes else maps[..., np.newaxis]
 
     monkeypatch.setattr(OnnxEngine, "evidence", reduced)

@@ -110,7 +110,7 @@ def test_a_broken_file_is_named(store: Store) -> None:
 
 
 @pytest.mark.parametrize("function", ["mkstemp", "fsync", "replace"])
-def test_a_failed_write_leaves_what_was(store: Store, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_former(store: Store, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a read-only or full disk; permissions wouldn't bind tests that run as root."""
     store.set_serving("widget", Serving(version=1))
 

@@ -11,7 +11,7 @@ from model.store import Store
 
 def fill(path: Path) -> None:
     (path / "golden").mkdir()
-    (path / "golden" / "0.png").write_text("picture")
+    (path / "golden" / "0.png").write_text("image")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,14 @@ def add_int8(version: Path, change: Callable[[Variant], Variant]) -> None:
     """float32's file, passed off as int8."""
     read = manifests.decode((version / MANIFEST).read_bytes())
     float32 = read.variant("float32")
-    files = {"onnxruntime": float32.files["onnxruntime"]}
-    int8 = change(replace(float32, name="int8", files=files, agreement=AGREES))
+    file = float32.files["onnxruntime"]
+    int8 = change(replace(float32, name="int8", files={"onnxruntime": file}, agreement=AGREES))
     (version / MANIFEST).write_bytes(manifests.encode(replace(read, variants=[float32, int8])))
     resum(version)
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("change", "violation"),
     [
         ({"median_log_odds_change": 0.11}, r"log-odds differ by 0\.11 in the median \(at most 0\.1\)"),
         ({"changed_verdicts": 3}, r"3 of 400 verdicts differ \(at most 2\)"),
@@ -42,8 +43,8 @@ def add_int8(version: Path, change: Callable[[Variant], Variant]) -> None:
         ({"auroc_change": -0.0021}, r"AUROC is lower by 0\.0021 \(at most 0\.002\)"),
     ],
 )
-def test_outside_the_gate(
-    version: Path, change: dict[str, float], fault: str, caplog: pytest.LogCaptureFixture
+def test_outside_the_limits(
+    version: Path, change: dict[str, Any], violation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_int8(version, lambda variant: replace(variant, agreement=replace(AGREES, **change)))
     with caplog.at_level(logging.WARNING):
@@ -52,7 +53,7 @@ def test_outside_the_gate(
     assert f"{version}: variant int8 doesn't serve" in record.message
     assert detector.variant.name == "float32"
     (reason,) = detector.skipped_variants.values()
-    with pytest.raises(AssertionError, match=fault):
+    with pytest.raises(AssertionError, match=violation):
         raise AssertionError(reason)
     named = load_detector(version, "cpu", variant="int8")
     assert named.variant.name == "int8"

@@ -37,12 +37,12 @@ def publish(
     onnx: bool = False,
     size: int = INPUT_SIZE,
 ) -> Path:
-    """Publish the next version of `model` in the store `root`. Different seeds or slopes judge differently.
+    """Publish the next version of `model` in the store `root`. Different seeds or slopes answer differently.
 
     `onnx`: also for ONNX Runtime.
     """
     weights = random_weights(seed)
-    images = {f"golden/{name}.png": picture(name, size) for name in range(3)}
+    images = {f"golden/{name}.png": pattern(name, size) for name in range(3)}
 
     def fill(path: Path) -> None:
         network = VGG16CAM(NETWORK)
@@ -71,7 +71,7 @@ def resum(version: Path) -> None:
     (version / SUMS).write_text("".join(lines))
 
 
-def picture(seed: int, size: int = INPUT_SIZE) -> NDArray[np.uint8]:
+def pattern(seed: int, size: int = INPUT_SIZE) -> NDArray[np.uint8]:
     """A smooth coloured pattern with noise, uint8 size×size×3."""
     generator = np.random.default_rng(seed)
     waves = np.linspace(0, 6 + 3 * seed, size)
@@ -92,7 +92,7 @@ def random_weights(seed: int) -> dict[str, NDArray[np.float32]]:
     network = VGG16CAM(NETWORK)
     network.set_weights(weights)
     with torch.inference_mode():
-        evidence = network(torch.from_numpy(np.stack([picture(number) for number in range(4)]))).numpy()
+        evidence = network(torch.from_numpy(np.stack([pattern(number) for number in range(4)]))).numpy()
     scale = np.float32(2 / evidence.std())
     weights["dense.weight"] *= scale
     weights["dense.bias"] = np.array([scale * evidence.mean(), 0], np.float32)

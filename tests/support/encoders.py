@@ -76,11 +76,11 @@ def tiff_directory(
         count = len(values) // 2 if kind == 5 else len(values)
         packed = values if isinstance(values, bytes) else struct.pack(f"{order}{len(values)}{TAG_TYPES[kind]}", *values)
         if len(packed) > inline:
-            place = struct.pack(order + wide, values_at + len(beyond))
+            value = struct.pack(order + wide, values_at + len(beyond))
             beyond += packed + bytes(len(packed) % 2)
         else:
-            place = packed.ljust(inline, b"\0")
-        entries += struct.pack(order + "HH" + wide, tag, kind, count) + place
+            value = packed.ljust(inline, b"\0")
+        entries += struct.pack(order + "HH" + wide, tag, kind, count) + value
     head = struct.pack(order + ("Q" if big else "H"), len(tags))
     return head + entries + struct.pack(order + wide, next_page) + beyond
 
@@ -124,11 +124,11 @@ def tiff(
     planar: bool = False,
     tags: Mapping[int, Tag] | None = None,
     next_page: int = 0,
-    spoil: Callable[[list[bytes]], list[bytes]] = list,
+    damage: Callable[[list[bytes]], list[bytes]] = list,
 ) -> bytes:
     """Gray H×W or several channels H×W×C in strips of `rows`, or in tiles of width × height.
 
-    `pack` compresses each strip or tile, and `spoil` changes the list of them. `tags` are further ones, or others.
+    `pack` compresses each strip or tile, and `damage` changes the list of them. `tags` are further ones, or others.
     """
     cube = pixels if pixels.ndim == 3 else pixels[..., None]
     height, width, channels = cube.shape
@@ -144,7 +144,7 @@ def tiff(
                     lacking = ((0, tile_height - part.shape[0]), (0, tile_width - part.shape[1]), (0, 0))
                     part = np.pad(part, lacking)
                 parts.append(pack(_samples(part, bits, order, predictor)))
-    parts = spoil(parts)
+    parts = damage(parts)
     entries: dict[int, Tag] = {
         256: (4, [width]),
         257: (4, [height]),
@@ -161,10 +161,13 @@ def tiff(
     }
     start = 16 if big else 8
     data_at = start + len(tiff_directory(entries, start, order=order, big=big))
-    places = list(itertools.accumulate((len(part) for part in parts[:-1]), initial=data_at))
+    offsets = list(itertools.accumulate((len(part) for part in parts[:-1]), initial=data_at))
     where = 324 if tile else 273
     if entries[where][1] and not any(entries[where][1]):
-        entries[where] = (entries[where][0], [place if part else 0 for place, part in zip(places, parts, strict=True)])
+        entries[where] = (
+            entries[where][0],
+            [offset if part else 0 for offset, part in zip(offsets, parts, strict=True)],
+        )
     directory = tiff_directory(entries, start, order=order, big=big, next_page=next_page)
     return tiff_head(order, big=big) + directory + b"".join(parts)
 
@@ -211,8 +214,8 @@ def progressive_scans(scans: int, side: int = 64) -> bytes:
     return b"\xff\xd8" + frame + table + (segment(0xDA, bytes([1, 1, 0, 1, 63, 0x10])) + coded) * scans + b"\xff\xd9"
 
 
-def multi_picture_index(offsets: Sequence[int], order: str = ">") -> bytes:
-    """An MPF segment's body; `offsets` of each picture from the index's own start, 0 for the first one."""
+def mpf_index(offsets: Sequence[int], order: str = ">") -> bytes:
+    """An MPF segment's body; `offsets` of each image from the index's own start, 0 for the first one."""
     entries = b"".join(struct.pack(order + "IIIHH", 0x030000, 100, offset, 0, 0) for offset in offsets)
     tags: dict[int, Tag] = {0xB000: (7, b"0100"), 0xB001: (4, [len(offsets)]), 0xB002: (7, entries)}
     return b"MPF\0" + tiff_head(order) + tiff_directory(tags, 8, order=order)

@@ -101,8 +101,8 @@ def _deflated(zeros: int) -> bytes:
     return zlib.compress(bytes(zeros), 9)
 
 
-def _flat(form: str, **how: object) -> bytes:
-    return encoded(np.full((SIDE, SIDE, 3), 128, np.uint8), form, **how)
+def _flat(form: str, **options: object) -> bytes:
+    return encoded(np.full((SIDE, SIDE, 3), 128, np.uint8), form, **options)
 
 
 def largest_png() -> bytes:

@@ -1,4 +1,4 @@
-"""Encoded pictures, good and bad, for uploads."""
+"""Encoded images, good and bad, for uploads."""
 
 import io
 import struct
@@ -7,23 +7,23 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from tests.support.artifacts import picture
+from tests.support.artifacts import pattern
 
 
 def encoded(form: str = "PNG", *, seed: int = 5, size: int = 96, brightness: int | None = None) -> bytes:
-    """A picture of size×size; of one gray level where `brightness` is given."""
-    photo = Image.fromarray(picture(seed, size))
+    """An image of size×size; of one gray level where `brightness` is given."""
+    image = Image.fromarray(pattern(seed, size))
     if brightness is not None:
-        photo = Image.new("L", (size, size), brightness)
+        image = Image.new("L", (size, size), brightness)
     buffer = io.BytesIO()
-    photo.save(buffer, form)
+    image.save(buffer, form)
     return buffer.getvalue()
 
 
 def animation(form: str) -> bytes:
     """Two frames, GIF or WebP."""
     buffer = io.BytesIO()
-    first, second = (Image.fromarray(picture(seed)) for seed in (1, 2))
+    first, second = (Image.fromarray(pattern(seed)) for seed in (1, 2))
     first.save(buffer, form, save_all=True, append_images=[second])
     return buffer.getvalue()
 

@@ -19,8 +19,8 @@ from prometheus_client import ProcessCollector
 from app.__main__ import key_arguments
 from app.application import create_app
 from app.errors import TABLE
-from app.logs import JsonFormatter
-from app.request_record import ImageRecord, RequestRecord, Step, StepName
+from app.monitoring.logs import JsonFormatter
+from app.monitoring.request_record import ImageRecord, RequestRecord, Step, StepName
 from app.settings import Settings
 from app.v2.request import OUTPUTS, inputs_of
 from model.manifest import Manifest
@@ -129,12 +129,11 @@ def _tensors() -> list[Row]:
 
 def _metrics(app: FastAPI) -> list[Row]:
     """The service's own; those of the process are prometheus-client's."""
-    registry = app.state.service.metrics.registry
     others = {metric.name for metric in ProcessCollector(registry=None).collect()}
     endings = {"counter": "_total", "info": "_info"}
     return [
         (metric.name + endings.get(metric.type, ""), metric.documentation)
-        for metric in registry.collect()
+        for metric in app.state.service.metrics.registry.collect()
         if metric.name not in others
     ]
 

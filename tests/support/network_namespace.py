@@ -72,10 +72,10 @@ def destination(frame: bytes) -> str | None:
 
 def _question(message: bytes) -> str:
     """The name that is asked for (RFC 1035, section 4)."""
-    labels, place = [], 12
-    while place < len(message) and (length := message[place]):
-        labels.append(message[place + 1 : place + 1 + length].decode(errors="replace"))
-        place += 1 + length
+    labels, at = [], 12
+    while at < len(message) and (length := message[at]):
+        labels.append(message[at + 1 : at + 1 + length].decode(errors="replace"))
+        at += 1 + length
     return ".".join(labels)
 
 

@@ -1,6 +1,7 @@
 """`python -m app serve` in a process of its own."""
 
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -9,27 +10,45 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 import httpx
 
-ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 60
+ROOT: Final = Path(__file__).parents[2]
+PATIENCE: Final = 120
+"""Seconds. Nothing takes so long, but on a machine that has other things to do."""
 
 
 @dataclass(frozen=True)
 class Server:
     """A running process and its address."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[Any]
     url: str
     lines: list[str]
     """Of its log so far."""
     reading: threading.Event = field(default_factory=threading.Event)
     """Cleared, nobody reads its log, and the pipe fills."""
 
+    @property
+    def port(self) -> int:
+        port = httpx.URL(self.url).port
+        assert port
+        return port
+
     def log(self) -> str:
         """Whole once the process has ended and `served` is left."""
         return "".join(self.lines)
+
+    def resident_megabytes(self) -> float:
+        found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
+        assert found
+        return int(found[1]) / 1000
+
+    def stop(self, signal_number: signal.Signals = signal.SIGINT) -> int:
+        """Its exit status."""
+        self.process.send_signal(signal_number)
+        return self.process.wait(PATIENCE)
 
     def wait_until_ready(self) -> None:
         self._wait_until(lambda: self._answers("/readyz"))
@@ -37,9 +56,12 @@ class Server:
     def wait_until_loaded(self, model: str, version: int, **headers: str) -> None:
         """The older versions come after the newest."""
         address = f"{self.url}/v1/models/{model}"
-        self._wait_until(
-            lambda: version in [each["version"] for each in httpx.get(address, headers=headers).json()["versions"]]
-        )
+
+        def versions() -> list[int]:
+            reply = httpx.get(address, headers=headers, timeout=PATIENCE)
+            return [each["version"] for each in reply.json()["versions"]]
+
+        self._wait_until(lambda: version in versions())
 
     def wait_until_closed(self) -> None:
         """Until the socket takes no more connections."""
@@ -52,21 +74,21 @@ class Server:
 
     def _answers(self, path: str = "/livez") -> bool:
         try:
-            return httpx.get(f"{self.url}{path}").is_success
-        except httpx.ConnectError:
+            return httpx.get(f"{self.url}{path}", timeout=PATIENCE).is_success
+        except httpx.TransportError:
             return False
 
     def _wait_until(self, condition: Callable[[], bool]) -> None:
         give_up = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < give_up
-            time.sleep(0.1)
+            time.sleep(0.05)
 
 
 @contextmanager
-def served(store: Path, *flags: str, program: Sequence[str] = ("-m", "app")) -> Iterator[Server]:
+def served(store: Path, *flags: str, port: int = 0, program: Sequence[str] = ("-m", "app")) -> Iterator[Server]:
     """A server that can't write a single byte to any file: neither a spooled upload nor anything else."""
-    command = [sys.executable, *program, "serve", "--store", str(store), "--port", "0", "--device", "cpu", *flags]
+    command = [sys.executable, *program, "serve", "--store", str(store), "--port", str(port), "--device", "cpu", *flags]
     process = subprocess.Popen(
         ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )

@@ -13,14 +13,14 @@ from PIL import Image
 from rich.console import Console
 
 from model.weights import trunk_shapes
-from training.data.dataset import Dataset, survey
+from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
 from training.data.splits import Indices
 from training.data.training_set import Anomalies
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import FineTuningEstimator, PreparedFineTuning
 from training.estimators.patches import PatchEstimator, PreparedPatches
-from training.estimators.registry import estimator_for
 from training.evaluation.thresholds import BestBalancedAccuracy, Rule
 from training.features.imagenet import Trunk
 from training.progress import Advance, Reporter, no_progress
@@ -64,7 +64,7 @@ pseudo_label_share = 0.01
 inner_folds = 3
 seed = 7
 """
-"""The same for patches; of its eight by eight patches a spot of `picture` touches four."""
+"""The same for patches; of its eight by eight patches a spot of `part_image` touches four."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -76,7 +76,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def picture(seed: int, *, defective: bool, size: int = 48) -> Image.Image:
+def part_image(seed: int, *, defective: bool, size: int = 48) -> Image.Image:
     """Gray noise; a defective one has a bright spot at its centre."""
     pixels = np.random.default_rng(seed).integers(60, 120, (size, size, 3), dtype=np.uint8)
     if defective:
@@ -87,10 +87,10 @@ def picture(seed: int, *, defective: bool, size: int = 48) -> Image.Image:
 def write_folder(root: Path, good: int = 12, bad: int = 5) -> Path:
     """MVTec AD layout with `good` good images and `bad` of each of two kinds, with masks."""
     for i in range(good):
-        save(root / ("train" if i % 2 else "test") / "good" / f"{i:03}.png", picture(i, defective=False))
+        save(root / ("train" if i % 2 else "test") / "good" / f"{i:03}.png", part_image(i, defective=False))
     for k, kind in enumerate(("scratch", "spot")):
         for i in range(bad):
-            save(root / "test" / kind / f"{i:03}.png", picture(1000 * (k + 1) + i, defective=True))
+            save(root / "test" / kind / f"{i:03}.png", part_image(1000 * (k + 1) + i, defective=True))
             mask = np.zeros((48, 48), dtype=np.uint8)
             mask[16:24, 16:24] = 255
             save(root / "ground_truth" / kind / f"{i:03}_mask.png", Image.fromarray(mask))
@@ -133,7 +133,7 @@ def tiny_patches(**changes: Any) -> Patches:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Twelve good images and ten with a bright spot, of two kinds, with masks."""
-    return survey(find_samples(write_folder(tmp_path_factory.mktemp("data"))))
+    return check_samples(find_samples(write_folder(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from model.errors import RecipeError
 from model.weights import trunk_digest
 from tests.support.artifacts import publish
-from tests.training.conftest import OWN_FINE_TUNING, OWN_PATCHES, MakeFolder, picture, replace_prepare, save
+from tests.training.conftest import OWN_FINE_TUNING, OWN_PATCHES, MakeFolder, part_image, replace_prepare, save
 from tests.training.report.reader import Reader
 from training.__main__ import main
 from training.cli import parse
@@ -86,7 +86,7 @@ def test_draws_of_too_few_groups_are_refused_before_training(
     """Two of three defects to learn from may be of one lot."""
     shutil.rmtree(workplace / "parts/dent")
     for i in range(24):
-        save(workplace / f"parts/dent/lot{i // 4}-{i}.png", picture(i, defective=True))
+        save(workplace / f"parts/dent/lot{i // 4}-{i}.png", part_image(i, defective=True))
     replace_prepare(monkeypatch, untrained)
     group = ["--group", r"good/\d+|lot\d+"]
     assert main(["curve", *PATCHES, *group, "--draws", "2", "--defects", "3"]) == 1
@@ -123,7 +123,7 @@ def test_a_store_that_can_not_take_the_model_is_said_before_training(
 
 @pytest.fixture
 def workplace(tmp_path: Path, trunk: Trunk, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """12-bit pictures of two kinds of part, presets and weights, in the current folder."""
+    """12-bit images of two kinds of part, presets and weights, in the current folder."""
     monkeypatch.chdir(tmp_path)
     write_parts(tmp_path / "parts", seed=0)
     (tmp_path / "own.toml").write_text(OWN_FINE_TUNING)
@@ -147,7 +147,7 @@ PART = ["--model", "part", "--store", "store"]
 
 
 @pytest.mark.parametrize("training", [FINE_TUNING, PATCHES])
-def test_crossval_judges_every_image_once(
+def test_crossval_predicts_every_image_once(
     workplace: Path, training: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["crossval", *training, "--folds", "2", "--json", "r.json", "--report", "page"]) == 0
@@ -160,7 +160,7 @@ def test_crossval_judges_every_image_once(
 
 
 def test_evaluate_repeats_what_fit_measured(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Over 16-bit pictures, so that the full scale must have gone into the artifact."""
+    """Over 16-bit images, so that the full scale must have gone into the artifact."""
     assert main(["fit", *FINE_TUNING, *PART, "--json", "fit.json"]) == 0
     assert main(["evaluate", "--data", "parts", *PART, "--json", "eval.json"]) == 0
     fitted, evaluated = (json.loads((workplace / f"{name}.json").read_text())["images"] for name in ("fit", "eval"))
@@ -199,18 +199,18 @@ def test_fit_then_curve_report_and_new_thresholds(workplace: Path, capsys: pytes
 
 
 def test_new_thresholds_keep_groups_whole(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three pictures of each part, so two to three parts of either class: fewer folds than of single pictures."""
+    """Three images of each part, so two to three parts of either class: fewer folds than of single images."""
     publish(workplace / "store", "part")
     for kind, count in (("good", 9), ("dent", 6)):
         for i in range(count):
             save(
                 workplace / f"lots/{kind}/part{i // 3}{kind}-{i}.png",
-                picture(i + 50 * (kind == "dent"), defective=kind == "dent"),
+                part_image(i + 50 * (kind == "dent"), defective=kind == "dent"),
             )
     arguments = ["evaluate", "--data", "lots", *PART, "--recalibrate", "--json", "r.json"]
     assert main([*arguments, "--group", r"(part\d+\w+)-"]) == 0
-    how = json.loads((workplace / "r.json").read_text())["figures"]["how"]
-    assert how.startswith("15 newly labelled images in 2 parts")
+    protocol = json.loads((workplace / "r.json").read_text())["figures"]["protocol"]
+    assert protocol.startswith("15 newly labelled images in 2 folds")
     assert main([*arguments, "--group", "part"]) == 1
     assert "class good has 1 image(s), or groups of images" in capsys.readouterr().err
 
@@ -226,7 +226,7 @@ def test_good_images_alone_are_enough_with_synthetic_anomalies(
     assert "warning: no real defect was used" in capsys.readouterr().out
 
 
-def test_evaluate_names_an_image_that_the_model_can_not_judge(
+def test_evaluate_names_an_image_that_the_model_can_not_predict(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fit", *FINE_TUNING, *PART]) == 0
@@ -255,16 +255,16 @@ BASELINE = ["fit", "--data", "parts", "--preset", "baseline", *PART]
             "preset baseline has a fixed threshold of 0.5, so --best-balanced-accuracy",
         ),
         ([*BASELINE, "--anomalies", "synthetic"], "preset baseline learns from real anomalies only"),
-        ([*FIT, "--max-miss", "1.5"], "a highest rate of errors must lie between 0 and 1, not 1.5"),
+        ([*FIT, "--max-miss", "1.5"], "an error-rate limit must lie between 0 and 1, not 1.5"),
         ([*FIT, "--max-miss", "0.3", "--miss-cost", "3"], "choose one of --miss-cost, --best-balanced-accuracy"),
         ([*FIT, "--defect-rate", "31"], "--defect-rate must lie between 0 and 1, not 31"),
-        ([*FIT, "--max-miss", "0.3", "--anomalies", "synthetic"], "--max-miss can't be promised of real defects"),
+        ([*FIT, "--max-miss", "0.3", "--anomalies", "synthetic"], "--max-miss can't be kept for real defects"),
         ([*FIT, "--curve", "nowhere.json"], "--curve nowhere.json can't be read"),
         ([*FIT, "--curve", "own.toml"], "--curve own.toml is not what `curve --json` writes"),
         ([*FIT, "--json", "nowhere/r.json"], "--json nowhere/r.json can't be written"),
         (
             ["curve", "--data", "parts", "--defects", "3", "9"],
-            "--defects 3 is too few: preset accurate holds out 5 parts",
+            "--defects 3 is too few: preset accurate divides them into 5 folds",
         ),
         (["curve", *PATCHES, "--anomalies", "synthetic"], "--anomalies synthetic learns from no real defect"),
         (["crossval", *PATCHES, "--report", "own.toml/page"], "the report can't be written to own.toml/page"),
@@ -303,7 +303,7 @@ def test_what_does_not_go_together_is_said_at_once(
         ),
     ],
 )
-def test_a_promise_that_the_images_can_not_carry_is_refused_before_training(
+def test_an_error_bound_that_takes_more_images_is_refused_before_training(
     workplace: Path,
     arguments: list[str],
     message: str,

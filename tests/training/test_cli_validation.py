@@ -6,9 +6,9 @@ import pytest
 from model.errors import ErrorBoundError, RecipeError
 from tests.training.conftest import tiny_fine_tuning, tiny_patches
 from training.cli_validation import (
+    check_error_bounds,
+    check_error_bounds_of_folds,
     check_evaluation,
-    check_promise,
-    check_promise_of_parts,
     check_training,
     default_rule,
     named_rule,
@@ -87,16 +87,16 @@ def test_what_makes_no_sense_is_named(arguments: dict[str, object], message: str
     "rule", [LeastCost(), BestBalancedAccuracy(), Fixed(), ErrorRateLimits(0.1, 0.1), ErrorRateLimits(None, 0.05)]
 )
 def test_what_the_images_can_carry_passes(rule: Rule) -> None:
-    check_promise(rule, 40, 60)
+    check_error_bounds(rule, 40, 60)
 
 
 @pytest.mark.parametrize(
     ("rule", "message"),
     [(ErrorRateLimits(0.05), "miss rate.*59.*40"), (ErrorRateLimits(0.1, 0.03), "false-reject rate.*99.*60")],
 )
-def test_a_promise_that_they_can_not_carry_is_refused_before_training(rule: Rule, message: str) -> None:
+def test_an_error_bound_that_takes_more_images_is_refused_before_training(rule: Rule, message: str) -> None:
     with pytest.raises(ErrorBoundError, match=message):
-        check_promise(rule, 40, 60)
+        check_error_bounds(rule, 40, 60)
 
 
 # What goes together
@@ -143,7 +143,7 @@ def test_what_goes_together_passes(recipe: Recipe, arguments: dict[str, object])
             "preset own has a fixed threshold of 0.5, so --miss-cost is for other",
         ),
         (tiny_fine_tuning(), {"anomalies": "both"}, "preset own learns from real anomalies only"),
-        (tiny_patches(), {"anomalies": "synthetic", "max_miss": 0.1}, "--max-miss can't be promised of real defects"),
+        (tiny_patches(), {"anomalies": "synthetic", "max_miss": 0.1}, "--max-miss can't be kept for real defects"),
         (tiny_patches(), {"anomalies": "synthetic", "command": "curve"}, "learns from no real defect"),
     ],
 )
@@ -159,10 +159,10 @@ def test_a_rule_for_a_version_needs_recalibrate() -> None:
         check_evaluation(asked(max_miss=0.1))
 
 
-def test_a_promise_must_be_carried_by_every_part_that_chooses() -> None:
+def test_every_part_that_chooses_must_have_enough_images() -> None:
     samples = [Sample(Path("x"), "x", kind) for kind in ["dent"] * 62 + ["good"] * 10]
-    check_promise_of_parts(ErrorRateLimits(0.05), samples, [samples[:60], samples[2:]])
+    check_error_bounds_of_folds(ErrorRateLimits(0.05), samples, [samples[:60], samples[2:]])
     with pytest.raises(ErrorBoundError, match=r"miss rate.*58.* besides those held out to measure"):
-        check_promise_of_parts(ErrorRateLimits(0.05), samples, [samples[4:]])
+        check_error_bounds_of_folds(ErrorRateLimits(0.05), samples, [samples[4:]])
     with pytest.raises(ErrorBoundError, match=r"miss rate.*10\D*$"):
-        check_promise_of_parts(ErrorRateLimits(0.05), samples[52:], [])
+        check_error_bounds_of_folds(ErrorRateLimits(0.05), samples[52:], [])

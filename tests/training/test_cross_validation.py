@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.manifest import Figures
+from model.figures import Figures
 from tests.training.conftest import fitting, prepare_patches, tiny_fine_tuning, tiny_patches, training_run
 from training.cross_validation import cross_validate, summary
 from training.data.dataset import Dataset
 from training.data.splits import make_folds
 from training.data.training_set import TrainingSet
 from training.estimators.estimator import PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import PreparedFineTuning
 from training.estimators.patches import PreparedPatches
-from training.estimators.registry import estimator_for
 from training.evaluation.ranking import Ranking
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
 from training.features.imagenet import Trunk
@@ -30,7 +30,7 @@ def counts(figures: Figures) -> int:
 
 
 @pytest.mark.parametrize("recipe", [tiny_fine_tuning(), tiny_patches()], ids=["fine-tuning", "patches"])
-def test_every_image_is_judged_once_and_written_down(
+def test_every_image_is_predicted_once_and_written_down(
     dataset: Dataset, trunk: Trunk, recipe: Recipe, tmp_path: Path
 ) -> None:
     fixed = recipe.fixed_threshold is not None
@@ -38,7 +38,7 @@ def test_every_image_is_judged_once_and_written_down(
     result = cross_validate(estimator_for(recipe).prepare(run), make_folds(dataset.samples, 3, 0), run)
     assert [prediction.sample for prediction in result.predictions] == dataset.samples
     assert counts(result.pooled) == 22 == sum(counts(fold) for fold in result.folds)
-    assert result.pooled.protocol == "3 folds pooled: 22 images, each judged once by a network that never saw it"
+    assert result.pooled.protocol == "3 folds pooled: 22 images, each predicted once by a network that never saw it"
     assert result.folds[1].protocol == "fold 2 of 3: 7 images, trained on 15 others"
     assert result.pooled.auroc.value > 0.8
     assert {prediction.thresholds.label for prediction in result.predictions} == ({0.5} if fixed else {1 / 5})
@@ -46,12 +46,12 @@ def test_every_image_is_judged_once_and_written_down(
     report = json.loads((tmp_path / "r.json").read_bytes())
     assert report["preset"] == recipe.name
     assert report["recipe"]["kind"] == ("fine-tuning" if fixed else "patches")
-    assert report["rule"]["rule"] == ("fixed" if fixed else "least-cost")
+    assert report["rule"]["name"] == ("fixed" if fixed else "least-cost")
     assert report["data"]["kinds"] == {"good": 12, "scratch": 5, "spot": 5}
     assert len(report["folds"]) == 3
     for row, sample in zip(report["images"], dataset.samples, strict=True):
         assert (row["path"], row["kind"]) == (sample.name, sample.kind)
-        assert row["label"] == ("anomaly" if sample.is_anomaly else "good")
+        assert row["target"] == ("anomaly" if sample.is_anomaly else "good")
         assert 0 <= row["probability"] <= 1
         assert row["fold"] in {1, 2, 3}
 

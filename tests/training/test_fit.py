@@ -15,18 +15,19 @@ from model.errors import DataError, GoldenOutputError, StoreError
 from model.image import decode
 from model.store import Store
 from tests.training.conftest import tiny_fine_tuning, tiny_patches, training_run, write_folder
-from training.data.dataset import Dataset, survey
+from training.data.dataset import Dataset, check_samples
 from training.data.samples import Sample, find_samples
 from training.data.splits import Indices, hold_out
 from training.data.training_set import Anomalies
 from training.estimators.estimator import PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.image_head import add_image_head
-from training.estimators.registry import estimator_for
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
 from training.export import version as exporting
+from training.export.variants import build_variants
 from training.features.imagenet import Trunk
 from training.fit import fit
 from training.pipeline import FittedPipeline, fit_pipeline
@@ -127,16 +128,16 @@ def test_the_post_processing_is_in_every_variant(one: Fit) -> None:
 
 
 def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Dataset) -> None:
-    """Its figures of agreement are those that come out of judging every image by both."""
+    """Its figures of agreement are those that come out of predicting every image by both."""
     float32 = one.detector
     int8 = load_detector(one.fitted.version, "cpu", variant="int8")
     assert (int8.engine.name, int8.variant.name) == ("onnxruntime", "int8")
     changes, flips = [], 0
     for sample in dataset.samples:
         pixels = float32.resize_to_input(decode(sample.path.read_bytes()))[None]
-        one_says, other_says = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
-        changes.append(abs(one_says.log_odds - other_says.log_odds))
-        flips += (one_says.label, one_says.decision) != (other_says.label, other_says.decision)
+        ours, theirs = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
+        changes.append(abs(ours.log_odds - theirs.log_odds))
+        flips += (ours.label, ours.decision) != (theirs.label, theirs.decision)
     agreement = int8.variant.agreement
     assert agreement is not None
     assert agreement.images == 22
@@ -172,10 +173,9 @@ def test_a_version_that_fails_its_own_test_is_not_published(
     one: Fit, dataset: Dataset, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     """float32 must not fail; another variant gives way."""
-    build = exporting.build_variants
 
     def falsified(*arguments: Any) -> Any:
-        built = build(*arguments)
+        built = build_variants(*arguments)
         wrong = [
             replace(each, golden=replace(each.golden, log_odds=dict.fromkeys(each.golden.log_odds, 50.0)))
             if each.name == variant
@@ -211,7 +211,7 @@ def test_golden_images_have_the_log_odds_of_the_trained_network(one: Fit, datase
     assert [golden[f"golden/{number}.png"] for number in range(4)] == pytest.approx(expected.tolist(), abs=2e-3)
 
 
-def test_the_service_judges_every_image_as_training_does(one: Fit, dataset: Dataset) -> None:
+def test_the_service_predicts_every_image_as_training_does(one: Fit, dataset: Dataset) -> None:
     """From its file through the exported network, alone."""
     detector = one.detector
     said = one.pipeline.post_processor.predictions(dataset.samples, maps_of(one, np.arange(22)), None)
@@ -243,7 +243,7 @@ def test_held_out_images_of_fine_tuning_are_served_as_they_were_measured(
 @pytest.mark.parametrize(("anomalies", "flat"), [("synthetic", False), ("both", True)])
 def test_good_images_alone_make_a_version(tmp_path: Path, trunk: Trunk, anomalies: Anomalies, flat: bool) -> None:
     root = write_folder(tmp_path / "product", good=18 if flat else 9, bad=0)
-    dataset = survey(find_samples(root / "train" if flat else root))
+    dataset = check_samples(find_samples(root / "train" if flat else root))
     run = training_run(dataset, trunk, tiny_patches(), rule=BestBalancedAccuracy(), anomalies=anomalies)
     evaluation = fit_once(run, tmp_path / "store").fitted
     manifest = load_detector(evaluation.version, "cpu").manifest
@@ -266,7 +266,7 @@ def test_synthetic_anomalies_are_no_images_of_the_data(tmp_path: Path, trunk: Tr
 
 
 def test_without_any_defect_and_none_made_it_says_what_to_do(tmp_path: Path, trunk: Trunk) -> None:
-    dataset = survey(find_samples(write_folder(tmp_path / "product", good=9, bad=0)))
+    dataset = check_samples(find_samples(write_folder(tmp_path / "product", good=9, bad=0)))
     with pytest.raises(DataError, match=r"no image is of a defective part.*`fit --anomalies synthetic`"):
         fit_once(training_run(dataset, trunk, tiny_patches()), tmp_path / "store")
 

@@ -1,4 +1,4 @@
-"""More defects to learn from, the same images to be judged."""
+"""More defects to learn from, the same images to be predicted."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

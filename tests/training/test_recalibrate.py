@@ -76,7 +76,7 @@ def test_what_is_new_is_what_comes_after_the_network(recalibrated: Recalibrated,
     assert replace(new, **rest) == old  # type: ignore[arg-type]
 
 
-def test_the_version_says_for_what_and_on_what(recalibrated: Recalibrated, dataset: Dataset) -> None:
+def test_the_manifest_tells_for_what_and_on_what(recalibrated: Recalibrated, dataset: Dataset) -> None:
     operating_point = recalibrated.new.manifest.operating_point
     assert operating_point == OperatingPoint(
         {"name": "best-balanced-accuracy"},

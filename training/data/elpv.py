@@ -9,23 +9,23 @@ from model.errors import DataError
 
 @dataclass(frozen=True)
 class Cell:
-    """A row that can be used."""
+    """One row of labels.csv: one solar cell."""
 
     name: str
-    """As the file has it: a path from the file's folder."""
+    """Path of its image from the file's folder, as the file has it."""
     module: str
-    """mono or poly."""
+    """Type of its module: mono or poly."""
     is_anomaly: bool
     """Whether the probability of a defect (0, 1/3, 2/3, 1) is above 0.5."""
 
 
 def labels_of(folder: Path) -> Path | None:
-    """labels.csv in the package's folder or its data/."""
+    """Path of labels.csv, in the package's folder or in its data/; None where there is none."""
     return next((path for path in (folder / "labels.csv", folder / "data" / "labels.csv") if path.is_file()), None)
 
 
 def read_labels(labels: Path) -> list[Cell]:
-    """Every row. Raises DataError, naming the line."""
+    """All rows of the file. Raises DataError that names the line that is wrong."""
     try:
         rows = csv.reader(labels.read_text("utf-8-sig").splitlines(), delimiter=" ", skipinitialspace=True)
         cells = [_cell(f"{labels}, line {number}", row) for number, row in enumerate(rows, 1)]

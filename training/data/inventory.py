@@ -1,4 +1,4 @@
-"""Every file of a data folder, once: the pictures among them, and what is left out, by reason."""
+"""Every file of a data folder, once: the images among them, and what is left out, by reason."""
 
 import os
 import stat
@@ -9,9 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from model.errors import DataError
-from model.image import sniff
+from model.image import FORMATS, sniff
 
-FORMATS: Final = "PNG, JPEG, BMP, TIFF or WebP image"
 _SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 # Cameras' raw files and microscopes' slides begin like a TIFF, and aren't one that can be used.
 _LIKE_TIFF: Final = {".dng", ".nef", ".nrw", ".cr2", ".arw", ".pef", ".srw", ".3fr", ".iiq", ".svs", ".ndpi", ".scn"}
@@ -26,7 +25,7 @@ _CLUTTER: Final = {
 _TEMPORARY: Final = ("~", ".bak", ".orig", ".tmp", ".temp", ".swp", ".part", ".partial", ".crdownload", ".download")
 
 _CLUTTERS: Final = "hidden, system or temporary files or folders"
-_NO_PICTURES: Final = f"files that are no {FORMATS}"
+_NO_IMAGES: Final = f"files that are no {FORMATS} image"
 _READ_ALREADY: Final = "links to a folder that is read already"
 _NO_FILES: Final = "pipes, devices or the like"
 _DEAD_LINKS: Final = "links to nothing"
@@ -37,7 +36,7 @@ _UNREADABLE: Final = "unreadable files"
 class Inventory:
     """What lies in a folder, as paths below it, sorted."""
 
-    pictures: list[PurePosixPath] = field(default_factory=list)
+    images: list[PurePosixPath] = field(default_factory=list)
     """By their suffix, or by how they begin."""
     folders: list[PurePosixPath] = field(default_factory=list)
     left_out: dict[str, list[PurePosixPath]] = field(default_factory=lambda: defaultdict(list))
@@ -63,11 +62,11 @@ def take_inventory(root: Path) -> Inventory:
                 found.left_out[_CLUTTERS].append(path)
             elif _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(path)
-            elif (reason := _why_no_picture(entry)) is not None:
+            elif (reason := _why_no_image(entry)) is not None:
                 found.left_out[reason].append(path)
             else:
-                found.pictures.append(path)
-    for paths in (found.pictures, found.folders, *found.left_out.values()):
+                found.images.append(path)
+    for paths in (found.images, found.folders, *found.left_out.values()):
         paths.sort()
     return found
 
@@ -104,8 +103,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _why_no_picture(entry: os.DirEntry[str]) -> str | None:
-    """None for a picture. What is called like one and can't be read counts as one, so that it is refused by name."""
+def _why_no_image(entry: os.DirEntry[str]) -> str | None:
+    """None for an image. What is called like one and can't be read counts as one, so that it is refused by name."""
     suffix = PurePosixPath(entry.name).suffix.lower()
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
@@ -119,10 +118,10 @@ def _why_no_picture(entry: os.DirEntry[str]) -> str | None:
             head = file.read(18)
     except OSError:
         return _UNREADABLE
-    return None if suffix not in _LIKE_TIFF and _begins_like_a_picture(head) else _NO_PICTURES
+    return None if suffix not in _LIKE_TIFF and _begins_like_an_image(head) else _NO_IMAGES
 
 
-def _begins_like_a_picture(head: bytes) -> bool:
+def _begins_like_an_image(head: bytes) -> bool:
     form = sniff(head)
     if form == "BMP":  # two letters alone begin many a text
         return len(head) == 18 and struct.unpack("<I", head[14:])[0] in _BMP_HEADERS

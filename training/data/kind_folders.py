@@ -1,34 +1,35 @@
-"""Folders that say which kind of image lies in them: what is ambiguous about them is refused."""
+"""Checks of the folders that name kinds of images: what is ambiguous about them is refused."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from model.errors import DataError
-from training.data.inventory import FORMATS, shown
-from training.data.layout import GOOD, Place, place_of
+from model.image import FORMATS
+from training.data.inventory import shown
+from training.data.layout import GOOD, Location, locate
 
 
-def check_kinds(images: Sequence[Place], say: Callable[[str], None]) -> None:
-    """`images` all have a kind. Raises DataError; `say` is told what should be looked at."""
+def check_kinds(images: Sequence[Location], say: Callable[[str], None]) -> None:
+    """Check the folders of images that all have a kind; `say` is told what is doubtful. Raises DataError."""
     _check_good(images, say)
     _check_nested(images)
     _check_beside_splits(images, say)
     _remark_on_case(images, say)
 
 
-def check_empty(root: Path, folders: Iterable[PurePosixPath], images: Sequence[Place], depth: int) -> None:
+def check_empty(root: Path, folders: Iterable[PurePosixPath], images: Sequence[Location], depth: int) -> None:
     """Raise DataError where a folder that means good, or one among those of the kinds, holds no image."""
     filled = {image.kind_folder for image in images}
     parents = {folder.parent for folder in filled}
     for folder in folders:
-        place = place_of(folder / "image", depth)
-        is_kind = place.kind is not None and place.kind_folder == folder and not place.is_mask
-        if is_kind and (folder.parent in parents or place.kind == GOOD) and folder not in filled:
-            raise DataError(f"{shown(root / folder)} holds no {FORMATS}; fill it or remove it")
+        location = locate(folder / "image", depth)
+        is_kind = location.kind is not None and location.kind_folder == folder and not location.is_mask
+        if is_kind and (folder.parent in parents or location.kind == GOOD) and folder not in filled:
+            raise DataError(f"{shown(root / folder)} holds no {FORMATS} image; fill it or remove it")
 
 
-def _check_good(images: Iterable[Place], say: Callable[[str], None]) -> None:
+def _check_good(images: Iterable[Location], say: Callable[[str], None]) -> None:
     folders = sorted({image.kind_folder for image in images if image.kind == GOOD})
     names: dict[PurePosixPath, list[str]] = defaultdict(list)
     for folder in folders:
@@ -43,7 +44,7 @@ def _check_good(images: Iterable[Place], say: Callable[[str], None]) -> None:
         say(f"warning: {', '.join(map(shown, folders))} are all taken for good")
 
 
-def _check_nested(images: Iterable[Place]) -> None:
+def _check_nested(images: Iterable[Location]) -> None:
     kinds = {image.kind for image in images}
     for image in images:
         for name in image.folder[1:]:
@@ -54,8 +55,8 @@ def _check_nested(images: Iterable[Place]) -> None:
                 )
 
 
-def _check_beside_splits(images: Iterable[Place], say: Callable[[str], None]) -> None:
-    """Folders of kinds beside train/, test/ and the like."""
+def _check_beside_splits(images: Iterable[Location], say: Callable[[str], None]) -> None:
+    """Refuse a folder beside train, test or the like whose kind is in none of them."""
     within = {image.kind for image in images if image.split}
     beside = sorted({(image.kind_folder, image.kind or "") for image in images if not image.split})
     if not within:
@@ -71,7 +72,7 @@ def _check_beside_splits(images: Iterable[Place], say: Callable[[str], None]) ->
         say(f"warning: {names} beside train, test or the like: their images count like those within")
 
 
-def _remark_on_case(images: Iterable[Place], say: Callable[[str], None]) -> None:
+def _remark_on_case(images: Iterable[Location], say: Callable[[str], None]) -> None:
     alike: dict[str, set[str]] = defaultdict(set)
     for image in images:
         alike[(image.kind or "").casefold()].add(image.kind or "")

@@ -1,4 +1,4 @@
-"""What a path says of a picture: its split, its kind, and whether it is a mask. Only names are looked at here."""
+"""Reads an image's split, its kind, and whether it is a mask from its path: only names are looked at here."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -27,8 +27,8 @@ _MASKS: Final = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a picture lies, in the words that all layouts share."""
+class Location:
+    """What the folders around an image say of it, in words that all layouts share."""
 
     path: PurePosixPath
     split: str
@@ -36,18 +36,18 @@ class Place:
     kind: str | None
     """"good", or the kind of defect; None: no folder says it."""
     folder: tuple[str, ...]
-    """The kind and what lies between it and the picture: an image and its mask have the same."""
+    """The kind and what lies between it and the image: an image and its mask have the same."""
     kind_folder: PurePosixPath
     is_mask: bool
     """Whether a folder says that masks lie there."""
 
     @property
     def stem(self) -> str:
-        return normal(self.path.stem)
+        return normalised(self.path.stem)
 
 
-def place_of(path: PurePosixPath, depth: int = 0) -> Place:
-    """`depth`: how many folders at the beginning only wrap the data."""
+def locate(path: PurePosixPath, depth: int = 0) -> Location:
+    """What this path within the data folder says. `depth`: how many of its first folders only wrap the data."""
     split, kind, folder, kind_folder = "", None, [], path.parent
     for index, name in enumerate(path.parts[depth:-1], depth):
         word = _word(name)
@@ -60,38 +60,40 @@ def place_of(path: PurePosixPath, depth: int = 0) -> Place:
             kind = kind_of(name)
             kind_folder = PurePosixPath(*path.parts[: index + 1])
         folder.append(kind_of(name))
-    return Place(path, split, kind, tuple(folder), kind_folder, any(_word(name) in _MASKS for name in path.parts[:-1]))
+    return Location(
+        path, split, kind, tuple(folder), kind_folder, any(_word(name) in _MASKS for name in path.parts[:-1])
+    )
 
 
-def wrapping(pictures: Iterable[PurePosixPath], folders: Sequence[PurePosixPath]) -> int:
-    """How many folders lie one in the other around all pictures and say nothing, as in casting_data/train/ok_front."""
-    parents = {picture.parent.parts for picture in pictures}
+def wrapper_depth(images: Iterable[PurePosixPath], folders: Sequence[PurePosixPath]) -> int:
+    """Number of folders, one in the other, that only wrap all images: 1 for casting_data/train/ok_front."""
+    parents = {image.parent.parts for image in images}
     depth = 0
     while parents and all(len(parts) > depth for parts in parents):
         names = {folder.parts[depth] for folder in folders if len(folder.parts) == depth + 1}
-        if len(names) > 1 or not _says_nothing(names.pop()):
+        if len(names) > 1 or not _is_wrapper(names.pop()):
             break
         depth += 1
     return depth
 
 
 def kind_of(name: str) -> str:
-    """What a folder of this name holds: good parts, or the defect that it is called after."""
-    return GOOD if means_good(name) else normal(name)
+    """Kind of images in a folder of this name: good, or the defect that it is called after."""
+    return GOOD if means_good(name) else normalised(name)
 
 
 def means_good(name: str) -> bool:
     return _word(name) in _GOOD
 
 
-def normal(name: str) -> str:
-    """Composed and decomposed letters (ö, and o with ¨) are one name: file systems exchange one for the other."""
+def normalised(name: str) -> str:
+    """The name with composed letters: file systems exchange ö for o with ¨, and both are one name."""
     return unicodedata.normalize("NFC", name)
 
 
-def _says_nothing(name: str) -> bool:
+def _is_wrapper(name: str) -> bool:
     return not means_good(name) and _word(name) not in {*_SPLITS, *_CONTAINERS, *_MASKS}
 
 
 def _word(name: str) -> str:
-    return normal(name).casefold().replace("-", "").replace("_", "").replace(" ", "")
+    return normalised(name).casefold().replace("-", "").replace("_", "").replace(" ", "")

@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, by their paths alone."""
+"""Finds the image that each mask belongs to, by their paths alone."""
 
 import re
 from collections import defaultdict
@@ -9,7 +9,7 @@ from typing import Final
 
 from model.errors import DataError
 from training.data.inventory import shown
-from training.data.layout import GOOD, Place, normal
+from training.data.layout import GOOD, Location, normalised
 
 _SUFFIX: Final = re.compile(r"[-_. ](masks?|gt|ground[-_ ]?truth|labels?|seg|segmentation|annotation)$", re.IGNORECASE)
 
@@ -18,22 +18,22 @@ _SUFFIX: Final = re.compile(r"[-_. ](masks?|gt|ground[-_ ]?truth|labels?|seg|seg
 class Pairs:
     """Images, and the masks of those that have some."""
 
-    images: list[Place]
+    images: list[Location]
     masks: dict[PurePosixPath, list[PurePosixPath]]
     """By image; several mark one image together (MVTec LOCO)."""
     remarks: list[str] = field(default_factory=list)
 
 
-def pair(places: Sequence[Place]) -> Pairs:
+def pair(locations: Sequence[Location]) -> Pairs:
     """Tell masks from images, and give each to its image. Raises DataError where it has none, or more than one."""
-    beside = _masks_beside(places)
-    images = [place for place in places if not place.is_mask and place.path not in beside]
+    beside = _masks_beside(locations)
+    images = [location for location in locations if not location.is_mask and location.path not in beside]
     index = _Index(images)
     found: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
     lonely: list[PurePosixPath] = []
-    torn: list[tuple[Place, list[Place]]] = []
+    torn: list[tuple[Location, list[Location]]] = []
     direct = set()
-    for mask in places:
+    for mask in locations:
         if mask.path not in beside and not mask.is_mask:
             continue
         owners, by_folder = index.owners(mask)
@@ -53,13 +53,13 @@ def pair(places: Sequence[Place]) -> Pairs:
     return Pairs(images, dict(found), _remarks(index.in_two_splits))
 
 
-def _masks_beside(places: Iterable[Place]) -> set[PurePosixPath]:
+def _masks_beside(locations: Iterable[Location]) -> set[PurePosixPath]:
     """Masks that lie beside their image: NAME_mask.png, NAME_GT.png, NAME_label.bmp."""
-    outside = [place for place in places if not place.is_mask]
-    names = {(place.path.parent, place.stem) for place in outside}
-    named = [place for place in outside if _SUFFIX.search(place.stem)]
-    beside = {place.path for place in named if (place.path.parent, _SUFFIX.sub("", place.stem)) in names}
-    rest = [place.path for place in named if place.path not in beside]
+    outside = [location for location in locations if not location.is_mask]
+    names = {(location.path.parent, location.stem) for location in outside}
+    named = [location for location in outside if _SUFFIX.search(location.stem)]
+    beside = {location.path for location in named if (location.path.parent, _SUFFIX.sub("", location.stem)) in names}
+    rest = [location.path for location in named if location.path not in beside]
     if beside and rest:
         raise DataError(
             f"{len(rest)} files are called like masks, but have no image beside them, as {shown(rest[0])}: "
@@ -69,19 +69,19 @@ def _masks_beside(places: Iterable[Place]) -> set[PurePosixPath]:
 
 
 class _Index:
-    """Images by where their mask may lie."""
+    """Images by the folders and names that their masks may have."""
 
-    def __init__(self, images: Iterable[Place]) -> None:
-        self._by_name: dict[tuple[tuple[str, ...], str], list[Place]] = defaultdict(list)
+    def __init__(self, images: Iterable[Location]) -> None:
+        self._by_name: dict[tuple[tuple[str, ...], str], list[Location]] = defaultdict(list)
         for image in images:
-            for name in {image.stem, normal(image.path.name)}:
+            for name in {image.stem, normalised(image.path.name)}:
                 self._by_name[image.folder, name].append(image)
                 if image.kind is not None:
                     self._by_name[("", *image.folder[1:]), name].append(image)
         self.in_two_splits: set[PurePosixPath] = set()
 
-    def owners(self, mask: Place) -> tuple[list[Place], bool]:
-        """Whose mask it may be, and whether a folder called like the image says so (KIND/IMAGE/000.png)."""
+    def owners(self, mask: Location) -> tuple[list[Location], bool]:
+        """Images that a mask may belong to, and whether a folder called like the image says so (KIND/IMAGE/000.png)."""
         names = dict.fromkeys((mask.stem, _SUFFIX.sub("", mask.stem)))
         for name in names:
             if owners := self._within(mask, self._by_name.get((mask.folder, name), [])):
@@ -95,8 +95,8 @@ class _Index:
             return self._within(mask, self._by_name.get((tuple(folder_of_image), image), [])), True
         return [], False
 
-    def _within(self, mask: Place, owners: list[Place]) -> list[Place]:
-        """Those of the mask's own split. Beside the splits, masks are of test, as in MVTec AD."""
+    def _within(self, mask: Location, owners: list[Location]) -> list[Location]:
+        """The images of the mask's own split. Beside the splits, masks are of test, as in MVTec AD."""
         if mask.split:
             return [owner for owner in owners if owner.split == mask.split]
         tested = [owner for owner in owners if owner.split == "test"]
@@ -105,7 +105,7 @@ class _Index:
         return tested or owners
 
 
-def _refuse_lonely(masks: list[PurePosixPath], images: Iterable[Place]) -> None:
+def _refuse_lonely(masks: list[PurePosixPath], images: Iterable[Location]) -> None:
     if masks:
         folders = ", ".join(sorted({shown(image.kind_folder) for image in images if image.kind not in (None, GOOD)}))
         raise DataError(
@@ -115,7 +115,7 @@ def _refuse_lonely(masks: list[PurePosixPath], images: Iterable[Place]) -> None:
         )
 
 
-def _refuse_torn(torn: Sequence[tuple[Place, list[Place]]]) -> None:
+def _refuse_torn(torn: Sequence[tuple[Location, list[Location]]]) -> None:
     if torn:
         mask, owners = torn[0]
         names = " or of ".join(shown(owner.path) for owner in owners[:3])

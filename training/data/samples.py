@@ -1,4 +1,4 @@
-"""Which images a data folder holds, of which kind, and where their masks lie."""
+"""Finds the labelled images of a data folder: their kind, their group, and where their masks lie."""
 
 import re
 from collections import Counter
@@ -11,7 +11,8 @@ from model.errors import DataError
 from training.data.elpv import labels_of, read_labels
 from training.data.inventory import Inventory, shown, take_inventory
 from training.data.kind_folders import check_empty, check_kinds
-from training.data.layout import GOOD, GOOD_NAMES, Place, normal, place_of, wrapping
+from training.data.layout import GOOD, GOOD_NAMES, Location, locate, normalised, wrapper_depth
+from training.data.mask_files import MaskFiles
 from training.data.masks import Mask
 from training.data.pairing import pair
 
@@ -30,10 +31,12 @@ class Sample:
     """Its path within the data folder, with forward slashes: how it is called in results."""
     kind: str
     """"good", or the kind of defect."""
-    mask: Mask | None = None
-    """Where it is defective. None: not known."""
+    mask_files: MaskFiles | None = None
+    """Where its mask lies. None: it has none."""
     group: str = ""
     """Samples of one group (a part, a lot) stay together in a split; by default each is its own."""
+    mask: Mask | None = None
+    """Where it is defective, once its files were read. None: not known."""
 
     @property
     def is_anomaly(self) -> bool:
@@ -52,13 +55,13 @@ def find_samples(
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; --data must name the folder that holds the images")
     inventory = take_inventory(folder)
-    depth = wrapping(inventory.pictures, inventory.folders)
-    places = [place_of(path, depth) for path in inventory.pictures]
+    depth = wrapper_depth(inventory.images, inventory.folders)
+    locations = [locate(path, depth) for path in inventory.images]
     labels = labels_of(folder)
     if labels is None:
-        samples = _of_folders(folder, inventory, places, depth, say)
+        samples = _of_folders(folder, inventory, locations, depth, say)
     else:
-        samples = _of_elpv(folder, labels, places, say)
+        samples = _of_elpv(folder, labels, locations, say)
     for sample in samples:
         if not sample.name.isprintable():
             raise DataError(f"{sample.name!r}: rename this file; results couldn't be written with a name like that")
@@ -74,9 +77,9 @@ def kinds_of(samples: Iterable[Sample]) -> dict[str, int]:
 
 
 def _of_folders(
-    root: Path, inventory: Inventory, places: Sequence[Place], depth: int, say: Callable[[str], None]
+    root: Path, inventory: Inventory, locations: Sequence[Location], depth: int, say: Callable[[str], None]
 ) -> list[Sample]:
-    pairs = pair(places)
+    pairs = pair(locations)
     masks = {image: _mask(root, paths) for image, paths in pairs.masks.items()}
     check_empty(root, inventory.folders, pairs.images, depth)
     if not any(image.kind == GOOD for image in pairs.images):
@@ -90,9 +93,9 @@ def _of_folders(
 
 
 def _labelled_by_masks(
-    root: Path, images: Sequence[Place], masks: dict[PurePosixPath, Mask], say: Callable[[str], None]
+    root: Path, images: Sequence[Location], masks: dict[PurePosixPath, MaskFiles], say: Callable[[str], None]
 ) -> list[Sample]:
-    """Every image has a mask, and is good where that is blank (KolektorSDD and KolektorSDD2)."""
+    """Samples that are good where their mask is blank; every image must have one (KolektorSDD and KolektorSDD2)."""
     without = [image for image in images if image.path not in masks]
     if not images or without:
         raise DataError(_no_layout(root, images, without if masks else []))
@@ -104,7 +107,7 @@ def _labelled_by_masks(
     ]
 
 
-def _no_layout(root: Path, images: Sequence[Place], without_mask: Sequence[Place]) -> str:
+def _no_layout(root: Path, images: Sequence[Location], without_mask: Sequence[Location]) -> str:
     text = (
         f"{root} has none of the layouts that can be read: folders of good images (called {', '.join(GOOD_NAMES)}) "
         "beside one folder per kind of defect, alone or within train and test (MVTec AD), a mask beside every image "
@@ -117,25 +120,25 @@ def _no_layout(root: Path, images: Sequence[Place], without_mask: Sequence[Place
     return text
 
 
-def _sample(root: Path, image: Place, kind: str, mask: Mask | None) -> Sample:
+def _sample(root: Path, image: Location, kind: str, mask: MaskFiles | None) -> Sample:
     return Sample(root / image.path, image.path.as_posix(), kind, mask)
 
 
-def _mask(root: Path, paths: Sequence[PurePosixPath]) -> Mask:
-    """VisA's masks, in Data/Masks beside Data/Images, hold the numbers of classes of defects."""
-    return Mask(tuple(root / path for path in paths), class_numbers="Masks" in paths[0].parts)
+def _mask(root: Path, paths: Sequence[PurePosixPath]) -> MaskFiles:
+    """The files of one mask. VisA's, in Data/Masks beside Data/Images, hold the numbers of classes of defects."""
+    return MaskFiles(tuple(root / path for path in paths), class_numbers="Masks" in paths[0].parts)
 
 
-def _of_elpv(root: Path, labels: Path, places: Sequence[Place], say: Callable[[str], None]) -> list[Sample]:
-    if kinds := sorted({place.kind_folder for place in places if place.kind == GOOD}):
+def _of_elpv(root: Path, labels: Path, locations: Sequence[Location], say: Callable[[str], None]) -> list[Sample]:
+    if kinds := sorted({location.kind_folder for location in locations if location.kind == GOOD}):
         raise DataError(
             f"{labels} and {shown(root / kinds[0])} both say which images are good; move one of them out of the folder"
         )
     home = PurePosixPath(labels.parent.relative_to(root))
-    actual = {normal(place.path.as_posix()): place.path for place in places}
+    actual = {normalised(location.path.as_posix()): location.path for location in locations}
     samples = []
     for number, cell in enumerate(read_labels(labels), 1):
-        path = actual.pop(normal((home / cell.name).as_posix()), None)
+        path = actual.pop(normalised((home / cell.name).as_posix()), None)
         if path is None:
             raise DataError(f"{labels}, line {number}: {labels.parent / cell.name} is missing")
         samples.append(Sample(root / path, cell.name, f"defect-{cell.module}" if cell.is_anomaly else GOOD))

@@ -1,4 +1,4 @@
-"""Who trains and who is measured: folds stratified by kind of defect, groups kept whole."""
+"""Divides samples into training and test parts: folds stratified by kind of defect, with groups kept whole."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Split:
-    """Indices into the samples; disjoint, together all of them."""
+    """A division of samples: two disjoint sets of indices, together all of them."""
 
     train: Indices
     test: Indices
@@ -56,7 +56,7 @@ def hold_out(samples: Sequence[Sample], share: float, seed: int) -> Split:
 
 
 def groups_by_class(samples: Sequence[Sample]) -> dict[str, int]:
-    """How many groups have an image of each class."""
+    """Number of groups that have an image of each class."""
     return {
         "good": len({sample.group for sample in samples if not sample.is_anomaly}),
         "anomaly": len({sample.group for sample in samples if sample.is_anomaly}),
@@ -64,7 +64,7 @@ def groups_by_class(samples: Sequence[Sample]) -> dict[str, int]:
 
 
 def _strata(samples: Sequence[Sample], folds: int) -> list[str]:
-    """The kinds; those with fewer images than folds go with the largest kind of defect."""
+    """The stratum of each sample: its kind, or the largest kind of defect where its own has fewer images than folds."""
     counts = Counter(sample.kind for sample in samples)
     largest = max((kind for kind in counts if kind != GOOD), key=lambda kind: (counts[kind], kind))
     return [largest if sample.is_anomaly and counts[sample.kind] < folds else sample.kind for sample in samples]

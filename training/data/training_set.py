@@ -1,4 +1,4 @@
-"""What there is to learn from: real images, and anomalies made from the good ones."""
+"""The samples that training may use: real images, and synthetic anomalies made from the good ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ Anomalies = Literal["real", "synthetic", "both"]
 
 
 def available(asked: Anomalies, samples: Sequence[Sample]) -> Anomalies:
-    """What can be learnt from of what is asked for: of both, synthetic anomalies alone where no real one is there."""
+    """The anomalies to learn from where these are asked for: of both, synthetic alone where none is real."""
     return "synthetic" if asked == "both" and not any(sample.is_anomaly for sample in samples) else asked
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Real samples, then synthetic ones; indices mean this order."""
+    """Real samples, and after them synthetic ones. Everywhere in training, an index is a position in this order."""
 
     samples: list[Sample]
     source: Indices
-    """For a synthetic sample the real good one that it was made from; for a real one, itself."""
+    """Index of the good sample that each synthetic one was made from; of a real sample, its own."""
     anomalies: Anomalies = "real"
-    """Which anomalies are learnt from."""
+    """Anomalies that are learnt from."""
 
     @cached_property
     def is_anomaly(self) -> NDArray[np.bool_]:
@@ -42,13 +42,16 @@ class TrainingSet:
         return np.flatnonzero(~self.is_synthetic)
 
     def train_indices(self, real: Indices) -> Indices:
-        """What a network may see to which these real samples are known: nothing made from any other."""
+        """Samples to train on where these real ones may be seen: they, and the synthetic ones made from them alone."""
         if self.anomalies == "synthetic":
             real = real[~self.is_anomaly[real]]
         return np.concatenate([real, self._made_from(real)]) if self.is_synthetic.any() else real
 
     def calibration_indices(self, real: Indices) -> Indices:
-        """What calibration and thresholds are chosen on: real anomalies, and synthetic ones only in place of them."""
+        """Samples to choose calibration and thresholds on where these real ones may be seen.
+
+        Synthetic anomalies are among them only where no real ones are learnt from.
+        """
         if self.anomalies != "synthetic":
             return real
         good = real[~self.is_anomaly[real]]

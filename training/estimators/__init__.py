@@ -1,1 +1,1 @@
-"""What learns which patches are defective."""
+"""The two ways to learn: regression of patches, and fine-tuning."""

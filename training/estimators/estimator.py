@@ -75,7 +75,7 @@ class PreparedEstimator(Protocol):
 
 
 class Estimator(Protocol):
-    """What can be said and checked of a recipe before any feature is computed."""
+    """A recipe's way to learn, which can be checked and sized before any feature is computed."""
 
     def method(
         self, samples: Sequence[Sample], rule: Rule, *, defect_rate: float | None = None, use_masks: bool = True
@@ -97,7 +97,7 @@ class Estimator(Protocol):
 
 
 def predict(training_set: TrainingSet, model: FittedEstimator, indices: Indices, fold: int) -> OutOfFold:
-    """What `model` says of samples that it hasn't seen, as one fold."""
+    """Evidence of samples that `model` hasn't seen, as one fold."""
     samples = [training_set.samples[i] for i in indices]
     return OutOfFold(
         samples, model.evidence(indices), np.full(len(indices), fold, np.intp), model.image_log_odds(indices)

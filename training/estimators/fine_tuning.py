@@ -176,7 +176,7 @@ class FineTunedNetwork:
 
 
 def softmax_calibration(defect_rate: float, recipe: FineTuning) -> Calibration:
-    """The network's own softmax, which holds at another share of defects than the data's.
+    """The network's own softmax, which holds at another defect rate than the data's.
 
     Class weights in the cross-entropy act like another share of anomalies in the data.
     """

@@ -1,4 +1,4 @@
-"""How unlike good patches a patch is, before anything is known of defects."""
+"""Distance of a patch from good ones, the first guess at defects where no mask shows them."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""A network before training."""
+"""The network that training begins from."""
 
 import torch
 

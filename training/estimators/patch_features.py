@@ -1,4 +1,4 @@
-"""What a regression of patches is given: every patch's features, and which share of it is defective."""
+"""Features of every patch, and the share of it that is defective: what a regression of patches learns from."""
 
 from collections.abc import Sequence
 from functools import partial

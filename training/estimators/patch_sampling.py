@@ -1,4 +1,4 @@
-"""Which patches of the training images a round of the regression learns from."""
+"""Draws the patches of the training images that a round of the regression learns from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -142,15 +142,15 @@ class PreparedPatches:
     def cross_val_predict(self, real: Indices, advance: Advance) -> CrossValidated:
         """Predict each of these samples, or what stands in for their anomalies, by a model of the other folds."""
         folds, seed = self.recipe.inner_folds, self.recipe.seed
-        judged = self.training_set.calibration_indices(real)
+        predicted = self.training_set.calibration_indices(real)
         parts = []
-        for number, split in enumerate(make_folds([self.training_set.samples[i] for i in judged], folds, seed), 1):
-            known = np.intersect1d(judged[split.train], self.training_set.real)
+        for number, split in enumerate(make_folds([self.training_set.samples[i] for i in predicted], folds, seed), 1):
+            known = np.intersect1d(predicted[split.train], self.training_set.real)
             model = self.fit(self.training_set.train_indices(known), advance)
-            parts.append(predict(self.training_set, model, judged[split.test], number))
+            parts.append(predict(self.training_set, model, predicted[split.test], number))
         protocol = (
-            f"{len(judged)} images, each judged once in {folds}-fold cross-validation of the whole "
-            f"procedure (seed {seed}); the exported network was trained on all of them"
+            f"{len(predicted)} images, each predicted once in {folds}-fold cross-validation of the whole "
+            f"pipeline (seed {seed}); the exported network was trained on all of them"
         )
         model = self.fit(self.training_set.train_indices(real), advance)
         return CrossValidated(model, OutOfFold.concatenate(parts), protocol)
@@ -163,7 +163,7 @@ class PreparedPatches:
         return post_processor.predictions(test.samples, test.maps, test.image_log_odds, fold)
 
     def _fit_image_head(self, indices: Indices) -> LinearModel | None:
-        """How anomalies were made would show in whole images, so synthetic ones don't count."""
+        """The image head, of real samples alone: how synthetic anomalies were made would show in whole images."""
         real = indices[~self.training_set.is_synthetic[indices]]
         if not self.recipe.hypercolumn.image_head or not self.training_set.is_anomaly[real].any():
             return None
@@ -172,7 +172,7 @@ class PreparedPatches:
         return fit_image_head(self.means[rows], is_anomaly, self.recipe.image_l2_penalty)
 
     def _by_class(self, indices: Indices) -> tuple[Indices, Indices]:
-        """Good ones and anomalies."""
+        """Indices of the good samples, and of the anomalies."""
         is_anomaly = self.training_set.is_anomaly[indices]
         return indices[~is_anomaly], indices[is_anomaly]
 

@@ -19,7 +19,7 @@ def data_warnings(figures: Figures, synthetic: bool) -> list[str]:
         found.append(
             f"too few images to trust: balanced accuracy may be anything from {interval.low:.0%} to "
             f"{interval.high:.0%}; {figures.defect_decisions.images} defects and {figures.good_decisions.images} good "
-            "images were judged"
+            "images were measured"
         )
     goods = figures.good_decisions.images
     if figures.auroc.value > _WELL_RANKED and figures.false_positives > goods / 4:

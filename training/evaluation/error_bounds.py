@@ -72,7 +72,7 @@ def error_rates_of(predictions: Sequence[Prediction]) -> ErrorRates:
 
 
 def count_decisions(decisions: Sequence[Decision]) -> Decisions:
-    """How many there are of each."""
+    """Number of each decision."""
     return Decisions(decisions.count("accept"), decisions.count("review"), decisions.count("reject"))
 
 

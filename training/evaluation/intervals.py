@@ -59,7 +59,7 @@ def bootstrap(
 
 
 def wider(one: Estimate, other: Estimate) -> Estimate:
-    """The same value in the interval that holds both."""
+    """The value of `one`, in the smallest interval that holds both intervals."""
     return Estimate(one.value, min(one.low, other.low), max(one.high, other.high))
 
 

@@ -47,7 +47,7 @@ class OutOfFold:
         )
 
     def of(self, chosen: NDArray[np.bool_]) -> "OutOfFold":
-        """Those of the images that are `chosen`, n."""
+        """The images that are `chosen`, a mask of n."""
         samples = [sample for sample, is_chosen in zip(self.samples, chosen, strict=True) if is_chosen]
         image_log_odds = None if self.image_log_odds is None else self.image_log_odds[chosen]
         return OutOfFold(samples, self.maps[chosen], self.fold_ids[chosen], image_log_odds)

@@ -37,7 +37,7 @@ class BestBalancedAccuracy(
     prior_invariant: ClassVar[bool] = True
 
     def __str__(self) -> str:
-        return "Best balanced accuracy, the mean of the shares of good parts and of defects that are judged rightly."
+        return "Best balanced accuracy, the mean of the shares of good parts and of defects with the right label."
 
 
 class ErrorRateLimits(

@@ -11,7 +11,7 @@ from model.hypercolumn import Hypercolumn
 from model.weights import tensor_shapes
 from training.data.samples import Sample
 from training.data.training_set import Anomalies
-from training.estimators.registry import estimator_for
+from training.estimators.factory import estimator_for
 from training.features.cache import CACHE, cache_folder, claimed
 from training.recipe import Recipe
 

@@ -1,8 +1,9 @@
 """Builds every numeric form of a trained network that a version carries, each with what depends on it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -45,13 +46,17 @@ class ReferenceImages:
     """n×h×w."""
     is_anomaly: Bools
 
+    @cached_property
     def golden(self) -> dict[str, NDArray[np.uint8]]:
         """The first images of each class, uint8 S×S×3, by the file name that they get."""
-        goods, defects = (
-            np.flatnonzero(of_class)[:_GOLDEN_PER_CLASS] for of_class in (~self.is_anomaly, self.is_anomaly)
-        )
-        chosen = np.concatenate([goods, defects]).tolist()
+        classes = (np.flatnonzero(~self.is_anomaly), np.flatnonzero(self.is_anomaly))
+        chosen = np.concatenate([of_class[:_GOLDEN_PER_CLASS] for of_class in classes]).tolist()
         return {f"golden/{number}.png": self.loaders[i]() for number, i in enumerate(chosen)}
+
+    def golden_outputs(self, tolerance: float, log_odds: Callable[[NDArray[np.uint8]], Floats]) -> Golden:
+        """Golden outputs of a network. `log_odds`: pixels n×S×S×3 to pooled log-odds n."""
+        outputs = log_odds(np.stack(list(self.golden.values()))).tolist()
+        return Golden(tolerance, dict(zip(self.golden, outputs, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -75,24 +80,25 @@ def build_variants(
 
     `figures`: float32's. `advance` is called after each image that int8 has predicted.
     """
-    golden = images.golden()
-    pixels = np.stack(list(golden.values()))
     weights = network.weights()
     model = onnx_model(weights, recipe.hypercolumn, recipe.input_size)
     files = {
         WEIGHTS: encode_weights(weights, recipe.hypercolumn),
         ONNX: model.SerializeToString(deterministic=True),
         ONNX_INT8: quantized(model, images.loaders, recipe.seed),
-    } | {name: golden_png(image) for name, image in golden.items()}
-    with torch.inference_mode():
-        log_odds = recipe.pooling(network(torch.from_numpy(pixels)).numpy())
+    } | {name: golden_png(pixels) for name, pixels in images.golden.items()}
+
+    def log_odds(pixels: NDArray[np.uint8]) -> Floats:
+        with torch.inference_mode():
+            return recipe.pooling(network(torch.from_numpy(pixels)).numpy())
+
     float32 = Variant(
         name="float32",
         files={"torch": WEIGHTS, "onnxruntime": ONNX},
         calibration=post_processor.calibration,
         thresholds=post_processor.thresholds,
         heatmap_scale=post_processor.heatmap_scale,
-        golden=Golden(_TOLERANCE["float32"], _by_name(golden, log_odds)),
+        golden=images.golden_outputs(_TOLERANCE["float32"], log_odds),
         figures=figures,
     )
     float16 = replace(
@@ -105,21 +111,26 @@ def build_variants(
     with TemporaryDirectory() as folder:
         (file := Path(folder, ONNX_INT8)).write_bytes(files[ONNX_INT8])
         engine = OnnxEngine(file)
-    reference = recipe.pooling(images.evidence)
-    int8_log_odds = recipe.pooling(_predict(engine, images.loaders, advance))
-    own = post_processor.moved(*linear_map(reference, int8_log_odds))
+    return BuiltVariants(files, [float32, float16, _int8(float32, engine, post_processor, images, advance)])
+
+
+def _int8(
+    float32: Variant, engine: OnnxEngine, post_processor: PostProcessor, images: ReferenceImages, advance: Advance
+) -> Variant:
+    pooling = post_processor.pooling
+    reference, log_odds = pooling(images.evidence), pooling(_predict(engine, images.loaders, advance))
+    own = post_processor.moved(*linear_map(reference, log_odds))
     tolerance = MAX_LOG_ODDS_CHANGE / own.calibration.slope
-    int8 = replace(
+    return replace(
         float32,
         name="int8",
         files={"onnxruntime": ONNX_INT8},
         calibration=own.calibration,
         heatmap_scale=own.heatmap_scale,
-        golden=Golden(tolerance, _by_name(golden, recipe.pooling(engine.evidence(pixels)))),
+        golden=images.golden_outputs(tolerance, lambda pixels: pooling(engine.evidence(pixels))),
         figures=None,
-        agreement=agreement(post_processor, own, reference, int8_log_odds, images.is_anomaly),
+        agreement=agreement(post_processor, own, reference, log_odds, images.is_anomaly),
     )
-    return BuiltVariants(files, [float32, float16, int8])
 
 
 def linear_map(reference: Floats, log_odds: Floats) -> tuple[float, float]:
@@ -151,13 +162,9 @@ def _predict(engine: OnnxEngine, loaders: Sequence[ImageLoader], advance: Advanc
     """Evidence maps n×h×w, one image at a time on each CPU."""
 
     def predict(load: ImageLoader) -> Maps:
-        maps = engine.evidence(load()[np.newaxis], alone=False)
+        maps = engine.evidence(load()[np.newaxis], exclusive=False)
         advance()
         return maps
 
     with ThreadPoolExecutor(available_cpus()) as pool:
         return np.concatenate(list(pool.map(predict, loaders)))
-
-
-def _by_name(golden: dict[str, NDArray[np.uint8]], log_odds: Floats) -> dict[str, float]:
-    return dict(zip(golden, log_odds.tolist(), strict=True))

@@ -20,10 +20,10 @@ from training.estimators.image_head import add_image_head
 from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
-from training.export.provenance import command, now
 from training.export.variants import ReferenceImages, build_variants
 from training.features.extraction import image_loader
 from training.pipeline import FittedPipeline
+from training.provenance import command, now
 from training.recipe import as_dict
 from training.report.report import Report
 from training.report.writer import write_report

@@ -1,4 +1,4 @@
-"""Where fetched weights and intermediate results lie."""
+"""The folder of fetched weights and intermediate results."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ CACHE: Final = "CAMSPECTOR_CACHE"
 
 
 def cache_folder() -> Path:
-    """CAMSPECTOR_CACHE, else the user's cache directory."""
+    """Path of the cache: CAMSPECTOR_CACHE, else the user's cache directory."""
     return Path(os.environ.get(CACHE) or user_cache_path("camspector"))
 
 

@@ -18,7 +18,7 @@ from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import LeastCost, Rule
-from training.export.provenance import command, now
+from training.provenance import command, now
 from training.recipe import as_dict
 from training.report.report import DataSummary, Report, Subject
 from training.report.writer import write_report

@@ -31,13 +31,13 @@ class Roc:
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """What share of rejected parts is defective, by the share of defects found."""
+    """Share of rejected parts that are defective, by the share of defects found."""
 
     detection_rate: list[float]
     precision: list[float]
-    """At the measured images' defect rate."""
+    """Precision at the measured images' defect rate."""
     line_precision: list[float] | None
-    """At the production line's defect rate."""
+    """Precision at the production line's defect rate; None where that isn't given."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Cost:
     accept_all: float
     reject_all: float
     chosen: float
-    """At the label thresholds that were used, which may differ from fold to fold."""
+    """Cost at the label thresholds that were used, which may differ from fold to fold."""
 
 
 @dataclass(frozen=True)

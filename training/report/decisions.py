@@ -37,7 +37,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What to expect of 100,000 parts on the production line."""
+    """Expected counts of 100,000 parts on the production line."""
 
     defects: float
     missed: Estimate

@@ -17,9 +17,9 @@ class _Sort:
     name: str
     title: str
     lead: str
-    """What the images have in common."""
+    """A sentence on what the images have in common."""
     none: str
-    """Said where there are none."""
+    """The sentence where there are none."""
     belongs: Callable[[Prediction], bool]
     rank: Callable[[Prediction], float]
     """The lowest comes first."""
@@ -34,7 +34,7 @@ class Gallery:
     lead: str
     none: str
     found: int
-    """How many there are in all."""
+    """Number of images of the sort, shown or not."""
     shown: list[Prediction]
 
     @property

@@ -1,4 +1,4 @@
-"""Rows of the table of kinds: how many images of each were judged rightly."""
+"""Rows of the table of kinds: how many images of each got the right label."""
 
 from dataclasses import dataclass
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from PIL import Image
 
-from model.errors import DataError, ImageError
+from model.errors import ImageError
 from model.evidence import enlarge
 from model.image import FullScale, decode, to_8bit
 from model.regions import find_regions
@@ -53,12 +53,9 @@ def _image(path: Path, full_scale: FullScale | None) -> Image.Image | None:
     return image
 
 
-def _mask(given: Mask) -> str | None:
+def _mask(given: Mask) -> str:
     """White where any pixel under it is: a scratch one pixel wide stays to be seen."""
-    try:
-        mask = Image.fromarray(given.marked()).convert("L")
-    except DataError:
-        return None
+    mask = Image.fromarray(given.pixels()).convert("L")
     mask.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=None)
     buffer = io.BytesIO()
     mask.point(lambda value: 255 if value else 0).convert("1").save(buffer, "PNG", optimize=True)

@@ -72,7 +72,7 @@ def duration(seconds: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital and a full stop; a per cent sign stays on its number's line."""
+    """A text with a capital and a full stop; a per cent sign stays on its number's line."""
     text = text.strip().replace(" %", f"{_SPACE}%")
     return text[:1].upper() + text[1:] + ("" if text[-1:] in ".!?:" else ".")
 

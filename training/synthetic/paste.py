@@ -3,7 +3,7 @@
 import numpy as np
 
 from training.synthetic.paint import mixed
-from training.synthetic.scene import Edit, Field, Scene, Window, log_uniform, patch
+from training.synthetic.scene import Edit, Field, Scene, Window, log_uniform, transformed
 
 
 def cut_paste(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
@@ -21,7 +21,7 @@ def scar(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 
 def _pasted(scene: Scene, length: float, breadth: float, turn: float, rng: np.random.Generator) -> Edit:
     window = scene.window(scene.position(rng), np.hypot(length, breadth) / 2)
-    piece = patch(scene.image, scene.position(rng), window, turn=turn)
+    piece = transformed(scene.image, scene.position(rng), window, turn=turn)
     jittered = (piece - 128) * rng.uniform(0.9, 1.1) + 128 * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     return Edit(window, mixed(window.pixels, jittered, _rectangle(window, length, breadth, turn)))
 

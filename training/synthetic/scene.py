@@ -115,7 +115,7 @@ Corruption = Callable[[Scene, float, np.random.Generator], Edit]
 """Makes one anomaly that covers about so many pixels."""
 
 
-def patch(image: Pixels, position: tuple[int, int], window: Window, turn: float = 0.0) -> Field:
+def transformed(image: Pixels, position: tuple[int, int], window: Window, turn: float = 0.0) -> Field:
     """Other pixels for a window, h×w×3: its anchor falls on `position`, turned by radians; beyond the frame the image
     is mirrored."""
     cosine, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))

@@ -48,9 +48,9 @@ def specks(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     for share in sizes:
         centre = rng.normal(0, spread / 3, 2) * (count > 1)
         radius = max(np.sqrt(share / np.pi), 0.6)
-        squashed, edge = rng.uniform(0.6, 1), rng.uniform(0.8, 2.0)
+        flattened, edge = rng.uniform(0.6, 1), rng.uniform(0.8, 2.0)
         wander = 1 + 0.2 * cloud(rng, window.x.shape, max(radius, 2), 2)
-        distance = np.hypot((window.x - centre[0]) * squashed, (window.y - centre[1]) / squashed) * wander - radius
+        distance = np.hypot((window.x - centre[0]) * flattened, (window.y - centre[1]) / flattened) * wander - radius
         coverage = np.maximum(coverage, np.clip(0.5 - distance / edge, 0, 1).astype(np.float32))
     base = window.base
     difference = contrast(rng, base, 25, 160)

@@ -40,5 +40,5 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
 
 
 if __name__ == "__main__":
-    child.decode = decode  # type: ignore[assignment]
+    child.decode = decode  # type: ignore[assignment, attr-defined]
     template.main()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from app.errors import CodecsUnavailableError, DeadlineError, QueueFullError
-from app.metrics import Metrics
+from app.monitoring.metrics import Metrics
 from app.sandbox import pool as pool_module
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool

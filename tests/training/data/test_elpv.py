@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import DataError
-from tests.training.conftest import picture, save
+from tests.training.conftest import part_image, save
 from training.data.samples import find_samples, kinds_of
 
 
@@ -15,7 +15,7 @@ def test_elpv_as_it_comes(tmp_path: Path, inside: str) -> None:
     rows = []
     cells = [(0.0, "mono"), (0.3333333333333333, "poly"), (0.6666666666666666, "mono"), (1.0, "poly")]
     for i, (probability, kind) in enumerate(cells):
-        save(home / "images" / f"cell{i:04}.png", picture(i, defective=probability > 0.5).convert("L"))
+        save(home / "images" / f"cell{i:04}.png", part_image(i, defective=probability > 0.5).convert("L"))
         rows.append(f"images/cell{i:04}.png  {probability}   {kind}")
     (home / "labels.csv").write_text("\n".join(rows) + "\n")
     assert kinds_of(find_samples(tmp_path)) == {"good": 2, "defect-mono": 1, "defect-poly": 1}
@@ -38,7 +38,7 @@ def test_labels_that_are_no_text_are_named(tmp_path: Path) -> None:
 
 def write_cells(root: Path, labels: str, count: int = 4) -> Path:
     for i in range(count):
-        save(root / f"images/{i}.png", picture(i, defective=False))
+        save(root / f"images/{i}.png", part_image(i, defective=False))
     (root / "labels.csv").write_text(labels)
     return root
 
@@ -58,14 +58,14 @@ def test_an_image_named_twice_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["good", "train/good", "OK"])
 def test_labels_beside_folders_that_say_good_are_refused(tmp_path: Path, folder: str) -> None:
-    save(write_cells(tmp_path, "images/0.png 0.0 mono\n") / folder / "a.png", picture(9, defective=False))
+    save(write_cells(tmp_path, "images/0.png 0.0 mono\n") / folder / "a.png", part_image(9, defective=False))
     with pytest.raises(DataError, match=rf"labels\.csv and .*{folder} both say which images are good; move one"):
         find_samples(tmp_path)
 
 
 def test_composed_and_decomposed_letters_are_one_name(tmp_path: Path) -> None:
     write_cells(tmp_path, "images/gro\u0308\u00dfe.png 0.0 mono\n")
-    save(tmp_path / "images/gr\u00f6\u00dfe.png", picture(9, defective=False))
+    save(tmp_path / "images/gr\u00f6\u00dfe.png", part_image(9, defective=False))
     (sample,) = find_samples(tmp_path)
     assert sample.path == tmp_path / "images/gr\u00f6\u00dfe.png"
 

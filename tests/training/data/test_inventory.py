@@ -1,4 +1,4 @@
-"""Every file of a folder is found once, and is a picture or left out with a reason."""
+"""Every file of a folder is found once, and is an image or left out with a reason."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
+from model.image import FORMATS
 from training.data.inventory import Inventory, shown, take_inventory
 
 
 def names(dataset: Inventory) -> list[str]:
-    return [str(path) for path in dataset.pictures]
+    return [str(path) for path in dataset.images]
 
 
 def left_out(dataset: Inventory) -> dict[str, list[str]]:
@@ -28,7 +29,7 @@ def write(root: Path, *paths: str, form: str = "PNG") -> None:
     "folder",
     [".ipynb_checkpoints", ".Trash-1000", "@eaDir", "__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN", ".git"],
 )
-def test_what_systems_and_tools_leave_is_no_picture(tmp_path: Path, folder: str) -> None:
+def test_what_systems_and_tools_leave_is_no_image(tmp_path: Path, folder: str) -> None:
     write(tmp_path, "good/a.png", f"good/{folder}/b.png", f"{folder}/deep/c.png")
     dataset = take_inventory(tmp_path)
     assert names(dataset) == ["good/a.png"]
@@ -49,7 +50,7 @@ def test_so_are_its_files(tmp_path: Path, name: str) -> None:
     ("name", "form"),
     [("a.jfif", "JPEG"), ("a.jpe", "JPEG"), ("a", "PNG"), ("a.TIF", "TIFF"), ("a.dat", "BMP"), ("a.0001", "WEBP")],
 )
-def test_pictures_are_known_by_how_they_begin(tmp_path: Path, name: str, form: str) -> None:
+def test_images_are_known_by_their_first_bytes(tmp_path: Path, name: str, form: str) -> None:
     write(tmp_path, name, form=form)
     assert names(take_inventory(tmp_path)) == [name]
 
@@ -68,10 +69,10 @@ def test_other_files_are_left_out(tmp_path: Path, name: str, content: bytes) -> 
     (tmp_path / name).write_bytes(content)
     dataset = take_inventory(tmp_path)
     assert names(dataset) == []
-    assert left_out(dataset) == {"files that are no PNG, JPEG, BMP, TIFF or WebP image": [name]}
+    assert left_out(dataset) == {f"files that are no {FORMATS} image": [name]}
 
 
-def test_what_is_called_like_a_picture_and_is_none_stays_to_be_refused(tmp_path: Path) -> None:
+def test_what_is_called_like_an_image_and_is_none_stays_to_be_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "page.jpg").write_text("<!DOCTYPE html>")
     (tmp_path / "gone.bmp").symlink_to("nowhere.bmp")
@@ -117,7 +118,12 @@ def test_a_folder_of_the_system_is_not_even_opened(tmp_path: Path, monkeypatch: 
     write(tmp_path, "a.png", "lost+found/b.png")
     opened = []
     scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda folder: opened.append(folder) or scandir(folder))
+
+    def watched(folder: Path) -> object:
+        opened.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", watched)
     take_inventory(tmp_path)
     assert opened == [tmp_path]
 

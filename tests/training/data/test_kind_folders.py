@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from model.errors import DataError
-from tests.training.conftest import picture, save
+from model.image import FORMATS
+from tests.training.conftest import part_image, save
 from training.data.samples import find_samples, kinds_of
 
 
 def fill(root: Path, *folders: str) -> list[str]:
     """One image in each folder; what is said when they are read."""
     for i, folder in enumerate(folders):
-        save(root / folder / f"{i}.png", picture(i, defective=False))
+        save(root / folder / f"{i}.png", part_image(i, defective=False))
     said: list[str] = []
     find_samples(root, say=said.append)
     return said
@@ -67,5 +68,5 @@ def test_folders_without_images_beside_the_splits_are_no_kinds(tmp_path: Path) -
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/manual.pdf").touch()
     assert fill(tmp_path, "train/good", "test/dent") == [
-        "left out: 1 files that are no PNG, JPEG, BMP, TIFF or WebP image, as docs/manual.pdf"
+        f"left out: 1 files that are no {FORMATS} image, as docs/manual.pdf"
     ]

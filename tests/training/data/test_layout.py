@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
-from tests.training.conftest import picture, save
-from training.data.layout import GOOD_NAMES, place_of
+from tests.training.conftest import part_image, save
+from training.data.dataset import check_samples
+from training.data.layout import GOOD_NAMES, locate
 from training.data.samples import Sample, find_samples, kinds_of
 
 BLANK, SPOT = (Image.fromarray(np.pad(np.full((8, 8), level, np.uint8), ((16, 24), (16, 24)))) for level in (0, 255))
@@ -18,7 +19,7 @@ BLANK, SPOT = (Image.fromarray(np.pad(np.full((8, 8), level, np.uint8), ((16, 24
 
 def images(root: Path, folder: str, count: int = 2, suffix: str = ".png", start: int = 0) -> None:
     for i in range(start, start + count):
-        save(root / folder / f"{i:03}{suffix}", picture(i + 100 * len(folder), defective=False))
+        save(root / folder / f"{i:03}{suffix}", part_image(i + 100 * len(folder), defective=False))
 
 
 def masks(root: Path, pattern: str, count: int = 2, mask: Image.Image = SPOT) -> None:
@@ -117,18 +118,19 @@ def test_data_sets_as_they_come(
     write(tmp_path)
     samples = find_samples(tmp_path)
     assert kinds_of(samples) == kinds
-    assert sum(sample.mask is not None for sample in samples) == masked
+    assert sum(sample.mask_files is not None for sample in samples) == masked
     for sample in samples:
-        assert sample.mask is None or sample.mask.marked().mean() == pytest.approx(64 / 48**2)
         assert sample.path == tmp_path / sample.name
+        if sample.mask_files is not None:
+            assert sample.mask_files.read(sample.path, (48, 48)).share == pytest.approx(64 / 48**2)
 
 
 def test_several_masks_of_one_image_count_together(tmp_path: Path) -> None:
     mvtec_loco(tmp_path)
     rolled = Image.fromarray(np.roll(np.asarray(SPOT), 10))
     save(tmp_path / "ground_truth/logical_anomalies/001/001.png", rolled)
-    (first, second) = (sample.mask for sample in find_samples(tmp_path) if sample.mask)
-    assert (first.marked().sum(), second.marked().sum()) == (64, 128)
+    masked = [sample for sample in check_samples(find_samples(tmp_path)).samples if sample.mask]
+    assert [sample.mask.pixels().sum() for sample in masked if sample.mask] == [64, 128]
 
 
 @pytest.mark.parametrize("name", [*GOOD_NAMES, "Good", "OK", "no-defect", "Non Defective", "OK_Front"])
@@ -170,11 +172,11 @@ def test_composed_and_decomposed_letters_are_one_name(tmp_path: Path) -> None:
     images(tmp_path, "good")
     composed, decomposed = (unicodedata.normalize(form, "größe") for form in ("NFC", "NFD"))
     for i, (kind, image, mask) in enumerate([(composed, composed, decomposed), (decomposed, decomposed, composed)]):
-        save(tmp_path / f"{kind}/{image}{i}.png", picture(i, defective=True))
+        save(tmp_path / f"{kind}/{image}{i}.png", part_image(i, defective=True))
         save(tmp_path / f"ground_truth/{composed}/{mask}{i}_mask.png", SPOT)
     samples: list[Sample] = find_samples(tmp_path)
     assert kinds_of(samples) == {"good": 2, composed: 2}
-    assert sum(sample.mask is not None for sample in samples) == 2
+    assert sum(sample.mask_files is not None for sample in samples) == 2
     assert f"{decomposed}/{decomposed}1.png" in {sample.name for sample in samples}
 
 
@@ -192,5 +194,5 @@ def test_composed_and_decomposed_letters_are_one_name(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_path_says(path: str, split: str, kind: str | None, folder: tuple[str, ...], is_mask: bool) -> None:
-    place = place_of(PurePosixPath(path))
-    assert (place.split, place.kind, place.folder, place.is_mask) == (split, kind, folder, is_mask)
+    location = locate(PurePosixPath(path))
+    assert (location.split, location.kind, location.folder, location.is_mask) == (split, kind, folder, is_mask)

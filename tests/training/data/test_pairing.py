@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from model.errors import DataError
-from tests.training.conftest import MakeFolder, picture, save
-from training.data.masks import Mask
+from tests.training.conftest import MakeFolder, part_image, save
+from training.data.mask_files import MaskFiles
 from training.data.samples import find_samples
 
 SPOT = Image.new("L", (48, 48), 255)
@@ -16,11 +16,13 @@ SPOT = Image.new("L", (48, 48), 255)
 def read(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
     """By image, the mask that is found for it."""
     for i, name in enumerate(["good/000.png", "good/001.png", *images]):
-        save(root / name, picture(i, defective=False))
+        save(root / name, part_image(i, defective=False))
     for name in masks:
         save(root / name, SPOT)
     return {
-        sample.name: sample.mask.paths[0].relative_to(root).as_posix() for sample in find_samples(root) if sample.mask
+        sample.name: sample.mask_files.paths[0].relative_to(root).as_posix()
+        for sample in find_samples(root)
+        if sample.mask_files
     }
 
 
@@ -32,18 +34,18 @@ def read(root: Path, images: list[str], masks: list[str]) -> dict[str, str]:
         "masks/000.png", "dent/masks/000.png", "dent/000_mask.png", "dent/000_GT.png", "dent/000_label.bmp",
     ],
 )  # fmt: skip
-def test_places_and_names_of_masks(tmp_path: Path, mask: str) -> None:
+def test_positions_and_names_of_masks(tmp_path: Path, mask: str) -> None:
     assert read(tmp_path, ["dent/000.jpg", "dent/001.jpg"], [mask]) == {"dent/000.jpg": mask}
 
 
 def test_masks_lie_as_their_images_do(tmp_path: Path) -> None:
-    save(tmp_path / "good/a.png", picture(0, defective=False))
+    save(tmp_path / "good/a.png", part_image(0, defective=False))
     for part in ("left", "right"):
-        save(tmp_path / f"dent/{part}/0.jpg", picture(1, defective=True))
+        save(tmp_path / f"dent/{part}/0.jpg", part_image(1, defective=True))
     save(tmp_path / "ground_truth/dent/right/0_mask.png", Image.new("L", (48, 48), 255))
-    masks = {sample.name: sample.mask for sample in find_samples(tmp_path)}
+    masks = {sample.name: sample.mask_files for sample in find_samples(tmp_path)}
     assert masks["dent/left/0.jpg"] is None
-    assert masks["dent/right/0.jpg"] == Mask((tmp_path / "ground_truth/dent/right/0_mask.png",))
+    assert masks["dent/right/0.jpg"] == MaskFiles((tmp_path / "ground_truth/dent/right/0_mask.png",))
 
 
 def test_a_mask_without_an_image_is_named(make_folder: MakeFolder) -> None:
@@ -97,6 +99,6 @@ def test_masks_within_a_split_are_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_name_like_a_masks_is_an_images_where_no_other_image_has_it(tmp_path: Path) -> None:
-    """Pictures of labels, say."""
+    """Images of labels, say."""
     assert read(tmp_path, ["dent/front_label.png", "dent/back_label.png"], []) == {}
     assert len(find_samples(tmp_path)) == 4

@@ -48,7 +48,7 @@ def test_nothing_made_from_a_held_out_image_is_learnt_from(
 
 
 @pytest.mark.parametrize(
-    ("anomalies", "real", "judged"),
+    ("anomalies", "real", "calibration"),
     [
         ("real", [0, 1, 2], [0, 1, 2]),
         ("both", [0, 1, 2], [0, 1, 2]),
@@ -56,7 +56,7 @@ def test_nothing_made_from_a_held_out_image_is_learnt_from(
         ("synthetic", [3, 4, 5], [4, 5, 7, 8]),
     ],
 )
-def test_synthetic_anomalies_are_judged_in_place_of_real_ones_never_beside_them(
-    anomalies: Anomalies, real: list[int], judged: list[int]
+def test_synthetic_anomalies_stand_in_for_real_ones_never_beside_them(
+    anomalies: Anomalies, real: list[int], calibration: list[int]
 ) -> None:
-    assert sorted(training_set(anomalies).calibration_indices(np.array(real)).tolist()) == judged
+    assert sorted(training_set(anomalies).calibration_indices(np.array(real)).tolist()) == calibration

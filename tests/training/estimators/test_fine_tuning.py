@@ -1,6 +1,7 @@
 """Fine-tuning as published: Adam on weighted cross-entropy, behind frozen blocks, on the chosen samples alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from training.estimators.fine_tuning import PreparedFineTuning
 from training.estimators.network import fresh_network
 from training.features.extraction import load_images
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 EVERY = np.arange(22)
 
 
@@ -113,10 +114,10 @@ def test_the_first_step_is_adams_on_weighted_cross_entropy(fine_tuning: Prepared
 def test_every_epoch_has_its_own_order(fine_tuning: PreparedFineTuning) -> None:
     seen: list[list[int]] = []
 
-    class Watched(np.ndarray):  # type: ignore[type-arg]
-        def __getitem__(self, key: object) -> object:
+    class Watched(np.ndarray):
+        def __getitem__(self, key: Any) -> Any:
             seen.append(np.asarray(key).tolist())
-            return np.asarray(self)[key]  # type: ignore[index]
+            return np.asarray(self)[key]
 
     features = np.ones((10, 512, 2, 2), np.float32).view(Watched)
     bare(fine_tuning, features, np.arange(10) % 2 == 0).fit(np.arange(10))

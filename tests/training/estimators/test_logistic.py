@@ -4,7 +4,7 @@ from sklearn.linear_model import LogisticRegression
 
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 
 
 def drawn(count: int = 300, width: int = 8, defective: int = 40, seed: int = 0) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ from scipy.spatial.distance import mahalanobis
 
 from training.estimators.mahalanobis import MahalanobisDistance
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 
 
 def drawn(count: int = 500, width: int = 6) -> Array:
@@ -18,7 +18,7 @@ def test_it_is_mahalanobis_with_a_shrunk_covariance() -> None:
     covariance = np.cov(good.T.astype(np.float64), bias=True)
     shrunk = 0.99 * covariance + 0.01 * np.eye(6) * np.trace(covariance) / 6
     inverse = np.linalg.inv(shrunk)
-    expected = [mahalanobis(place, good.mean(axis=0), inverse) ** 2 for place in patches]
+    expected = [mahalanobis(patch, good.mean(axis=0), inverse) ** 2 for patch in patches]
     assert MahalanobisDistance.fit(good)(patches) == pytest.approx(expected, rel=1e-3)
 
 

@@ -13,7 +13,7 @@ def test_convolutions_are_imagenets(trunk: Trunk) -> None:
     assert all(np.array_equal(weights[name], layer) for name, layer in trunk.items())
 
 
-def test_layers_that_no_place_reads_are_left_out(trunk: Trunk) -> None:
+def test_layers_that_no_patch_reads_are_left_out(trunk: Trunk) -> None:
     weights = fresh_network(trunk, SMALL, 0, "cpu").weights()
     assert {name for name in trunk if name in weights} == {name for name in trunk if name[4] <= "3"}
 

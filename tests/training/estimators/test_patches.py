@@ -15,7 +15,7 @@ from training.estimators.patches import PreparedPatches
 from training.features.extraction import load_images
 from training.features.imagenet import Trunk
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 EVERY = np.arange(22)
 GOOD, BAD = np.r_[0:6, 16:22], np.r_[6:16]
 """test/good, test/scratch and test/spot, train/good: sorted by name."""
@@ -35,12 +35,12 @@ class Fits:
     models: list[LinearModel] = field(default_factory=list)
 
     def __call__(
-        self, features: Array, targets: Array, penalty: float, *, start: LinearModel | None = None, **how: int
+        self, features: Array, targets: Array, penalty: float, *, start: LinearModel | None = None, **options: int
     ) -> LinearModel:
         assert start is (self.models[-1] if self.models else None)
         self.features.append(features)
         self.targets.append(targets)
-        self.models.append(fit_logistic(features, targets, penalty, start=start, **how))
+        self.models.append(fit_logistic(features, targets, penalty, start=start, **options))
         return self.models[-1]
 
 
@@ -116,7 +116,7 @@ def test_what_is_not_chosen_is_not_seen(patches: PreparedPatches, unmasked: Prep
 
 
 def test_where_an_image_stands_among_others_changes_nothing(patches: PreparedPatches) -> None:
-    """An image that is neither learnt from nor judged comes first; all others move up one."""
+    """An image that is neither learnt from nor predicted comes first; all others move up one."""
     samples = [patches.training_set.samples[6], *patches.training_set.samples]
     shifted = replace(
         patches,
@@ -153,11 +153,11 @@ def test_each_round_adds_the_strongest_patchs_of_good_images(patches: PreparedPa
         added = now[len(before) :]
         assert np.array_equal(now[: len(before)], before)
         assert np.array_equal(fits.targets[number], np.r_[fits.targets[number - 1], np.zeros(60)])
-        judged = after(patches, number)(patches.features[GOOD])  # 12×64
-        strongest = np.sort(judged, axis=1)[:, -5:]  # 60 patches of 12 images
+        predicted = after(patches, number)(patches.features[GOOD])  # 12×64
+        strongest = np.sort(predicted, axis=1)[:, -5:]  # 60 patches of 12 images
         dataset = np.sort(fits.models[number - 1](added).reshape(12, 5), axis=1)
         assert dataset == pytest.approx(strongest, abs=5e-3)
-        assert strongest.min() > np.median(judged)
+        assert strongest.min() > np.median(predicted)
 
 
 def test_guessed_patchs_lie_on_the_hidden_spots(patches: PreparedPatches, unmasked: PreparedPatches) -> None:

@@ -7,7 +7,7 @@ from model.errors import DataError
 from training.evaluation.calibration import calibration_error, fit_platt, null_calibration_error
 
 
-def drawn(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def drawn(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Scores s whose true log-odds are 2s − 1."""
     rng = np.random.default_rng(seed)
     scores = rng.normal(0, 2, count)
@@ -52,7 +52,7 @@ def test_classes_that_do_not_overlap_give_platts_own_certainty() -> None:
 
 
 @pytest.mark.parametrize("scores", [np.linspace(1, -1, 400), np.full(400, 0.1)], ids=["upside down", "all equal"])
-def test_a_score_that_says_nothing_gives_the_share(scores: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_an_uninformative_score_gives_the_share(scores: np.ndarray) -> None:
     is_anomaly = np.arange(400) >= 300
     calibration = fit_platt(scores, is_anomaly)
     assert 0 < calibration.slope < 1e-5
@@ -61,7 +61,7 @@ def test_a_score_that_says_nothing_gives_the_share(scores: np.ndarray) -> None: 
 
 
 @pytest.mark.parametrize("is_anomaly", [np.ones(5, bool), np.zeros(5, bool), np.zeros(0, bool)])
-def test_one_class_is_refused(is_anomaly: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_one_class_is_refused(is_anomaly: np.ndarray) -> None:
     with pytest.raises(DataError, match="both good images and defective ones"):
         fit_platt(np.arange(len(is_anomaly), dtype=float), is_anomaly)
 

@@ -9,9 +9,9 @@ def test_what_must_be_known_first_is_said() -> None:
     sure = measure([prediction("good", 0.1)] * 300 + [prediction("dent", 0.9)] * 300, "many")
     assert data_warnings(sure, synthetic=False) == []
     thin = measure([prediction("good", 0.1)] * 12 + [prediction("dent", 0.9)] * 5, "few")
-    (caution,) = data_warnings(thin, synthetic=False)
-    assert caution.startswith("too few images to trust: balanced accuracy may be anything from ")
-    assert "5 defects and 12 good images" in caution
+    (warning,) = data_warnings(thin, synthetic=False)
+    assert warning.startswith("too few images to trust: balanced accuracy may be anything from ")
+    assert "5 defects and 12 good images" in warning
     assert "no real defect was used" in data_warnings(sure, synthetic=True)[0]
     assert len(data_warnings(thin, synthetic=True)) == 2
 

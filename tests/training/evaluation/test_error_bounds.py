@@ -8,7 +8,7 @@ from training.evaluation.error_bounds import error_rates, max_errors, percent, s
 from training.evaluation.intervals import upper_bound
 
 
-def test_a_promise_that_the_data_can_not_carry_says_what_it_takes() -> None:
+def test_a_bound_that_takes_more_images_names_their_number() -> None:
     with pytest.raises(ErrorBoundError) as error:
         max_errors(0.001, 109, "miss rate")
     assert str(error.value) == "a miss rate under 0.1 % needs at least 2,995 defects with no miss; you have 109"
@@ -32,7 +32,7 @@ def test_the_most_errors_are_the_last_that_keep_the_bound(limit: float, images: 
     assert upper_bound(most, images) <= limit < upper_bound(most + 1, images)
 
 
-def test_outcome_counts_and_says_so() -> None:
+def test_error_rates_and_their_summary() -> None:
     probabilities = np.concatenate([[0.1] * 3, [0.5] * 6, [0.9] * 100, [0.9] * 2, [0.5] * 8, [0.1] * 232])
     result = error_rates(Thresholds(0.4, 0.5, 0.6), probabilities, np.arange(351) < 109)
     assert (result.defects, result.goods) == (Decisions(3, 6, 100), Decisions(232, 8, 2))
@@ -43,13 +43,13 @@ def test_outcome_counts_and_says_so() -> None:
     )
 
 
-def test_without_a_band_nothing_is_said_of_review() -> None:
+def test_without_a_band_review_is_not_mentioned() -> None:
     result = error_rates(Thresholds(), np.array([0.5, 0.49]), np.array([True, False]))
     assert (result.miss_rate.value, result.false_reject_rate.value) == (0.0, 0.0)
     assert "review" not in summary(result)
 
 
-def test_a_class_without_images_promises_nothing() -> None:
+def test_a_class_without_images_bounds_nothing() -> None:
     result = error_rates(Thresholds(), np.array([0.2]), np.array([False]))
     assert (result.miss_bound, result.false_reject_bound) == (1.0, pytest.approx(0.95))
 

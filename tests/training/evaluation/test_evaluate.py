@@ -1,4 +1,4 @@
-"""A version on labelled images: judged as the service judges them, and the reader warned where that flatters."""
+"""A version on labelled images: predicted as the service predicts them, and the reader warned where that flatters."""
 
 import json
 from dataclasses import replace
@@ -26,22 +26,22 @@ def version(tmp_path: Path) -> Path:
     return publish(tmp_path / "store", "spots")
 
 
-def say(version: Path, *place: str, value: object) -> None:
+def say(version: Path, *path: str, value: object) -> None:
     """Change one member of the manifest."""
     manifest = json.loads((version / MANIFEST).read_text())
     table: dict[str, Any] = manifest
-    for name in place[:-1]:
+    for name in path[:-1]:
         table = table[name]
-    table[place[-1]] = value
+    table[path[-1]] = value
     (version / MANIFEST).write_text(json.dumps(manifest))
     resum(version)
 
 
 @pytest.mark.parametrize("rate", [None, 0.02])
-def test_every_image_gets_the_services_answer(version: Path, found: Dataset, rate: float | None) -> None:
-    evaluation = evaluate(version, found, "cpu", quiet(), rate)
+def test_every_image_gets_the_services_answer(version: Path, dataset: Dataset, rate: float | None) -> None:
+    evaluation = evaluate(version, dataset, "cpu", quiet(), rate)
     detector = load_detector(version, "cpu", rate)
-    assert [prediction.sample for prediction in evaluation.predictions] == found.samples
+    assert [prediction.sample for prediction in evaluation.predictions] == dataset.samples
     for prediction in evaluation.predictions:
         pixels = detector.resize_to_input(decode(prediction.sample.path.read_bytes()))
         verdict = detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0])
@@ -52,10 +52,10 @@ def test_every_image_gets_the_services_answer(version: Path, found: Dataset, rat
     assert results(evaluation) == {"model": "spots", "version": 1, "figures": evaluation.figures}
 
 
-def test_losses_are_taken_at_the_images_own_share_of_defects(version: Path, found: Dataset) -> None:
+def test_losses_are_taken_at_the_images_own_defect_rate(version: Path, dataset: Dataset) -> None:
     """The version's calibration holds at a third of defects, and 10 of these 22 are."""
     detector = load_detector(version, "cpu")
-    for prediction in evaluate(version, found, "cpu", quiet()).predictions:
+    for prediction in evaluate(version, dataset, "cpu", quiet()).predictions:
         verdict = detector.verdict(prediction.evidence)
         assert prediction.log_odds - verdict.log_odds == pytest.approx(logit(10 / 22) - logit(1 / 3))
         assert sigmoid(prediction.log_odds + prediction.shift) == pytest.approx(verdict.probability)
@@ -63,40 +63,40 @@ def test_losses_are_taken_at_the_images_own_share_of_defects(version: Path, foun
 
 @pytest.mark.parametrize(("prior_invariant", "moved"), [(True, True), (False, False)])
 def test_thresholds_move_with_the_lines_share_as_in_the_service(
-    version: Path, found: Dataset, prior_invariant: bool, moved: bool
+    version: Path, dataset: Dataset, prior_invariant: bool, moved: bool
 ) -> None:
     say(version, "operating_point", "prior_invariant", value=prior_invariant)
-    own, line = (evaluate(version, found, "cpu", quiet(), rate).predictions for rate in (None, 0.01))
+    own, line = (evaluate(version, dataset, "cpu", quiet(), rate).predictions for rate in (None, 0.01))
     assert {prediction.thresholds for prediction in own} == {Thresholds(0.3, 0.42, 0.6)}
     assert ({prediction.thresholds for prediction in line} != {Thresholds(0.3, 0.42, 0.6)}) == moved
     if moved:
         assert [prediction.decision for prediction in line] == [prediction.decision for prediction in own]
 
 
-def test_the_versions_own_line_is_kept(tmp_path: Path, found: Dataset) -> None:
+def test_the_versions_own_line_is_kept(tmp_path: Path, dataset: Dataset) -> None:
     version = publish(tmp_path, "spots", defect_rate=0.05)
-    assert evaluate(version, found, "cpu", quiet()).defect_rate == 0.05
+    assert evaluate(version, dataset, "cpu", quiet()).defect_rate == 0.05
 
 
 @pytest.mark.parametrize(
-    ("place", "warning"),
+    ("path", "warning"),
     [
         (("data", "fingerprint"), "the very images that the version was made from"),
         (("operating_point", "fingerprint"), "the very images that its thresholds were chosen on"),
     ],
 )
 def test_images_that_the_version_knows_are_warned_of(
-    version: Path, found: Dataset, place: tuple[str, str], warning: str
+    version: Path, dataset: Dataset, path: tuple[str, str], warning: str
 ) -> None:
-    say(version, *place, value=found.fingerprint)
-    (said,) = evaluate(version, found, "cpu", quiet()).warnings
+    say(version, *path, value=dataset.fingerprint)
+    (said,) = evaluate(version, dataset, "cpu", quiet()).warnings
     assert warning in said
 
 
-def test_one_class_alone_measures_nothing(version: Path, found: Dataset) -> None:
-    good = [sample for sample in found.samples if not sample.is_anomaly]
+def test_one_class_alone_measures_nothing(version: Path, dataset: Dataset) -> None:
+    good = [sample for sample in dataset.samples if not sample.is_anomaly]
     with pytest.raises(DataError, match="only one class is there"):
-        evaluate(version, replace(found, samples=good), "cpu", quiet())
+        evaluate(version, replace(dataset, samples=good), "cpu", quiet())
 
 
 def test_the_rule_of_a_version(version: Path) -> None:

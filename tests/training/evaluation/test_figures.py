@@ -45,8 +45,8 @@ def test_positive_is_anomaly() -> None:
     assert figures.auroc.value == pytest.approx(35 / 40)
     assert figures.by_kind == {
         "good": KindFigures(1, 8),
-        "crack": KindFigures(0, 1, pytest.approx(7 / 8)),
-        "dent": KindFigures(1, 4, pytest.approx(28 / 32)),
+        "crack": KindFigures(0, 1, pytest.approx(7 / 8)),  # type: ignore[arg-type]
+        "dent": KindFigures(1, 4, pytest.approx(28 / 32)),  # type: ignore[arg-type]
     }
     assert "TP 4  TN 7  FP 1  FN 1" in table(figures)
 
@@ -100,7 +100,7 @@ def test_intervals_of_ranking_cover_the_truth_about_as_often_as_they_say() -> No
     assert 0.03 < auroc.high - auroc.low < 0.2
 
 
-def sigmoid_of(log_odds: np.ndarray) -> list[float]:  # type: ignore[type-arg]
+def sigmoid_of(log_odds: np.ndarray) -> list[float]:
     return [sigmoid(value) for value in log_odds.tolist()]
 
 
@@ -142,7 +142,7 @@ def test_images_are_ranked_as_the_line_would_see_them() -> None:
     assert measure(predictions, "two images").auroc.value == 1.0
 
 
-def test_pictures_of_good_images_are_read_on_their_own_scale() -> None:
+def test_heatmaps_of_good_images_are_read_on_their_own_scale() -> None:
     bright = np.full((7, 7), 0.5, np.float32)
     bright[2, 3] = 1.0
     good = [

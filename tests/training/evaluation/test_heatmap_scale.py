@@ -6,7 +6,7 @@ from model.errors import DataError
 from training.evaluation.heatmap_scale import choose_heatmap_scale
 
 
-def maps(count: int, seed: int, peak: float = 0.0) -> np.ndarray:  # type: ignore[type-arg]
+def maps(count: int, seed: int, peak: float = 0.0) -> np.ndarray:
     values = np.random.default_rng(seed).normal(-5, 1, (count, 7, 7)).astype(np.float32)
     values[:, 3, 3] += peak
     return values
@@ -56,6 +56,6 @@ def test_masks_never_lower_it() -> None:
     )
 
 
-def test_without_a_good_image_there_are_no_levels() -> None:
-    with pytest.raises(DataError, match=r"levels need good images that the network hasn't seen.*fewer folds"):
+def test_without_a_good_image_there_is_no_scale() -> None:
+    with pytest.raises(DataError, match=r"heatmap scale needs good images that the network hasn't seen.*fewer folds"):
         choose_heatmap_scale(NONE, maps(5, 0), np.ones((5, 7, 7), np.float32))

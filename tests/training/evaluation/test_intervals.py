@@ -25,7 +25,7 @@ def test_the_bound_is_where_so_few_would_be_seen_once_in_twenty() -> None:
     assert upper_bound(7, 7) == 1.0
 
 
-def test_interval_of_balanced_accuracy_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_interval_of_balanced_accuracy_covers_the_truth_about_as_often_as_claimed() -> None:
     rng = np.random.default_rng(5)
     covered = []
     for _ in range(400):
@@ -42,7 +42,7 @@ def test_no_error_in_few_images_is_no_certainty() -> None:
     assert estimate.low < 0.75
 
 
-def test_bootstrap_of_a_mean_is_as_wide_as_its_standard_error_says() -> None:
+def test_bootstrap_of_a_mean_is_as_wide_as_its_standard_error() -> None:
     rng = np.random.default_rng(0)
     values, is_anomaly = rng.normal(5, 2, 900), np.arange(900) < 300
     (estimate,) = bootstrap(lambda weights: (weights @ values[:, np.newaxis]) / 900, is_anomaly)
@@ -56,7 +56,7 @@ def test_bootstrap_draws_within_each_class_and_with_a_seed() -> None:
     is_anomaly = np.array([True] * 3 + [False] * 40)
     seen = []
 
-    def statistics(weights: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def statistics(weights: np.ndarray) -> np.ndarray:
         seen.append(weights)
         return weights[:, :1]
 

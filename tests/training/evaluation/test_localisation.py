@@ -13,7 +13,7 @@ from tests.training.predictions import prediction
 from training.evaluation.localisation import LIMIT, SIZE, _areas, localise, reduced_mask
 from training.evaluation.prediction import Prediction
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 GRID = 16
 
 
@@ -22,10 +22,10 @@ def save_mask(path: Path, mask: Array) -> Path:
     return path
 
 
-def squares(*places: tuple[slice, slice], size: int = SIZE) -> Array:
+def squares(*areas: tuple[slice, slice], size: int = SIZE) -> Array:
     mask = np.zeros((size, size), bool)
-    for place in places:
-        mask[place] = True
+    for area in areas:
+        mask[area] = True
     return mask
 
 
@@ -44,18 +44,18 @@ def noisy(seed: int) -> tuple[Array, Array]:
 
 def test_areas_are_those_of_the_curves(tmp_path: Path) -> None:
     """Against scikit-learn's pixel AUROC, and AUPRO from overlaps counted level by level."""
-    pictures = [noisy(seed) for seed in range(3)]
+    images = [noisy(seed) for seed in range(3)]
     good = np.random.default_rng(9).normal(0, 0.7, (GRID, GRID)).astype(np.float32)
     found = localise(
         [
             prediction("good", 0.1, evidence=good),
-            *(defective(tmp_path, mask, evidence, str(i)) for i, (evidence, mask) in enumerate(pictures)),
+            *(defective(tmp_path, mask, evidence, str(i)) for i, (evidence, mask) in enumerate(images)),
         ]
     )
     assert found is not None
-    maps = np.stack([enlarge(evidence.astype(np.float32), SIZE) for evidence in (good, *(e for e, _ in pictures))])
+    maps = np.stack([enlarge(evidence.astype(np.float32), SIZE) for evidence in (good, *(e for e, _ in images))])
     maps -= np.float32(1.0)
-    masks = np.stack([squares(), *(mask for _, mask in pictures)])
+    masks = np.stack([squares(), *(mask for _, mask in images)])
     assert found.pixel_auroc == pytest.approx(roc_auc_score(masks.ravel(), maps.ravel()), abs=1e-6)
     components = [(i, label(mask)[0] == number) for i, mask in enumerate(masks) for number in (1, 2) if mask.any()]
     assert (found.images, found.components, found.size) == (3, len(components), SIZE)
@@ -115,8 +115,8 @@ def test_regions_are_the_services_and_the_best_one_counts(tmp_path: Path) -> Non
     shown = squares(np.s_[0:40, 0:20], np.s_[0:10, 22:40], elsewhere)
     found = localise([defective(tmp_path, squares(first, second), np.where(shown, 1.0, 0.99))])
     assert found is not None
-    picture = HeatmapScale(0.0, 1.0)(np.where(shown, 1.0, 0.99))
-    assert len(find_regions(picture, SIZE, SIZE)) == 3
+    heatmap = HeatmapScale(0.0, 1.0)(np.where(shown, 1.0, 0.99))
+    assert len(find_regions(heatmap, SIZE, SIZE)) == 3
     assert found.region_iou == pytest.approx((20 * 40 / (40 * 40) + 0) / 2)
     assert (found.component_recall.value, found.components) == (0.5, 2)
 

@@ -16,7 +16,7 @@ from training.evaluation.thresholds import (
     choose_thresholds,
 )
 
-Array = np.ndarray  # type: ignore[type-arg]
+Array = np.ndarray
 RULES: list[Rule] = [
     LeastCost(),
     LeastCost(3.0),
@@ -75,7 +75,7 @@ def test_one_class_is_refused(rule: Rule, is_anomaly: Array) -> None:
         choose_thresholds(rule, np.arange(3.0), is_anomaly, 0.0)
 
 
-# Promises
+# Error-rate limits
 
 
 def test_highest_miss_rate_rejects_no_more_good_parts_than_it_must() -> None:
@@ -100,7 +100,7 @@ def test_highest_false_reject_rate_misses_no_more_defects_than_it_must() -> None
     assert (result.goods.reject, result.defects.accept) == (2, 1)
 
 
-def test_two_promises_that_no_cut_keeps_leave_a_band_for_review() -> None:
+def test_two_limits_that_no_threshold_keeps_leave_a_review_band() -> None:
     log_odds, is_anomaly = drawn()
     chosen = choose_thresholds(ErrorRateLimits(0.03, 0.02), log_odds, is_anomaly, 0.0)
     assert chosen.review < chosen.label < chosen.reject
@@ -111,7 +111,7 @@ def test_two_promises_that_no_cut_keeps_leave_a_band_for_review() -> None:
     assert chosen.label == pytest.approx(is_anomaly.mean())
 
 
-def test_two_promises_that_one_cut_keeps_need_no_review() -> None:
+def test_two_limits_that_one_threshold_keeps_need_no_review() -> None:
     log_odds, is_anomaly = drawn()
     chosen = choose_thresholds(ErrorRateLimits(0.3, 0.3), log_odds, is_anomaly, 0.0)
     assert chosen.review == chosen.label == chosen.reject
@@ -129,7 +129,7 @@ def test_the_label_stays_within_the_band() -> None:
 
 
 @pytest.mark.parametrize("limits", [ErrorRateLimits(max_miss=0.05), ErrorRateLimits(max_false_reject=0.05)])
-def test_a_promise_is_kept_on_other_images(limits: ErrorRateLimits) -> None:
+def test_a_limit_is_kept_on_other_images(limits: ErrorRateLimits) -> None:
     """In 95 % of lots or more, though the cut comes from the images that the bound is counted on."""
     kept = []
     for seed in range(300):
@@ -149,7 +149,7 @@ def test_what_the_data_can_not_carry_is_refused(limits: ErrorRateLimits) -> None
         choose_thresholds(limits, *drawn(), 0.0)
 
 
-def test_a_cut_beyond_all_images_still_judges_further_ones() -> None:
+def test_a_threshold_beyond_all_images_still_decides_further_ones() -> None:
     """All good images lie above the defects: none may be rejected, but one higher still would be."""
     log_odds, is_anomaly = np.arange(60.0) / 10, np.arange(60) < 1
     chosen = choose_thresholds(ErrorRateLimits(max_false_reject=0.05), log_odds, is_anomaly, 0.0)
@@ -173,7 +173,7 @@ def test_rules_move_their_thresholds_or_their_verdicts(rule: Rule) -> None:
     if rule.prior_invariant:
         moved = here.moved(shift)
         assert (there.review, there.label, there.reject) == pytest.approx((moved.review, moved.label, moved.reject))
-        assert np.array_equal(*verdicts)
+        assert np.array_equal(verdicts[0], verdicts[1])
     else:
         assert there == here
         assert verdicts[1].sum() < verdicts[0].sum()
@@ -203,7 +203,7 @@ def test_rules_say_what_they_do(rule: Rule, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"name": "error-rate-limits"}', "needs a highest miss rate"),
+        ('{"name": "error-rate-limits"}', "need a highest miss rate"),
         ('{"name": "error-rate-limits", "max_miss": 0}', "between 0 and 1, not 0"),
         ('{"name": "error-rate-limits", "max_miss": 0.1, "max_false_reject": 1}', "between 0 and 1, not 1"),
         ('{"name": "least-cost", "miss_cost": 0}', "above 0 false rejects"),

@@ -13,13 +13,20 @@ import pytest
 from model.errors import DataError, StoreError
 from model.store import Store
 from tests.support.artifacts import publish
-from tests.training.conftest import prepare, prepare_patches, replace_prepare, tiny_fine_tuning, tiny_patches
+from tests.training.conftest import (
+    prepare,
+    prepare_patches,
+    replace_prepare,
+    tiny_fine_tuning,
+    tiny_patches,
+    write_folder,
+)
 from tests.training.test_cli import FINE_TUNING, PART, PATCHES, workplace  # noqa: F401
 from training.__main__ import main
-from training.data.dataset import Dataset
-from training.data.masks import Mask, coverage
+from training.data.dataset import Dataset, check_samples
+from training.data.samples import find_samples
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import PreparedFineTuning
-from training.estimators.registry import estimator_for
 from training.export import version as exporting
 from training.export.disk_space import check_room, version_size
 from training.features.extraction import image_loader
@@ -46,7 +53,7 @@ def test_the_size_of_what_is_kept_of_frozen_blocks(dataset: Dataset, trunk: Trun
 
 
 @pytest.mark.parametrize(("preset", "megabytes"), [("accurate", 8.4), ("fast", 8.4), ("baseline", 0.4)])
-def test_the_documentation_says_it(dataset: Dataset, preset: str, megabytes: float) -> None:
+def test_the_documentation_has_it(dataset: Dataset, preset: str, megabytes: float) -> None:
     size = estimator_for(read_recipe(preset)).features_size(dataset.samples, "real") / len(dataset.samples)
     assert size / 1e6 == pytest.approx(megabytes, abs=0.05)
 
@@ -67,8 +74,8 @@ def fill(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
         taken: dict[int, int] = {}
 
         def allocating(descriptor: int, offset: int, size: int) -> None:
-            place = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-            if place.is_relative_to(device):
+            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            if path.is_relative_to(device):
                 open_files = {int(name) for name in os.listdir("/proc/self/fd")}
                 used = sum(each for number, each in taken.items() if number in open_files and number != descriptor)
                 if used + size > room:
@@ -111,7 +118,7 @@ def test_too_little_room_is_said_before_anything_is_computed(
         raise AssertionError("features are computed")
 
     replace_prepare(monkeypatch, computed)
-    monkeypatch.setattr("training.features.imagenet.imagenet_trunk", computed)
+    monkeypatch.setattr("training.cli_run.imagenet_trunk", computed)
     monkeypatch.setenv("CAMSPECTOR_CACHE", str(workplace / "cache"))
     fill(workplace, 1000)
     assert main([command[0], *PATCHES, *command[1:]]) == 1
@@ -141,7 +148,7 @@ def test_too_little_room_for_new_thresholds(
     assert main(["evaluate", "--data", "parts", *PART, "--recalibrate"]) == 1
     printed = capsys.readouterr()
     assert "GB of a version can't be kept in store/part" in printed.err
-    assert "judging" not in printed.out
+    assert "predicting" not in printed.out
 
 
 def test_a_disk_for_temporary_files_that_fills_up_meanwhile_has_a_name(
@@ -159,22 +166,22 @@ def test_a_disk_for_temporary_files_that_fills_up_meanwhile_has_a_name(
 
 
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n")])
-def test_a_picture_that_goes_during_training_is_named(
+def test_an_image_that_goes_during_training_is_named(
     dataset: Dataset, tmp_path: Path, trunk: Trunk, change: Callable[[Path], object]
 ) -> None:
-    sample = next(sample for sample in dataset.samples if sample.mask)
-    assert sample.mask
-    path = Path(shutil.copy(sample.path, tmp_path / "a.png"))
-    mask = Path(shutil.copy(sample.mask.paths[0], tmp_path / "b.png"))
-    moved = replace(sample, path=path, mask=Mask((mask,)))
-    rest = [each for each in dataset.samples if each is not sample]
-    for gone in (mask, path):
-        change(gone)
-        with pytest.raises(DataError, match=str(gone)):
-            prepare_patches(replace(dataset, samples=[moved, *rest]), trunk)
-        shutil.copy(sample.mask.paths[0], mask)
+    first, *rest = dataset.samples
+    path = Path(shutil.copy(first.path, tmp_path / "a.png"))
+    moved = replace(first, path=path)
+    change(path)
+    with pytest.raises(DataError, match=str(path)):
+        prepare_patches(replace(dataset, samples=[moved, *rest]), trunk)
     with pytest.raises(DataError, match=str(path)):
         image_loader(moved, 32, None)()
-    mask.unlink()
-    with pytest.raises(DataError, match=str(mask)):
-        coverage([moved], 4, 4)
+
+
+def test_masks_are_read_once(tmp_path: Path, trunk: Trunk) -> None:
+    """Their files may go when the data set has been checked."""
+    dataset = check_samples(find_samples(write_folder(tmp_path / "data")))
+    shutil.rmtree(tmp_path / "data/ground_truth")
+    coverage = prepare_patches(dataset, trunk).coverage  # 22×64
+    assert ((coverage > 0).sum(axis=1) == [4 if sample.is_anomaly else 0 for sample in dataset.samples]).all()

@@ -52,7 +52,7 @@ def test_each_copy_has_features_and_shares_of_its_own(mirrored: PreparedPatches,
     assert np.array_equal(mirrored.coverage[22:44], sideways)
 
 
-def test_all_copies_are_learnt_from_and_the_first_is_judged(
+def test_all_copies_are_learnt_from_and_the_first_is_predicted(
     mirrored: PreparedPatches, patches: PreparedPatches
 ) -> None:
     chosen, others = np.arange(0, 22, 2), np.arange(1, 22, 2)

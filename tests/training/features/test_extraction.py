@@ -26,7 +26,7 @@ def brightness(pixels: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 24, 30])
-def test_features_are_the_output_of_every_picture_in_their_order(count: int) -> None:
+def test_features_are_the_output_of_every_image_in_their_order(count: int) -> None:
     calls: list[str] = []
 
     def advance(remark: str = "") -> None:
@@ -47,12 +47,12 @@ def test_they_are_mapped_from_a_file_without_a_name(tmp_path: Path, monkeypatch:
     assert features.tolist() == [[3, -3], [9, 9], [3, -3]]
 
 
-def test_memory_holds_few_pictures_at_once() -> None:
+def test_memory_holds_few_images_at_once() -> None:
     """One batch that is worked on, one that is decoded ahead."""
     taken = 0
     most_ahead = 0
 
-    def picture() -> np.ndarray:  # type: ignore[type-arg]
+    def load() -> np.ndarray:
         nonlocal taken
         taken += 1
         return np.zeros((8, 8, 3), np.uint8)
@@ -65,7 +65,7 @@ def test_memory_holds_few_pictures_at_once() -> None:
         done += len(pixels)
         return pixels.float().mean((1, 2))
 
-    compute_features(output, [picture] * 50, "cpu")
+    compute_features(output, [load] * 50, "cpu")
     assert (taken, done) == (50, 50)
     assert most_ahead <= 24
 
@@ -92,14 +92,14 @@ def test_a_cache_that_is_no_folder_is_the_same_error(tmp_path: Path, monkeypatch
         compute_features(brightness, [flat(0)], "cpu")
 
 
-def test_a_picture_is_the_sample_as_the_service_sees_it(make_folder: MakeFolder) -> None:
+def test_an_image_is_the_sample_as_the_service_sees_it(make_folder: MakeFolder) -> None:
     samples = find_samples(make_folder(good=2, bad=1))
     expected = [resize_to_input(decode(sample.path.read_bytes()), 32, None) for sample in samples]
     assert np.array_equal(image_loader(samples[1], 32, None)(), expected[1])
     assert np.array_equal(load_images(samples, 32, None), np.stack(expected))
 
 
-def test_16_bit_pictures_take_the_full_scale(tmp_path: Path) -> None:
+def test_16_bit_images_take_the_full_scale(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(np.full((20, 20), 2048, np.uint16)))
     sample = Sample(path, "a.png", "good")
     assert image_loader(sample, 16, 4095)().mean() == pytest.approx(127.5, abs=1)

@@ -90,11 +90,25 @@ def test_a_wheel_with_another_digest_is_refused(tmp_path: Path) -> None:
 
 
 def test_torchvisions_file_is_read_by_position_and_checked_by_its_name(tmp_path: Path, trunk: Trunk) -> None:
-    places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of the convolutions in torchvision's vgg16().features
+    positions = (
+        0,
+        2,
+        5,
+        7,
+        10,
+        12,
+        14,
+        17,
+        19,
+        21,
+        24,
+        26,
+        28,
+    )  # of the convolutions in torchvision's vgg16().features
     state = {"classifier.0.bias": torch.zeros(3)}
-    for place, weight in zip(places, [name for name in trunk if name.endswith("weight")], strict=True):
-        state[f"features.{place}.weight"] = torch.from_numpy(trunk[weight])
-        state[f"features.{place}.bias"] = torch.from_numpy(trunk[weight.replace("weight", "bias")])
+    for position, weight in zip(positions, [name for name in trunk if name.endswith("weight")], strict=True):
+        state[f"features.{position}.weight"] = torch.from_numpy(trunk[weight])
+        state[f"features.{position}.bias"] = torch.from_numpy(trunk[weight.replace("weight", "bias")])
     path = tmp_path / "vgg16.pth"
     torch.save(state, path)
     found = imagenet_trunk(str(path))

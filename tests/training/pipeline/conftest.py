@@ -12,8 +12,8 @@ from tests.training.conftest import fitting, tiny_fine_tuning, tiny_patches, tra
 from training.data.dataset import Dataset
 from training.data.splits import Indices, Split, make_folds
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.estimators.factory import estimator_for
 from training.estimators.image_head import ImageLogOdds
-from training.estimators.registry import estimator_for
 from training.evaluation.post_processing import Maps, Method
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import BestBalancedAccuracy
@@ -25,7 +25,7 @@ from training.recipe import Recipe
 T = TypeVar("T")
 RULE: Final = BestBalancedAccuracy()
 RATE: Final = 0.03
-"""The line's share of defects, so that shifts show."""
+"""The line's defect rate, so that shifts show."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _once(work: Callable[[Mode], T]) -> Callable[[Mode], T]:
 def outputs(predictions: list[Prediction], mode: Mode) -> dict[str, tuple[Any, ...]]:
     """All that is predicted of each image. Fine-tuning's heatmap scale comes from the test part itself."""
     return {
-        p.sample.name: (p.log_odds, p.thresholds, p.shift, None if mode is MODES["fine-tuning"] else p.scale)
+        p.sample.name: (p.log_odds, p.thresholds, p.shift, None if mode is MODES["fine-tuning"] else p.heatmap_scale)
         for p in predictions
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.conftest import picture, prepare_patches, save, tiny_patches
+from tests.training.conftest import part_image, prepare_patches, save, tiny_patches
 from tests.training.pipeline.conftest import MODES, Mode, Predicted, Prepared, Watched, every_mode, outputs
 from training.data.dataset import Dataset
 from training.data.masks import Mask
@@ -21,7 +21,7 @@ from training.features.imagenet import Trunk
 def numbers(words: tuple[Any, ...]) -> list[float]:
     """The same, to be compared roughly."""
     log_odds, thresholds, shift, scale = words
-    levels = [scale.dark, scale.region] if scale else []
+    levels = [scale.good_median, scale.region_threshold] if scale else []
     return [log_odds, thresholds.review, thresholds.label, thresholds.reject, shift, *levels]
 
 
@@ -62,7 +62,7 @@ def test_an_unrelated_test_image_changes_no_word_on_the_others(
     dataset: Dataset, trunk: Trunk, predicted: Predicted, split: Split, mode: Mode, tmp_path: Path
 ) -> None:
     """It comes first, so that every other image has another index."""
-    path = save(tmp_path / "new.png", picture(77, defective=False))
+    path = save(tmp_path / "new.png", part_image(77, defective=False))
     samples = [Sample(path, "new.png", "good", group="new"), *dataset.samples]
     more = mode.prepare(replace(dataset, samples=samples, digests=["", *dataset.digests]), trunk)
     before = outputs(predicted(mode), mode)
@@ -88,7 +88,7 @@ def test_the_test_parts_order_changes_nothing(
 
 
 @every_mode
-def test_no_network_judges_what_it_has_learnt_from(prepared: Prepared, split: Split, mode: Mode) -> None:
+def test_no_network_predicts_what_it_has_learnt_from(prepared: Prepared, split: Split, mode: Mode) -> None:
     watched = Watched(prepared(mode))
     mode.predict(watched.estimator, split)
     outside = np.concatenate(watched.learnt)
@@ -111,7 +111,7 @@ def poisoned(estimator: PreparedPatches, these: Indices) -> PreparedPatches:
 
 
 def test_synthetic_anomalies_leave_real_defects_unseen(dataset: Dataset, trunk: Trunk, split: Split) -> None:
-    """Not in training, calibration, thresholds or levels; only the outer test part may hold some, to be judged."""
+    """Not in training, calibration, thresholds or levels; only the outer test part may hold some, to be predicted."""
     mode = MODES["synthetic"]
     estimator = prepare_patches(dataset, trunk, anomalies="synthetic")
     blind = poisoned(
@@ -122,7 +122,7 @@ def test_synthetic_anomalies_leave_real_defects_unseen(dataset: Dataset, trunk: 
     assert outputs(seeing.predictions, mode) == outputs(unseeing.predictions, mode)
     assert {p.sample.kind for p in seeing.predictions} == {"good", "synthetic"}
     weights = [pipeline.model.to_network().weights()["dense.weight"] for pipeline in (seeing, unseeing)]
-    assert np.array_equal(*weights)
+    assert np.array_equal(weights[0], weights[1])
     before, after = (outputs(mode.predict(each, split), mode) for each in (estimator, blind))
     good = [name for name in before if "/good/" in name]
     assert len(good) == 4
@@ -131,7 +131,7 @@ def test_synthetic_anomalies_leave_real_defects_unseen(dataset: Dataset, trunk: 
     assert len(before) == len(split.test)
 
 
-def test_synthetic_anomalies_beside_real_ones_are_learnt_from_and_never_judged(prepared: Prepared) -> None:
+def test_synthetic_anomalies_beside_real_ones_are_learnt_from_and_never_predicted(prepared: Prepared) -> None:
     watched = Watched(prepared(MODES["both"]))
     pipeline = MODES["both"].fit(watched.estimator)
     assert not watched.inner.training_set.is_synthetic[np.concatenate(watched.predicted)].any()
@@ -143,9 +143,9 @@ def test_synthetic_anomalies_beside_real_ones_are_learnt_from_and_never_judged(p
 def test_masks_that_may_not_be_used_have_no_influence(
     dataset: Dataset, trunk: Trunk, split: Split, anomalies: str
 ) -> None:
-    """Their files aren't even there."""
+    """They aren't even looked at."""
     mode = Mode(tiny_patches(), {"use_masks": False, "anomalies": anomalies})
-    nowhere = [replace(s, mask=Mask((Path("nowhere.png"),)) if s.is_anomaly else None) for s in dataset.samples]
+    nowhere = [replace(s, mask=Mask((48, 48), b"can't be unpacked") if s.is_anomaly else None) for s in dataset.samples]
     without = [replace(s, mask=None) for s in dataset.samples]
     estimators = [mode.prepare(replace(dataset, samples=samples), trunk) for samples in (nowhere, without)]
     first, second = (outputs(mode.predict(estimator, split), mode) for estimator in estimators)

@@ -9,12 +9,12 @@ from model.errors import DataError, ErrorBoundError
 from model.verdict import Calibration, prior_shift
 from tests.training.conftest import tiny_fine_tuning, tiny_patches, write_folder
 from tests.training.pipeline.conftest import MODES, RATE, RULE, Fitted, Mode, Prepared, Watched, every_mode
-from training.data.dataset import Dataset, survey
+from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
 from training.data.splits import Split, make_folds
 from training.estimators.estimator import steps
+from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import softmax_calibration
-from training.estimators.registry import estimator_for
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Method
 from training.evaluation.thresholds import ErrorRateLimits, Fixed, LeastCost
@@ -36,7 +36,7 @@ def test_it_learns_the_spots(fitted: Fitted, mode: Mode) -> None:
 
 
 @every_mode
-def test_every_image_is_judged_once_by_thresholds_of_others(prepared: Prepared, fitted: Fitted, mode: Mode) -> None:
+def test_every_image_is_predicted_once_by_thresholds_of_others(prepared: Prepared, fitted: Fitted, mode: Mode) -> None:
     predictions, protocol = fitted(mode).predictions, fitted(mode).protocol
     names = [p.sample.name for p in predictions]
     assert len(set(names)) == len(names)
@@ -50,10 +50,10 @@ def test_every_image_is_judged_once_by_thresholds_of_others(prepared: Prepared, 
         training_set.samples[i].name for i in training_set.calibration_indices(training_set.real)
     )
     assert {p.fold for p in predictions} == {1, 2, 3}
-    assert protocol.startswith(f"{len(names)} images, each judged once in 3-fold cross-validation")
+    assert protocol.startswith(f"{len(names)} images, each predicted once in 3-fold cross-validation")
     for fold in (1, 2, 3):
-        assert len({(p.thresholds, p.scale) for p in predictions if p.fold == fold}) == 1
-    assert len({p.scale for p in predictions}) == 3
+        assert len({(p.thresholds, p.heatmap_scale) for p in predictions if p.fold == fold}) == 1
+    assert len({p.heatmap_scale for p in predictions}) == 3
 
 
 @every_mode
@@ -74,7 +74,7 @@ def test_folds_that_are_predicted_are_the_inner_folds(prepared: Prepared) -> Non
     held = estimator.cross_val_predict(estimator.training_set.real, no_progress).out_of_fold
     folds = make_folds(estimator.training_set.samples, 3, 7)
     for number, fold in enumerate(folds, 1):
-        names = {sample.name for sample, part in zip(held.samples, held.parts, strict=True) if part == number}
+        names = {sample.name for sample, part in zip(held.samples, held.fold_ids, strict=True) if part == number}
         assert names == {estimator.training_set.samples[i].name for i in fold.test}
     assert held.maps.shape == (22, 8, 8)
 
@@ -88,7 +88,7 @@ def test_the_rule_is_for_recipes_that_calibrate(dataset: Dataset, rule: LeastCos
     assert method == Method(tiny_patches().pooling, rule, RATE, None, False)
     fixed = estimator_for(tiny_fine_tuning(threshold=0.4)).method(dataset.samples, rule)
     assert fixed.rule == Fixed(0.4)
-    assert fixed.calibration == Calibration(1.0, 0.0, pytest.approx(10 / 22))
+    assert fixed.calibration == Calibration(1.0, 0.0, pytest.approx(10 / 22))  # type: ignore[arg-type]
 
 
 def test_class_weights_say_at_what_share_the_probabilities_hold() -> None:
@@ -109,20 +109,20 @@ def test_the_softmax_is_read_at_the_share_that_it_was_trained_at(prepared: Prepa
 
 @pytest.mark.parametrize("recipe", [tiny_fine_tuning(), tiny_patches()], ids=["fine-tuning", "patches"])
 def test_too_few_images_are_a_clear_error(tmp_path: Path, trunk: Trunk, recipe: Recipe) -> None:
-    dataset = survey(find_samples(write_folder(tmp_path, good=12, bad=1)))
+    dataset = check_samples(find_samples(write_folder(tmp_path, good=12, bad=1)))
     mode = Mode(recipe)
     with pytest.raises(DataError, match="class anomaly has 2 image"):
         mode.fit(mode.prepare(dataset, trunk))
 
 
 def test_a_single_held_out_good_image_is_too_few_for_fine_tuning(tmp_path: Path, trunk: Trunk) -> None:
-    dataset = survey(find_samples(write_folder(tmp_path, good=4, bad=4)))
+    dataset = check_samples(find_samples(write_folder(tmp_path, good=4, bad=4)))
     mode = MODES["fine-tuning"]
-    with pytest.raises(DataError, match="levels need good images"):
+    with pytest.raises(DataError, match="heatmap scale needs good images"):
         mode.fit(mode.prepare(dataset, trunk))
 
 
-def test_a_promise_that_the_images_can_not_carry_is_refused(prepared: Prepared) -> None:
+def test_an_error_bound_that_takes_more_images_is_refused(prepared: Prepared) -> None:
     estimator = prepared(MODES["masks"])
     method = estimator_for(tiny_patches()).method(estimator.training_set.samples, ErrorRateLimits(0.01))
     with pytest.raises(ErrorBoundError, match="miss rate"):
@@ -131,7 +131,7 @@ def test_a_promise_that_the_images_can_not_carry_is_refused(prepared: Prepared) 
 
 @pytest.mark.parametrize("anomalies", ["synthetic", "both"])
 def test_good_images_alone_are_enough_to_train(tmp_path: Path, trunk: Trunk, anomalies: str) -> None:
-    dataset = survey(find_samples(write_folder(tmp_path, good=9, bad=0)))
+    dataset = check_samples(find_samples(write_folder(tmp_path, good=9, bad=0)))
     mode = Mode(tiny_patches(), {"anomalies": anomalies})
     pipeline = mode.fit(Watched(mode.prepare(dataset, trunk)).estimator)
     assert {p.sample.kind for p in pipeline.predictions} == {"good", "synthetic"}
@@ -142,4 +142,4 @@ def test_good_images_alone_are_enough_to_train(tmp_path: Path, trunk: Trunk, ano
 def test_good_images_alone_are_no_real_anomalies(tmp_path: Path, trunk: Trunk) -> None:
     mode = MODES["masks"]
     with pytest.raises(DataError, match=r"no image is of a defective part.*fit --anomalies synthetic"):
-        mode.fit(mode.prepare(survey(find_samples(write_folder(tmp_path, good=9, bad=0))), trunk))
+        mode.fit(mode.prepare(check_samples(find_samples(write_folder(tmp_path, good=9, bad=0))), trunk))

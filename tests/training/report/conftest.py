@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.verdict import Thresholds
-from tests.training.conftest import picture, save
+from tests.training.conftest import part_image, save
 from tests.training.predictions import prediction
 from training.data.samples import kinds_of
 from training.evaluation.prediction import Prediction
@@ -23,7 +23,7 @@ MakePredictions = Callable[..., list[Prediction]]
 def make_predictions(tmp_path_factory: pytest.TempPathFactory) -> MakePredictions:
     """`good` and `bad` lists of probabilities, alternating between two folds unless there is one."""
     root = tmp_path_factory.mktemp("images")
-    image = save(root / "image.png", picture(0, defective=True))
+    image = save(root / "image.png", part_image(0, defective=True))
     mask = np.zeros((48, 48), np.uint8)
     mask[16:24, 16:24] = 255
     mask_path = save(root / "mask.png", Image.fromarray(mask))
@@ -52,7 +52,7 @@ def _at(said: Prediction, image: Path) -> Prediction:
 
 
 def reviewed(said: Prediction, review: float, reject: float) -> Prediction:
-    """The same with a band of review."""
+    """The same with a review band."""
     return replace(said, thresholds=Thresholds(review, said.thresholds.label, reject))
 
 

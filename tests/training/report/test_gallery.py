@@ -27,7 +27,7 @@ def test_certainty_beyond_what_a_probability_can_hold() -> None:
     assert [p.sample.name for p in choose_galleries(hits)[2].shown] == ["60.0", "50.0", "40.0"]
 
 
-def test_a_synthetic_anomaly_is_not_shown_as_the_good_image_that_it_was_made_from() -> None:
+def test_a_synthetic_anomaly_is_not_shown_as_its_good_source_image() -> None:
     predictions = [prediction(kind, p, name=f"{kind}-{p}") for kind in ("synthetic", "dent") for p in (0.1, 0.9)]
     misses, _, hits = choose_galleries(predictions)
     assert [p.sample.name for p in (*misses.shown, *hits.shown)] == ["dent-0.1", "dent-0.9"]

@@ -103,9 +103,7 @@ def test_of_many_good_images_some_are_chosen_by_the_seed(
     assert chosen == {(1, 2), (1, 3), (2, 3)}
 
 
-def test_anomalies_lie_on_the_product_of_their_own_picture(
-    parts: tuple[list[Sample], Loaders], capsules: Pixels
-) -> None:
+def test_anomalies_lie_on_the_product_of_their_own_image(parts: tuple[list[Sample], Loaders], capsules: Pixels) -> None:
     """A product that lies elsewhere in each image has its anomalies elsewhere too."""
     samples, loaders = parts
     moved: Loaders = [

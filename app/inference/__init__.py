@@ -1,0 +1,1 @@
+"""From an admitted image to its result."""

@@ -1,0 +1,194 @@
+"""The inspection of images: decode → queue → engine → post-process → encode."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference.admission import Admitted
+from app.inference.batch_queue import BatchQueue, EngineResult
+from app.inference.latency_estimator import Cost, Kind, LatencyEstimator
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.request_record import ImageRecord, Step, current
+from app.sandbox.pool import CodecPool
+from model.errors import EngineError
+from model.regions import Region, find_regions
+from model.render import heatmap_png
+from model.verdict import Verdict
+
+Heatmap = Literal["none", "gray", "overlay"]
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """Optional parts of a reply; only those asked for are computed."""
+
+    heatmap: Heatmap = "gray"
+    regions: bool = True
+
+
+@dataclass(frozen=True)
+class PreprocessedImage:
+    """An image as the network sees it, uint8 S×S×3."""
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    """Size of the image that was sent, EXIF-transposed, in pixels."""
+    decode: Step
+    encoded: bytes = b""
+    """The image as it was sent; empty: it was sent as pixels."""
+
+
+@dataclass(frozen=True)
+class InspectionResult:
+    """Verdict on one image, and what was asked for beside it."""
+
+    image: PreprocessedImage
+    evidence: NDArray[np.float32]
+    """The network's evidence map, h×w."""
+    heatmap: NDArray[np.float32] | None
+    """S×S in 0..1."""
+    regions: list[Region]
+    png: bytes | None
+    """The heatmap or the overlay."""
+    record: ImageRecord
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.record.verdict
+
+
+class Pipeline:
+    """Decodes and draws overlays in codec processes, runs the network through `queue`, and the rest that takes
+    processor time in `workers`; nothing runs on the event loop."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        codecs: CodecPool,
+        queue: BatchQueue,
+        latency: LatencyEstimator,
+        drawing: LatencyEstimator,
+    ) -> None:
+        self._executor = executor
+        self._codecs = codecs
+        self._queue = queue
+        self._latency = latency
+        self._drawing = drawing
+
+    async def in_executor(self, function: Callable[[], T]) -> T:
+        """The function's result, computed in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+    async def decode(
+        self, image: bytes, loaded: LoadedModel, until: float, read_seconds: float = 0.0
+    ) -> PreprocessedImage:
+        """An encoded image as the network sees it; `read_seconds` were spent on taking it out of its body.
+
+        Raises ImageError or RefusedError.
+        """
+        began = time.perf_counter()
+        preprocessing = loaded.detector.manifest.preprocessing
+        size, pixels, worked = await self._codecs.decode(
+            image, preprocessing.input_size, preprocessing.full_scale, until
+        )
+        seconds = time.perf_counter() - began
+        step = Step("decode", began - read_seconds, read_seconds + seconds, waited=seconds - worked)
+        return PreprocessedImage(pixels, size.width, size.height, step, image)
+
+    async def inspect(
+        self,
+        images: Sequence[PreprocessedImage],
+        loaded: LoadedModel,
+        options: RenderOptions,
+        admitted: Admitted,
+        encode: Callable[[list[InspectionResult]], T],
+    ) -> T:
+        """What `encode` makes of the results, in the thread where they are computed.
+
+        Raises EngineError, and for overlays as `decode` does. Cancelled, the images leave the queue.
+        """
+        evidence = await self._run_engine(images, loaded)
+
+        def post_process() -> list[InspectionResult]:
+            return [_post_process(*pair, loaded, options) for pair in zip(images, evidence, strict=True)]
+
+        if options.heatmap == "overlay":
+            results = await self.in_executor(post_process)
+            self._record(admitted.kind, results)
+            admitted.work.end()
+            drawn = [await self._overlay(result, loaded, admitted) for result in results]
+            return await self.in_executor(lambda: encode(drawn))
+        results, reply = await self.in_executor(lambda: (results := post_process(), encode(results)))
+        self._record(admitted.kind, results)
+        return reply
+
+    async def _run_engine(self, images: Sequence[PreprocessedImage], loaded: LoadedModel) -> list[EngineResult]:
+        """Their evidence; where one fails, or this is cancelled, the others leave the queue."""
+        answers = [asyncio.wrap_future(self._queue.put(loaded.detector, image.pixels)) for image in images]
+        try:
+            return list(await asyncio.gather(*answers))
+        finally:
+            for answer in answers:
+                answer.cancel()
+
+    async def _overlay(self, result: InspectionResult, loaded: LoadedModel, admitted: Admitted) -> InspectionResult:
+        """The result with a PNG of its image, heatmap and regions drawn in.
+
+        The image is decoded once more: until the network has answered, nobody keeps its pixels.
+        """
+        assert result.heatmap is not None
+        image, full_scale = result.image.encoded, loaded.detector.manifest.preprocessing.full_scale
+        began = time.perf_counter()
+        with self._drawing.work(admitted.kind):
+            png, seconds = await self._codecs.overlay(image, full_scale, result.heatmap, result.regions, admitted.until)
+        ended = time.perf_counter()
+        self._drawing.learn(admitted.kind, Cost(seconds, seconds), ended - began)
+        result.record.steps.append(Step("render", ended - seconds, seconds))
+        return replace(result, png=png)
+
+    def _record(self, kind: Kind, results: list[InspectionResult]) -> None:
+        """Tell the latency estimate and the request's record of images that are done."""
+        for image in (result.record for result in results):
+            steps = image.steps
+            cost = Cost(sum(step.worked / step.images for step in steps), sum(step.worked for step in steps))
+            self._latency.learn(kind, cost, sum(step.seconds for step in steps))
+            if record := current.get():
+                record.images.append(image)
+
+
+def _post_process(
+    image: PreprocessedImage, engine: EngineResult, loaded: LoadedModel, options: RenderOptions
+) -> InspectionResult:
+    began = time.perf_counter()
+    verdict = _verdict(engine, loaded)
+    rendered = options.regions or options.heatmap != "none"
+    heatmap = loaded.detector.heatmap(engine.map) if rendered else None
+    regions = find_regions(heatmap, image.width, image.height) if heatmap is not None and options.regions else []
+    png = heatmap_png(heatmap) if heatmap is not None and options.heatmap == "gray" else None
+    steps = [
+        image.decode,
+        Step("queue", engine.began - engine.queue_seconds, engine.queue_seconds, waited=engine.queue_seconds),
+        Step("predict", engine.began, engine.predict_seconds, images=engine.batch),
+        Step("render", began, time.perf_counter() - began),
+    ]
+    return InspectionResult(image, engine.map, heatmap, regions, png, ImageRecord(verdict, steps))
+
+
+def _verdict(engine: EngineResult, loaded: LoadedModel) -> Verdict:
+    """Raises EngineError, once it is in the log."""
+    try:
+        return loaded.detector.verdict(engine.map)
+    except EngineError as error:  # the client is only told that the log has it
+        log.error("model %s version %d: %s", loaded.model, loaded.version, error)
+        raise

@@ -1,0 +1,92 @@
+"""A thread that runs batches through the network."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import InvalidStateError
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference.batch_queue import BatchQueue, EngineResult, QueuedImage
+from app.monitoring.metrics import Metrics
+from model.detector import Detector
+from model.engines.engine import Engine
+from model.errors import DeviceMemoryError, EngineError
+
+if TYPE_CHECKING:
+    from app.monitoring.tracing import Tracing
+
+log = logging.getLogger(__name__)
+
+
+class Worker(threading.Thread):
+    """Takes what is queued and waits for nothing.
+
+    `current` is the batch in the network, None between two; `slowest` the seconds of the slowest so far.
+    """
+
+    def __init__(
+        self,
+        queue: BatchQueue,
+        metrics: Metrics,
+        report: Callable[[Detector], None],
+        tracing: "Tracing | None",
+    ) -> None:
+        """`report` is told of an engine that failed."""
+        super().__init__(name="engine worker", daemon=True)
+        self.current: list[QueuedImage] | None = None
+        self.slowest = 0.0
+        self._queue = queue
+        self._metrics = metrics
+        self._report = report
+        self._tracing = tracing
+
+    def run(self) -> None:
+        running = True
+        while running:
+            with self._queue.batch() as batch:
+                running = batch is not None
+                if batch:
+                    self.current = batch.images
+                    self._answer(batch.images, batch.exclusive)
+                    self.current = None
+            del batch  # its detector may be of a version that is gone: a waiting worker keeps nothing
+
+    def _answer(self, batch: list[QueuedImage], exclusive: bool) -> None:
+        began = time.perf_counter()
+        self._metrics.batch_size.observe(len(batch))
+        detector = batch[0].detector
+        try:
+            maps = self._evidence(detector.engine, np.stack([image.pixels for image in batch]), exclusive)
+        except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the worker goes on
+            if isinstance(error, EngineError):
+                log.error("a batch of %d failed: %s", len(batch), error)
+            if isinstance(error, EngineError) and not isinstance(error, DeviceMemoryError):
+                self._report(detector)
+            for image in batch:
+                with suppress(InvalidStateError):  # the service gave up waiting
+                    image.answer.set_exception(error)
+            return
+        took = time.perf_counter() - began
+        self.slowest = max(self.slowest, took)
+        if self._tracing:
+            self._tracing.batch([image.record for image in batch], began, took)
+        for image, evidence in zip(batch, maps, strict=True):
+            with suppress(InvalidStateError):
+                image.answer.set_result(EngineResult(evidence, began, began - image.put_at, took, len(batch)))
+
+    def _evidence(self, engine: Engine, pixels: NDArray[np.uint8], exclusive: bool) -> NDArray[np.float32]:
+        """Where the device has no memory for all, in two halves; batches stay that small from then on."""
+        try:
+            return engine.evidence(pixels, exclusive=exclusive)
+        except DeviceMemoryError as error:
+            half = len(pixels) // 2
+            if half == 0:
+                raise
+            log.warning("%s: batches have %d images at most from now on", error, half)
+            self._queue.max_batch = min(self._queue.max_batch, half)
+        return np.concatenate([self._evidence(engine, part, exclusive) for part in (pixels[:half], pixels[half:])])

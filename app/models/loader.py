@@ -1,0 +1,97 @@
+"""What is in the store, and from a version there to one that can serve: read, self-tested and warm."""
+
+import os
+
+import numpy as np
+
+from app.models.model_snapshot import LoadedModel
+from app.models.reload_plan import StoredModel
+from app.settings import Settings
+from model.detector import Detector, load_detector
+from model.engines.devices import Device
+from model.errors import CamspectorError, DeviceMemoryError, EngineError, ServingError, UnreadableFileError
+from model.serving import Serving
+from model.store import Store
+
+
+class Loader:
+    """Remembers what was refused, and tries it again only when its files have changed."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._opened: dict[tuple[str, int], object] = {}
+        """Signatures of the files that what was loaded last came from."""
+        self._refused: dict[tuple[str, int], tuple[object, CamspectorError]] = {}
+
+    def read_store(self) -> tuple[dict[str, StoredModel], set[str]]:
+        """Every model that can be read, and what is wrong with the others."""
+        stored: dict[str, StoredModel] = {}
+        problems: set[str] = set()
+        if not os.path.exists(self._store.root):
+            problems.add(f"the store {self._store.root} is not there")
+        try:
+            for name in self._store.models():
+                try:
+                    stored[name] = StoredModel(tuple(self._store.versions(name)), self._serving_config(name))
+                except CamspectorError as error:
+                    problems.add(str(error))
+        except CamspectorError as error:
+            problems.add(str(error))
+        return stored, problems
+
+    def _serving_config(self, model: str) -> Serving | ServingError:
+        try:
+            return self._store.serving(model)
+        except ServingError as error:
+            return error
+
+    def load(self, model: str, version: int, device: Device) -> LoadedModel:
+        """Raises ArtifactError, EngineError, or what Store.path raises."""
+        key, signature = (model, version), self._signature(model, version)
+        seen, refusal = self._refused.get(key, (None, None))
+        if refusal is not None and seen == signature:
+            raise _without_frames(refusal)
+        self._refused.pop(key, None)
+        try:
+            engine, variant = self._settings.engine, self._settings.variant
+            detector = load_detector(self._store.path(model, version), device, engine=engine, variant=variant)
+            self._warm(detector)
+        except CamspectorError as error:
+            if not isinstance(error, EngineError):  # it's the device's, and may recover: try at every poll
+                self._refused[key] = signature, _without_frames(error)
+            raise
+        self._opened[key] = signature
+        return LoadedModel(model, version, detector)
+
+    def refuse(self, model: str, version: int, error: CamspectorError) -> None:
+        """Let `load` raise it while the version's files are those that were loaded."""
+        key = model, version
+        self._refused[key] = self._opened[key], error
+
+    def _warm(self, detector: Detector) -> None:
+        """Kernels are chosen and memory is taken at an engine's first batches: not at the expense of a request.
+
+        A large batch without memory is no reason to refuse: app.inference.worker halves it.
+        """
+        size, most = detector.input_size, min(self._settings.max_batch, detector.engine.preferred_batch_size)
+        for count in sorted({*(1 << power for power in range(most.bit_length())), most}):
+            for exclusive in (True, False):
+                try:
+                    detector.engine.evidence(np.zeros((count, size, size, 3), np.uint8), exclusive=exclusive)
+                except DeviceMemoryError:
+                    if count == 1:
+                        raise
+
+    def _signature(self, model: str, version: int) -> object:
+        """Changes with any file, or its permissions."""
+        folder = self._store.path(model, version)
+        try:
+            return sorted((str(file), file.stat().st_ctime_ns, file.stat().st_size) for file in folder.rglob("*"))
+        except OSError as error:
+            raise UnreadableFileError(f"{folder} can't be read: {error}") from error
+
+
+def _without_frames(error: CamspectorError) -> CamspectorError:
+    """The same error with no traceback: that would keep what the failed load had in hand, and grow each time."""
+    return type(error)(*error.args)

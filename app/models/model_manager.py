@@ -1,0 +1,222 @@
+"""Keeps the loaded models like the store: one thread that polls it, and does what it is asked to."""
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from app.inference.watchdog import logged_stall
+from app.models.loader import Loader
+from app.models.model_metrics import ModelCollector
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.models.reload_plan import Apply, StoredModel, Unload, observed, pin_error, plan
+from app.monitoring.log_once import LogOnce
+from app.settings import Settings
+from model.detector import Detector
+from model.engines.devices import Device, choose_device
+from model.errors import CamspectorError, EngineError, PinError
+from model.serving import SERVING, Serving
+from model.store import Store
+
+log = logging.getLogger(__name__)
+
+REBUILD_SECONDS: Final = 600.0
+"""An engine that fails again within this time isn't mended by opening it anew."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """`done` fails with what `work` raises. Cancelled in time, nothing is done."""
+
+    work: Callable[[], None]
+    done: Future[None] = field(default_factory=Future)
+
+    def run(self) -> None:
+        if not self.done.set_running_or_notify_cancel():
+            return
+        try:
+            self.work()
+        except Exception as error:  # noqa: BLE001  # a bug too is told to who waits for it; the thread goes on
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
+
+
+class ModelManager:
+    """Only its thread changes `snapshot`; others read it, whole, at any time.
+
+    It has a daemon thread and no executor: a call into a file system that has stalled never comes back, and Python
+    waits for an executor's threads before the process ends.
+    """
+
+    def __init__(self, settings: Settings, metrics: CollectorRegistry) -> None:
+        self.snapshot = ModelSnapshot()
+        self._settings = settings
+        self._store = Store(settings.store, settings.default_model)
+        self._loader = Loader(settings, self._store)
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._warnings = LogOnce(log)
+        self._bug: str | None = None
+        self._rebuilt_at: dict[tuple[str, int], float] = {}
+        self._polled_at = time.monotonic()
+        metrics.register(ModelCollector(lambda: self.snapshot, lambda: time.monotonic() - self._polled_at))
+        self.thread = threading.Thread(target=self._run, name="model manager", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Nothing more is loaded."""
+        self._stopped.set()
+        self._submit(lambda: None)  # wakes the thread
+
+    def report(self, detector: Detector) -> None:
+        """Its engine failed. From any thread; the manager's own sees to it at once."""
+        self._submit(lambda: self.rebuild(detector)).add_done_callback(self._log_bug)
+
+    def reload(self) -> Future[None]:
+        """Poll the store now."""
+        return self._submit(self.poll)
+
+    def set_serving(self, name: str, config: Serving) -> Future[None]:
+        """Write the model's serving.json and put it in force.
+
+        Fails with UnknownModelError, StoreError, or PinError where its version can't serve: then nothing is written.
+        """
+        return self._submit(lambda: self._set_serving(name, config))
+
+    def unready(self) -> list[str]:
+        """Why the service isn't ready, in words; empty: it is."""
+        empty = f"the store {self._settings.store} is empty, or has not been read"
+        return self.snapshot.unready("; ".join(sorted(self._warnings.current)) or empty)
+
+    def poll(self) -> None:
+        """Follow the store. What serves goes on serving where the store can't be read or lost a model."""
+        stored, problems = self._loader.read_store()
+        before = self.snapshot
+        self.snapshot = observed(before, stored, self._settings.default_model, complete=not problems)
+        for name in [name for name, model in before.models.items() if model.available]:
+            if not self._state(name).available:
+                serving = self._state(name).serving
+                serves = f"; version {serving.version} goes on serving" if serving else ""
+                log.warning("model %s is not in the store any more%s", name, serves)
+        self._follow(stored)
+        self._warnings.update(
+            problems | self.snapshot.warnings(self._settings.default_model) | set(self._store.strays())
+        )
+        self._polled_at = time.monotonic()
+
+    def rebuild(self, detector: Detector) -> None:
+        """Its engine failed: load the version again; refuse it where a rebuilt engine failed soon again."""
+        versions = [each for state in self.snapshot.models.values() for each in state.loaded.values()]
+        for name, version in [each.key for each in versions if each.detector.engine is detector.engine]:
+            before, now = self._rebuilt_at.get((name, version), -math.inf), time.monotonic()
+            self._rebuilt_at[name, version] = now
+            loaded = None
+            if now - before > REBUILD_SECONDS:
+                log.warning("model %s version %d: its engine failed and is opened anew", name, version)
+                loaded = self._load(name, version)
+            else:
+                error = EngineError("its engine failed again after it was opened anew")
+                self._loader.refuse(name, version, error)
+                self._refuse(name, version, error)
+            state = self._state(name)
+            self._put(name, state.loading(loaded) if loaded else state.unloading({version}))
+
+    def _run(self) -> None:
+        job = self._polling()
+        while not self._stopped.is_set():
+            with logged_stall(f"polling the store {self._settings.store}, or loading a version from it,", log):
+                job.run()
+            try:
+                job = self._jobs.get(timeout=self._settings.store_poll_seconds)
+            except queue.Empty:
+                job = self._polling()
+
+    def _polling(self) -> _Job:
+        job = _Job(self.poll)
+        job.done.add_done_callback(self._log_bug)
+        return job
+
+    def _submit(self, work: Callable[[], None]) -> Future[None]:
+        job = _Job(work)
+        self._jobs.put(job)
+        return job.done
+
+    def _log_bug(self, done: Future[None]) -> None:
+        """Of work that nobody waits for; once, while it is the same."""
+        error = done.exception()
+        if error and repr(error) != self._bug:
+            log.error("a bug: the store can't be followed; what is loaded goes on serving", exc_info=error)
+        self._bug = repr(error) if error else None
+
+    @cached_property
+    def _device(self) -> Device:
+        return choose_device(self._settings.device)
+
+    def _follow(self, stored: dict[str, StoredModel], prepared: LoadedModel | None = None) -> None:
+        """`prepared`: a version that is loaded, and not shown to anyone yet."""
+        while not self._stopped.is_set() and (actions := plan(stored, self._settings.versions_kept, self.snapshot)):
+            action = actions[0]
+            name, state = action.model, self._state(action.model)
+            if isinstance(action, Apply):
+                self._put(name, state.applying(action.config, action.error))
+            elif isinstance(action, Unload):
+                self._put(name, state.unloading(action.versions))
+            elif loaded := prepared if prepared and prepared.key == action.key else self._load(*action.key):
+                self._put(name, (state.applying(action.config) if action.config else state).loading(loaded))
+            else:
+                failed = stored[name].failed | {action.version}
+                stored = {**stored, name: replace(stored[name], failed=failed)}
+
+    def _set_serving(self, name: str, config: Serving) -> None:
+        stored, prepared, pinned = StoredModel(tuple(self._store.versions(name)), config), None, config.version
+        if pinned is not None:
+            if pinned in stored.versions and pinned not in self._state(name).loaded:
+                prepared = self._load(name, pinned)
+                stored = replace(stored, failed=frozenset() if prepared else frozenset([pinned]))
+            if error := pin_error(stored, pinned, self._state(name).refused):
+                raise PinError(error)
+        self._store.set_serving(name, config)
+        self._follow({name: stored}, prepared)
+        self.poll()
+
+    def _load(self, name: str, version: int) -> LoadedModel | None:
+        """None: it is refused."""
+        try:
+            loaded = self._loader.load(name, version, self._device)
+        except CamspectorError as error:
+            self._refuse(name, version, error)
+            return None
+        detector = loaded.detector
+        runs = (detector.variant.name, detector.engine.name, detector.engine.device)
+        log.info("model %s version %d is loaded: %s by %s on %s", name, version, *runs)
+        return loaded
+
+    def _refuse(self, name: str, version: int, error: CamspectorError) -> None:
+        state = self._state(name)
+        if state.refused.get(version) != str(error):
+            log.error("model %s version %d is refused: %s", name, version, error)
+        self._put(name, state.refusing(version, str(error)))
+
+    def _state(self, name: str) -> ModelState:
+        return self.snapshot.models.get(name, ModelState())
+
+    def _put(self, name: str, state: ModelState) -> None:
+        """Replace one model's state."""
+        old, previous, serving = self._state(name), self._state(name).serving, state.serving
+        self.snapshot = self.snapshot.with_model(name, state)
+        if state.serving_config != old.serving_config and not state.serving_error:
+            log.info("model %s: %s is in force: %s", name, SERVING, state.serving_config)
+        if serving and serving.version != (previous and previous.version):
+            before = f" (previous: {previous.version})" if previous else ""
+            log.info("model %s: version %d serves now%s", name, serving.version, before)

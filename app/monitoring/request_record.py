@@ -1,0 +1,108 @@
+"""Record of one request: all that log, metrics, traces, statistics and latency estimate know of it."""
+
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal
+
+from model.verdict import Verdict
+
+StepName = Literal["decode", "queue", "predict", "render"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an image's inspection."""
+
+    name: StepName
+    began: float
+    """By time.perf_counter."""
+    seconds: float
+    waited: float = 0.0
+    """Seconds of these in which nothing was done for the image: it waited for a codec process or the network."""
+    images: int = 1
+    """Images that were worked on at once."""
+
+    @property
+    def worked(self) -> float:
+        """Seconds without those of waiting."""
+        return self.seconds - self.waited
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One inspected image of a request, and the steps so far. An overlay makes a second step `render`."""
+
+    verdict: Verdict
+    steps: list[Step]
+
+    def seconds(self, name: StepName) -> float:
+        """Seconds of all steps of that name."""
+        return sum(step.seconds for step in self.steps if step.name == name)
+
+    def worked(self, name: StepName) -> float:
+        """The same without waiting."""
+        return sum(step.worked for step in self.steps if step.name == name)
+
+
+@dataclass
+class RequestRecord:
+    """Filled in while the request is worked on."""
+
+    request_id: str
+    method: str
+    part_id: str | None = None
+    """As it was sent: in ASCII, without spaces, and so in the log as well. What it means: app.part_id."""
+    traceparent: str | None = None
+    key: str | None = None
+    """Name of the API key that was shown."""
+    route: str = "unknown"
+    """The template, never the path that a client made up."""
+    status: int = 0
+    """Status of the answer that was begun; 0: none."""
+    error: str | None = None
+    model: str | None = None
+    version: int | None = None
+    images: list[ImageRecord] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
+    span: object | None = None
+    """The request's span in app.monitoring.tracing."""
+
+    @property
+    def decisions(self) -> list[str]:
+        """Decision on each image."""
+        return [image.verdict.decision for image in self.images]
+
+    @property
+    def steps(self) -> Iterator[Step]:
+        """Every step of every image."""
+        return (step for image in self.images for step in image.steps)
+
+    def fields(self) -> dict[str, object]:
+        """Fields of the log's line; no more of what the client sent than its ids, which are short and plain."""
+        decisions = self.decisions
+        fields: dict[str, object | None] = {
+            "request_id": self.request_id,
+            "part_id": self.part_id,
+            "key": self.key,
+            "method": self.method,
+            "route": self.route,
+            "status": self.status,
+            "error": self.error,
+            "model": self.model,
+            "version": self.version,
+            "decision": decisions[0] if len(decisions) == 1 else decisions or None,
+            "ms": {name: round(1000 * seconds, 1) for name, seconds in self.times().items()},
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def times(self) -> dict[str, float]:
+        """Seconds of each step, for the image that took longest in it, and of the whole request: `total`."""
+        names = dict.fromkeys(step.name for step in self.steps)
+        return {name: max(image.seconds(name) for image in self.images) for name in names} | {"total": self.seconds}
+
+
+current: ContextVar[RequestRecord | None] = ContextVar("record", default=None)
+"""Record of the request that the running task belongs to."""
