@@ -100,14 +100,15 @@ def prepare(data: Path, recipe: Patches, most_good: int, images: int) -> Ablatio
     loaders = [image_loader(samples[i], recipe.input_size, None) for i in [*learnt, *ranked]]
     made, shares = _synthetic(loaders[: len(learnt)], recipe, images)
     features = _features(loaders + [partial(np.copy, image) for image in made], recipe)
-    some = rng.choice(features.shape[1], -(-recipe.good_patches // len(learnt)), replace=False)
-    scale = FeatureScale.fit(np.concatenate([each[some] for each in features[: len(learnt)]]))
+    count = min(features.shape[1], -(-recipe.good_patches // len(learnt)))
+    some = [rng.choice(features.shape[1], count, replace=False) for _ in learnt]
+    scale = FeatureScale.fit(np.concatenate([each[i] for each, i in zip(features, some, strict=False)]))
 
     def scaled(patches: Floats) -> Floats:
         return np.concatenate([scale(patches), np.ones((*patches.shape[:-1], 1), np.float32)], axis=-1)
 
     patches = [scaled(each) for each in features[: len(learnt)]]
-    drawn = gram(np.concatenate([each[some] for each in patches]), -1)
+    drawn = gram(np.concatenate([each[i] for each, i in zip(patches, some, strict=True)]), -1)
     grams = [
         _on_and_beside(scaled(each), share, recipe, rng)
         for each, share in zip(features[len(loaders) :], shares, strict=True)
