@@ -81,7 +81,7 @@ def mean(parts: Iterable[tuple[float, Floats]]) -> Floats:
 
 def solved(defective: Grams, beside: Grams, good: Sequence[Floats], kinds: Sequence[str]) -> Floats:
     """Weights C+1 of the regression on 1 (defective) and −1 (good), where both classes weigh alike."""
-    on, off = (mean((KINDS[kind].weight, part[kind]) for kind in kinds) for part in (defective, beside))
+    on, off = (mean((1, part[kind]) for kind in kinds) for part in (defective, beside))
     drawn, *mined = (mean([(1, part)]) for part in good)
     negative = mean([(1, part) for part in (mean([(1 - _BESIDE, drawn), (_BESIDE, off)]), *mined)])
     both = mean([(1, on), (1, negative)]).astype(np.float64)
@@ -100,14 +100,15 @@ def prepare(data: Path, recipe: Patches, most_good: int, images: int) -> Ablatio
     loaders = [image_loader(samples[i], recipe.input_size, None) for i in [*learnt, *ranked]]
     made, shares = _synthetic(loaders[: len(learnt)], recipe, images)
     features = _features(loaders + [partial(np.copy, image) for image in made], recipe)
-    some = rng.choice(features.shape[1], -(-recipe.good_patches // len(learnt)), replace=False)
-    scale = FeatureScale.fit(np.concatenate([each[some] for each in features[: len(learnt)]]))
+    count = min(features.shape[1], -(-recipe.good_patches // len(learnt)))
+    some = [rng.choice(features.shape[1], count, replace=False) for _ in learnt]
+    scale = FeatureScale.fit(np.concatenate([each[i] for each, i in zip(features, some, strict=False)]))
 
     def scaled(patches: Floats) -> Floats:
         return np.concatenate([scale(patches), np.ones((*patches.shape[:-1], 1), np.float32)], axis=-1)
 
     patches = [scaled(each) for each in features[: len(learnt)]]
-    drawn = gram(np.concatenate([each[some] for each in patches]), -1)
+    drawn = gram(np.concatenate([each[i] for each, i in zip(patches, some, strict=True)]), -1)
     grams = [
         _on_and_beside(scaled(each), share, recipe, rng)
         for each, share in zip(features[len(loaders) :], shares, strict=True)
@@ -128,10 +129,10 @@ def _synthetic(
     for kind in KINDS:
         rng = np.random.default_rng(zlib.crc32(kind.encode()))
         for i in rng.choice(len(loaders), images, replace=len(loaders) < images):
-            image = original = loaders[i]()
-            product, mask = foreground(image[None]), np.zeros(image.shape[:2], bool)
+            image = loaders[i]()
+            product, mask = foreground(image), np.zeros(image.shape[:2], bool)
             for _ in range(_ANOMALIES):
-                image, changed = make_anomaly(image, original, rng, product=product, kind=kind)
+                image, changed = make_anomaly(image, product, rng, kind=kind)
                 mask |= changed
             made.append(image)
             side = len(mask) // stride

@@ -15,7 +15,7 @@ def cut(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     broken where they are that, and its holes filled, as by glue, where those are.
     """
     width = max(int(scene.unit * log_uniform(rng, 7, 25)), 3)
-    window = scene.window(scene.detailed_point(rng), reach(area) + width)
+    window = scene.window(scene.detailed_position(rng), reach(area) + width)
     filled = window.pixels
     order = (ndimage.minimum_filter, ndimage.maximum_filter)
     for extreme in order if rng.random() < 0.5 else order[::-1]:

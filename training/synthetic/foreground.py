@@ -1,4 +1,4 @@
-"""Where the product is, from good images alone."""
+"""Where the product lies in a good image."""
 
 from typing import Final
 
@@ -14,27 +14,29 @@ _CORNER: Final = 6
 _FAR: Final = 4.5  # deviations of the corners
 _FLOOR: Final = 3.0  # gray levels: the least deviation, and what compression and noise leave of an even background
 _LEVELS: Final = 64
-_OFTEN: Final = 0.15  # of the images
 _SHADOW: Final = 0.85  # of the dividing level
 _LEAST: Final = 0.03  # of the frame
 _MOST: Final = 0.9
+_RIM: Final = 45  # of the frame's width go into it
 
 
-def foreground(images: NDArray[np.uint8]) -> Mask:
-    """S×S, true where the product lies in some of the images N×S×S×3; true everywhere where it fills the frame.
+def foreground(image: Pixels) -> Mask:
+    """S×S, true where the product lies in an image S×S×3, without a rim, where it may be its shadow; true everywhere
+    where it fills the frame.
 
     The four corners are taken for background, their colour and contrast laid evenly between them: what differs from it
-    by more than they vary, in at least a seventh of the images, is the product, without its fainter shadow (Otsu 1979
-    divides the two). Nothing, or all but a seam: no background.
+    by more than they vary is the product, without its fainter shadow (Otsu 1979 divides the two). Nothing, or all but a
+    seam: no background.
     """
-    size = images.shape[1]
-    share = np.mean([_differs(image) for image in images], axis=0)
-    tidy = ndimage.binary_opening(ndimage.binary_closing(np.pad(share > _OFTEN, 4), iterations=2), iterations=1)
+    size = len(image)
+    tidy = ndimage.binary_opening(ndimage.binary_closing(np.pad(_differs(image), 4), iterations=2), iterations=1)
     found = ndimage.binary_fill_holes(tidy)[4:-4, 4:-4]
     if not _LEAST < found.mean() < _MOST:
         return np.ones((size, size), dtype=bool)
     soft = Image.fromarray(found.astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(soft) > 0.5
+    whole = np.asarray(soft) > 0.5
+    inside: Mask = ndimage.uniform_filter(whole.astype(np.float32), round(size / _RIM) + 1) > 0.75
+    return inside if inside.any() else whole
 
 
 def _differs(image: Pixels) -> Mask:
@@ -63,9 +65,9 @@ def _dividing_level(values: NDArray[np.float32]) -> float:
 
 def _blocks(image: Pixels) -> NDArray[np.float32]:
     """Mean colour and contrast of blocks, 64×64×4."""
-    drawn = Image.fromarray(image)
-    colour = np.asarray(drawn.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
-    gray = np.asarray(drawn.convert("L"), dtype=np.float32)
+    whole = Image.fromarray(image)
+    colour = np.asarray(whole.resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
+    gray = np.asarray(whole.convert("L"), dtype=np.float32)
     mean, square = (
         np.asarray(Image.fromarray(plane).resize((_SIDE, _SIDE), Image.Resampling.BOX)) for plane in (gray, gray**2)
     )

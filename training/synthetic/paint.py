@@ -22,7 +22,7 @@ def foreign(rng: np.random.Generator, scene: Scene) -> Field:
         level = rng.choice([rng.uniform(10, 70), rng.uniform(90, 170), rng.uniform(190, 250)])
         colour = level * (1 + rng.normal(0, 0.05, 3))
     elif choice < 0.75:
-        colour = scene.donor[scene.point(rng)] * rng.uniform(0.5, 1.5)
+        colour = scene.image[scene.position(rng)] * rng.uniform(0.5, 1.5)
     else:
         colour = rng.uniform(10, 245, 3)
     return np.asarray(colour, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Hard-edged pieces of a good image at a place that they do not belong to (CutPaste: Li et al., CVPR 2021)."""
+"""Hard-edged pieces of the image at a position that they do not belong to (CutPaste: Li et al., CVPR 2021)."""
 
 import numpy as np
 
@@ -20,8 +20,8 @@ def scar(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 
 
 def _pasted(scene: Scene, length: float, breadth: float, turn: float, rng: np.random.Generator) -> Edit:
-    window = scene.window(scene.point(rng), np.hypot(length, breadth) / 2)
-    piece = transformed(scene.source(rng), scene.point(rng), window, turn=turn)
+    window = scene.window(scene.position(rng), np.hypot(length, breadth) / 2)
+    piece = transformed(scene.image, scene.position(rng), window, turn=turn)
     jittered = (piece - 128) * rng.uniform(0.9, 1.1) + 128 * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     return Edit(window, mixed(window.pixels, jittered, _rectangle(window, length, breadth, turn)))
 

@@ -32,32 +32,31 @@ class SyntheticSamples:
 
 
 def synthesise(
-    samples: Sequence[Sample], images: Sequence[Callable[[], Pixels]], seed: int, side: int
+    samples: Sequence[Sample], loaders: Sequence[Callable[[], Pixels]], seed: int, side: int
 ) -> SyntheticSamples:
     """One to four anomalies on a copy of each of at most 300 good images, on a grid of side×side patches.
 
-    `images` give the samples as the network sees them. What becomes of an image follows from the seed, its name and
+    `loaders` give the samples as the network sees them. What becomes of an image follows from the seed, its name and
     its own pixels alone, so that nothing of another one, which may be held out, is in it.
     """
     draws = {i: _draws(sample, seed) for i, sample in enumerate(samples) if not sample.is_anomaly}
     chosen = sorted(sorted(draws, key=lambda i: draws[i].random())[:MOST])
-    made, shares = [], []
+    images, shares = [], []
     for i in chosen:
-        corrupted, mask = _corrupted(images[i](), draws[i])
-        made.append(corrupted)
+        corrupted, mask = _corrupted(loaders[i](), draws[i])
+        images.append(corrupted)
         size = len(mask) // side
         shares.append(mask.reshape(side, size, side, size).mean((1, 3), dtype=np.float32))
     copies = [replace(samples[i], name=f"{KIND}/{samples[i].name}", kind=KIND, mask=None) for i in chosen]
-    return SyntheticSamples(copies, np.array(chosen, np.intp), made, np.stack(shares))
+    return SyntheticSamples(copies, np.array(chosen, np.intp), images, np.stack(shares))
 
 
 def _corrupted(image: Pixels, draws: np.random.Generator) -> tuple[Pixels, Mask]:
-    product = foreground(image[None])
-    corrupted, mask = image, np.zeros(image.shape[:2], bool)
+    product, mask = foreground(image), np.zeros(image.shape[:2], bool)
     for _ in range(draws.integers(1, 5)):
-        corrupted, changed = make_anomaly(corrupted, image, draws, product=product)
+        image, changed = make_anomaly(image, product, draws)
         mask |= changed
-    return corrupted, mask
+    return image, mask
 
 
 def _draws(sample: Sample, seed: int) -> np.random.Generator:

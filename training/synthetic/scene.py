@@ -1,4 +1,4 @@
-"""A good image, another one to take pixels from, and the small part of the frame that an anomaly is made in."""
+"""A good image, and the small window of it that an anomaly is made in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,6 @@ Mask = NDArray[np.bool_]
 _REFERENCE_SIZE: Final = 448  # at which one unit is one pixel
 _CANDIDATES: Final = 16
 _BLOCK: Final = 8
-_OUTLINE: Final = 14  # units
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,9 @@ class Edit:
 
 @dataclass(frozen=True)
 class Scene:
-    """The image to corrupt and a donor, both S×S×3, and where the product lies in the first, S×S, somewhere true."""
+    """The image to corrupt, S×S×3, and where the product lies in it, S×S, somewhere true."""
 
     image: Pixels
-    donor: Pixels
     product: Mask
 
     @property
@@ -63,26 +61,22 @@ class Scene:
         """What lengths are counted in; in pixels."""
         return self.size / _REFERENCE_SIZE
 
-    def point(self, rng: np.random.Generator) -> tuple[int, int]:
+    def position(self, rng: np.random.Generator) -> tuple[int, int]:
         """Row and column of a point of the product."""
         row, column = divmod(int(rng.choice(self._points)), self.size)
         return row, column
 
-    def detailed_point(self, rng: np.random.Generator, *, inner: float = 0.0) -> tuple[int, int]:
-        """Row and column of a point of the product, likelier the more the image changes round it.
-
-        `inner`: how often its outline does not count for that.
-        """
-        points = rng.choice(self._inner_points if rng.random() < inner else self._points, _CANDIDATES)
-        rows, columns = np.divmod(points, self.size)
+    def detailed_position(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Row and column of a point of the product, likelier the more the image changes round it."""
+        rows, columns = np.divmod(rng.choice(self._points, _CANDIDATES), self.size)
         scale = len(self._detail) / self.size
         detail = self._detail[(rows * scale).astype(int), (columns * scale).astype(int)] ** 2 + 1e-3
         chosen = rng.choice(_CANDIDATES, p=detail / detail.sum())
         return int(rows[chosen]), int(columns[chosen])
 
-    def window(self, point: tuple[int, int], reach: float) -> Window:
-        """The pixels up to `reach` from a point in either direction, as far as the frame goes."""
-        (row, column), margin = point, int(np.ceil(reach)) + 2
+    def window(self, position: tuple[int, int], reach: float) -> Window:
+        """The pixels up to `reach` from a position in either direction, as far as the frame goes."""
+        (row, column), margin = position, int(np.ceil(reach)) + 2
         top, left = max(row - margin, 0), max(column - margin, 0)
         pixels = self.image[top : row + margin + 1, left : column + margin + 1].astype(np.float32)
         rows, columns = np.arange(pixels.shape[0]), np.arange(pixels.shape[1])
@@ -101,25 +95,12 @@ class Scene:
 
     @property
     def is_gray(self) -> bool:
-        """Whether image and donor have no colour: then no camera of that line can see any."""
-        return not any((image != image[..., :1]).any() for image in (self.image, self.donor))
-
-    def source(self, rng: np.random.Generator) -> Pixels:
-        """The donor, or by chance the image itself."""
-        return self.image if rng.random() < 0.3 else self.donor
+        """Whether the image has no colour: then no camera of that line can see any."""
+        return not (self.image != self.image[..., :1]).any()
 
     @cached_property
     def _points(self) -> NDArray[np.intp]:
         return np.flatnonzero(self.product)
-
-    @cached_property
-    def _inner_points(self) -> NDArray[np.intp]:
-        """Those of the product that are not near its outline, or all where none are."""
-        if self.product.all():
-            return self._points
-        share = ndimage.uniform_filter(self.product.astype(np.float32), 2 * round(_OUTLINE * self.unit) + 1)
-        inner = np.flatnonzero(share > 0.999)
-        return inner if inner.size else self._points
 
     @cached_property
     def _detail(self) -> NDArray[np.float64]:
@@ -134,21 +115,17 @@ Corruption = Callable[[Scene, float, np.random.Generator], Edit]
 """Makes one anomaly that covers about so many pixels."""
 
 
-def taken(image: Pixels, rows: Field, columns: Field) -> Field:
-    """The image's values between its pixels, h×w×3; beyond the frame it is mirrored."""
-    positions = np.stack([rows, columns])
+def transformed(image: Pixels, position: tuple[int, int], window: Window, turn: float = 0.0) -> Field:
+    """Other pixels for a window, h×w×3: its anchor falls on `position`, turned by radians; beyond the frame the image
+    is mirrored."""
+    cosine, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    rows = position[0] + cosine * window.y + sine * window.x
+    columns = position[1] + cosine * window.x - sine * window.y
+    sources = np.stack([rows, columns])
     channels = [
-        ndimage.map_coordinates(image[..., c], positions, output=np.float32, order=1, mode="mirror") for c in range(3)
+        ndimage.map_coordinates(image[..., c], sources, output=np.float32, order=1, mode="mirror") for c in range(3)
     ]
     return np.stack(channels, axis=-1)
-
-
-def transformed(image: Pixels, point: tuple[int, int], window: Window, scale: float = 1.0, turn: float = 0.0) -> Field:
-    """Other pixels for a window, h×w×3: its anchor falls on `point`, enlarged `scale` times, turned by radians."""
-    cosine, sine = np.float32(np.cos(turn) / scale), np.float32(np.sin(turn) / scale)
-    rows = point[0] + cosine * window.y + sine * window.x
-    columns = point[1] + cosine * window.x - sine * window.y
-    return taken(image, rows, columns)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -45,7 +45,7 @@ def crack(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
         root = trunk[rng.integers(1, len(trunk) - 1)]
         branch = path(rng, length * rng.uniform(0.15, 0.5), bend=0.4, jitter=0.5) + root
         strokes.append(tapered(rng, branch, 0.7 * width, uneven=0.5))
-    window = scene.window(scene.point(rng), _extent(strokes))
+    window = scene.window(scene.position(rng), _extent(strokes))
     open_, base = drawn(window, strokes), window.base
     dark = -np.minimum(log_uniform(rng, 20, 120), base * rng.uniform(0.6, 1)).astype(np.float32)
     difference = contrast(rng, base) if base.mean() < 45 else dark
@@ -61,7 +61,7 @@ def fibre(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     points = centred(path(rng, length, bend=rng.uniform(0.3, 2.5), jitter=rng.uniform(0, 0.12)))
     even = np.ones(len(points), np.float32)
     strokes = [Stroke(points, np.float32(width) * even, even)]
-    window = scene.window(scene.point(rng), extent(points) + 3 * width)
+    window = scene.window(scene.position(rng), extent(points) + 3 * width)
     lies = drawn(window, strokes)
     fall = (width * rng.uniform(0.2, 0.9, 2) * rng.choice([-1, 1], 2)).tolist()
     shadow = ndimage.gaussian_filter(ndimage.shift(lies, fall, order=1), 0.5 * width) * rng.uniform(0, 0.5)
@@ -72,7 +72,7 @@ def fibre(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 
 
 def _scraped(scene: Scene, strokes: list[Stroke], rng: np.random.Generator) -> Edit:
-    window = scene.window(scene.point(rng), _extent(strokes))
+    window = scene.window(scene.position(rng), _extent(strokes))
     lines = ndimage.gaussian_filter(drawn(window, strokes), scene.unit * rng.uniform(0.2, 0.7))
     base = window.base
     difference = contrast(rng, base)

@@ -1,4 +1,4 @@
-"""Compact defects: stains, discoloured areas, particles, dents and pokes.
+"""Compact defects: stains, discoloured patches, particles, dents and pokes.
 
 The kinds that MVTec AD names colour, contamination, poke and hole (Bergmann et al., IJCV 2021).
 """
@@ -13,7 +13,7 @@ from training.synthetic.shape import blob, cloud, reach
 
 def stain(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """Something soaked in or smeared on: the surface's pattern shows through, by chance with a darker rim."""
-    window = scene.window(scene.point(rng), reach(area) * 1.2)
+    window = scene.window(scene.position(rng), reach(area) * 1.2)
     radius = np.sqrt(area / np.pi)
     soft = max(log_uniform(rng, 0.05, 0.8) * radius, 1.0)
     coverage = blob(rng, window, area, rough=rng.uniform(0.1, 0.7), soft=soft)
@@ -29,7 +29,7 @@ def stain(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 
 def smudge(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """An opaque lump of something else, as glue, paste or a crumb: its own colour and grain, lit as a relief."""
-    window = scene.window(scene.point(rng), reach(area) * 1.1)
+    window = scene.window(scene.position(rng), reach(area) * 1.1)
     coverage = blob(rng, window, area, rough=rng.uniform(0.1, 0.6), soft=log_uniform(rng, 1, 3))
     height = ndimage.gaussian_filter(coverage, max(np.sqrt(area) * rng.uniform(0.05, 0.2), 0.7))
     grain = rng.uniform(0, 0.06) * cloud(rng, window.x.shape, max(2.5 * scene.unit, 1.5), 2)
@@ -42,15 +42,15 @@ def specks(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """One to eight particles or pinholes close together, dark or light."""
     count = int(rng.choice([1, 1, 2, 3, 5, 8]))
     spread = rng.uniform(2, 5) * np.sqrt(area)
-    window = scene.window(scene.point(rng), reach(area) + (spread if count > 1 else 0))
+    window = scene.window(scene.position(rng), reach(area) + (spread if count > 1 else 0))
     sizes = rng.dirichlet(np.full(count, 2.0)) * area
     coverage = np.zeros(window.x.shape, np.float32)
     for share in sizes:
         centre = rng.normal(0, spread / 3, 2) * (count > 1)
         radius = max(np.sqrt(share / np.pi), 0.6)
-        aspect, edge = rng.uniform(0.6, 1), rng.uniform(0.8, 2.0)
+        flattened, edge = rng.uniform(0.6, 1), rng.uniform(0.8, 2.0)
         wander = 1 + 0.2 * cloud(rng, window.x.shape, max(radius, 2), 2)
-        distance = np.hypot((window.x - centre[0]) * aspect, (window.y - centre[1]) / aspect) * wander - radius
+        distance = np.hypot((window.x - centre[0]) * flattened, (window.y - centre[1]) / flattened) * wander - radius
         coverage = np.maximum(coverage, np.clip(0.5 - distance / edge, 0, 1).astype(np.float32))
     base = window.base
     difference = contrast(rng, base, 25, 160)
@@ -61,7 +61,7 @@ def specks(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 
 def dent(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """The surface pressed in or bulging: lighter on one side, darker on the other, its pattern kept."""
-    window = scene.window(scene.point(rng), reach(area))
+    window = scene.window(scene.position(rng), reach(area))
     strength = log_uniform(rng, 18, 90)
     shade = _pit(scene, area, rng, window.x, window.y) * strength
     gain = 1 + shade / max(float(window.base.mean()), 60.0)
@@ -72,7 +72,7 @@ def dent(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 
 def poke(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
     """A small pit with a torn core, the rim raised round it."""
-    window = scene.window(scene.point(rng), reach(area))
+    window = scene.window(scene.position(rng), reach(area))
     base = window.base
     shade = _pit(scene, area, rng, window.x, window.y) * log_uniform(rng, 20, 80)
     core = blob(rng, window, area * rng.uniform(0.1, 0.4), rough=rng.uniform(0.1, 0.6), soft=scene.unit * 1.5)

@@ -57,11 +57,11 @@ def drawn(window: Window, strokes: list[Stroke]) -> Field:
     pen = ImageDraw.Draw(sheet)
     anchor = np.array([-window.x[0, 0], -window.y[0, 0]]) + 0.5
     for stroke in strokes:
-        positions = _FINER * (stroke.points + anchor)
+        points = _FINER * (stroke.points + anchor)
         thick, ink = _FINER * stroke.widths, np.rint(255 * stroke.strengths)
-        for (start, end), breadth, fill in zip(pairwise(positions), thick, ink, strict=False):
+        for (start, end), breadth, fill in zip(pairwise(points), thick, ink, strict=False):
             pen.line([*start.tolist(), *end.tolist()], fill=int(fill), width=max(round(float(breadth)), 1))
-        for (x, y), breadth, fill in zip(positions.tolist(), thick.tolist(), ink.tolist(), strict=True):
+        for (x, y), breadth, fill in zip(points.tolist(), thick.tolist(), ink.tolist(), strict=True):
             if breadth > 3:
                 pen.ellipse((x - breadth / 2, y - breadth / 2, x + breadth / 2, y + breadth / 2), fill=int(fill))
     reduced = sheet.resize((width, height), Image.Resampling.BOX)

@@ -1,7 +1,7 @@
-"""Places where the image is bent out of shape: squeezed, bent and twisted.
+"""The image out of shape at one position: pushed aside, and twisted.
 
-Smooth local displacements, as elastic distortions (Simard et al., ICDAR 2003) but in one place; what MVTec AD calls
-squeeze and bent (Bergmann et al., IJCV 2021).
+Smooth local displacements, as elastic distortions (Simard et al., ICDAR 2003) but at one position; what MVTec AD calls
+bent (Bergmann et al., IJCV 2021).
 """
 
 import numpy as np
@@ -10,18 +10,6 @@ from scipy import ndimage
 from training.synthetic.paint import embossed
 from training.synthetic.scene import Edit, Field, Scene, Window
 from training.synthetic.shape import reach
-
-
-def squeeze(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
-    """Drawn together or swollen, along one direction or all."""
-    window, inner, _ = _bent_window(scene, area, rng)
-    turn = rng.uniform(0, np.pi)
-    factor = rng.choice([-1, 1]) * rng.uniform(0.3, 0.7)
-    one_way = rng.uniform(0, 1)
-    along = window.x * np.cos(turn) + window.y * np.sin(turn)
-    across = window.y * np.cos(turn) - window.x * np.sin(turn)
-    u, v = factor * inner * along, factor * one_way * inner * across
-    return _moved(scene, window, u * np.cos(turn) - v * np.sin(turn), u * np.sin(turn) + v * np.cos(turn), rng)
 
 
 def bend(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
@@ -43,7 +31,7 @@ def swirl(scene: Scene, area: float, rng: np.random.Generator) -> Edit:
 def _bent_window(scene: Scene, area: float, rng: np.random.Generator) -> tuple[Window, Field, float]:
     """A window where there is something to bend, a smooth hump h×w in it (0 to 1), and its radius in pixels."""
     radius = np.sqrt(area / np.pi) * 1.25  # the hump's foot hardly moves
-    window = scene.window(scene.detailed_point(rng), reach(area))
+    window = scene.window(scene.detailed_position(rng), reach(area))
     stretch, turn = np.exp(rng.uniform(0, 0.4)), rng.uniform(0, np.pi)
     along = (window.x * np.cos(turn) + window.y * np.sin(turn)) / stretch
     across = (window.y * np.cos(turn) - window.x * np.sin(turn)) * stretch
@@ -54,11 +42,11 @@ def _bent_window(scene: Scene, area: float, rng: np.random.Generator) -> tuple[W
 def _moved(scene: Scene, window: Window, dx: Field, dy: Field, rng: np.random.Generator) -> Edit:
     """Each pixel taken from (dx, dy) farther on, by chance shaded as a fold is."""
     rows, columns = window.y - window.y[0, 0] + dy, window.x - window.x[0, 0] + dx
-    positions = np.stack([rows, columns])
+    sources = np.stack([rows, columns])
     channels = [
-        ndimage.map_coordinates(window.pixels[..., c], positions, output=np.float32, order=3, mode="nearest")
+        ndimage.map_coordinates(window.pixels[..., c], sources, output=np.float32, order=3, mode="nearest")
         for c in range(3)
     ]
     fold = rng.choice([0, rng.uniform(0.05, 0.3)]) * embossed(np.hypot(dx, dy).astype(np.float32), rng, 1 / scene.unit)
-    shaded = np.stack(channels, axis=-1) * (1 + fold * scene.on_product(window))[..., None]
+    shaded = np.stack(channels, axis=-1) * (1 + fold)[..., None]
     return Edit(window, shaded.astype(np.float32))

@@ -3,11 +3,15 @@ import pytest
 
 from training.synthetic import KINDS, foreground, make_anomaly
 from training.synthetic.anomaly import LARGEST, SMALLEST
-from training.synthetic.scene import Pixels
+from training.synthetic.scene import Mask, Pixels
 
 
 def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def everywhere(image: Pixels) -> Mask:
+    return np.ones(image.shape[:2], dtype=bool)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -15,36 +19,40 @@ def rng(seed: int) -> np.random.Generator:
 def test_anomaly_changes_the_pixels_of_its_mask_and_no_others(
     product: str, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    image, donor, *_ = request.getfixturevalue(product)
-    before = image.copy(), donor.copy()
+    image = request.getfixturevalue(product)[0]
+    before = image.copy()
     for seed in range(3):
-        corrupted, mask = make_anomaly(image, donor, rng(seed), kind=kind)
-        assert (corrupted.shape, corrupted.dtype) == (image.shape, np.uint8)
-        assert (mask.shape, mask.dtype) == (image.shape[:2], np.bool_)
+        corrupted, mask = make_anomaly(image, everywhere(image), rng(seed), kind=kind)
+        assert corrupted.shape == image.shape
+        assert corrupted.dtype == np.uint8
+        assert mask.shape == image.shape[:2]
+        assert mask.dtype == np.bool_
         changed = (corrupted != image).any(axis=2)
         assert mask.any()
         assert not (changed & ~mask).any()
         assert changed[mask].mean() > 0.5
         assert np.abs(corrupted.astype(int) - image)[mask].max(axis=1).mean() >= 7
-    assert np.array_equal(image, before[0])
-    assert np.array_equal(donor, before[1])
+    assert np.array_equal(image, before)
 
 
 @pytest.mark.parametrize("kind", [None, *KINDS])
 def test_same_generator_gives_the_same_anomaly(capsules: Pixels, kind: str | None) -> None:
-    (one, its_mask), (again, same_mask) = (make_anomaly(capsules[0], capsules[1], rng(4), kind=kind) for _ in range(2))
+    (one, its_mask), (again, same_mask) = (
+        make_anomaly(capsules[0], everywhere(capsules[0]), rng(4), kind=kind) for _ in range(2)
+    )
     assert np.array_equal(one, again)
     assert np.array_equal(its_mask, same_mask)
 
 
 def test_another_generator_gives_another_anomaly(capsules: Pixels) -> None:
-    images = {make_anomaly(capsules[0], capsules[1], rng(seed))[0].tobytes() for seed in range(20)}
+    image = capsules[0]
+    images = {make_anomaly(image, everywhere(image), rng(seed))[0].tobytes() for seed in range(20)}
     assert len(images) == 20
 
 
 def test_areas_are_spread_evenly_over_their_magnitudes(carpets: Pixels) -> None:
-    shared = rng(0)
-    areas = np.array([make_anomaly(carpets[0], carpets[1], shared)[1].mean() for _ in range(300)])
+    image, shared = carpets[0], rng(0)
+    areas = np.array([make_anomaly(image, everywhere(image), shared)[1].mean() for _ in range(300)])
     assert areas.min() >= SMALLEST / 2
     assert areas.max() <= 2 * LARGEST
     shares = np.histogram(areas, [0, 0.001, 0.004, 0.015, 1])[0] / len(areas)
@@ -53,18 +61,18 @@ def test_areas_are_spread_evenly_over_their_magnitudes(carpets: Pixels) -> None:
 
 
 def test_contrast_runs_from_subtle_to_strong(capsules: Pixels) -> None:
-    image, donor = capsules[:2]
-    shared, strengths = rng(1), []
+    image, shared = capsules[0], rng(1)
+    strengths = []
     for _ in range(100):
-        corrupted, mask = make_anomaly(image, donor, shared)
+        corrupted, mask = make_anomaly(image, everywhere(image), shared)
         strengths.append(np.abs(corrupted.astype(int) - image).max(axis=2)[mask].mean())
     assert np.quantile(strengths, 0.1) < 20
     assert np.quantile(strengths, 0.9) > 50
 
 
 def test_anomalies_lie_on_the_product(capsules: Pixels) -> None:
-    product, shared = foreground(capsules), rng(2)
-    masks = [make_anomaly(capsules[0], capsules[1], shared, product=product)[1] for _ in range(60)]
+    product, shared = foreground(capsules[0]), rng(2)
+    masks = [make_anomaly(capsules[0], product, shared)[1] for _ in range(60)]
     assert np.mean([(mask & product).sum() / mask.sum() > 0.5 for mask in masks]) > 0.9
 
 
@@ -73,15 +81,15 @@ def test_what_touches_the_surface_alone_ends_where_the_product_ends(capsules: Pi
     product[40:80, 30:90] = True
     for kind in ("scratch", "stain", "dent"):
         for seed in range(10):
-            _, mask = make_anomaly(capsules[0], capsules[1], rng(seed), product=product, kind=kind)
+            _, mask = make_anomaly(capsules[0], product, rng(seed), kind=kind)
             assert not mask[:38].any()
             assert not mask[:, 93:].any()
 
 
 def test_gray_images_stay_gray(carpets: Pixels) -> None:
-    gray = np.broadcast_to(carpets[..., 1:2], carpets.shape).copy()
+    gray = np.broadcast_to(carpets[0][..., 1:2], carpets[0].shape).copy()
     for seed in range(40):
-        corrupted, _ = make_anomaly(gray[0], gray[1], rng(seed))
+        corrupted, _ = make_anomaly(gray, everywhere(gray), rng(seed))
         assert (corrupted == corrupted[..., :1]).all()
 
 
@@ -89,28 +97,27 @@ def test_gray_images_stay_gray(carpets: Pixels) -> None:
 def test_an_even_image_gets_its_anomaly(level: int) -> None:
     even = np.full((64, 64, 3), level, np.uint8)
     for seed in range(10):
-        corrupted, mask = make_anomaly(even, even, rng(seed), product=foreground(even[None]))
+        corrupted, mask = make_anomaly(even, foreground(even), rng(seed))
         assert mask.any()
         assert (corrupted != even).any(axis=2)[mask].mean() > 0.5
 
 
-@pytest.mark.parametrize("kind", ["graft", "erase", "blur", "fade"])
-def test_a_kind_that_can_do_nothing_here_leaves_a_plain_spot(kind: str) -> None:
+def test_a_kind_that_can_do_nothing_here_leaves_a_plain_spot() -> None:
     even = np.full((48, 48, 3), 200, np.uint8)
-    corrupted, mask = make_anomaly(even, even, rng(0), kind=kind)
+    corrupted, mask = make_anomaly(even, everywhere(even), rng(0), kind="cut")
     assert mask.any()
     assert (corrupted != even).any(axis=2)[mask].all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tiny_image_gets_its_anomaly(kind: str) -> None:
-    noise = rng(3).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    noise = rng(3).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     for seed in range(5):
-        corrupted, mask = make_anomaly(noise[0], noise[1], rng(seed), kind=kind)
+        corrupted, mask = make_anomaly(noise, everywhere(noise), rng(seed), kind=kind)
         assert mask.any()
-        assert ((corrupted != noise[0]).any(axis=2) <= mask).all()
+        assert ((corrupted != noise).any(axis=2) <= mask).all()
 
 
 def test_an_unknown_kind_is_named(carpets: Pixels) -> None:
     with pytest.raises(KeyError, match="rust"):
-        make_anomaly(carpets[0], carpets[1], rng(0), kind="rust")
+        make_anomaly(carpets[0], everywhere(carpets[0]), rng(0), kind="rust")

@@ -17,7 +17,7 @@ Loaders = list[Callable[[], Pixels]]
 
 @pytest.fixture(scope="module")
 def parts(capsules: Pixels) -> tuple[list[Sample], Loaders]:
-    """Three good capsules between two defective ones, whose images may not be looked at."""
+    """Three good capsules between two defective ones, whose loaders may not be looked at."""
     kinds = ["dent", "good", "good", "good", "dent"]
     names = [f"{kind}/{i}.png" for i, kind in enumerate(kinds)]
     samples = [
@@ -42,8 +42,8 @@ def by_name(made: SyntheticSamples) -> dict[str, tuple[bytes, bytes]]:
 
 
 def test_each_good_image_gets_a_spoilt_copy(parts: tuple[list[Sample], Loaders]) -> None:
-    samples, images = parts
-    made = synthesise(samples, images, 0, SIDE)
+    samples, loaders = parts
+    made = synthesise(samples, loaders, 0, SIDE)
     assert made.source.tolist() == [1, 2, 3]
     for sample, source in zip(made.samples, made.source, strict=True):
         original = samples[source]
@@ -52,13 +52,13 @@ def test_each_good_image_gets_a_spoilt_copy(parts: tuple[list[Sample], Loaders])
         assert sample.is_anomaly
 
 
-def test_coverage_is_the_changed_share_of_each_place(parts: tuple[list[Sample], Loaders]) -> None:
-    samples, images = parts
-    made = synthesise(samples, images, 0, SIDE)
+def test_coverage_is_the_changed_share_of_each_patch(parts: tuple[list[Sample], Loaders]) -> None:
+    samples, loaders = parts
+    made = synthesise(samples, loaders, 0, SIDE)
     assert made.coverage.shape == (3, SIDE, SIDE)
     for image, source, coverage in zip(made.images, made.source, made.coverage, strict=True):
         size = len(image) // SIDE
-        changed = (image != images[source]()).any(axis=2)
+        changed = (image != loaders[source]()).any(axis=2)
         share = changed.reshape(SIDE, size, SIDE, size).mean((1, 3))
         assert 0 < coverage.max() <= 1
         assert (share <= coverage + 1e-6).all()  # pixels that were hit and didn't change count too
@@ -66,10 +66,10 @@ def test_coverage_is_the_changed_share_of_each_place(parts: tuple[list[Sample], 
 
 
 def test_the_good_images_stay_as_they_are(parts: tuple[list[Sample], Loaders]) -> None:
-    samples, images = parts
-    before = [image().copy() for image in images[1:4]]
-    synthesise(samples, images, 0, SIDE)
-    assert all(np.array_equal(image(), kept) for image, kept in zip(images[1:4], before, strict=True))
+    samples, loaders = parts
+    before = [load().copy() for load in loaders[1:4]]
+    synthesise(samples, loaders, 0, SIDE)
+    assert all(np.array_equal(load(), kept) for load, kept in zip(loaders[1:4], before, strict=True))
 
 
 def test_the_seed_decides(parts: tuple[list[Sample], Loaders]) -> None:
@@ -79,17 +79,17 @@ def test_the_seed_decides(parts: tuple[list[Sample], Loaders]) -> None:
 
 
 def test_order_and_other_images_change_nothing(parts: tuple[list[Sample], Loaders], carpets: Pixels) -> None:
-    samples, images = parts
-    before = by_name(synthesise(samples, images, 0, SIDE))
+    samples, loaders = parts
+    before = by_name(synthesise(samples, loaders, 0, SIDE))
     order = [3, 4, 1, 0, 2]
-    assert by_name(synthesise([samples[i] for i in order], [images[i] for i in order], 0, SIDE)) == before
+    assert by_name(synthesise([samples[i] for i in order], [loaders[i] for i in order], 0, SIDE)) == before
 
     unrelated = Sample(Path("good/a.png"), "good/a.png", "good")
-    more = by_name(synthesise([unrelated, *samples], [shown(carpets[0]), *images], 0, SIDE))
+    more = by_name(synthesise([unrelated, *samples], [shown(carpets[0]), *loaders], 0, SIDE))
     assert {name: more[name] for name in before} == before
     assert len(more) == 4
 
-    changed: Loaders = [images[0], shown(carpets[1]), *images[2:]]
+    changed: Loaders = [loaders[0], shown(carpets[1]), *loaders[2:]]
     after = by_name(synthesise(samples, changed, 0, SIDE))
     assert [name for name in before if after[name] != before[name]] == ["synthetic/good/1.png"]
 
@@ -97,19 +97,19 @@ def test_order_and_other_images_change_nothing(parts: tuple[list[Sample], Loader
 def test_of_many_good_images_some_are_chosen_by_the_seed(
     parts: tuple[list[Sample], Loaders], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples, images = parts
+    samples, loaders = parts
     monkeypatch.setattr(module, "MOST", 2)
-    chosen = {tuple(synthesise(samples, images, seed, SIDE).source.tolist()) for seed in range(12)}
+    chosen = {tuple(synthesise(samples, loaders, seed, SIDE).source.tolist()) for seed in range(12)}
     assert chosen == {(1, 2), (1, 3), (2, 3)}
 
 
 def test_anomalies_lie_on_the_product_of_their_own_image(parts: tuple[list[Sample], Loaders], capsules: Pixels) -> None:
     """A product that lies elsewhere in each image has its anomalies elsewhere too."""
-    samples, images = parts
+    samples, loaders = parts
     moved: Loaders = [
-        images[0],
+        loaders[0],
         *(shown(np.roll(capsules[0], shift, axis=0)) for shift in (0, 25, -25)),
-        images[4],
+        loaders[4],
     ]
     rows = []
     for seed in range(8):

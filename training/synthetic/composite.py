@@ -1,4 +1,4 @@
-"""What of an edit can be seen: the mask, and the image that differs nowhere else."""
+"""An edit in its image, and the mask of what of it can be seen; the image differs nowhere else."""
 
 from typing import Final
 
@@ -23,13 +23,13 @@ def composite(scene: Scene, edit: Edit, *, on_product: bool) -> tuple[Pixels, Ma
     """
     window, unit = edit.window, scene.unit
     height, width = window.x.shape
-    where = slice(window.top, window.top + height), slice(window.left, window.left + width)
-    corrupted = edit.pixels
+    here = slice(window.top, window.top + height), slice(window.left, window.left + width)
+    changed = edit.pixels
     if scene.is_gray:
-        corrupted = np.broadcast_to(corrupted.mean(axis=2, keepdims=True), corrupted.shape)
+        changed = np.broadcast_to(changed.mean(axis=2, keepdims=True), changed.shape)
     if on_product:
-        corrupted = mixed(window.pixels, corrupted, scene.on_product(window))
-    after = np.clip(np.rint(corrupted), 0, 255)
+        changed = mixed(window.pixels, changed, scene.on_product(window))
+    after = np.clip(np.rint(changed), 0, 255)
     change = after - window.pixels
     grain = _grain(window.pixels, unit)
     shows = _noticeable(change, grain, unit)
@@ -38,8 +38,8 @@ def composite(scene: Scene, edit: Edit, *, on_product: bool) -> tuple[Pixels, Ma
     if not visible or shows.sum() > _MOST * scene.size**2:
         return None
     image, mask = scene.image.copy(), np.zeros((scene.size, scene.size), dtype=bool)
-    mask[where] = shows
-    image[where] = np.where(shows[..., None], after, window.pixels).astype(np.uint8)
+    mask[here] = shows
+    image[here] = np.where(shows[..., None], after, window.pixels).astype(np.uint8)
     return image, mask
 
 
