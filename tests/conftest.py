@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     come first, each product by itself."""
     items.sort(key=lambda item: item.path.name != WHOLE)
     for item in items:
-        product = item.name.partition("[")[2] if item.path.name == WHOLE else ""
+        product = item.name.partition("[")[2].rstrip("]") if item.path.name == WHOLE else ""  # xdist: no ] in a group
         item.add_marker(pytest.mark.xdist_group(f"{item.path}{product}"))
         if item.path in SLOW:
             item.add_marker("slow")
