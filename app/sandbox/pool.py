@@ -229,12 +229,13 @@ class CodecPool:
         for _ in range(2):
             if self._stopped:
                 break
-            template = self._template = self._template or Template(self._limits, self._program)
+            template = self._template
             try:
+                template = self._template = template or Template(self._limits, self._program)
                 process = await template.fork()
             except (OSError, EOFError) as error:
                 log.error("no codec process can be started: %s; their template is started anew", error)
-                if self._template is template:  # nobody else has done so meanwhile
+                if template and self._template is template:  # nobody else has done so meanwhile
                     template.close()
                     self._template = None
             else:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,9 +36,9 @@ class Template:
         """Run the module `program`; `limits` are each process's. Until it is there, `fork` waits. Raises OSError."""
         self._limits = LIMITS.pack(limits.memory_bytes, limits.cpu_seconds)
         self._turn = asyncio.Lock()
-        self._socket, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-        self._socket.setblocking(False)
-        with theirs:
+        ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        with ExitStack() as unless_started, theirs:
+            unless_started.callback(ours.close)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", program],
                 stdin=theirs.fileno(),
@@ -46,6 +46,9 @@ class Template:
                 cwd=_FOLDER,
                 env=os.environ | _ENVIRONMENT,
             )
+            unless_started.pop_all()
+        ours.setblocking(False)
+        self._socket = ours
 
     async def fork(self) -> "CodecProcess":
         """A new process. Raises OSError or EOFError where there can be none."""

@@ -201,6 +201,29 @@ async def test_no_process_can_be_started(anyio_backend: str) -> None:
     codecs.stop()
 
 
+@pytest.mark.parametrize("call", ["subprocess.Popen", "socket.socketpair"])
+async def test_a_system_without_room_for_the_template(
+    anyio_backend: str, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """As at a container's limit of processes or of open files: an answer, and no descriptor less."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(f"app.sandbox.process.{call}", fail)
+    codecs = CodecPool(1, 1000, LIMITS, Metrics(), program="tests.app.sandbox.planted")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(CodecsUnavailableError, match="no process that decodes"):
+            await codecs.decode(b"fine", SIZE, None, asyncio.get_running_loop().time() + 60)
+    assert codecs.stalled() == ["no codec process can be started"]
+    assert len(os.listdir("/proc/self/fd")) == before
+    monkeypatch.undo()
+    await codecs.decode(b"fine", SIZE, None, asyncio.get_running_loop().time() + 60)
+    assert codecs.stalled() == []
+    codecs.stop()
+
+
 async def test_signals_to_all_processes_end_none(pool: Pool) -> None:
     """As systemd and terminals send them."""
     working = pool.decode("sleep 0.5")
