@@ -34,7 +34,7 @@ $(MODEL): | .venv/train run/data/$(PRODUCT)
 run/data/$(PRODUCT): | .venv/train
 	.venv/bin/python -m examples.draw --out run/data --product $(PRODUCT)
 
-PYTEST := .venv/bin/python -m pytest --numprocesses=logical --dist=loadgroup
+PYTEST := .venv/bin/python -m pytest --numprocesses=logical --no-loadscope-reorder
 
 # There are as many tests at once as CPUs: threads of theirs would only wait for each other, in loops that take twice the time.
 test test-fast: export OMP_NUM_THREADS := 1

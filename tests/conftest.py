@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 FOLDER: Final = Path(__file__).parent
 WHOLE: Final = "test_end_to_end.py"
@@ -39,16 +41,27 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return in_ci((yield))
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay together (pytest-xdist), as they share what is slow to make; those that train a whole product
-    come first, each product by itself."""
+    """Those that train a whole product come first."""
     items.sort(key=lambda item: item.path.name != WHOLE)
     for item in items:
-        product = item.name.partition("[")[2].rstrip("]") if item.path.name == WHOLE else ""  # xdist: no ] in a group
-        item.add_marker(pytest.mark.xdist_group(f"{item.path}{product}"))
         if item.path in SLOW:
             item.add_marker("slow")
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests go to one process, as they share what is slow to make; of WHOLE, those of a product.
+
+    (xdist's own groups, `--dist=loadgroup`, say nothing to pytest 9.2.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, name = nodeid.partition("::")
+        return file + name.partition("[")[2] if file.endswith(WHOLE) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(trylast=True)
