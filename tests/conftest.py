@@ -60,6 +60,7 @@ class ByFile(LoadScopeScheduling):
         return file + name.partition("[")[2] if file.endswith(WHOLE) else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
 
