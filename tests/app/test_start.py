@@ -119,6 +119,15 @@ def test_closed_standard_streams(tmp_path: Path, closed: str) -> None:
         process.wait()
 
 
+@pytest.fixture
+def default_sighup() -> Iterator[None]:
+    """What nohup, under which the tests may run, has changed; processes inherit it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("default_sighup")
 def test_sighup_lets_requests_end(capsule_store: Path) -> None:
     """A terminal that closes sends it, also twice; systemd sends it behind SIGTERM where SendSIGHUP= is set."""
     with served(capsule_store, "--drain-seconds", "1", "--deadline-ms", "60000") as server:
