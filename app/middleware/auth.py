@@ -28,9 +28,7 @@ class Auth:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        if (
-            scope["method"] == "OPTIONS" and path_of(scope) == "*"
-        ):  # of the service as a whole (RFC 9110, section 9.3.7)
+        if scope["method"] == "OPTIONS" and path_of(scope) == "*":  # of the service as a whole (RFC 9110, 9.3.7)
             await Response(status_code=204, headers={"Allow": METHODS})(scope, receive, send)
             return
         try:

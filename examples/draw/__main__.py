@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from examples.draw import PRODUCTS, draw
 from model.errors import CamspectorError
+from training.cli_arguments import at_least
 from training.progress import Reporter
 
 
@@ -46,22 +46,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="each product gets a folder in it")
     parser.add_argument("--product", action="append", choices=PRODUCTS, help="only this one (repeatable)")
-    parser.add_argument("--good", type=_at_least(1), default=120, help="good images of each product (default 120)")
-    parser.add_argument("--defective", type=_at_least(1), default=60, help="defective images of each (default 60)")
-    parser.add_argument("--size", type=_at_least(64), default=256, help="side of an image in pixels (default 256)")
-    parser.add_argument("--seed", type=_at_least(0), default=0, help="the same seed draws the same (default 0)")
+    parser.add_argument("--good", type=at_least(1), default=120, help="good images of each product (default 120)")
+    parser.add_argument("--defective", type=at_least(1), default=60, help="defective images of each (default 60)")
+    parser.add_argument("--size", type=at_least(64), default=256, help="side of an image in pixels (default 256)")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="the same seed draws the same (default 0)")
     return parser.parse_args(arguments)
-
-
-def _at_least(minimum: int) -> Callable[[str], int]:
-    def parse_number(text: str) -> int:
-        number = int(text)
-        if number < minimum:
-            raise argparse.ArgumentTypeError(f"must be at least {minimum}")
-        return number
-
-    parse_number.__name__ = "whole number"
-    return parse_number
 
 
 if __name__ == "__main__":
