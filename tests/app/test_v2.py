@@ -47,7 +47,7 @@ def detector(store: Path) -> Detector:
 
 
 def evidence(detector: Detector, *files: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return detector.engine.evidence(np.stack([detector.resize_to_input(decode(file)) for file in files]))
+    return detector.engine.run(np.stack([detector.resize_to_input(decode(file)) for file in files])).evidence
 
 
 async def test_server(client: httpx.AsyncClient) -> None:

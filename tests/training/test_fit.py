@@ -77,7 +77,7 @@ def one(request: pytest.FixtureRequest) -> Fit:
 def pooled(detector: Detector, sample: Sample) -> float:
     """The log-odds before calibration that the service computes from the image's file."""
     pixels = detector.resize_to_input(decode(sample.path.read_bytes()))
-    return float(detector.manifest.pooling(detector.engine.evidence(pixels[None])[0]))
+    return float(detector.manifest.pooling(detector.engine.run(pixels[None]).evidence[0]))
 
 
 # What the version says
@@ -135,7 +135,7 @@ def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Da
     changes, flips = [], 0
     for sample in dataset.samples:
         pixels = float32.resize_to_input(decode(sample.path.read_bytes()))[None]
-        ours, theirs = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
+        ours, theirs = (each.verdict(each.engine.run(pixels).evidence[0]) for each in (float32, int8))
         changes.append(abs(ours.log_odds - theirs.log_odds))
         flips += (ours.label, ours.decision) != (theirs.label, theirs.decision)
     agreement = int8.variant.agreement
@@ -220,7 +220,7 @@ def test_the_service_predicts_every_image_as_training_does(one: Fit, dataset: Da
             float(detector.manifest.pooling(expected.evidence)), abs=2e-3
         )
         pixels = detector.resize_to_input(decode(expected.sample.path.read_bytes()))
-        verdict = detector.verdict(detector.engine.evidence(pixels[None])[0])
+        verdict = detector.verdict(detector.engine.run(pixels[None]).evidence[0])
         assert verdict.probability == pytest.approx(expected.probability, abs=1e-3)
         assert verdict.decision == expected.decision
 
