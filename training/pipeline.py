@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from model.appearance import Appearance
+from model.gate import Gate
 from training.data.training_set import TrainingSet
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.evaluation.gate_limits import fit_gate, with_held_out
 from training.evaluation.post_processing import Method, PostProcessor, cross_val_post_process, fit_post_processor
 from training.evaluation.prediction import Prediction
 from training.progress import Advance
@@ -21,6 +24,9 @@ class FittedPipeline:
     other folds decide."""
     protocol: str
     """Which images those are, and which networks predicted them."""
+    gate: Gate
+    appearance: Appearance
+    """What the gate's last check compares with."""
 
 
 def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance) -> FittedPipeline:
@@ -36,4 +42,6 @@ def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance)
         fit_post_processor(fitted.out_of_fold, method),
         cross_val_post_process(fitted.out_of_fold, method),
         fitted.protocol,
+        fit_gate(fitted.measures, method.odd_rate),
+        with_held_out(fitted.appearance, fitted.measures),
     )

@@ -23,11 +23,14 @@ class LoadedModel:
         return self.model, self.version
 
     def under(self, config: Serving) -> "LoadedModel":
-        """With the serving config's defect rate and thresholds, where it has any."""
-        rate, thresholds = config.defect_rate, config.line_thresholds()
-        if (rate, thresholds) == (self.detector.line_rate, self.detector.line_thresholds):
-            return self
-        return replace(self, detector=replace(self.detector, line_rate=rate, line_thresholds=thresholds))
+        """With the serving config's defect rate, thresholds and checks, where it has any."""
+        detector = replace(
+            self.detector,
+            line_rate=config.defect_rate,
+            line_thresholds=config.line_thresholds(),
+            line_checks=config.checks,
+        )
+        return self if detector == self.detector else replace(self, detector=detector)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from model.network import VGG16CAM
 from training.data.splits import Indices
 from training.estimators.logistic import LinearModel
 from training.estimators.network import fresh_network
+from training.estimators.patch_features import grid_features
 
 if TYPE_CHECKING:
     from training.estimators.patches import PreparedPatches
@@ -30,6 +31,11 @@ class PatchRegression:
         """Evidence maps n×h×w of these samples, without the image head."""
         side = self.prepared.side
         return np.stack([self.patch_model(self.prepared.features[i]).reshape(side, side) for i in indices])
+
+    def features(self, indices: Indices) -> Floats:
+        """The gate's features n×F of these samples."""
+        prepared = self.prepared
+        return np.stack([grid_features(prepared.features[i], prepared.recipe.hypercolumn.widths[-1]) for i in indices])
 
     def image_log_odds(self, indices: Indices) -> Floats | None:
         """Log-odds n of these samples by the image head; None where there is none."""

@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 from training.data.samples import Sample
 from training.data.splits import Indices, Split, make_folds
 from training.data.training_set import Anomalies, TrainingSet, available
-from training.estimators.estimator import CrossValidated, predict
+from training.estimators.estimator import CrossValidated, measure, predict
 from training.estimators.image_head import fit_image_head
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
 from training.estimators.mahalanobis import MahalanobisDistance
 from training.estimators.patch_features import patch_features, patches_per_side
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patch_sampling import PatchSampler, Score
+from training.evaluation.gate_limits import HeldOutMeasures, fit_appearance
 from training.evaluation.post_processing import Method, OutOfFold, fit_post_processor
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Rule
 from training.features.augmentation import count_of_copies
 from training.features.extraction import Features
 from training.features.imagenet import Trunk
+from training.features.measuring import Measures, measure_images
 from training.progress import Advance, no_progress
 from training.recipe import Patches
 from training.synthetic.samples import MOST
@@ -71,7 +73,9 @@ class PatchEstimator:
 
     def prepare(self, run: TrainingRun) -> "PreparedPatches":
         """Compute every patch's features, once, and what is known of its defects."""
-        return PreparedPatches(*patch_features(run, self.recipe), run.trunk, self.recipe)
+        with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
+            measures = measure_images(run.dataset.samples, self.recipe.input_size, run.dataset.full_scale, advance)
+        return PreparedPatches(*patch_features(run, self.recipe), run.trunk, self.recipe, measures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +92,8 @@ class PreparedPatches:
     """V·N×P: the defective share of each patch; NaN where an anomaly has no mask."""
     trunk: Trunk
     recipe: Patches
+    measures: Measures
+    """Of the real samples, for the gate."""
 
     @property
     def side(self) -> int:
@@ -143,17 +149,21 @@ class PreparedPatches:
         """Predict each of these samples, or what stands in for their anomalies, by a model of the other folds."""
         folds, seed = self.recipe.inner_folds, self.recipe.seed
         predicted = self.training_set.calibration_indices(real)
-        parts = []
+        parts, measures = [], []
         for number, split in enumerate(make_folds([self.training_set.samples[i] for i in predicted], folds, seed), 1):
             known = np.intersect1d(predicted[split.train], self.training_set.real)
             model = self.fit(self.training_set.train_indices(known), advance)
             parts.append(predict(self.training_set, model, predicted[split.test], number))
+            appearance = fit_appearance(model.features(known))
+            measures.append(measure(self, model, appearance, predicted[split.test], number))
         protocol = (
             f"{len(predicted)} images, each predicted once in {folds}-fold cross-validation of the whole "
             f"pipeline (seed {seed}); the exported network was trained on all of them"
         )
         model = self.fit(self.training_set.train_indices(real), advance)
-        return CrossValidated(model, OutOfFold.concatenate(parts), protocol)
+        appearance = fit_appearance(model.features(np.intersect1d(predicted, self.training_set.real)))
+        held_out = HeldOutMeasures.concatenate(measures)
+        return CrossValidated(model, OutOfFold.concatenate(parts), protocol, appearance, held_out)
 
     def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
         """Calibration, thresholds and heatmap scale are chosen by cross-validation within the training part."""

@@ -43,6 +43,8 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
         [image_loader(sample, recipe.input_size, dataset.full_scale) for sample in dataset.samples],
         add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight),
         pipeline.training_set.is_anomaly[real],
+        pipeline.appearance,
+        pipeline.appearance.distance(pipeline.model.features(real)),
     )
     network = pipeline.model.to_network(weight)
     with run.reporter.task("export, with int8", len(dataset.samples)) as advance:
@@ -57,6 +59,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             network=recipe.hypercolumn,
             pooling=recipe.pooling,
             operating_point=operating_point(run.method, pipeline.predictions),
+            gate=pipeline.gate,
             variants=built.variants,
             data=Data(
                 fingerprint=dataset.fingerprint,
