@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from model.appearance import Appearance
 from model.artifact import read_artifact
@@ -21,7 +20,7 @@ from model.evidence import enlarge
 from model.gate import CheckName, Inspectability, OpenLimits, odd_checks
 from model.image_measures import pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
-from model.preprocessing import resize_to_input
+from model.preprocessing import InputImage
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
@@ -77,9 +76,9 @@ class Detector:
     def input_size(self) -> int:
         return self.manifest.preprocessing.input_size
 
-    def resize_to_input(self, image: Image.Image) -> NDArray[np.uint8]:
-        """A decoded image resized for the network, uint8 S×S×3. Raises BrightnessError."""
-        return resize_to_input(image, self.input_size, self.manifest.preprocessing.full_scale)
+    def read_image(self, data: bytes) -> InputImage:
+        """An encoded image as the network sees it. Raises as `model.preprocessing.Resizing` does."""
+        return self.manifest.preprocessing.resizing(data)
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
@@ -92,7 +91,7 @@ class Detector:
     @property
     def limits(self) -> dict[CheckName, OpenLimits]:
         """Limits in force, of the checks that are made."""
-        limits = self.manifest.gate.limits | self.line_checks
+        limits: dict[CheckName, Literal["off"] | OpenLimits] = {**self.manifest.gate.limits, **self.line_checks}
         return {name: each for name, each in limits.items() if each != "off"}
 
     def inspectability(

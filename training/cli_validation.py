@@ -92,6 +92,9 @@ def check_training(arguments: argparse.Namespace, recipe: Recipe) -> None:
 def check_evaluation(arguments: argparse.Namespace) -> None:
     """Raise RecipeError for arguments that choose or divide nothing without --recalibrate."""
     rule_of(arguments)
+    check_odd_rate(arguments)
+    if arguments.odd_rate is not None and not arguments.recalibrate:
+        raise RecipeError("--odd-rate chooses new limits of the gate: it needs --recalibrate")
     if (rule := named_rule(arguments)) and not arguments.recalibrate:
         raise RecipeError(f"{rule} chooses new thresholds: it needs --recalibrate")
     if arguments.group is not None and not arguments.recalibrate:

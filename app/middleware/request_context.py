@@ -165,6 +165,8 @@ def _observe(metrics: Metrics, record: RequestRecord) -> None:
         verdict = image.verdict
         metrics.verdicts.labels(str(record.model), str(record.version), verdict.label, verdict.decision).inc()
         metrics.probability.labels(str(record.model)).observe(verdict.probability)
+        for reason in image.inspectability.odd:
+            metrics.odd.labels(str(record.model), reason.check).inc()
         metrics.preprocess_seconds.observe(image.worked("decode"))
         metrics.queue_seconds.observe(image.seconds("queue"))
         metrics.predict_seconds.observe(image.seconds("predict"))

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
+from model.gate import CheckName, Inspectability
 from model.verdict import Verdict
 
 StepName = Literal["decode", "queue", "predict", "render"]
@@ -36,6 +37,7 @@ class ImageRecord:
 
     verdict: Verdict
     steps: list[Step]
+    inspectability: Inspectability = Inspectability()
 
     def seconds(self, name: StepName) -> float:
         """Seconds of all steps of that name."""
@@ -76,6 +78,11 @@ class RequestRecord:
         return [image.verdict.decision for image in self.images]
 
     @property
+    def odd(self) -> list[CheckName]:
+        """Checks by which the gate stopped an image; each once."""
+        return list(dict.fromkeys(reason.check for image in self.images for reason in image.inspectability.odd))
+
+    @property
     def steps(self) -> Iterator[Step]:
         """Every step of every image."""
         return (step for image in self.images for step in image.steps)
@@ -94,6 +101,7 @@ class RequestRecord:
             "model": self.model,
             "version": self.version,
             "decision": decisions[0] if len(decisions) == 1 else decisions or None,
+            "odd": self.odd or None,
             "ms": {name: round(1000 * seconds, 1) for name, seconds in self.times().items()},
         }
         return {name: value for name, value in fields.items() if value is not None}

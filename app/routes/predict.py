@@ -103,5 +103,9 @@ def _png_reply(result: InspectionResult) -> Response:
         "X-Camspector-Label": verdict.label,
         "X-Camspector-Decision": verdict.decision,
         "X-Camspector-Probability": f"{verdict.probability:.6g}",
+        "X-Camspector-Inspectable": "true" if result.inspectability.inspectable else "false",
+        "X-Camspector-Typicality": f"{result.inspectability.typicality:.6g}",
     }
+    if odd := result.inspectability.odd:
+        headers["X-Camspector-Odd"] = ", ".join(reason.check for reason in odd)
     return Response(result.png, media_type="image/png", headers=headers)

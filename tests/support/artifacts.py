@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.artifact import ONNX, SUMS, WEIGHTS, golden_png, write_artifact
+from model.appearance import Appearance, encode_appearance, unit
+from model.artifact import GATE, ONNX, SUMS, WEIGHTS, golden_png, write_artifact
 from model.decoding_probes import decoding_here
 from model.evidence import HeatmapScale, Pooling
 from model.figures import CalibrationError, Decisions, Estimate, Figures, KindFigures, Localisation
+from model.gate import CHECKS, CheckName, Gate, Limits
 from model.hypercolumn import Hypercolumn
 from model.manifest import SCHEMA, Data, Golden, Manifest, OperatingPoint, Preprocessing, Variant
 from model.network import VGG16CAM
@@ -25,6 +28,8 @@ from training.export.onnx_graph import onnx_model
 
 INPUT_SIZE: Final = 64
 NETWORK: Final = Hypercolumn()
+OPEN: Final[dict[CheckName, Limits]] = dict.fromkeys(CHECKS, (-1e9, 1e9))
+"""Limits that let everything pass."""
 
 
 def publish(
@@ -36,10 +41,11 @@ def publish(
     defect_rate: float | None = None,
     onnx: bool = False,
     size: int = INPUT_SIZE,
+    limits: Mapping[CheckName, Limits] | None = None,
 ) -> Path:
     """Publish the next version of `model` in the store `root`. Different seeds or slopes answer differently.
 
-    `onnx`: also for ONNX Runtime.
+    `onnx`: also for ONNX Runtime. `limits`: of the gate, which lets everything pass else.
     """
     weights = random_weights(seed)
     images = {f"golden/{name}.png": pattern(name, size) for name in range(3)}
@@ -48,10 +54,18 @@ def publish(
         network = VGG16CAM(NETWORK)
         network.set_weights(weights)
         with torch.inference_mode():
-            maps = network(torch.from_numpy(np.stack(list(images.values())))).numpy()
-        log_odds = dict(zip(images, (float(pooled) for pooled in Pooling()(maps)), strict=True))
+            outputs = network.outputs(torch.from_numpy(np.stack(list(images.values()))))
+        maps, features = (each.numpy() for each in outputs)
+        appearance = appearance_of(features)
+        golden = Golden(
+            1e-4,
+            dict(zip(images, Pooling()(maps).tolist(), strict=True)),
+            dict(zip(images, appearance.distance(features).tolist(), strict=True)),
+            1e-3,
+        )
         files = {WEIGHTS: encode_weights(weights, NETWORK)} | {n: golden_png(pixels) for n, pixels in images.items()}
-        manifest = _manifest(weights, log_odds, slope, defect_rate, size)
+        files[GATE] = encode_appearance(appearance)
+        manifest = _manifest(weights, golden, slope, defect_rate, size, {**OPEN, **(limits or {})})
         if onnx:
             files[ONNX] = onnx_model(weights, NETWORK, size).SerializeToString()
             float32 = manifest.variant("float32")
@@ -59,6 +73,16 @@ def publish(
         write_artifact(path, manifest, files)
 
     return Store(root).publish(model, fill)
+
+
+def appearance_of(features: NDArray[np.float32]) -> Appearance:
+    """Looks like these images, n×F: distances up to 1."""
+    rows = unit(features)
+    mean = rows.mean(axis=0)
+    residual = float(np.square(rows - mean).sum(axis=1).max()) / mean.size
+    nothing = np.zeros((0, mean.size), np.float32)
+    distances = np.linspace(0, 1, 99, dtype=np.float32)
+    return Appearance(mean, nothing, np.zeros(0, np.float32), residual, distances)
 
 
 def resum(version: Path) -> None:
@@ -101,10 +125,11 @@ def random_weights(seed: int) -> dict[str, NDArray[np.float32]]:
 
 def _manifest(
     weights: dict[str, NDArray[np.float32]],
-    log_odds: dict[str, float],
+    golden: Golden,
     slope: float,
     defect_rate: float | None,
     size: int,
+    limits: dict[CheckName, Limits],
 ) -> Manifest:
     figures = Figures(
         protocol="drawn up for tests",
@@ -143,13 +168,13 @@ def _manifest(
         calibration=Calibration(slope, 0.0, 1 / 3),
         thresholds=Thresholds(0.3, 0.42, 0.6),
         heatmap_scale=HeatmapScale(-2.0, 2.0),
-        golden=Golden(1e-4, log_odds),
+        golden=golden,
         figures=figures,
     )
     return Manifest(
         schema=SCHEMA,
         classes=("good", "anomaly"),
-        preprocessing=Preprocessing(size, 4095, decoding_here()),
+        preprocessing=Preprocessing(size, 4095, True, decoding_here()),
         network=NETWORK,
         pooling=Pooling(),
         operating_point=OperatingPoint(
@@ -158,10 +183,19 @@ def _manifest(
             defect_rate=defect_rate,
             prior_invariant=False,
         ),
+        gate=Gate(
+            odd_rate=0.005,
+            odd_bound=0.0645,
+            images=30,
+            good_odd=Estimate(0.05, 0.01, 0.24),
+            defects_odd=Estimate(0, 0, 0.28),
+            summary="Limits beyond which at most 0.5 % of ordinary images lie.",
+            limits=limits,
+        ),
         variants=[variant],
         data=Data(hashlib.sha256(b"tests").hexdigest(), 30, {"good": 20, "crack": 10}, "real"),
         trunk_sha256=trunk_digest(weights),
-        files=dict.fromkeys([WEIGHTS, *log_odds], "0" * 64),  # write_artifact takes the digests
+        files=dict.fromkeys([WEIGHTS, GATE, *golden.log_odds], "0" * 64),  # write_artifact takes the digests
         created="2026-11-23T12:00:00Z",
         command="tests",
         recipe={"preset": "none"},

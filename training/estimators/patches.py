@@ -74,7 +74,7 @@ class PatchEstimator:
     def prepare(self, run: TrainingRun) -> "PreparedPatches":
         """Compute every patch's features, once, and what is known of its defects."""
         with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
-            measures = measure_images(run.dataset.samples, self.recipe.input_size, run.dataset.full_scale, advance)
+            measures = measure_images(run.dataset.samples, run.resizing, advance)
         return PreparedPatches(*patch_features(run, self.recipe), run.trunk, self.recipe, measures)
 
 

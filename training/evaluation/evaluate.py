@@ -14,7 +14,6 @@ from model.engines.devices import Device
 from model.errors import DataError, ManifestError
 from model.figures import Figures
 from model.gate import Inspectability
-from model.image import decode
 from model.manifest import Manifest
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
@@ -101,14 +100,13 @@ def predict(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectabil
     Raises DataError, naming an image that can't be predicted.
     """
     with naming_file(sample.path):
-        image = decode(sample.path.read_bytes())
-        pixels = detector.resize_to_input(image)
-    output = detector.engine.run(pixels[np.newaxis])
+        image = detector.read_image(sample.path.read_bytes())
+    output = detector.engine.run(image.pixels[np.newaxis])
     evidence = output.evidence[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     scale = detector.variant.heatmap_scale
     prediction = Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)
-    return prediction, detector.inspectability(pixels, output.features[0], image.size)
+    return prediction, detector.inspectability(image.pixels, output.features[0], (image.width, image.height))
 
 
 def stored_rule(manifest: Manifest) -> Rule:

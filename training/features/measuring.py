@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from model.cpus import available_cpus
 from model.gate import CHECKS
-from model.image import decode
 from model.image_measures import pixel_measures, size_measures
-from model.preprocessing import resize_to_input
+from model.preprocessing import Resizing
 from training.data.file_errors import naming_file
 from training.data.samples import Sample
 from training.progress import Advance, no_progress
@@ -21,17 +20,14 @@ Measures = NDArray[np.float64]
 APPEARANCE: Final = CHECKS.index("appearance")
 
 
-def measure_images(
-    samples: Sequence[Sample], input_size: int, full_scale: int | None, advance: Advance = no_progress
-) -> Measures:
+def measure_images(samples: Sequence[Sample], resizing: Resizing, advance: Advance = no_progress) -> Measures:
     """Of these files, as the service measures what it is sent; reading raises DataError, naming the file."""
 
     def measure(sample: Sample) -> list[float]:
         with naming_file(sample.path):
-            image = decode(sample.path.read_bytes())
-            pixels = resize_to_input(image, input_size, full_scale)
+            image = resizing(sample.path.read_bytes())
         advance()
-        return as_row(size_measures(*image.size) | pixel_measures(pixels))
+        return as_row(size_measures(image.width, image.height) | pixel_measures(image.pixels))
 
     with ThreadPoolExecutor(available_cpus()) as pool:
         return np.array(list(pool.map(measure, samples)))
