@@ -37,7 +37,7 @@ class ImageRecord:
 
     verdict: Verdict
     steps: list[Step]
-    inspectability: Inspectability = Inspectability()
+    inspectability: Inspectability = field(default_factory=Inspectability)
 
     def seconds(self, name: StepName) -> float:
         """Seconds of all steps of that name."""

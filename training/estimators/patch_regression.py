@@ -10,7 +10,6 @@ from model.network import VGG16CAM
 from training.data.splits import Indices
 from training.estimators.logistic import LinearModel
 from training.estimators.network import fresh_network
-from training.estimators.patch_features import grid_features
 
 if TYPE_CHECKING:
     from training.estimators.patches import PreparedPatches
@@ -34,8 +33,7 @@ class PatchRegression:
 
     def features(self, indices: Indices) -> Floats:
         """The gate's features n×F of these samples."""
-        prepared = self.prepared
-        return np.stack([grid_features(prepared.features[i], prepared.recipe.hypercolumn.widths[-1]) for i in indices])
+        return np.asarray(self.prepared.grid_features[indices])
 
     def image_log_odds(self, indices: Indices) -> Floats | None:
         """Log-odds n of these samples by the image head; None where there is none."""

@@ -19,7 +19,7 @@ from training.estimators.estimator import CrossValidated, measure, predict
 from training.estimators.image_head import fit_image_head
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
 from training.estimators.mahalanobis import MahalanobisDistance
-from training.estimators.patch_features import patch_features, patches_per_side
+from training.estimators.patch_features import grid_features, patch_features, patches_per_side
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patch_sampling import PatchSampler, Score
 from training.evaluation.gate_limits import HeldOutMeasures, fit_appearance
@@ -108,6 +108,12 @@ class PreparedPatches:
     def means(self) -> Floats:
         """V·N×C: each image's features, averaged over its patches."""
         return np.stack([patches.mean(axis=0) for patches in self.features])
+
+    @cached_property
+    def grid_features(self) -> Floats:
+        """N×F: the gate's features of each sample."""
+        width = self.recipe.hypercolumn.widths[-1]
+        return np.stack([grid_features(patches, width) for patches in self.features[: len(self.training_set.samples)]])
 
     def fit(self, indices: Indices, advance: Advance = no_progress) -> PatchRegression:
         """Regress on these samples' patches alone, in all flipped copies; the same seed gives the same weights.

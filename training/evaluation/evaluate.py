@@ -105,8 +105,9 @@ def predict(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectabil
     evidence = output.evidence[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     scale = detector.variant.heatmap_scale
-    prediction = Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)
-    return prediction, detector.inspectability(image.pixels, output.features[0], (image.width, image.height))
+    found = detector.inspectability(image.pixels, output.features[0], (image.width, image.height))
+    distance = found.measures["appearance"]
+    return Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift, distance=distance), found
 
 
 def stored_rule(manifest: Manifest) -> Rule:
