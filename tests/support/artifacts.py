@@ -161,7 +161,7 @@ def _manifest(
     return Manifest(
         schema=SCHEMA,
         classes=("good", "anomaly"),
-        preprocessing=Preprocessing(size, 4095, decoding_here()),
+        preprocessing=Preprocessing(size, 4095, True, decoding_here()),
         network=hypercolumn,
         pooling=Pooling(),
         operating_point=OperatingPoint(
