@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from tests.support.artifacts import publish
+from tests.support.artifacts import WHOLE, publish
 from tests.support.images import encoded
 from tests.support.process import Server, served
 
@@ -114,7 +114,7 @@ def main() -> None:
     options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         store, slow = Path(folder) / "store", options.device_ms / 1000
-        publish(store, "widget", size=options.size, onnx=not slow)
+        publish(store, "widget", size=options.size, onnx=not slow, hypercolumn=WHOLE)
         program = ("-c", SLOW.format(seconds=slow)) if slow else ("-m", "app")
         with served(store, *flags, program=program) as server:
             server.wait_until_ready()
