@@ -64,6 +64,14 @@ _SORTS: Final = (
         rank=lambda prediction: -_score(prediction),
     ),
     _Sort(
+        name="hits",
+        title="Most confident hits",
+        lead="Defective parts that were found, the surest first. The heatmap should lie on the defect.",
+        none="There is no image of a defective part that was found.",
+        belongs=lambda prediction: prediction.sample.is_anomaly and prediction.is_correct,
+        rank=lambda prediction: -_score(prediction),
+    ),
+    _Sort(
         name="oddest",
         title="Oddest images",
         lead="Images that look least like the others to the network, whatever their label. Some may not belong in the "
@@ -71,14 +79,6 @@ _SORTS: Final = (
         none="It isn't known how the images look to the network.",
         belongs=lambda prediction: prediction.distance > 0,
         rank=lambda prediction: -prediction.distance,
-    ),
-    _Sort(
-        name="hits",
-        title="Most confident hits",
-        lead="Defective parts that were found, the surest first. The heatmap should lie on the defect.",
-        none="There is no image of a defective part that was found.",
-        belongs=lambda prediction: prediction.sample.is_anomaly and prediction.is_correct,
-        rank=lambda prediction: -_score(prediction),
     ),
 )
 
