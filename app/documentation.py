@@ -28,7 +28,7 @@ DESCRIPTION: Final = """
 Post an image of a part; get its label, the probability of a defect and a heatmap that shows why.
 
 **`probability` is always that of *anomaly*.** `label` is `anomaly` where it reaches `thresholds.label`. Let the line
-act on `decision`: `accept`, `review` or `reject`. **Whatever isn't `accept` keeps the part off the good lane**:
+act on `decision`: `accept`, `review` or `reject`. **Whatever isn't `accept` must not pass as good**:
 an image that can't be inspected (a black frame, another product, out of focus) is `review`, and `odd` says why.
 
     curl -F file=@image.jpg localhost:8000/predict

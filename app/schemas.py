@@ -104,7 +104,7 @@ class Prediction(BaseModel):
     )
     decision: Decision = Field(
         description="What a line acts on: accept below thresholds.review, reject from .reject on. **Whatever isn't "
-        "accept keeps the part off the good lane**: review too, and always where the image isn't inspectable."
+        "accept must not pass as good**: review too, which is always given where the image isn't inspectable."
     )
     inspectable: bool = Field(
         description="Whether the gate let the image pass; if not, label and probability say little of the part."

@@ -15,6 +15,7 @@ from training.evaluation.intervals import rate
 from training.features.measuring import APPEARANCE, Measures
 
 Features = NDArray[np.float32]
+Floats = NDArray[np.float64]
 _MOST_IMAGES: Final = 1000
 _COMPONENTS: Final = 32
 _IMAGES_PER_COMPONENT: Final = 4
@@ -26,6 +27,9 @@ _SLACK: Final[dict[CheckName, tuple[float, float]]] = {
 }  # fmt: skip
 """Factor and summand by which limits lie beyond the extremes of the images: what a line changes from day to day
 (a third of a stop, JPEG) and a day's training images don't show."""
+_SLACK_WITHOUT_DEFECTS: Final = 2.25
+"""Factor of the appearance's limit where no image is defective: a large defect looks less like good parts than they
+look like each other (measured on capsule and the drawn products)."""
 _ONE_SIDED: Final = ("clipped", "appearance")
 """Little of it is never odd."""
 
@@ -87,14 +91,15 @@ def fit_gate(held_out: HeldOutMeasures, odd_rate: float) -> Gate:
     checks together. One image may always lie outside: often it is a wrong one, and would blind the gate.
     """
     values, folds = held_out.values, held_out.fold_ids
+    slack = _slack(with_defects=bool(held_out.is_anomaly.any()))
     scores = np.zeros(len(values))
     for fold in np.unique(folds).tolist():
         inside = folds == fold
-        scores[inside] = _scores(values[inside], *_extremes(values[~inside] if (~inside).any() else values))
+        scores[inside] = _scores(values[inside], *_extremes(values[~inside] if (~inside).any() else values, slack))
     count = len(values)
     outside = min(max(1, math.floor(odd_rate * (count + 1)) - 1), count - 1)
     moved = max(1.0, float(np.sort(scores)[count - 1 - outside]))
-    middle, low, high = _extremes(values)
+    middle, low, high = _extremes(values, slack)
     limits = np.stack([middle - moved * (middle - low), middle + moved * (high - middle)], axis=1)
     is_odd, is_anomaly = scores > moved, held_out.is_anomaly
     bound = (outside + 1) / (count + 1)
@@ -109,15 +114,21 @@ def fit_gate(held_out: HeldOutMeasures, odd_rate: float) -> Gate:
     )
 
 
-def _extremes(values: Measures) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _slack(*, with_defects: bool) -> Floats:
+    """Factor and summand of each check's limits, 2×8."""
+    slack = np.array([_SLACK[name] for name in CHECKS]).T
+    if not with_defects:
+        slack[0, APPEARANCE] = _SLACK_WITHOUT_DEFECTS
+    return slack
+
+
+def _extremes(values: Measures, slack: Floats) -> tuple[Floats, Floats, Floats]:
     """Median, and least and greatest value with slack, of each check."""
-    factor, summand = np.array([_SLACK[name] for name in CHECKS]).T
+    factor, summand = slack
     return np.median(values, axis=0), values.min(axis=0) / factor - summand, values.max(axis=0) * factor + summand
 
 
-def _scores(
-    values: Measures, middle: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _scores(values: Measures, middle: Floats, low: Floats, high: Floats) -> Floats:
     below = (middle - values) / np.maximum(middle - low, 1e-12)
     below[:, [CHECKS.index(name) for name in _ONE_SIDED]] = 0.0
     above = (values - middle) / np.maximum(high - middle, 1e-12)
