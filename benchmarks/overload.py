@@ -24,12 +24,12 @@ from tests.support.process import Server, served
 SLOW = """
 import sys, time
 from model.engines import pytorch
-evidence = pytorch.TorchEngine.evidence
+run = pytorch.TorchEngine.run
 def slow(self, pixels, **how):
-    maps = evidence(self, pixels, **how)
+    output = run(self, pixels, **how)
     time.sleep({seconds} * len(pixels))
-    return maps
-pytorch.TorchEngine.evidence = slow
+    return output
+pytorch.TorchEngine.run = slow
 from app.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
