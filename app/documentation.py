@@ -46,8 +46,8 @@ BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 ENCODING: Final[dict[str, Any]] = {
     "name": "Content-Encoding",
     "in": "header",
-    "description": "Compression of the body; in upper or lower case.",
-    "schema": {"type": "string", "enum": [*ENCODINGS, "x-gzip"]},
+    "description": "Compression of the body; in upper or lower case. Empty: none.",
+    "schema": {"type": "string", "enum": [*ENCODINGS, "x-gzip", ""]},
 }
 
 UPLOAD: Final[dict[str, Any]] = {

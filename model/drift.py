@@ -12,7 +12,7 @@ import msgspec
 
 from model.figures import Amount, Count
 
-Quantity = Literal["log_odds", "typicality", "brightness", "sharpness"]
+Quantity = Literal["log_odds", "appearance", "brightness", "sharpness"]
 Direction = Literal["up", "down"]
 STEPS_PER_DEVIATION: Final = 20
 """Scores, allowance and limits are whole steps: a twentieth of a standard deviation."""

@@ -6,7 +6,6 @@ from typing import Final
 import numpy as np
 
 from model.artifact import read_artifact
-from model.drift import Chart, Drift, Quantity
 from model.errors import DataError
 from model.figures import Figures
 from model.files import read_file
@@ -27,7 +26,6 @@ from training.evaluation.post_processing import (
     cross_val_post_process,
     fit_post_processor,
 )
-from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Fixed, LeastCost, Rule
 from training.export.version import operating_point, publish_version
 from training.progress import Reporter
@@ -73,7 +71,7 @@ def recalibrate(
     figures = measure(predictions, protocol)
     manifest = _recalibrated(artifact.manifest, post_processor, figures)
     manifest = replace(manifest, operating_point=operating_point(method, predictions, dataset.fingerprint))
-    manifest = replace(manifest, drift=_drift(artifact.manifest.drift, predictions, post_processor))
+    manifest = replace(manifest, drift=fit_drift(predictions, post_processor.accepted_below, {}))
     warnings = data_warnings(figures, synthetic=False)
     about = (
         f"the network of version {evaluation.version.name}, with calibration and thresholds chosen on these images: "
@@ -107,13 +105,6 @@ def _recalibrated(manifest: Manifest, post_processor: PostProcessor, figures: Fi
     variants = [_variant(variant, float32, post_processor) for variant in manifest.variants]
     measured = [replace(variant, figures=figures if variant.name == "float32" else None) for variant in variants]
     return replace(manifest, variants=measured, created=now(), command=command())
-
-
-def _drift(previous: Drift | None, predictions: list[Prediction], post_processor: PostProcessor) -> Drift:
-    """Log-odds are others now; what isn't of the network stays as it was."""
-    kept: dict[Quantity, Chart] = dict(previous.charts) if previous else {}
-    kept.pop("log_odds", None)
-    return fit_drift(predictions, post_processor.accepted_below, {}, kept=kept)
 
 
 def _variant(variant: Variant, float32: Variant, post_processor: PostProcessor) -> Variant:

@@ -12,7 +12,7 @@ Change = Direction | Literal["missing"]
 
 _NAMES: Final[dict[Quantity, str]] = {
     "log_odds": "log-odds of accepted parts",
-    "typicality": "typicality of images",
+    "appearance": "distance of images' appearance",
     "brightness": "brightness of images",
     "sharpness": "sharpness of images",
 }

@@ -96,11 +96,10 @@ class DriftMonitor(Collector):
             return
         part_id = part_id_text(record.part_id) if record.part_id else None
         part = PartReference(now, record.request_id, part_id, record.inference_id)
-        for image in record.images:
-            for alarm in model.add(image, part, now):
-                log.warning("model %s version %d: drift: %s", serving.model, serving.version, alarm.text)
-                self._saved_at = -SAVE_SECONDS
-        if abs(now - self._saved_at) >= SAVE_SECONDS:
+        alarms = [alarm for image in record.images for alarm in model.add(image, part, now)]
+        for alarm in alarms:
+            log.warning("model %s version %d: drift: %s", serving.model, serving.version, alarm.text)
+        if alarms or abs(now - self._saved_at) >= SAVE_SECONDS:
             self._save(now)
 
     def acknowledge(self, model: str, by: str) -> list[Alarm]:

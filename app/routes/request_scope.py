@@ -74,8 +74,8 @@ class RequestScope:
         service, admission = self.service, self.service.admission
         if record := current.get():
             record.model, record.version = loaded.key
-            record.challenge_kind = self._challenge_kind(loaded)
             record.is_challenge = self.challenge is not None
+            record.challenge_kind = self._challenge_kind(loaded)
         async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
             kind = Kind.of(loaded.key, declared_length(self.request.headers))
             admission.check(kind, _left(limit), overlay=overlay)  # before the body is read

@@ -1,4 +1,4 @@
-"""Drift over HTTP: from requests to an alarm in /stats, the log and the metrics, until an administrator acknowledges it."""
+"""Drift over HTTP: from requests to an alarm in /stats, log and metrics, until an administrator acknowledges it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -8,7 +8,7 @@ from model.challenge import challenge_images, passes
 from model.errors import DataError
 from model.serving import Serving
 from model.store import Store
-from model.verdict import Thresholds
+from model.verdict import Thresholds, sigmoid
 from tests.support.artifacts import publish
 from tests.training.conftest import MakeFolder, quiet
 from tests.training.predictions import prediction
@@ -69,15 +69,22 @@ def test_thresholds_of_0_and_1_are_never_near(reporter: Reporter) -> None:
     assert pick([extreme, *named("dent", 0.9)], 1, reporter)[0] is extreme
 
 
-def test_the_command(make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Picked by the version that serves, at its own thresholds, copied to the bit."""
     data, root = make_folder(good=6, bad=3), tmp_path / "store"
-    publish(root, "bolt", slope=10.0)
+    publish(root, "bolt", slope=1.0)
+    monkeypatch.setattr("training.challenge.MARGIN", 0.01)  # a random network's log-odds lie close together
     store = Store(root)
     serving = open_serving(store, "bolt", None, "cpu")
     dataset = load_dataset(data, group=None, sample=None, seed=0, reporter=quiet())
-    middle = sorted(each.probability for each in predict_all(serving, dataset, quiet()))[len(dataset.samples) // 2]
-    store.set_serving("bolt", Serving(thresholds=middle))
+    predictions = predict_all(serving, dataset, quiet())
+    goods, defects = ([each.log_odds for each in predictions if each.sample.is_anomaly == bad] for bad in (False, True))
+    store.set_serving("bolt", Serving(thresholds=sigmoid((min(goods) + max(defects)) / 2)))
     arguments = ["challenge", "--data", str(data), "--store", str(root), "--model", "bolt", "--device", "cpu"]
     assert main([*arguments, "--each", "2"]) == 0
     printed = capsys.readouterr()

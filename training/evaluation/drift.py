@@ -25,7 +25,7 @@ SHIFT: Final = 1.0
 """The change that is to be found soonest, in standard deviations."""
 DIRECTIONS: Final[Mapping[Quantity, tuple[Direction, ...]]] = {
     "log_odds": ("up", "down"),
-    "typicality": ("down",),
+    "appearance": ("up",),
     "brightness": ("up", "down"),
     "sharpness": ("up", "down"),
 }
@@ -62,29 +62,23 @@ class Binned:
 def fit_drift(
     predictions: Sequence[Prediction],
     accepted_below: float,
-    measures: Mapping[Quantity, Sequence[float]],
-    *,
-    kept: Mapping[Quantity, Chart] | None = None,
+    measures: Mapping[Quantity, Floats],
     parts_per_false_alarm: int = PARTS_PER_FALSE_ALARM,
 ) -> Drift:
-    """Charts of held-out predictions. `measures`: the other quantities of the same images; `kept`: charts made before.
+    """Charts of held-out images. `measures`: the other quantities, of good ones.
 
     References are the good images, for log-odds those that are accepted, below `accepted_below`: at a line's defect
     rate these are nearly all parts. A quantity with too few of them, or with one value alone, has no chart.
     """
-    kept = kept or {}
-    good = np.array([not prediction.sample.is_anomaly for prediction in predictions])
-    log_odds = np.array([prediction.log_odds for prediction in predictions])
-    values: dict[Quantity, Floats] = {"log_odds": log_odds[good & (log_odds < accepted_below)]}
-    values |= {name: np.asarray(each, np.float64)[good] for name, each in measures.items()}
-    values = {name: each for name, each in values.items() if len(each) >= LEAST and np.ptp(each) > 0}
+    goods = np.array([each.log_odds for each in predictions if not each.sample.is_anomaly])
     defects = [each.log_odds for each in predictions if each.sample.is_anomaly and each.sample.kind != KIND]
-    alarms = sum(len(DIRECTIONS[name]) for name in values) + sum(len(chart.limits) for chart in kept.values())
-    run_length = (alarms + bool(defects)) * parts_per_false_alarm
-    charts = {name: _chart(each, DIRECTIONS[name], run_length) for name, each in values.items()}
+    values: dict[Quantity, Floats] = {"log_odds": goods[goods < accepted_below], **measures}
+    values = {name: each for name, each in values.items() if len(each) >= LEAST and np.ptp(each) > 0}
+    alarms = sum(len(DIRECTIONS[name]) for name in values) + bool(defects)
+    charts = {name: _chart(each, DIRECTIONS[name], alarms * parts_per_false_alarm) for name, each in values.items()}
     if "log_odds" in charts and math.isfinite(accepted_below):
         charts["log_odds"] = replace(charts["log_odds"], below=accepted_below)
-    return Drift(parts_per_false_alarm, {**kept, **charts}, _quantiles(defects))
+    return Drift(parts_per_false_alarm, charts, _quantiles(defects))
 
 
 def _chart(values: Floats, directions: Sequence[Direction], run_length: float) -> Chart:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from model.detector import load_detector
-from model.image import decode
 from model.serving import Serving
 from model.store import Store
 from tests.support.artifacts import publish
@@ -48,8 +47,8 @@ def test_decisions_are_those_of_the_version_that_serves(store: Path, study: Path
         for station, decisions in part["decisions"].items():
             for trial, decision in enumerate(decisions):
                 image = study / station / str(trial) / part["kind"] / f"{part['part']}.png"
-                pixels = detector.resize_to_input(decode(image.read_bytes()))
-                assert detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0]).decision == decision
+                pixels = detector.read_image(image.read_bytes()).pixels
+                assert detector.verdict(detector.engine.run(pixels[np.newaxis]).evidence[0]).decision == decision
     assert (report / "report.json").read_bytes() == file.read_bytes()
     page = Reader((report / "report.html").read_text())
     assert "4 parts, each imaged in every trial of 2 stations" in page.words
