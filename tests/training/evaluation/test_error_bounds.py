@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 
 from model.errors import ErrorBoundError
@@ -5,6 +7,10 @@ from model.figures import Decisions
 from model.verdict import Decision
 from training.evaluation.error_bounds import error_rates, max_errors, percent, summary
 from training.evaluation.intervals import upper_bound
+
+
+def decisions(**counts: int) -> list[Decision]:
+    return [each for each in get_args(Decision) for _ in range(counts.get(each, 0))]
 
 
 def test_a_bound_that_takes_more_images_names_their_number() -> None:
@@ -32,9 +38,8 @@ def test_the_most_errors_are_the_last_that_keep_the_bound(limit: float, images: 
 
 
 def test_error_rates_and_their_summary() -> None:
-    defects: list[Decision] = ["accept"] * 3 + ["review"] * 6 + ["reject"] * 100
-    goods: list[Decision] = ["reject"] * 2 + ["review"] * 8 + ["accept"] * 232
-    result = error_rates(defects + goods, [True] * 109 + [False] * 242)
+    found = decisions(accept=3, review=6, reject=100) + decisions(reject=2, review=8, accept=232)
+    result = error_rates(found, [True] * 109 + [False] * 242)
     assert (result.defects, result.goods) == (Decisions(3, 6, 100), Decisions(232, 8, 2))
     assert result.miss_bound == pytest.approx(0.0696, abs=1e-4)
     assert summary(result) == (
