@@ -12,6 +12,8 @@ from model.verdict import Decision
 CheckName = Literal["size", "aspect", "colour", "brightness", "contrast", "clipped", "sharpness", "appearance"]
 CHECKS: Final[tuple[CheckName, ...]] = get_args(CheckName)
 
+WATCHED: Final[tuple[Literal["appearance", "brightness", "sharpness"], ...]] = ("appearance", "brightness", "sharpness")
+"""Checks whose values control charts watch (`model.drift`)."""
 Limits = tuple[float, float]
 """The least and the greatest value that isn't odd."""
 OpenLimits = tuple[float | None, float | None]

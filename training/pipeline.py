@@ -30,6 +30,8 @@ class FittedPipeline:
     gate: Gate
     appearance: Appearance
     """What the gate's last check compares with."""
+    measures: HeldOutMeasures
+    """That its limits come from."""
 
 
 def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance) -> FittedPipeline:
@@ -47,6 +49,7 @@ def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance)
         fitted.protocol,
         fit_gate(fitted.measures, method.odd_rate),
         with_held_out(fitted.appearance, fitted.measures),
+        fitted.measures,
     )
 
 

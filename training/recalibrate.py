@@ -17,6 +17,7 @@ from training.data.dataset import Dataset
 from training.data.samples import Sample
 from training.data.splits import Split, groups_by_class, make_folds
 from training.evaluation.data_warnings import data_warnings
+from training.evaluation.drift import fit_drift
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.figures import measure
 from training.evaluation.gate_limits import HeldOutMeasures, fit_gate, with_held_out
@@ -89,6 +90,7 @@ def recalibrate(
         manifest,
         operating_point=operating_point(method, predictions, dataset.fingerprint),
         gate=fit_gate(measures, method.odd_rate),
+        drift=fit_drift(predictions, post_processor.accepted_below, measures.watched),
     )
     warnings = data_warnings(figures, synthetic=False)
     about = (

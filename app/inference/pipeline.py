@@ -18,7 +18,7 @@ from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import ImageRecord, Step, current
 from app.sandbox.pool import CodecPool
 from model.errors import EngineError
-from model.gate import Inspectability
+from model.gate import WATCHED, Inspectability
 from model.regions import Region, find_regions
 from model.render import heatmap_png
 from model.verdict import Verdict
@@ -190,7 +190,12 @@ def _post_process(
         Step("predict", engine.began, engine.predict_seconds, images=engine.batch),
         Step("render", began, time.perf_counter() - began),
     ]
-    return InspectionResult(image, engine.map, heatmap, regions, png, ImageRecord(verdict, steps, inspectability))
+    measures = {
+        "log_odds": verdict.log_odds - loaded.detector.shift,
+        **{name: inspectability.measures[name] for name in WATCHED},
+    }
+    record = ImageRecord(verdict, steps, measures, inspectability)
+    return InspectionResult(image, engine.map, heatmap, regions, png, record)
 
 
 def _inspect(image: PreprocessedImage, engine: EngineResult, loaded: LoadedModel) -> tuple[Verdict, Inspectability]:

@@ -18,7 +18,7 @@ from app.connection.http_protocol import ARRIVES_BY
 from app.errors import NotReadyError, SlowBodyError, refusal
 from app.monitoring.logs import log_request
 from app.monitoring.metrics import Metrics
-from app.monitoring.request_record import RequestRecord, current
+from app.monitoring.request_record import ImageRecord, RequestRecord, current
 from app.part_id import HEADER, check_part_id
 from app.service import Service
 
@@ -77,7 +77,12 @@ class RequestContext:
         log_request(record)
         if self._service.tracing:
             self._service.tracing.end(record)
-        self._service.statistics.add(record)
+        if not record.is_challenge:
+            self._service.statistics.add(record)
+            self._service.watch(record)
+        elif record.challenge_kind and record.model:
+            decisions = [image.verdict.decision for image in record.images] if record.status == 200 else [None]
+            self._service.challenges.count_live(record.model, record.challenge_kind, decisions)
 
 
 class _Channel:
@@ -162,15 +167,20 @@ def _observe(metrics: Metrics, record: RequestRecord) -> None:
     metrics.requests.labels(record.method, record.route, str(record.status)).inc()
     metrics.request_seconds.labels(record.method, record.route).observe(record.seconds)
     for image in record.images:
-        verdict = image.verdict
-        metrics.verdicts.labels(str(record.model), str(record.version), verdict.label, verdict.decision).inc()
-        metrics.probability.labels(str(record.model)).observe(verdict.probability)
-        for reason in image.inspectability.odd:
-            metrics.odd.labels(str(record.model), reason.check).inc()
+        if not record.is_challenge:
+            _count_verdict(metrics, record, image)
         metrics.preprocess_seconds.observe(image.worked("decode"))
         metrics.queue_seconds.observe(image.seconds("queue"))
         metrics.predict_seconds.observe(image.seconds("predict"))
         metrics.postprocess_seconds.observe(image.seconds("render"))
+
+
+def _count_verdict(metrics: Metrics, record: RequestRecord, image: ImageRecord) -> None:
+    verdict = image.verdict
+    metrics.verdicts.labels(str(record.model), str(record.version), verdict.label, verdict.decision).inc()
+    metrics.probability.labels(str(record.model)).observe(verdict.probability)
+    for reason in image.inspectability.odd:
+        metrics.odd.labels(str(record.model), reason.check).inc()
 
 
 def _valid(form: re.Pattern[str], value: str | None) -> str | None:

@@ -54,5 +54,11 @@ class Metrics:
             "Images that the gate stopped, by check; one that fails several counts in each.",
             ["model", "check"],
         )
+        self.challenges = counter(
+            "challenges_total", "Challenge images; failed: not decided as expected.", ["model", "kind", "result"]
+        )
+        self.challenge_passed = gauge(
+            "challenge_passed_timestamp_seconds", "When the model last passed a challenge run.", ["model"]
+        )
         tenths = [tenth / 10 for tenth in range(1, 11)]
         self.probability = histogram("verdict_probability", "Probability of anomaly.", ["model"], buckets=tenths)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.appearance import MAX_DISTANCES, Appearance, unit
-from model.gate import CHECKS, CheckName, Gate, Limits
+from model.drift import Quantity
+from model.gate import CHECKS, WATCHED, CheckName, Gate, Limits
 from training.evaluation.error_bounds import percent
 from training.evaluation.intervals import rate
 from training.features.measuring import APPEARANCE, Measures
@@ -41,6 +42,12 @@ class HeldOutMeasures:
     values: Measures
     is_anomaly: NDArray[np.bool_]
     fold_ids: NDArray[np.intp]
+
+    @property
+    def watched(self) -> dict[Quantity, Floats]:
+        """What control charts watch, of the good images."""
+        good = self.values[~self.is_anomaly]
+        return {name: good[:, CHECKS.index(name)] for name in WATCHED}
 
     @classmethod
     def concatenate(cls, folds: "Sequence[HeldOutMeasures]") -> "HeldOutMeasures":
