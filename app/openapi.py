@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from app.addresses import PROBES, PUBLIC
 from app.documentation import Replies, problems
 from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
+from model.gate import CHECKS
 from model.serving import Serving
 
 _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
@@ -64,6 +65,7 @@ def _complete(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     schemas["ProblemBody"] = ProblemBody.model_json_schema()
     schemas |= msgspec.json.schema_components([Serving], ref_template="#/components/schemas/{name}")[1]
+    schemas["Serving"]["properties"]["checks"]["propertyNames"] = {"enum": list(CHECKS)}  # msgspec leaves keys out
     document["components"]["securitySchemes"] = _KEYS
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -202,6 +202,7 @@ def test_a_shift_that_begins_is_no_alert(tmp_path: Path) -> None:
 def test_a_few_rejects_after_a_pause_are_no_alert(tmp_path: Path) -> None:
     few = {name: values.replace(f"x{2 * PAST}", f"x{2 * DAY}") for name, values in WELL.items()}
     few |= {REJECTS: f"0+3x480 1440x{DAY - 461} 1445x{DAY}", ACCEPTS: f"0+57x480 27360x{2 * DAY}"}
+    few[ODD] = f"0+1x480 480x{2 * DAY}"
     assert Scene(scraped(SCRAPED, few), DAY + 60, "5m").firing(tmp_path) == set()
 
 

@@ -55,8 +55,10 @@ def before_call(context: Any, case: "schemathesis.Case[Any]", kwargs: dict[str, 
 
 
 def followable(body: dict[str, Any]) -> dict[str, Any]:
-    """A serving.json with its thresholds in order, and without 3.0 for a version: an integer in JSON Schema alone."""
-    version, band = body.get("version"), body.get("thresholds")
+    """A serving.json with thresholds and limits in order, and no 3.0 for a version: an integer in JSON Schema alone."""
+    version, band, checks = body.get("version"), body.get("thresholds"), body.get("checks")
+    if isinstance(checks, dict):
+        body = body | {"checks": {name: in_order(limits) for name, limits in checks.items()}}
     if isinstance(version, float):
         body = body | {"version": int(version)}
     if not isinstance(band, dict):
@@ -89,3 +91,9 @@ def declared_headers(context: Any, response: schemathesis.Response, case: "schem
     usual = {"content-length", "content-type", "date"}
     undeclared = set(response.headers) - usual - {name.lower() for name in declared["headers"]}
     assert not undeclared, f"undeclared headers: {undeclared}"
+
+
+def in_order(limits: Any) -> Any:
+    """Limits that don't descend; anything else as it is."""
+    ends = limits if isinstance(limits, list) else []
+    return sorted(limits) if len(ends) == 2 and all(type(end) in (int, float) for end in ends) else limits
