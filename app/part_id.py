@@ -6,8 +6,14 @@ from typing import Final
 from urllib.parse import unquote
 
 HEADER: Final = "X-Part-ID"
-_SENT: Final = re.compile(r"[\x21-\x7e]{1,128}")
+LONGEST: Final = 128
+"""Characters of an id."""
+LONGEST_SENT: Final = 1600
+"""Characters of the header: of an id, each may be four bytes of UTF-8, and each of these is written %XX."""
+_SENT: Final = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_SENT}}}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_EXTENDED: Final = re.compile(r"(?i:utf-8)'[A-Za-z0-9-]*'")
+"""What a value of RFC 8187 begins with: character set and language."""
 
 
 def check_part_id(sent: Sequence[str]) -> str | None:
@@ -18,17 +24,21 @@ def check_part_id(sent: Sequence[str]) -> str | None:
         raise ValueError("is there more than once")
     if not _SENT.fullmatch(sent[0]):
         raise ValueError(
-            "must have 1 to 128 printable ASCII characters without spaces; write others percent-encoded in UTF-8, "
-            "a space as %20"
+            f"must have 1 to {LONGEST} characters: printable ASCII without spaces, others percent-encoded in UTF-8, a "
+            "space as %20"
         )
     try:
-        if _CONTROL.search(part_id_text(sent[0])):
-            raise ValueError("must have no control characters")
+        text = part_id_text(sent[0])
     except UnicodeDecodeError:
         raise ValueError("is percent-encoded, but not in UTF-8") from None
+    if not 1 <= len(text) <= LONGEST:
+        raise ValueError(f"must have 1 to {LONGEST} characters, not {len(text)}")
+    if _CONTROL.search(text):
+        raise ValueError("must have no control characters")
     return sent[0]
 
 
 def part_id_text(sent: str) -> str:
-    """The id percent-decoded: `part%204711` is `part 4711`. A % without two hexadecimal digits is kept."""
-    return unquote(sent, errors="strict")
+    """The id percent-decoded: `part%204711` is `part 4711`, and so is `UTF-8''part%204711` (RFC 8187). A % without two
+    hexadecimal digits is kept."""
+    return unquote(_EXTENDED.sub("", sent, count=1) if _EXTENDED.match(sent) else sent, errors="strict")

@@ -20,9 +20,11 @@ from app.sandbox.pool import CodecPool
 from app.settings import ConfigurationError, Settings
 from model.cpus import available_cpus
 from model.errors import EngineError
+from model.serving import Serving
 
 if TYPE_CHECKING:
     from app.monitoring.tracing import Tracing
+    from app.records.records import Records
 
 STOP_SECONDS: Final = 10.0
 """For threads to finish what they do; the process ends without those that don't."""
@@ -32,13 +34,14 @@ class Service:
     """Everything that requests share. `draining` is set when the process is told to stop."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises KeysError."""
+        """Raises KeysError or ConfigurationError."""
         self.settings = settings
-        self.keyring = Keyring(settings.keys_file)
         self.metrics = Metrics()
+        self.records = _open_records(settings, self.metrics)
+        self.keyring = Keyring(settings.keys_file, self._audit_keys)
         self.statistics = Statistics()
         self.tracing = _open_tracing(settings.trace_endpoint)
-        self.model_manager = ModelManager(settings, self.metrics.registry)
+        self.model_manager = ModelManager(settings, self.metrics.registry, self._audit_serving)
         self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
         cpus = available_cpus()
@@ -55,6 +58,8 @@ class Service:
 
     def start(self) -> None:
         """In the event loop."""
+        if self.records:
+            self.records.start()
         self.model_manager.start()
         self.keyring.start()
         for worker in self.workers:
@@ -71,6 +76,8 @@ class Service:
         until = time.monotonic() + STOP_SECONDS
         for thread in (*self.workers, self.model_manager.thread, self.keyring.thread):
             thread.join(max(0.0, until - time.monotonic()))
+        if self.records:
+            self.records.stop(STOP_SECONDS)
         if self.tracing:
             self.tracing.stop()
 
@@ -83,6 +90,14 @@ class Service:
             for image in worker.current or []:
                 with suppress(InvalidStateError):  # it has come back after all
                     image.answer.set_exception(error)
+
+    def _audit_serving(self, model: str, config: Serving, by: str) -> None:
+        if self.records:
+            self.records.audit_change("serving", model, str(config), by)
+
+    def _audit_keys(self, path: str, keys: str) -> None:
+        if self.records:
+            self.records.audit_change("keys", path, keys, path)
 
     def dead(self) -> list[str]:
         """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""
@@ -97,6 +112,15 @@ class Service:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
         return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready()
+
+
+def _open_records(settings: Settings, metrics: Metrics) -> "Records | None":
+    """SQLAlchemy is imported only where records are kept. Raises ConfigurationError."""
+    if settings.records is None:
+        return None
+    from app.records.records import Records
+
+    return Records(settings, metrics)
 
 
 def _open_tracing(endpoint: str | None) -> "Tracing | None":

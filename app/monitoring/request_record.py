@@ -66,6 +66,8 @@ class RequestRecord:
     version: int | None = None
     images: list[ImageRecord] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
+    received_at: float = field(default_factory=time.time)
+    """Seconds since 1970."""
     seconds: float = 0.0
     span: object | None = None
     """The request's span in app.monitoring.tracing."""
