@@ -147,7 +147,7 @@ def test_a_file_that_sums_and_manifest_know_differently(version: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 3}', b'{"schema":' + b"[" * 100_000]
+    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 4}', b'{"schema":' + b"[" * 100_000]
 )
 def test_a_manifest_that_is_none(version: Path, content: bytes) -> None:
     (version / "manifest.json").write_bytes(content)
@@ -172,15 +172,16 @@ def test_a_manifest_as_windows_saves_it(version: Path) -> None:
     [
         (1, "it was made before release 0.1.0, and no release reads it: train the model again"),
         (2, "it was made before release 0.1.0, and no release reads it: train the model again"),
-        (4, "a newer Camspector made it, and reads it"),
+        (3, "release 0.1 made it: train the model again, or serve it with that release"),
+        (5, "a newer Camspector made it, and reads it"),
         (0, "Camspector never wrote such a manifest"),
-        ("3", "Camspector never wrote such a manifest"),
+        ("4", "Camspector never wrote such a manifest"),
         (None, "Camspector never wrote such a manifest"),
     ],
 )
 def test_another_schema_is_refused_by_name_with_what_to_do(version: Path, schema: object, remedy: str) -> None:
     edit(version, lambda manifest: manifest.update(schema=schema))
-    expected = re.escape(f"7/manifest.json has schema {schema!r}; this program reads schema 3: {remedy}")
+    expected = re.escape(f"7/manifest.json has schema {schema!r}; this program reads schema 4: {remedy}")
     with pytest.raises(errors.SchemaError, match=f"{expected}$"):
         load_detector(version, "cpu")
 
@@ -245,9 +246,9 @@ def test_truncated_weights(version: Path, length: int) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop("conv3_2.bias"), r"lacks conv3_2\.bias"),
+        (lambda t: t.pop("conv2_2.bias"), r"lacks conv2_2\.bias"),
         (lambda t: t.update(extra=np.zeros(1, np.float32)), "holds extra"),
-        (lambda t: t.update({"dense.weight": t["dense.weight"][:1].copy()}), r"dense\.weight is float32 \(1, 512\)"),
+        (lambda t: t.update({"dense.weight": t["dense.weight"][:1].copy()}), r"dense\.weight is float32 \(1, 128\)"),
         (lambda t: t.update({"dense.bias": t["dense.bias"].astype(np.float64)}), r"dense\.bias is float64"),
     ],
 )
@@ -259,8 +260,8 @@ def test_shapes_that_do_not_fit(version: Path, change: Callable[[dict[str, Any]]
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_no_numbers(version: Path, value: float) -> None:
-    rewrite(version, lambda tensors: tensors["conv4_1.weight"].__setitem__((0, 0, 0, 0), value))
-    with pytest.raises(errors.NonFiniteWeightsError, match=r"conv4_1\.weight holds NaN or infinite"):
+    rewrite(version, lambda tensors: tensors["conv2_1.weight"].__setitem__((0, 0, 0, 0), value))
+    with pytest.raises(errors.NonFiniteWeightsError, match=r"conv2_1\.weight holds NaN or infinite"):
         load_detector(version, "cpu")
 
 

@@ -32,7 +32,7 @@ def patch_features(run: TrainingRun, recipe: Patches) -> tuple[TrainingSet, Feat
     has no mask.
     """
     side = patches_per_side(recipe)
-    loaders = [image_loader(sample, recipe.input_size, run.dataset.full_scale) for sample in run.dataset.samples]
+    loaders = [image_loader(sample, run.resizing) for sample in run.dataset.samples]
     training_set, loaders, shares = _with_synthetic(
         run, recipe, loaders, _known_coverage(run.dataset.samples, side, run.method.use_masks)
     )

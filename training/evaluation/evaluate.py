@@ -12,7 +12,6 @@ from model.detector import Detector, load_detector
 from model.engines.devices import Device
 from model.errors import DataError, ManifestError
 from model.figures import Figures
-from model.image import decode
 from model.manifest import Manifest
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
@@ -77,8 +76,8 @@ def _overlap_warnings(manifest: Manifest, dataset: Dataset) -> list[str]:
 def predict(detector: Detector, sample: Sample) -> Prediction:
     """One image alone, from its file to its prediction. Raises DataError, naming an image that can't be predicted."""
     with naming_file(sample.path):
-        pixels = detector.resize_to_input(decode(sample.path.read_bytes()))
-    evidence = detector.engine.evidence(pixels[np.newaxis])[0]
+        pixels = detector.read_image(sample.path.read_bytes()).pixels
+    evidence = detector.engine.run(pixels[np.newaxis]).evidence[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     scale = detector.variant.heatmap_scale
     return Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)

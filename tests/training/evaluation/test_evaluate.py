@@ -11,7 +11,6 @@ import pytest
 from model.artifact import MANIFEST, read_artifact
 from model.detector import load_detector
 from model.errors import DataError, ManifestError
-from model.image import decode
 from model.verdict import Thresholds, logit, sigmoid
 from tests.support.artifacts import publish, resum
 from tests.training.conftest import quiet
@@ -43,8 +42,8 @@ def test_every_image_gets_the_services_answer(version: Path, dataset: Dataset, r
     detector = load_detector(version, "cpu", rate)
     assert [prediction.sample for prediction in evaluation.predictions] == dataset.samples
     for prediction in evaluation.predictions:
-        pixels = detector.resize_to_input(decode(prediction.sample.path.read_bytes()))
-        verdict = detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0])
+        pixels = detector.read_image(prediction.sample.path.read_bytes()).pixels
+        verdict = detector.verdict(detector.engine.run(pixels[np.newaxis]).evidence[0])
         assert prediction.probability == pytest.approx(verdict.probability, abs=1e-6)
         assert (prediction.label, prediction.decision) == (verdict.label, verdict.decision)
     assert evaluation.figures.protocol == "22 images by version 1 of 'spots'"
