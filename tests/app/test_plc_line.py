@@ -3,9 +3,7 @@
 import httpx
 import pytest
 
-from tests.support.connections import talk
 from tests.support.images import encoded
-from tests.support.process import Server
 
 pytestmark = pytest.mark.anyio
 EVALUATION = {"accept": "1", "reject": "2", "review": "3"}
@@ -39,14 +37,3 @@ async def test_a_line_that_would_be_too_long_is_refused_before_the_part_is_inspe
     )
     assert (reply.status_code, reply.json()["error"]) == (400, "bad-parameter")
     assert "81 characters" in reply.json()["detail"]
-
-
-@pytest.mark.parametrize("head", ["HTTP/1.0\r\n", "HTTP/1.1\r\nHost: cam\r\nConnection: close\r\n"])
-def test_old_and_closing_connections(server: Server, head: str) -> None:
-    image = encoded()
-    request = f"POST /predict {head}Accept: text/plain\r\nContent-Length: {len(image)}\r\n\r\n"
-    reply = talk(server, request.encode() + image).decode("ascii")
-    status, _, body = reply.partition("\r\n\r\n")
-    assert status.split(" ")[1] == "200"
-    assert f"content-length: {len(body)}" in status.lower()
-    assert body.count(";") == 5

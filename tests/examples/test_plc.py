@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.artifacts import publish
+from tests.support.connections import talk
 from tests.support.images import encoded, five_megabytes
 from tests.support.process import ROOT, Server, served
 
@@ -132,3 +133,14 @@ def test_raw_socket_sends_82_bytes_before_the_image() -> None:
     assert len("\r\n".join([*shown[0], "", ""])) == 82
     template = re.findall(r'f"(POST.+?)"', (PLC / "raw_socket.py").read_text())[0]
     assert [line.split(": ")[0] for line in template.split(r"\r\n")[:4]] == [line.split(": ")[0] for line in shown[0]]
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.0\r\n", "HTTP/1.1\r\nHost: cam\r\nConnection: close\r\n"])
+def test_old_and_closing_connections(server: Server, head: str) -> None:
+    image = encoded()
+    request = f"POST /predict {head}Accept: text/plain\r\nContent-Length: {len(image)}\r\n\r\n"
+    reply = talk(server, request.encode() + image).decode("ascii")
+    status, _, body = reply.partition("\r\n\r\n")
+    assert status.split(" ")[1] == "200"
+    assert f"content-length: {len(body)}" in status.lower()
+    assert body.count(";") == 5
