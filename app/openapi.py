@@ -9,11 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from app.addresses import PROBES, PUBLIC
 from app.documentation import Replies, problems
 from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
-from app.part_id import LONGEST_SENT
+from app.part_id import PATTERN
 from model.serving import Serving
 
 _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
-_PART_ID: Final = {"type": "string", "pattern": f"^[!-~]{{1,{LONGEST_SENT}}}$"}
+_PART_ID: Final = {"type": "string", "pattern": PATTERN}
 _TRACEPARENT: Final = {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
 _TEXT: Final = {"type": "string"}
 _ECHOED: Final = {

@@ -111,7 +111,8 @@ class Service:
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
-        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready()
+        opening = self.records.unready() if self.records else []
+        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready() + opening
 
 
 def _open_records(settings: Settings, metrics: Metrics) -> "Records | None":

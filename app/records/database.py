@@ -91,6 +91,9 @@ def _postgresql(records: str) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "tcp_user_timeout": 1000 * CONNECT_SECONDS,
+            "keepalives_idle": CONNECT_SECONDS,
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
             "options": f"-c statement_timeout={STATEMENT_MS}",
             "application_name": "camspector",
         },

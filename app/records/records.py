@@ -85,6 +85,10 @@ class Records:
                 thread.join(max(0.0, until - time.monotonic()))
         self._engine.dispose()
 
+    def unready(self) -> list[str]:
+        """Why no inspections should come yet, in words. Empty: they are recorded, or can't be."""
+        return [] if self._writer.opened else ["the records are being opened"]
+
     async def keep(self, inspections: Sequence[Inspection], images: Sequence[bytes], seconds: float) -> Kept:
         """Have inspections written, and wait until they are, for a share of `seconds` at most.
 

@@ -85,6 +85,8 @@ class Writer:
         self._logged_at: dict[str, float] = {}
         self.error = "the records have not been opened yet"
         """Why nothing can be written, in words. Empty: it can."""
+        self.opened = False
+        """Whether opening them has been tried."""
         self.thread = threading.Thread(target=self._run, name="records", daemon=True)
 
     @property
@@ -163,7 +165,7 @@ class Writer:
             self._do(connection, self._jobs.popleft())
         if self._failed:
             log.info("resolved: the records are written again")
-        self.error, self._failed = "", False
+        self.error, self._failed, self.opened = "", False, True
 
     def _connect(self) -> Connection:
         """The connection; after a failure a new one."""
@@ -235,7 +237,7 @@ class Writer:
         if not self._failed:
             log.error("the records can't be written: %s; inspections go on, and wait to be recorded", reason)
         with self._changed:
-            self.error, self._failed = reason or type(error).__name__, True
+            self.error, self._failed, self.opened = reason or type(error).__name__, True, True
             refused = [job for job in self._jobs if not job.durable]
             self._jobs = deque(job for job in self._jobs if job.durable)
         for job in refused:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from tests.app.conftest import running, until
 from tests.app.records.conftest import Recorder
 from tests.support.artifacts import publish
 from tests.support.images import encoded
+from tests.support.process import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +96,10 @@ async def test_roles_and_audit(keyed: tuple[httpx.AsyncClient, dict[str, str]], 
     changed = await client.put("/v1/admin/models/widget/serving", json={"thresholds": 0.7}, headers=by["admin"])
     assert changed.status_code == 200
     assert (await client.get("/v1/admin/audit", headers=by["label"])).status_code == 403
-    audit = (await client.get("/v1/admin/audit", headers=by["admin"])).json()
+    audit: dict[str, Any] = {"changes": []}
+    with anyio.fail_after(PATIENCE):
+        while len(audit["changes"]) < 5:  # of a serving.json that was put, the row comes a moment later
+            audit = (await client.get("/v1/admin/audit", headers=by["admin"])).json()
     assert audit["next"] is None
     rows = [(row["what"], row["subject"], row["by"]) for row in audit["changes"]]
     assert rows == [
