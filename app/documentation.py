@@ -23,7 +23,7 @@ from app.errors import (
     under_v2,
 )
 from app.v2.message import JSON_LENGTH
-from model.errors import PinError, ServingError, StoreError
+from model.errors import ChallengeError, PinError, ServingError, StoreError
 from model.image import FORMATS
 
 VERSION: Final = "0.1.0"
@@ -51,8 +51,8 @@ BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 ENCODING: Final[dict[str, Any]] = {
     "name": "Content-Encoding",
     "in": "header",
-    "description": "Compression of the body; in upper or lower case.",
-    "schema": {"type": "string", "enum": [*ENCODINGS, "x-gzip"]},
+    "description": "Compression of the body; in upper or lower case. Empty: none.",
+    "schema": {"type": "string", "enum": [*ENCODINGS, "x-gzip", ""]},
 }
 
 UPLOAD: Final[dict[str, Any]] = {
@@ -139,8 +139,8 @@ def _header(description: str, schema: dict[str, Any], *, required: bool = False)
 
 
 UNANSWERED: Final = {ClientDisconnect}
-ADMINS: Final = {ServingError, PinError, StoreError, KeyNotAllowedError, AdminNeedsKeysError}
-"""Errors of /v1/admin."""
+ADMINS: Final = {ServingError, PinError, StoreError, ChallengeError, KeyNotAllowedError, AdminNeedsKeysError}
+"""Errors of calls that only administrators may make."""
 RECORDS: Final = {NoRecordsError, UnknownInspectionError, ImageNotKeptError, RecordsUnavailableError}
 """Errors of /v1/inspections: without its records an inspection goes on."""
 _V2S: Final = {TensorError, BatchTooLargeError}

@@ -49,6 +49,9 @@ WELL: Series = {
     'camspector_records_total{result="unconfirmed"}': f"0+1x{2 * PAST}",
     'camspector_records_total{result="lost"}': f"5x{2 * PAST}",
     'camspector_records_total{result="image-lost"}': f"0x{2 * PAST}",
+    'camspector_drift_alarm{model="m",quantity="brightness",change="down"}': f"0x{2 * PAST}",
+    'camspector_challenges_total{model="m",kind="crack",result="passed"}': f"0+1x{2 * PAST}",
+    'camspector_challenges_total{model="m",kind="crack",result="failed"}': f"2x{2 * PAST}",
     "camspector_log_lines_waiting{}": f"1x{2 * PAST}",
     "camspector_log_lines_dropped_total{}": f"7x{2 * PAST}",
     ACCEPTS: f"0+57x{2 * PAST}",
@@ -89,6 +92,14 @@ ILL: list[tuple[str, Series]] = [
     ("CamspectorRecordsUnavailable", {"camspector_records_unavailable{}": f"0x{PAST + 50} 1x{PAST}"}),
     ("CamspectorRecordsLost", {'camspector_records_total{result="lost"}': f"0x{PAST + 55} 3x{PAST}"}),
     ("CamspectorRecordsLost", {'camspector_records_total{result="image-lost"}': f"0x{PAST + 55} 1x{PAST}"}),
+    (
+        "CamspectorDrift",
+        {'camspector_drift_alarm{model="m",quantity="brightness",change="down"}': f"0x{PAST} 1x{PAST}"},
+    ),
+    (
+        "CamspectorChallengeFailed",
+        {'camspector_challenges_total{model="m",kind="crack",result="failed"}': f"0x{PAST + 55} 1x{PAST}"},
+    ),
     ("CamspectorCodecsFail", {'camspector_codec_processes_killed_total{reason="crash"}': f"0x{PAST + 55} 20x{PAST}"}),
     ("CamspectorCodecsFail", rejected("codecs-unavailable", f"0x{PAST + 55} 1x{PAST}")),
 ]

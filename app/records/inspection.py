@@ -34,12 +34,15 @@ class Origin:
     """Name of the API key."""
     station: str | None = None
     idempotency_key: str | None = None
+    challenge: str | None = None
+    """What a known test part is known to be (X-Challenge); None: a part of production."""
 
     @staticmethod
     def of(record: RequestRecord, station: str, idempotency_key: str | None = None) -> "Origin":
         part_id = part_id_text(record.part_id) if record.part_id else None
         received_at = round(1000 * record.received_at)
-        return Origin(record.request_id, received_at, part_id, record.key, station or None, idempotency_key)
+        key, challenge = record.key, record.challenge_kind
+        return Origin(record.request_id, received_at, part_id, key, station or None, idempotency_key, challenge)
 
 
 @dataclass(frozen=True)

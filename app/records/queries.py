@@ -34,7 +34,7 @@ def find_same(connection: Connection, part_id: str, sha256: str, basis: Basis, s
         select(inspections)
         .where(columns.part_id == part_id)
         .where(columns.inference_id >= first_id_at(since))
-        .where(columns.image_sha256 == sha256)
+        .where(columns.image_sha256 == sha256, columns.challenge.is_(None))
         .where(columns.model == basis.model, columns.version == basis.version)
         .where(columns.serving_sha256 == basis.serving_sha256)
     )

@@ -26,6 +26,7 @@ def row_of(recorded: Recorded) -> dict[str, Any]:
         "key": origin.key,
         "station": origin.station,
         "idempotency_key": origin.idempotency_key,
+        "challenge": origin.challenge,
         "model": basis.model,
         "version": basis.version,
         "variant": basis.variant,
@@ -67,6 +68,7 @@ def recorded_of(row: Mapping[str, Any] | RowMapping) -> Recorded:
             row["key"],
             row["station"],
             row["idempotency_key"],
+            row["challenge"],
         ),
         Basis(
             row["model"],

@@ -48,6 +48,7 @@ class InspectionInfo(BaseModel):
     part_id: str | None
     station: str | None
     key: str | None = Field(description="Name of the API key that it was sent with.")
+    challenge: str | None = Field(description="What a known part is known to be (X-Challenge); null: of production.")
     model: str
     model_version: int
     variant: str
@@ -74,6 +75,7 @@ class InspectionInfo(BaseModel):
             part_id=origin.part_id,
             station=origin.station,
             key=origin.key,
+            challenge=origin.challenge,
             model=basis.model,
             model_version=basis.version,
             variant=basis.variant,

@@ -5,9 +5,11 @@ from concurrent.futures import Future
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel
 
 from app.body.upload import receive
 from app.documentation import SERVING_BODY, problems
+from app.drift.monitor import DriftAlarm
 from app.errors import (
     AdminNeedsKeysError,
     BodyTooLargeError,
@@ -15,6 +17,7 @@ from app.errors import (
     KeyNotAllowedError,
     MalformedBodyError,
     NoRecordsError,
+    NotReadyError,
     QueueFullError,
     RecordsUnavailableError,
     SlowBodyError,
@@ -29,14 +32,21 @@ from app.schemas import Change, ModelInfo, Reloaded
 from model import serving as servings
 from model.errors import PinError, ServingError, StoreError, UnknownModelError
 
+
+class Acknowledged(BaseModel):
+    """What an administrator has taken note of."""
+
+    acknowledged: list[DriftAlarm]
+
+
 MAX_BYTES: Final = 10_000
 """Of a serving.json."""
 WAIT_SECONDS: Final = 60.0
 """For a version to be loaded and tested."""
 
 
-async def _only_admin(request: Request) -> None:
-    """Raises AdminNeedsKeysError or KeyNotAllowedError."""
+async def only_admin(request: Request) -> None:
+    """Dependency: an administrator's key was shown. Raises AdminNeedsKeysError or KeyNotAllowedError."""
     key: Key | None = request.state.key
     if key is None:
         raise AdminNeedsKeysError("who may change what serves is not settled: start the service with --keys-file")
@@ -47,7 +57,7 @@ async def _only_admin(request: Request) -> None:
 router = APIRouter(
     prefix="/v1/admin",
     tags=["admin"],
-    dependencies=[Depends(_only_admin)],
+    dependencies=[Depends(only_admin)],
     responses=problems(KeyNotAllowedError, AdminNeedsKeysError, DeadlineError),
 )
 
@@ -98,6 +108,14 @@ async def audit(
     rows = await (await the_records(service)).audited(limit + 1, cursor)
     changes = [ChangeInfo.of(change) for _, change in rows[:limit]]
     return AuditPage(changes=changes, next=rows[limit - 1][0] if len(rows) > limit else None)
+
+
+@router.post("/models/{model}/drift/acknowledge", responses=problems(UnknownModelError, NotReadyError))
+async def acknowledge_drift(model: str, request: Request, service: TheService) -> Acknowledged:
+    """Take back the model's alarms of drift, and begin their charts anew. Who did so is in the log."""
+    service.model_manager.snapshot.model(model)
+    alarms = service.drift.acknowledge(model, request.state.key.name)
+    return Acknowledged(acknowledged=[DriftAlarm.of(alarm) for alarm in alarms])
 
 
 async def _done(future: Future[None]) -> None:

@@ -77,7 +77,6 @@ async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptio
     sent_part_id = _sent_part_id()
     if form == "text/plain":
         _check_line(loaded, sent_part_id)
-    recording = Recording.of(scope, loaded, key)
 
     def respond(inspection: Inspection, png: bytes | None) -> Response:
         if form == "image/png":
@@ -88,7 +87,7 @@ async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptio
         return Response(prediction.model_dump_json(), media_type="application/json")
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
-        began = time.perf_counter()
+        recording, began = Recording.of(scope, loaded, key), time.perf_counter()
         image = upload.body if upload.is_image else await pipeline.in_executor(upload.image)
         sha256 = await pipeline.in_executor(lambda: recording.sha256(image)) if recording.records else None
         read_seconds = time.perf_counter() - began

@@ -70,6 +70,8 @@ class Recording:
     ) -> Response:
         """The response, once the inspections are recorded, or can't be; its headers say which."""
         response.headers[INFERENCE_ID] = ",".join(inspection.inference_id for inspection in inspections)
+        if (record := current.get()) and len(inspections) == 1:
+            record.inference_id = inspections[0].inference_id
         if self.records:
             response.headers[RECORDED] = await self.records.keep(inspections, images, seconds)
         return response
@@ -82,6 +84,8 @@ class Recording:
 
     def _name(self, sha256: str | None) -> object:
         """By which the same requests are known; None: none is the same as this one."""
+        if self.origin.challenge:  # it shows whether the station sees now
+            return None
         if self.origin.idempotency_key:
             return self.origin.key, self.origin.idempotency_key
         if self.origin.part_id:

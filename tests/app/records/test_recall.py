@@ -60,6 +60,11 @@ async def test_what_differs_is_inspected(recorder: Recorder) -> None:
     assert not await replayed({})
     assert not await replayed(part | {"X-Idempotency-Key": "k-2"})
     assert await replayed(part)
+    assert not await replayed(part | {"X-Challenge": "good"})
+    assert not await replayed(part | {"X-Challenge": "good"})
+    assert await replayed(part)
+    (newest,) = (await recorder.client.get("/v1/inspections?limit=1")).json()["inspections"]
+    assert newest["challenge"] == "good"
 
 
 async def test_after_a_day_it_is_inspected_again(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
