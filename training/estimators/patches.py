@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from training.data.samples import Sample
 from training.data.splits import Indices, Split, make_folds
 from training.data.training_set import Anomalies, TrainingSet, available
-from training.estimators.estimator import CrossValidated, predict
+from training.estimators.estimator import CrossValidated
 from training.estimators.image_head import fit_image_head
+from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
 from training.estimators.mahalanobis import MahalanobisDistance
-from training.estimators.patch_features import patch_features, patches_per_side
+from training.estimators.patch_features import patch_features, patch_inputs, patches_per_side
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patch_sampling import PatchSampler, Score
-from training.evaluation.post_processing import Method, OutOfFold, fit_post_processor
+from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Rule
 from training.features.augmentation import count_of_copies
@@ -71,7 +72,10 @@ class PatchEstimator:
 
     def prepare(self, run: TrainingRun) -> "PreparedPatches":
         """Compute every patch's features, once, and what is known of its defects."""
-        return PreparedPatches(*patch_features(run, self.recipe), run.trunk, self.recipe)
+        inputs = patch_inputs(run, self.recipe)
+        with run.reporter.task("features", len(inputs.loaders)) as advance:
+            features = patch_features(run.trunk, self.recipe, inputs.loaders, run.device, advance)
+        return PreparedPatches(inputs.training_set, features, inputs.coverage, run.trunk, self.recipe)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,26 +145,12 @@ class PreparedPatches:
 
     def cross_val_predict(self, real: Indices, advance: Advance) -> CrossValidated:
         """Predict each of these samples, or what stands in for their anomalies, by a model of the other folds."""
-        folds, seed = self.recipe.inner_folds, self.recipe.seed
-        predicted = self.training_set.calibration_indices(real)
-        parts = []
-        for number, split in enumerate(make_folds([self.training_set.samples[i] for i in predicted], folds, seed), 1):
-            known = np.intersect1d(predicted[split.train], self.training_set.real)
-            model = self.fit(self.training_set.train_indices(known), advance)
-            parts.append(predict(self.training_set, model, predicted[split.test], number))
-        protocol = (
-            f"{len(predicted)} images, each predicted once in {folds}-fold cross-validation of the whole "
-            f"pipeline (seed {seed}); the exported network was trained on all of them"
-        )
-        model = self.fit(self.training_set.train_indices(real), advance)
-        return CrossValidated(model, OutOfFold.concatenate(parts), protocol)
+        parts = list(predict_folds(self, real, advance))
+        return cross_validated(self, real, parts, advance)
 
     def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
         """Calibration, thresholds and heatmap scale are chosen by cross-validation within the training part."""
-        fitted = self.cross_val_predict(split.train, advance)
-        post_processor = fit_post_processor(fitted.out_of_fold, method)
-        test = predict(self.training_set, fitted.model, split.test, fold)
-        return post_processor.predictions(test.samples, test.maps, test.image_log_odds, fold)
+        return predict_fold(self, split, method, advance, fold)
 
     def _fit_image_head(self, indices: Indices) -> LinearModel | None:
         """The image head, of real samples alone: how synthetic anomalies were made would show in whole images."""
