@@ -18,6 +18,7 @@ from PIL import Image
 from app.sandbox.limits import Limits
 from app.sandbox.messages import Decode, Overlay, Refused, Request
 from app.sandbox.process import CodecProcess, Template
+from model.preprocessing import Resizing
 
 INPUT = 224
 MOST_PIXELS = 50_000_000
@@ -78,7 +79,7 @@ async def measure(width: int, height: int) -> None:
     print(f"{width}×{height}                 file MB   decode   overlay, bytes a pixel")
     for name, image in images(width, height):
         scale = 65535 if "16" in name else None
-        decode = Decode(MOST_PIXELS, INPUT, scale)
+        decode = Decode(MOST_PIXELS, Resizing(INPUT, scale, reduced=False))
         overlay = Overlay(MOST_PIXELS, scale, INPUT, heatmap, [])
         found = [await bytes_a_pixel(template, request, image, width * height) for request in (decode, overlay)]
         print(f"{name:24} {len(image) / 1e6:8.1f} {found[0]:>8} {found[1]:>9}", flush=True)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -19,7 +20,6 @@ from benchmarks.images import LARGE, PAYLOADS, camera_image
 from benchmarks.machine import report
 from model.detector import load_detector
 from model.image import decode
-from model.preprocessing import resize_to_input
 from model.regions import find_regions
 from model.render import heatmap_png, overlay_png
 
@@ -92,13 +92,12 @@ def main() -> None:
         report("Decoding, one thread, CPU time", in_turns(chosen.other), chosen.json and chosen.json / "decoders.json")
         return
     detector = load_detector(chosen.version, "cpu")
-    size = detector.input_size
     rows: list[dict[str, object]] = []
     for name, (form, side) in (PAYLOADS | LARGE).items():
         data = camera_image(form, side)
         image = decode(data)
-        full_scale = 4095 if image.mode == "I;16" else None
-        pixels = resize_to_input(image, size, full_scale)
+        resizing = replace(detector.manifest.preprocessing.resizing, full_scale=4095 if image.mode == "I;16" else None)
+        pixels = resizing(data).pixels
         evidence = detector.engine.evidence(pixels[None], exclusive=False)[0]
         heatmap = detector.heatmap(evidence)
         regions = find_regions(heatmap, *image.size)
@@ -107,7 +106,8 @@ def main() -> None:
                 "image": name,
                 "kB": len(data) // 1000,
                 "decode ms": milliseconds(lambda: decode(data)),  # noqa: B023
-                "resize_to_input ms": milliseconds(lambda: resize_to_input(image, size, full_scale)),  # noqa: B023
+                "decode and resize ms": milliseconds(lambda: resizing(data)),  # noqa: B023
+                "unreduced ms": milliseconds(lambda: replace(resizing, reduced=False)(data)),  # noqa: B023
                 "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], exclusive=False)),  # noqa: B023
                 "heatmap ms": milliseconds(lambda: detector.heatmap(evidence)),  # noqa: B023
                 "regions ms": milliseconds(lambda: find_regions(heatmap, *image.size)),  # noqa: B023

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import report
+from model.preprocessing import Resizing
 from training.data.samples import find_samples
 from training.estimators.logistic import FeatureScale
 from training.estimators.network import fresh_network
@@ -97,7 +98,9 @@ def prepare(data: Path, recipe: Patches, most_good: int, images: int) -> Ablatio
     good = rng.permutation([i for i, sample in enumerate(samples) if not sample.is_anomaly])[:most_good]
     defects = [i for i, sample in enumerate(samples) if sample.is_anomaly]
     ranked, learnt = [*good[: len(good) // 3], *defects], good[len(good) // 3 :]
-    loaders = [image_loader(samples[i], recipe.input_size, None) for i in [*learnt, *ranked]]
+    loaders = [
+        image_loader(samples[i], Resizing(recipe.input_size, None, recipe.reduced_decoding)) for i in [*learnt, *ranked]
+    ]
     made, shares = _synthetic(loaders[: len(learnt)], recipe, images)
     features = _features(loaders + [partial(np.copy, image) for image in made], recipe)
     count = min(features.shape[1], -(-recipe.good_patches // len(learnt)))

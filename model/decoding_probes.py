@@ -15,7 +15,7 @@ from PIL import features
 
 from model.image import decode
 from model.manifest import Decoding
-from model.preprocessing import resize_to_input
+from model.preprocessing import Resizing
 
 # 40×33 smooth colours: JPEG with chroma halved both ways, progressive JPEG with it halved across, lossy WebP.
 _PROBES: Final = (
@@ -63,9 +63,10 @@ def decoding_here() -> Decoding:
     }
     digest = hashlib.sha256()
     for text in _PROBES:
-        image = decode(base64.b64decode(text))
-        digest.update(image.tobytes())
-        digest.update(resize_to_input(image, 32, None).tobytes())
+        data = base64.b64decode(text)
+        digest.update(decode(data).tobytes())
+        digest.update(Resizing(32, None, reduced=False)(data).pixels.tobytes())
+        digest.update(Resizing(8, None, reduced=True)(data).pixels.tobytes())  # 33 rows become 17
     return Decoding(libraries, digest.hexdigest())
 
 

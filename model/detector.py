@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from model.artifact import read_artifact
 from model.decoding_probes import difference
@@ -18,7 +17,7 @@ from model.engines.engine import Engine, EngineChoice, engines_for, open_engine,
 from model.errors import ArtifactError, CamspectorError, EngineError
 from model.evidence import enlarge
 from model.manifest import EngineName, Manifest, Variant, VariantName
-from model.preprocessing import resize_to_input
+from model.preprocessing import InputImage
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
@@ -71,9 +70,9 @@ class Detector:
     def input_size(self) -> int:
         return self.manifest.preprocessing.input_size
 
-    def resize_to_input(self, image: Image.Image) -> NDArray[np.uint8]:
-        """A decoded image resized for the network, uint8 S×S×3. Raises BrightnessError."""
-        return resize_to_input(image, self.input_size, self.manifest.preprocessing.full_scale)
+    def read_image(self, data: bytes) -> InputImage:
+        """An encoded image as the network sees it. Raises as `model.preprocessing.Resizing` does."""
+        return self.manifest.preprocessing.resizing(data)
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""

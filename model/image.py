@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from model.codecs import bmp, jpeg, png, tiff, unsupported, webp
-from model.codecs.exif import exif_transpose
+from model.codecs.exif import SIDEWAYS, exif_transpose
 from model.codecs.stored import StoredImage
 from model.errors import BrightnessError, UndecodableImageError, UnsupportedFormatError
 
@@ -32,7 +32,7 @@ _MAGIC: Final = (
     (b"MM\x00+", "TIFF"),
 )
 _READERS: Final[dict[str, Callable[[bytes, int], StoredImage]]] = {
-    "PNG": png.read, "JPEG": jpeg.read, "BMP": bmp.read, "TIFF": tiff.read, "WEBP": webp.read,
+    "PNG": png.read, "BMP": bmp.read, "TIFF": tiff.read, "WEBP": webp.read,
 }  # fmt: skip
 # What Pillow's readers raise on broken files, beside OSError: each has been seen, or stands in their source.
 _BROKEN: Final = (
@@ -55,6 +55,16 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     which `to_8bit` brings to "L". Raises UnsupportedFormatError, ImageTooLargeError (before any pixel is decoded),
     MultipleFramesError, or UndecodableImageError: also where a decoder would make up some of the pixels.
     """
+    return decode_reduced(data, None, max_pixels=max_pixels)[0]
+
+
+def decode_reduced(
+    data: bytes, least: int | None, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Image.Image, tuple[int, int]]:
+    """As `decode`, but a JPEG may come reduced, 2, 4 or 8 times, to no fewer than `least` pixels a side; None: whole.
+
+    Returns width and height that it would have otherwise, too.
+    """
     image_format = sniff(data)
     if image_format is None:
         name = unsupported.name_of(data)
@@ -62,12 +72,17 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
             f"not a {FORMATS} image; it {f'is {name}' if name else f'begins with {data[:8]!r}'}"
         )
     try:
-        stored = _READERS[image_format](data, max_pixels)
+        if image_format == "JPEG":
+            stored = jpeg.read(data, max_pixels, least)
+        else:
+            stored = _READERS[image_format](data, max_pixels)
     except UnidentifiedImageError:
         raise UndecodableImageError(f"begins like a {image_format} image, but isn't one") from None
     except _BROKEN as error:
         raise UndecodableImageError(f"the {image_format} image is broken or cut short: {error}") from error
-    return _in_one_of_three_modes(exif_transpose(*stored))
+    width, height = stored.full_size or stored.image.size
+    image = _in_one_of_three_modes(exif_transpose(stored.image, stored.orientation))
+    return image, ((height, width) if stored.orientation in SIDEWAYS else (width, height))
 
 
 def _in_one_of_three_modes(image: Image.Image) -> Image.Image:

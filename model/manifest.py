@@ -11,9 +11,10 @@ from model.figures import Amount, Count, Figures
 from model.files import utf8
 from model.hypercolumn import Hypercolumn
 from model.image import FullScale
+from model.preprocessing import Resizing
 from model.verdict import Calibration, Thresholds
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 MAX_LOG_ODDS_CHANGE: Final = 0.1
 MAX_CHANGED_VERDICTS: Final = 0.005
 MAX_AUROC_LOSS: Final = 0.002
@@ -36,13 +37,19 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Arguments of `model.preprocessing.resize_to_input`, and what decoded the images before it."""
+    """How an image becomes the network's input (`model.preprocessing.Resizing`), and what decoded those of training."""
 
     input_size: Annotated[int, msgspec.Meta(ge=32, le=4096, multiple_of=16)]
     """Side S of the network's square input, in pixels."""
     full_scale: FullScale | None
     """The value that is white in 16-bit gray images; None where the training data had none."""
+    reduced_decoding: bool
+    """Whether large images are reduced while they are decoded."""
     decoding: Decoding
+
+    @property
+    def resizing(self) -> Resizing:
+        return Resizing(self.input_size, self.full_scale, self.reduced_decoding)
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ class OperatingPoint:
 class Manifest:
     """The whole file. Unknown members are ignored, so that members can be added under the same schema number."""
 
-    schema: Literal[3]
+    schema: Literal[4]
     classes: tuple[Literal["good"], Literal["anomaly"]]
     preprocessing: Preprocessing
     network: Hypercolumn
@@ -195,6 +202,8 @@ def _check_schema(schema: object, source: str) -> None:
         return
     if isinstance(schema, int) and schema > SCHEMA:
         remedy = "a newer Camspector made it, and reads it"
+    elif schema == 3:
+        remedy = "release 0.1 made it: train the model again, or serve it with that release"
     elif schema in (1, 2):
         remedy = "it was made before release 0.1.0, and no release reads it: train the model again"
     else:

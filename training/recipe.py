@@ -33,6 +33,8 @@ class FineTuning(
     name: str
     input_size: InputSize
     """Side S of the square that every image is resized to, in pixels: a multiple of every stride there is."""
+    reduced_decoding: bool
+    """Whether large images are halved first, as often as both sides keep 2·S pixels: quicker, and hardly different."""
     frozen_blocks: Annotated[int, msgspec.Meta(ge=1, le=4)]
     """Blocks of VGG-16 that keep their ImageNet weights; their output is computed once per image."""
     batch_size: Positive
@@ -74,6 +76,8 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     name: str
     input_size: InputSize
     """Side S of the square that every image is resized to, in pixels."""
+    reduced_decoding: bool
+    """Whether large images are halved first, as often as both sides keep 2·S pixels: quicker, and hardly different."""
     hypercolumn: Hypercolumn
     """The layers whose features a patch has."""
     pooling: Pooling

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from model.preprocessing import Resizing
 from training.data.dataset import Dataset
 from training.data.training_set import Anomalies
 from training.evaluation.post_processing import Method
@@ -25,3 +26,8 @@ class TrainingRun:
     """Where networks are run: cpu or cuda."""
     anomalies: Anomalies = "real"
     """Which anomalies are to be learnt from."""
+
+    @property
+    def resizing(self) -> Resizing:
+        """How every image becomes the network's input."""
+        return Resizing(self.recipe.input_size, self.dataset.full_scale, self.recipe.reduced_decoding)

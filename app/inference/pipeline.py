@@ -98,10 +98,8 @@ class Pipeline:
         Raises ImageError or RefusedError.
         """
         began = time.perf_counter()
-        preprocessing = loaded.detector.manifest.preprocessing
-        size, pixels, worked = await self._codecs.decode(
-            image, preprocessing.input_size, preprocessing.full_scale, until
-        )
+        resizing = loaded.detector.manifest.preprocessing.resizing
+        size, pixels, worked = await self._codecs.decode(image, resizing, until)
         seconds = time.perf_counter() - began
         step = Step("decode", began - read_seconds, read_seconds + seconds, waited=seconds - worked)
         return PreprocessedImage(pixels, size.width, size.height, step, image)

@@ -24,7 +24,6 @@ from app.sandbox.messages import (
 )
 from model.errors import ImageError
 from model.image import decode, to_8bit
-from model.preprocessing import resize_to_input
 from model.render import overlay_png
 
 _MOST_STDERR: Final = 65_536
@@ -49,10 +48,10 @@ def serve(connection: socket.socket, limits: Limits) -> None:
 
 def _answer(request: Request, image: bytes) -> tuple[Decoded | Drawn | Refused, bytes]:
     try:
-        decoded = decode(image, max_pixels=request.max_pixels)
         if isinstance(request, Decode):
-            pixels = resize_to_input(decoded, request.size, request.full_scale)
-            return Decoded(decoded.width, decoded.height), pixels.tobytes()
+            read = request.resizing(image, max_pixels=request.max_pixels)
+            return Decoded(read.width, read.height), read.pixels.tobytes()
+        decoded = decode(image, max_pixels=request.max_pixels)
         values = np.frombuffer(request.values, np.float32).reshape(request.size, request.size)
         return Drawn(), overlay_png(to_8bit(decoded, request.full_scale), values, request.regions)
     except ImageError as error:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from model.preprocessing import Resizing
 from model.regions import Region
 
 LENGTHS: Final = struct.Struct("<II")
@@ -20,10 +21,8 @@ class Decode(msgspec.Struct, frozen=True, tag=True):
     """Payload: an encoded image. Answered by Decoded."""
 
     max_pixels: int
-    size: int
-    """S, of the network's input."""
-    full_scale: int | None
-    """Of the model's 16-bit images."""
+    resizing: Resizing
+    """Of the model that inspects it."""
 
 
 class Overlay(msgspec.Struct, frozen=True, tag=True):
@@ -42,7 +41,7 @@ class Decoded(msgspec.Struct, frozen=True, tag=True):
 
     width: int
     height: int
-    """Of the upright image, in pixels."""
+    """Of the image that was sent, EXIF-transposed, in pixels."""
 
 
 class Drawn(msgspec.Struct, frozen=True, tag=True):

@@ -17,6 +17,7 @@ from app.sandbox.messages import MEMORY, Answer, Decode, Decoded, Overlay, Refus
 from app.sandbox.process import CodecProcess, Template
 from model import errors
 from model.errors import ImageError, ImageTooCostlyError, UndecodableImageError
+from model.preprocessing import Resizing
 from model.regions import Region
 
 log = logging.getLogger(__name__)
@@ -87,10 +88,8 @@ class CodecPool:
         stalled = self._waiting and seconds > STALLED_SECONDS
         return [f"no codec process has become free for {seconds:.0f} s"] if stalled else []
 
-    async def decode(
-        self, image: bytes, size: int, full_scale: int | None, until: float
-    ) -> tuple[Decoded, NDArray[np.uint8], float]:
-        """An encoded image as the network sees it, uint8 size×size×3, and the seconds that it took.
+    async def decode(self, image: bytes, resizing: Resizing, until: float) -> tuple[Decoded, NDArray[np.uint8], float]:
+        """An encoded image as the network sees it, uint8 S×S×3, and the seconds that it took.
 
         `until` then, on the event loop's clock. Raises ImageError, DeadlineError, QueueFullError or
         CodecsUnavailableError.
@@ -101,10 +100,10 @@ class CodecPool:
         finally:
             self._waiting -= 1
         self._last_taken = asyncio.get_running_loop().time()
-        request = Decode(self._max_pixels, size, full_scale)
+        request = Decode(self._max_pixels, resizing)
         answer, pixels = await self._detached(self._decode(request, image, until))
         assert isinstance(answer.content, Decoded)
-        return answer.content, np.frombuffer(pixels, np.uint8).reshape(size, size, 3), answer.seconds
+        return answer.content, np.frombuffer(pixels, np.uint8).reshape(resizing.size, resizing.size, 3), answer.seconds
 
     async def overlay(
         self,
@@ -174,7 +173,7 @@ class CodecPool:
 
     def _most_bytes(self, request: Request) -> int:
         if isinstance(request, Decode):
-            return 3 * request.size * request.size
+            return 3 * request.resizing.size**2
         return _PNG_BYTES_PER_PIXEL * self._max_pixels
 
     async def _detached(self, work: Coroutine[Any, Any, Result]) -> Result:

@@ -18,6 +18,8 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS: Final = {5, 6, 7, 8}
+"""Orientations that exchange width and height."""
 
 
 def orientation(exif: bytes, xmp: bytes = b"") -> int:

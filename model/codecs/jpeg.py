@@ -16,6 +16,7 @@ from PIL import Image
 
 from model.codecs.exif import orientation
 from model.codecs.mpf import refuse_further_images
+from model.codecs.reduction import reduction
 from model.codecs.stored import MAX_SEGMENTS, StoredImage, check_size, more_than_limit
 from model.errors import UnsupportedFormatError
 
@@ -65,34 +66,44 @@ class Frame:
     adobe: bytearray = field(default_factory=bytearray)
 
 
-def read(data: bytes, max_pixels: int) -> StoredImage:
-    """Decode a JPEG. Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError."""
+def read(data: bytes, max_pixels: int, least: int | None = None) -> StoredImage:
+    """Decode a JPEG; with `least`, reduced as `reduction` says, by a smaller cosine transform.
+
+    Raises ImageTooLargeError, MultipleFramesError, UnsupportedFormatError, or ValueError.
+    """
     frame = parse(data, max_pixels)
     refuse_further_images(data, frame.extras)
-    pixels = decode(frame)
+    pixels = decode(frame, 1 if least is None else reduction(frame.width, frame.height, least))
     if len(frame.components) == 4:  # as Adobe writes them: inverted
-        size = (frame.width, frame.height)
+        size = (pixels.shape[1], pixels.shape[0])
         image = Image.frombuffer("CMYK", size, pixels, "raw", "CMYK;I", 0, 1)
     else:
         image = Image.fromarray(pixels)
-    return StoredImage(image, orientation(frame.exif, frame.xmp))
+    return StoredImage(image, orientation(frame.exif, frame.xmp), (frame.width, frame.height))
 
 
-def decode(frame: Frame) -> NDArray[np.uint8]:
-    """H×W for gray, H×W×3 for RGB, H×W×4 for CMYK. Raises ValueError."""
+def decode(frame: Frame, factor: int = 1) -> NDArray[np.uint8]:
+    """H×W for gray, H×W×3 for RGB, H×W×4 for CMYK; sides `factor` times smaller. Raises ValueError."""
     colour = _COLOURS[len(frame.components)]
+    height, width = frame.height // factor, frame.width // factor
     stream = b"".join(frame.kept)
     pixels: NDArray[np.uint8]
     try:
-        pixels = simplejpeg.decode_jpeg(stream + _END, colour)
+        pixels = simplejpeg.decode_jpeg(stream + _END, colour, min_height=height, min_width=width)
     except ValueError as error:
         if "Could not determine subsampling" in str(error):
-            return _unusually_sampled(stream)
+            return _reduced(_unusually_sampled(stream), factor)
         if "extraneous bytes before marker 0xd9" not in str(error):
             raise
         # Some cameras fill up with zeros after the image. If it is whole without them, it is whole.
-        pixels = simplejpeg.decode_jpeg(stream.rstrip(b"\0") + _END, colour)
+        filled = stream.rstrip(b"\0") + _END
+        pixels = simplejpeg.decode_jpeg(filled, colour, min_height=height, min_width=width)
     return pixels[..., 0] if colour == "GRAY" else pixels
+
+
+def _reduced(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Means of factor×factor pixels, as is done with other formats."""
+    return np.asarray(Image.fromarray(pixels).reduce(factor))
 
 
 def _unusually_sampled(stream: bytes) -> NDArray[np.uint8]:

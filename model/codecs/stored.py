@@ -18,6 +18,8 @@ class StoredImage(NamedTuple):
     image: Image.Image
     orientation: int = 1
     """EXIF's, 1 to 8."""
+    full_size: tuple[int, int] | None = None
+    """Width and height in the file, where the image has fewer pixels; None: it has as many."""
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

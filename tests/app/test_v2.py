@@ -18,7 +18,6 @@ from PIL import Image
 from app.application import create_app
 from app.settings import Settings
 from model.detector import Detector, load_detector
-from model.image import decode
 from model.verdict import sigmoid
 from tests.app.conftest import Bench, running, until
 from tests.app.test_model_manager import put
@@ -47,7 +46,7 @@ def detector(store: Path) -> Detector:
 
 
 def evidence(detector: Detector, *files: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return detector.engine.evidence(np.stack([detector.resize_to_input(decode(file)) for file in files]))
+    return detector.engine.evidence(np.stack([detector.read_image(file).pixels for file in files]))
 
 
 async def test_server(client: httpx.AsyncClient) -> None:
@@ -146,7 +145,7 @@ async def test_heatmap(client: httpx.AsyncClient) -> None:
 
 
 async def test_pixels_are_what_the_network_sees(client: httpx.AsyncClient, detector: Detector) -> None:
-    seen = detector.resize_to_input(decode(encoded("JPEG", size=200)))[None]
+    seen = detector.read_image(encoded("JPEG", size=200)).pixels[None]
     tensor = {"name": "pixels", "shape": [1, SIDE, SIDE, 3], "datatype": "UINT8"}
     expected = values(await client.post(INFER, json=request(image(encoded("JPEG", size=200)))))["probability"]
     for data in (seen.tolist(), seen.ravel().tolist(), seen.ravel().astype(float).tolist()):

@@ -13,8 +13,7 @@ import tritonclient.http.aio as triton_aio
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
-from model.image import decode
-from model.preprocessing import resize_to_input
+from model.preprocessing import Resizing
 from tests.support.images import encoded
 from tests.support.process import Server
 
@@ -41,7 +40,7 @@ def images(*files: bytes, binary: bool = True) -> triton.InferInput:
 
 
 def pixels(*files: bytes, binary: bool = True) -> triton.InferInput:
-    batch = np.stack([resize_to_input(decode(file), SIDE, None) for file in files])
+    batch = np.stack([Resizing(SIDE, 4095, reduced=True)(file).pixels for file in files])
     return triton.InferInput("pixels", [*batch.shape], "UINT8").set_data_from_numpy(batch, binary_data=binary)
 
 

@@ -147,7 +147,7 @@ def test_a_file_that_sums_and_manifest_know_differently(version: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 3}', b'{"schema":' + b"[" * 100_000]
+    "content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"schema": 4}', b'{"schema":' + b"[" * 100_000]
 )
 def test_a_manifest_that_is_none(version: Path, content: bytes) -> None:
     (version / "manifest.json").write_bytes(content)
@@ -172,15 +172,16 @@ def test_a_manifest_as_windows_saves_it(version: Path) -> None:
     [
         (1, "it was made before release 0.1.0, and no release reads it: train the model again"),
         (2, "it was made before release 0.1.0, and no release reads it: train the model again"),
-        (4, "a newer Camspector made it, and reads it"),
+        (3, "release 0.1 made it: train the model again, or serve it with that release"),
+        (5, "a newer Camspector made it, and reads it"),
         (0, "Camspector never wrote such a manifest"),
-        ("3", "Camspector never wrote such a manifest"),
+        ("4", "Camspector never wrote such a manifest"),
         (None, "Camspector never wrote such a manifest"),
     ],
 )
 def test_another_schema_is_refused_by_name_with_what_to_do(version: Path, schema: object, remedy: str) -> None:
     edit(version, lambda manifest: manifest.update(schema=schema))
-    expected = re.escape(f"7/manifest.json has schema {schema!r}; this program reads schema 3: {remedy}")
+    expected = re.escape(f"7/manifest.json has schema {schema!r}; this program reads schema 4: {remedy}")
     with pytest.raises(errors.SchemaError, match=f"{expected}$"):
         load_detector(version, "cpu")
 

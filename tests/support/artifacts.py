@@ -149,7 +149,7 @@ def _manifest(
     return Manifest(
         schema=SCHEMA,
         classes=("good", "anomaly"),
-        preprocessing=Preprocessing(size, 4095, decoding_here()),
+        preprocessing=Preprocessing(size, 4095, True, decoding_here()),
         network=NETWORK,
         pooling=Pooling(),
         operating_point=OperatingPoint(

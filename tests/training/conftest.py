@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from model.preprocessing import Resizing
 from model.weights import trunk_shapes
 from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
@@ -34,6 +35,7 @@ OWN_FINE_TUNING: Final = """
 kind = "fine-tuning"
 name = "own"
 input_size = 32
+reduced_decoding = true
 frozen_blocks = 4
 batch_size = 8
 epochs = 2
@@ -50,6 +52,7 @@ OWN_PATCHES: Final = """
 kind = "patches"
 name = "own-patches"
 input_size = 64
+reduced_decoding = true
 hypercolumn = { blocks = [1, 2], stride = 8, image_head = true }
 pooling = { top_share = 0.05 }
 flips = 0
@@ -194,3 +197,9 @@ def replace_prepare(monkeypatch: pytest.MonkeyPatch, work: Callable[..., object]
 
 def quiet() -> Reporter:
     return Reporter(Console(quiet=True))
+
+
+def network_inputs(dataset: Dataset, size: int) -> np.ndarray:
+    """The images as the network sees them, uint8 N×S×S×3."""
+    resizing = Resizing(size, dataset.full_scale, reduced=True)
+    return np.stack([resizing(sample.path.read_bytes()).pixels for sample in dataset.samples])

@@ -12,7 +12,6 @@ import pytest
 
 from model.detector import Detector, load_detector
 from model.errors import DataError, GoldenOutputError, StoreError
-from model.image import decode
 from model.store import Store
 from tests.training.conftest import tiny_fine_tuning, tiny_patches, training_run, write_folder
 from training.data.dataset import Dataset, check_samples
@@ -76,7 +75,7 @@ def one(request: pytest.FixtureRequest) -> Fit:
 
 def pooled(detector: Detector, sample: Sample) -> float:
     """The log-odds before calibration that the service computes from the image's file."""
-    pixels = detector.resize_to_input(decode(sample.path.read_bytes()))
+    pixels = detector.read_image(sample.path.read_bytes()).pixels
     return float(detector.manifest.pooling(detector.engine.evidence(pixels[None])[0]))
 
 
@@ -134,7 +133,7 @@ def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Da
     assert (int8.engine.name, int8.variant.name) == ("onnxruntime", "int8")
     changes, flips = [], 0
     for sample in dataset.samples:
-        pixels = float32.resize_to_input(decode(sample.path.read_bytes()))[None]
+        pixels = float32.read_image(sample.path.read_bytes()).pixels[None]
         ours, theirs = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
         changes.append(abs(ours.log_odds - theirs.log_odds))
         flips += (ours.label, ours.decision) != (theirs.label, theirs.decision)
@@ -219,7 +218,7 @@ def test_the_service_predicts_every_image_as_training_does(one: Fit, dataset: Da
         assert pooled(detector, expected.sample) == pytest.approx(
             float(detector.manifest.pooling(expected.evidence)), abs=2e-3
         )
-        pixels = detector.resize_to_input(decode(expected.sample.path.read_bytes()))
+        pixels = detector.read_image(expected.sample.path.read_bytes()).pixels
         verdict = detector.verdict(detector.engine.evidence(pixels[None])[0])
         assert verdict.probability == pytest.approx(expected.probability, abs=1e-3)
         assert verdict.decision == expected.decision

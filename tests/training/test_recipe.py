@@ -22,6 +22,7 @@ def test_baseline_is_the_published_recipe() -> None:
         "kind": "fine-tuning",
         "name": "baseline",
         "input_size": 224,
+        "reduced_decoding": False,
         "frozen_blocks": 4,
         "batch_size": 10,
         "epochs": 10,

@@ -67,7 +67,7 @@ class FineTuningEstimator:
         recipe, samples = self.recipe, run.dataset.samples
         if run.anomalies != "real":
             raise RecipeError(f"preset {recipe.name} learns from real anomalies only")
-        loaders = [image_loader(sample, recipe.input_size, run.dataset.full_scale) for sample in samples]
+        loaders = [image_loader(sample, run.resizing) for sample in samples]
         network = fresh_network(run.trunk, recipe.hypercolumn, recipe.seed, run.device)
         with run.reporter.task("frozen blocks", len(loaders)) as advance:
             features = compute_features(

@@ -44,7 +44,7 @@ class PatchInputs:
 def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     """Every image, its flipped copies and the synthetic anomalies."""
     side = patches_per_side(recipe)
-    loaders = [image_loader(sample, recipe.input_size, run.dataset.full_scale) for sample in run.dataset.samples]
+    loaders = [image_loader(sample, run.resizing) for sample in run.dataset.samples]
     training_set, loaders, shares = _with_synthetic(
         run, recipe, loaders, _known_coverage(run.dataset.samples, side, run.method.use_masks)
     )

@@ -12,7 +12,6 @@ from model.detector import Detector, load_detector
 from model.engines.devices import Device
 from model.errors import DataError, ManifestError
 from model.figures import Figures
-from model.image import decode
 from model.manifest import Manifest
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
@@ -77,7 +76,7 @@ def _overlap_warnings(manifest: Manifest, dataset: Dataset) -> list[str]:
 def predict(detector: Detector, sample: Sample) -> Prediction:
     """One image alone, from its file to its prediction. Raises DataError, naming an image that can't be predicted."""
     with naming_file(sample.path):
-        pixels = detector.resize_to_input(decode(sample.path.read_bytes()))
+        pixels = detector.read_image(sample.path.read_bytes()).pixels
     evidence = detector.engine.evidence(pixels[np.newaxis])[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     scale = detector.variant.heatmap_scale

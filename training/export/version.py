@@ -40,7 +40,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
     recipe, dataset, real = run.recipe, run.dataset, pipeline.training_set.real
     weight = pipeline.post_processor.image_weight
     images = ReferenceImages(
-        [image_loader(sample, recipe.input_size, dataset.full_scale) for sample in dataset.samples],
+        [image_loader(sample, run.resizing) for sample in dataset.samples],
         add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight),
         pipeline.training_set.is_anomaly[real],
     )
@@ -53,7 +53,9 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
         manifest = Manifest(
             schema=SCHEMA,
             classes=("good", "anomaly"),
-            preprocessing=Preprocessing(recipe.input_size, dataset.full_scale, decoding_here()),
+            preprocessing=Preprocessing(
+                recipe.input_size, dataset.full_scale, recipe.reduced_decoding, decoding_here()
+            ),
             network=recipe.hypercolumn,
             pooling=recipe.pooling,
             operating_point=operating_point(run.method, pipeline.predictions),

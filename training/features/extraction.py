@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.cpus import available_cpus
-from model.image import decode
-from model.preprocessing import resize_to_input
+from model.preprocessing import Resizing
 from training.data.file_errors import naming_file
 from training.data.samples import Sample
 from training.features.cache import CACHE, cache_folder, claimed
@@ -44,19 +43,14 @@ def compute_features(
     return features
 
 
-def image_loader(sample: Sample, input_size: int, full_scale: int | None) -> ImageLoader:
+def image_loader(sample: Sample, resizing: Resizing) -> ImageLoader:
     """The sample as the network sees it; reading raises DataError where it isn't what it was at the start."""
 
     def load() -> NDArray[np.uint8]:
         with naming_file(sample.path):
-            return resize_to_input(decode(sample.path.read_bytes()), input_size, full_scale)
+            return resizing(sample.path.read_bytes()).pixels
 
     return load
-
-
-def load_images(samples: Sequence[Sample], input_size: int, full_scale: int | None) -> NDArray[np.uint8]:
-    """The samples as the network sees them, uint8 N×S×S×3."""
-    return _loaded([image_loader(sample, input_size, full_scale) for sample in samples])
 
 
 def _loaded(loaders: Sequence[ImageLoader]) -> NDArray[np.uint8]:

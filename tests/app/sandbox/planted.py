@@ -6,10 +6,14 @@ import time
 
 from PIL import Image
 
-from app.sandbox import child, template
+from app.sandbox import template
+from model import image, preprocessing
+from model.image import MAX_PIXELS
 
 
-def decode(data: bytes, *, max_pixels: int) -> Image.Image:
+def decode_reduced(
+    data: bytes, least: int | None, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Image.Image, tuple[int, int]]:
     """Crash, hang, burn processor time, eat memory, chatter or raise, where the image asks for it."""
     what, _, seconds = data.decode().partition(" ")
     if what == "crash":
@@ -36,9 +40,10 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
         open(os.devnull)  # noqa: SIM115
     elif what == "bug":
         raise ZeroDivisionError("planted")
-    return Image.new("L", (4, 2), len(data))
+    return Image.new("L", (4, 2), len(data)), (4, 2)
 
 
 if __name__ == "__main__":
-    child.decode = decode  # type: ignore[assignment, attr-defined]
+    image.decode_reduced = decode_reduced
+    preprocessing.decode_reduced = decode_reduced  # type: ignore[attr-defined]
     template.main()

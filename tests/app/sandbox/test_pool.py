@@ -14,11 +14,13 @@ from app.sandbox import pool as pool_module
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from model.errors import ImageTooCostlyError, UndecodableImageError
+from model.preprocessing import Resizing
 from tests.app.conftest import until
 
 pytestmark = pytest.mark.anyio
 
 SIZE = 8
+RESIZING = Resizing(SIZE, None, reduced=True)
 LIMITS = Limits(memory_bytes=50_000_000, cpu_seconds=1)
 
 
@@ -34,7 +36,7 @@ class Pool:
 
         async def brightness() -> int:
             deadline = asyncio.get_running_loop().time() + seconds
-            decoded, pixels, _ = await self.codecs.decode(image.encode(), SIZE, None, deadline)
+            decoded, pixels, _ = await self.codecs.decode(image.encode(), RESIZING, deadline)
             assert (decoded.width, decoded.height) == (4, 2)
             assert pixels.shape == (SIZE, SIZE, 3)
             return int(pixels[0, 0, 0])
@@ -196,7 +198,7 @@ async def test_no_process_can_be_started(anyio_backend: str) -> None:
     codecs = CodecPool(1, 1000, LIMITS, Metrics(), program="tests.app.sandbox.absent")
     codecs.start()
     with pytest.raises(CodecsUnavailableError, match="no process that decodes"):
-        await codecs.decode(b"", SIZE, None, asyncio.get_running_loop().time() + 60)
+        await codecs.decode(b"", RESIZING, asyncio.get_running_loop().time() + 60)
     assert codecs.stalled() == ["no codec process can be started"]
     codecs.stop()
 
@@ -215,11 +217,11 @@ async def test_a_system_without_room_for_the_template(
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         with pytest.raises(CodecsUnavailableError, match="no process that decodes"):
-            await codecs.decode(b"fine", SIZE, None, asyncio.get_running_loop().time() + 60)
+            await codecs.decode(b"fine", RESIZING, asyncio.get_running_loop().time() + 60)
     assert codecs.stalled() == ["no codec process can be started"]
     assert len(os.listdir("/proc/self/fd")) == before
     monkeypatch.undo()
-    await codecs.decode(b"fine", SIZE, None, asyncio.get_running_loop().time() + 60)
+    await codecs.decode(b"fine", RESIZING, asyncio.get_running_loop().time() + 60)
     assert codecs.stalled() == []
     codecs.stop()
 
@@ -244,7 +246,7 @@ async def test_stopped_every_process_ends(anyio_backend: str) -> None:
     codecs = CodecPool(2, 1000, LIMITS, Metrics(), program="tests.app.sandbox.planted")
     codecs.start()
     await until(lambda: len(codecs._idle) == 2)
-    working = asyncio.create_task(codecs.decode(b"sleep 60", SIZE, None, asyncio.get_running_loop().time() + 60))
+    working = asyncio.create_task(codecs.decode(b"sleep 60", RESIZING, asyncio.get_running_loop().time() + 60))
     await until(lambda: len(codecs._idle) == 1)
     assert codecs._template
     with open(f"/proc/{codecs._template._process.pid}/task/{codecs._template._process.pid}/children") as file:

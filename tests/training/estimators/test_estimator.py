@@ -7,21 +7,20 @@ import pytest
 import torch
 
 from model.errors import RecipeError
-from tests.training.conftest import prepare, prepare_patches, tiny_fine_tuning, tiny_patches
+from tests.training.conftest import network_inputs, prepare, prepare_patches, tiny_fine_tuning, tiny_patches
 from training.data.dataset import Dataset
 from training.data.masks import coverage
 from training.data.samples import kinds_of
 from training.estimators.fine_tuning import PreparedFineTuning
 from training.estimators.network import fresh_network
 from training.estimators.patches import PreparedPatches
-from training.features.extraction import load_images
 from training.features.imagenet import Trunk
 
 
 def test_fine_tuning_keeps_the_frozen_blocks_output(dataset: Dataset, fine_tuning: PreparedFineTuning) -> None:
     network = fresh_network(fine_tuning.trunk, fine_tuning.recipe.hypercolumn, 0, "cpu")
     with torch.inference_mode():
-        expected = network.frozen(torch.from_numpy(load_images(dataset.samples, 32, None)), stop=4).numpy()
+        expected = network.frozen(torch.from_numpy(network_inputs(dataset, 32)), stop=4).numpy()
     assert fine_tuning.features.shape == (22, 512, 2, 2)
     assert np.allclose(fine_tuning.features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     assert fine_tuning.training_set.samples == dataset.samples
@@ -30,7 +29,7 @@ def test_fine_tuning_keeps_the_frozen_blocks_output(dataset: Dataset, fine_tunin
 def test_patches_keep_every_patchs_features(dataset: Dataset, patches: PreparedPatches) -> None:
     network = fresh_network(patches.trunk, patches.recipe.hypercolumn, 0, "cpu")
     with torch.inference_mode():
-        pixels = torch.from_numpy(load_images(dataset.samples, 64, None))
+        pixels = torch.from_numpy(network_inputs(dataset, 64))
         expected = network.columns(network.layers(network.normalised(pixels))).numpy()  # 22×192×8×8
     assert patches.features.shape == (22, 64, 192)
     kept = patches.features.reshape(22, 8, 8, 192).transpose(0, 3, 1, 2)

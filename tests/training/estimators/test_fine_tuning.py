@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from model.errors import RecipeError
-from tests.training.conftest import tiny_fine_tuning
+from tests.training.conftest import network_inputs, tiny_fine_tuning
 from training.data.dataset import Dataset
 from training.estimators.fine_tuning import PreparedFineTuning
 from training.estimators.network import fresh_network
-from training.features.extraction import load_images
 
 Array = np.ndarray
 EVERY = np.arange(22)
@@ -82,7 +81,7 @@ def test_the_exported_network_has_the_maps_that_were_measured(
     dataset: Dataset, fine_tuning: PreparedFineTuning
 ) -> None:
     model = fine_tuning.fit(EVERY)
-    pixels = torch.from_numpy(load_images(dataset.samples, 32, None))
+    pixels = torch.from_numpy(network_inputs(dataset, 32))
     with torch.inference_mode():
         served = model.to_network()(pixels).numpy()
     assert np.abs(served).max() > 0.1

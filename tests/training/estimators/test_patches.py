@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.conftest import prepare_patches, tiny_patches
+from tests.training.conftest import network_inputs, prepare_patches, tiny_patches
 from training.data.dataset import Dataset
 from training.estimators import patches as module
 from training.estimators.image_head import add_image_head
 from training.estimators.logistic import LinearModel, fit_logistic
 from training.estimators.patches import PreparedPatches
-from training.features.extraction import load_images
 from training.features.imagenet import Trunk
 
 Array = np.ndarray
@@ -205,7 +204,7 @@ def test_the_exported_network_has_the_maps_that_were_measured(
     dataset: Dataset, patches: PreparedPatches, weight: float
 ) -> None:
     model = patches.fit(EVERY)
-    pixels = torch.from_numpy(load_images(dataset.samples, 64, None))
+    pixels = torch.from_numpy(network_inputs(dataset, 64))
     with torch.inference_mode():
         served = model.to_network(weight)(pixels).numpy()
     context = model.image_log_odds(EVERY)

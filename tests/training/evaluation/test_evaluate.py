@@ -11,7 +11,6 @@ import pytest
 from model.artifact import MANIFEST, read_artifact
 from model.detector import load_detector
 from model.errors import DataError, ManifestError
-from model.image import decode
 from model.verdict import Thresholds, logit, sigmoid
 from tests.support.artifacts import publish, resum
 from tests.training.conftest import quiet
@@ -43,7 +42,7 @@ def test_every_image_gets_the_services_answer(version: Path, dataset: Dataset, r
     detector = load_detector(version, "cpu", rate)
     assert [prediction.sample for prediction in evaluation.predictions] == dataset.samples
     for prediction in evaluation.predictions:
-        pixels = detector.resize_to_input(decode(prediction.sample.path.read_bytes()))
+        pixels = detector.read_image(prediction.sample.path.read_bytes()).pixels
         verdict = detector.verdict(detector.engine.evidence(pixels[np.newaxis])[0])
         assert prediction.probability == pytest.approx(verdict.probability, abs=1e-6)
         assert (prediction.label, prediction.decision) == (verdict.label, verdict.decision)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from model.errors import DataError, StoreError
+from model.preprocessing import Resizing
 from model.store import Store
 from tests.support.artifacts import publish
 from tests.training.conftest import (
@@ -176,7 +177,7 @@ def test_an_image_that_goes_during_training_is_named(
     with pytest.raises(DataError, match=str(path)):
         prepare_patches(replace(dataset, samples=[moved, *rest]), trunk)
     with pytest.raises(DataError, match=str(path)):
-        image_loader(moved, 32, None)()
+        image_loader(moved, Resizing(32, None, reduced=False))()
 
 
 def test_masks_are_read_once(tmp_path: Path, trunk: Trunk) -> None:
