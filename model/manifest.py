@@ -12,6 +12,7 @@ from model.files import utf8
 from model.hypercolumn import Hypercolumn
 from model.image import FullScale
 from model.preprocessing import Resizing
+from model.trunk_choice import TrunkChoice
 from model.verdict import Calibration, Thresholds
 
 SCHEMA: Final = 4
@@ -166,6 +167,8 @@ class Manifest:
     """The preset's configuration (`training.recipe`)."""
     libraries: dict[str, str]
     """Versions of the libraries that made it, by name."""
+    trunk_choice: TrunkChoice | None = None
+    """Why the network has a narrow trunk or the full one; None: that was not compared."""
 
     def __post_init__(self) -> None:
         if "float32" not in (names := [variant.name for variant in self.variants]) or len(set(names)) < len(names):

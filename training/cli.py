@@ -184,8 +184,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
         "--trunk",
         choices=["auto", "full", "narrow"],
         help="full: VGG-16's convolutions as they are; narrow: a quarter of their channels, chosen for this product, "
-        "several times quicker to serve; auto: cross-validate both, and take narrow where its errors are shown to be no "
-        "more (default: the preset's)",
+        "several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
+        "(default: the preset's)",
     )
     rules = parser.add_argument_group(
         "thresholds (default: --miss-cost 10, or --best-balanced-accuracy where all anomalies are synthetic)"

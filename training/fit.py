@@ -40,9 +40,12 @@ def fit(
         thresholds=pipeline.post_processor.thresholds,
         one_network=run.recipe.inner_folds == 0,
         learning_curve=learning_curve,
+        trunk_choice=pipeline.trunk_choice,
     )
     path = export(run, pipeline, store, model, report)
     reporter.line(f"\nversion {path.name} of {model!r} is in {path}\n{table(figures)}")
+    if (choice := pipeline.trunk_choice) is not None:
+        reporter.line(f"trunk: {choice.trunk}; {choice.reason}")
     for warning in warnings:
         reporter.line(f"warning: {warning}")
     real = [prediction for prediction in pipeline.predictions if prediction.sample.kind != KIND]

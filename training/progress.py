@@ -43,10 +43,11 @@ class Reporter:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """A part of a task, whose seconds are kept too."""
-        start = time.monotonic()
+        """Work whose seconds are kept; a part of a task, say, whose own they then aren't."""
+        start, before = time.monotonic(), sum(self.seconds.values())
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
+        inside = sum(self.seconds.values()) - before
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start - inside
 
     @contextmanager
     def _bar(self, name: str, total: int) -> Iterator[Advance]:

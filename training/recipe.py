@@ -144,7 +144,9 @@ def read_recipe(preset: str, *, seed: int | None = None, trunk: TrunkName | None
         recipe = msgspec.structs.replace(recipe, seed=seed)
     if trunk is not None and trunk != recipe.trunk:
         if isinstance(recipe, FineTuning):
-            raise RecipeError(f"preset {recipe.name} fine-tunes the full trunk, so --trunk {trunk} is for other presets")
+            raise RecipeError(
+                f"preset {recipe.name} fine-tunes the full trunk, so --trunk {trunk} is for other presets"
+            )
         recipe = msgspec.structs.replace(recipe, trunk=trunk)
     return recipe
 

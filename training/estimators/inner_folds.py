@@ -18,8 +18,10 @@ def predict_folds(estimator: PreparedEstimator, real: Indices, advance: Advance)
     splits = make_folds([training_set.samples[i] for i in predicted], recipe.inner_folds, recipe.seed)
     for number, split in enumerate(splits, 1):
         known = np.intersect1d(predicted[split.train], training_set.real)
-        model = estimator.fit(training_set.train_indices(known), advance)
-        yield predict(training_set, model, predicted[split.test], number)
+        # No name is kept for a fold's model: its features leave the disk before the next one's are computed.
+        yield predict(
+            training_set, estimator.fit(training_set.train_indices(known), advance), predicted[split.test], number
+        )
 
 
 def cross_validated(

@@ -1,7 +1,7 @@
 """The regression of patches on a trunk made narrow for the samples that are learnt from."""
 
-from contextlib import AbstractContextManager
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -12,7 +12,7 @@ from training.data.training_set import TrainingSet
 from training.estimators.estimator import CrossValidated
 from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
 from training.estimators.network import fresh_network
-from training.estimators.patch_features import PatchInputs, patch_features, patches_per_side
+from training.estimators.patch_features import PatchInputs, patch_features
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patches import PreparedPatches
 from training.evaluation.post_processing import Method
@@ -64,7 +64,9 @@ class PreparedNarrowPatches:
         recipe, seed = self.recipe, self.recipe.seed
         widths = narrow_widths(recipe.narrow_share)
         with self.timed("narrowing"):
-            images = narrowing_images(self.training_set, self.inputs.loaders, indices, seed, patches_per_side(recipe))
+            images = narrowing_images(
+                self.training_set, self.inputs.loaders, self.inputs.coverage, indices, self.recipe.seed
+            )
             trunk = narrowed(fresh_network(self.trunk, recipe.hypercolumn, seed, "cpu"), widths, images, seed)
         own = msgspec.structs.replace(recipe, hypercolumn=replace(recipe.hypercolumn, trunk=widths))
         with self.timed("narrow features"):

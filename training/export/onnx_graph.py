@@ -35,8 +35,10 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
     for number, convolutions in enumerate(hypercolumn.convolutions, 1):
         if number > 1:
             if convolutions[0][0] < hypercolumn.convolutions[number - 2][-1][1]:  # a narrow trunk beside a wide tap
-                ends = [graph.constant(f"trunk{number - 1}_{name}", np.array([value], np.int64)) for name, value in
-                        (("first", 0), ("last", convolutions[0][0]), ("axis", 1))]
+                ends = [
+                    graph.constant(f"trunk{number - 1}_{name}", np.array([value], np.int64))
+                    for name, value in (("first", 0), ("last", convolutions[0][0]), ("axis", 1))
+                ]
                 x = graph.node("Slice", [x, *ends], f"trunk{number - 1}")
             x = graph.node("MaxPool", [x], f"pool{number - 1}", kernel_shape=[2, 2], strides=[2, 2])
         for position in range(1, len(convolutions) + 1):

@@ -11,25 +11,27 @@ from torch.nn.functional import conv2d, max_pool2d
 from model.hypercolumn import Widths
 from model.network import VGG16CAM
 from training.features.imagenet import Trunk
-from training.narrow.patch_samples import Pixels, convolutions, input_patches, sample
+from training.narrow.images import NarrowingImages
+from training.narrow.patch_samples import convolutions, input_patches, sample
 from training.narrow.selection import choose_channels
 from training.narrow.solve import solve
 
-NOISE: Final = 1.0
+NOISE: Final = 10.0
+"""Factor of the noise that rounding to uint8 makes, which the weights are made robust to."""
 
 
-def narrowed(network: VGG16CAM, widths: Widths, images: Pixels, seed: int, noise: float = NOISE) -> Trunk:
+def narrowed(network: VGG16CAM, widths: Widths, images: NarrowingImages, seed: int, noise: float = NOISE) -> Trunk:
     """Weights, by name, of a trunk with these widths that gives nearly the network's layers on images like these.
 
-    `images`: uint8 n×S×S×3. Channels are chosen by the network's own activations; weights are solved for on what the
+    Channels are chosen by the network's own activations; weights are solved for on what the
     narrow layers before them give (He, Zhang & Sun 2017, section 3.2). `noise`: see `solve`.
     """
-    samples = sample(network, images, np.random.default_rng(seed))
+    samples = sample(network, images.pixels, images.coverage, np.random.default_rng(seed))
     layers = {name: layer for block in network.blocks for name, layer, _ in convolutions(block)}
     readers = dict(zip(layers, [*list(layers.values())[1:], None], strict=True))
     weights: Trunk = {}
     with torch.inference_mode():
-        x = network.normalised(torch.from_numpy(images))
+        x = network.normalised(torch.from_numpy(images.pixels))
         for number, block in enumerate(replace(network.hypercolumn, trunk=widths).convolutions, 1):
             for position, (channels, width) in enumerate(block, 1):
                 name, read = f"conv{number}_{position}", widths[number - 1][position - 1]

@@ -30,14 +30,18 @@ class Samples:
     """n·k×C before ReLU, by the convolution's name."""
 
 
-def sample(network: VGG16CAM, images: Pixels, rng: np.random.Generator) -> Samples:
+def sample(network: VGG16CAM, images: Pixels, coverage: NDArray[np.float32], rng: np.random.Generator) -> Samples:
     """Outputs of all convolutions at places of the images, uint8 n×S×S×3: half of them anywhere, half on the patches
-    that stand out most (see `unlikeness`), since defects are few and small."""
+    that are defective or stand out most, since defects are few and small.
+
+    `coverage` n×P: the defective share of each patch, NaN where that isn't known.
+    """
     places, outputs = [], {name: [] for block in network.blocks for name, _, _ in convolutions(block)}
     with torch.inference_mode():
-        for pixels in images:
+        for pixels, shares in zip(images, np.nan_to_num(coverage), strict=True):
             given, layers = _outputs(network, torch.from_numpy(pixels[np.newaxis]))
-            places.append(draw_places(unlikeness(network.columns(layers)[0]), rng))
+            strength = unlikeness(network.columns(layers)[0])
+            places.append(draw_places(strength / strength.max() + shares.reshape(strength.shape), rng))
             for name, output in given.items():
                 rows, columns = _positions(places[-1], output.shape[-1])
                 outputs[name].append(output[0][:, rows, columns].T.contiguous())  # k×C
