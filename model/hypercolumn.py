@@ -8,6 +8,9 @@ from typing import Final
 Widths = tuple[tuple[int, ...], ...]
 BLOCKS: Final[Widths] = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
+GRID: Final = 4
+"""Side of the coarse grid whose cells the deepest layer is averaged over, for the gate; less where a map is smaller."""
+
 
 @dataclass(frozen=True)
 class Hypercolumn:
@@ -66,7 +69,21 @@ class Hypercolumn:
             blocks.append(block)
         return blocks
 
+    def features(self, side: int) -> int:
+        """F, the gate's features of a map of side×side patches: each channel of the deepest layer in each cell."""
+        return self.widths[-1] * min(GRID, side) ** 2
+
 
 def narrow_widths(share: float) -> Widths:
     """`share` of each of VGG-16's widths, rounded down to whole channels."""
     return tuple(tuple(max(1, int(share * width)) for width in block) for block in BLOCKS)
+
+
+def grid_window(side: int) -> tuple[int, int]:
+    """Side and stride, in patches, of the grid's cells on a map of side×side.
+
+    They cover all of it, and overlap where it can't be divided evenly.
+    """
+    cells = min(GRID, side)
+    stride = side // cells
+    return side - (cells - 1) * stride, stride
