@@ -44,8 +44,6 @@ def fit(
     )
     path = export(run, pipeline, store, model, report)
     reporter.line(f"\nversion {path.name} of {model!r} is in {path}\n{table(figures)}")
-    if (choice := pipeline.trunk_choice) is not None:
-        reporter.line(f"trunk: {choice.trunk}; {choice.reason}")
     for warning in warnings:
         reporter.line(f"warning: {warning}")
     real = [prediction for prediction in pipeline.predictions if prediction.sample.kind != KIND]

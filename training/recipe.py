@@ -12,6 +12,9 @@ from model.evidence import Pooling
 from model.files import utf8
 from model.hypercolumn import Hypercolumn
 
+_NOT_WRITTEN: Final = {"trunk"}
+"""Members of a recipe's tables that training decides: the narrow trunk's widths."""
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -114,8 +117,12 @@ Recipe = FineTuning | Patches
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe in plain JSON types, as the manifest keeps it."""
-    return dict(msgspec.to_builtins(recipe))
+    """The recipe in plain JSON types, as the manifest keeps it: what a preset's file says."""
+    written = msgspec.to_builtins(recipe)
+    for name, table in written.items():
+        if isinstance(table, dict):
+            written[name] = {member: value for member, value in table.items() if member not in _NOT_WRITTEN}
+    return dict(written)
 
 
 def preset_names() -> list[str]:
@@ -149,10 +156,6 @@ def read_recipe(preset: str, *, seed: int | None = None, trunk: TrunkName | None
             )
         recipe = msgspec.structs.replace(recipe, trunk=trunk)
     return recipe
-
-
-_NOT_WRITTEN: Final = {"trunk"}
-"""Members of tables that training decides."""
 
 
 def _check_complete(recipe: Recipe, written: dict[str, Any]) -> None:

@@ -60,7 +60,11 @@ class PatchEstimator:
         if self.recipe.trunk == "narrow":
             return narrow
         full = self._full(run, inputs)
-        return full if self.recipe.trunk == "full" else PreparedTrunkComparison(full, narrow, run.method)
+        return (
+            full
+            if self.recipe.trunk == "full"
+            else PreparedTrunkComparison(full, narrow, run.method, run.reporter.line)
+        )
 
     def _full(self, run: TrainingRun, inputs: PatchInputs) -> PreparedPatches:
         with run.reporter.task("features", len(inputs.loaders)) as advance:

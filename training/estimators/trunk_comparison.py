@@ -1,6 +1,6 @@
 """Both trunks, cross-validated on the same folds: the narrow one is taken where it is shown to do no harm."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +30,8 @@ class PreparedTrunkComparison:
     narrow: PreparedNarrowPatches
     method: Method
     """How verdicts are made of evidence: labels are compared too."""
+    say: Callable[[str], None]
+    """Told which trunk was taken, and why."""
 
     @property
     def training_set(self) -> TrainingSet:
@@ -59,6 +61,7 @@ class PreparedTrunkComparison:
                 break
         else:
             choice = self._unless_a_kind_is_lost(self._compare(full, narrow), real)
+        self.say(f"  trunk: {choice.trunk}; {choice.reason}")
         chosen: PreparedEstimator = self.narrow if choice.trunk == "narrow" else self.full
         parts = narrow if choice.trunk == "narrow" else [*full, *folds_of_full]
         return replace(cross_validated(chosen, real, parts, advance), trunk_choice=choice)
