@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,7 @@ def _losses(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, weights: Floats
     return full.statistics(is_anomaly, weights) - narrow.statistics(is_anomaly, weights)
 
 
-def _choice(trunk: str, reason: str, full: Verdicts, narrow: Verdicts, is_anomaly: Bools) -> TrunkChoice:
-    figures = (verdicts.figures(is_anomaly) for verdicts in (full, narrow))
-    return TrunkChoice("narrow" if trunk == "narrow" else "full", reason, len(is_anomaly), *figures, unseen_kinds={})
+def _choice(
+    trunk: Literal["full", "narrow"], reason: str, full: Verdicts, narrow: Verdicts, is_anomaly: Bools
+) -> TrunkChoice:
+    return TrunkChoice(trunk, reason, len(is_anomaly), full.figures(is_anomaly), narrow.figures(is_anomaly), {})

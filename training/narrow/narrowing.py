@@ -1,6 +1,7 @@
 """The trunk made narrow, layer by layer, so that each makes good what the ones before it lost."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from model.hypercolumn import Widths
 from model.network import VGG16CAM
 from training.features.imagenet import Trunk
 from training.narrow.images import NarrowingImages
-from training.narrow.patch_samples import convolutions, input_patches, sample
+from training.narrow.patch_samples import input_patches, sample
 from training.narrow.selection import choose_channels
 from training.narrow.solve import solve
 
@@ -27,8 +28,8 @@ def narrowed(network: VGG16CAM, widths: Widths, images: NarrowingImages, seed: i
     narrow layers before them give (He, Zhang & Sun 2017, section 3.2). `noise`: see `solve`.
     """
     samples = sample(network, images.pixels, images.coverage, np.random.default_rng(seed))
-    layers = {name: layer for block in network.blocks for name, layer, _ in convolutions(block)}
-    readers = dict(zip(layers, [*list(layers.values())[1:], None], strict=True))
+    names, full = list(samples.outputs), network.weights()
+    readers = {name: torch.from_numpy(full[f"{reader}.weight"]) for name, reader in pairwise(names)}
     weights: Trunk = {}
     with torch.inference_mode():
         x = network.normalised(torch.from_numpy(images.pixels))
@@ -36,7 +37,7 @@ def narrowed(network: VGG16CAM, widths: Widths, images: NarrowingImages, seed: i
             for position, (channels, width) in enumerate(block, 1):
                 name, read = f"conv{number}_{position}", widths[number - 1][position - 1]
                 target = samples.outputs.pop(name)
-                order = _order(target.relu(), readers[name], read)[:width]
+                order = _order(target.relu(), readers.get(name), read)[:width]
                 solved = solve(input_patches(x, samples.places), target[:, order], noise)  # (9·channels + 1)×width
                 kernel, bias = solved[:-1].T.reshape(width, channels, 3, 3).contiguous(), solved[-1].clone()
                 weights |= {f"{name}.weight": kernel.numpy(), f"{name}.bias": bias.numpy()}
@@ -45,10 +46,10 @@ def narrowed(network: VGG16CAM, widths: Widths, images: NarrowingImages, seed: i
     return weights
 
 
-def _order(activations: Tensor, reader: torch.nn.Module | None, read: int) -> list[int]:
-    """All channels of a layer, those that the next one will read first."""
+def _order(activations: Tensor, reader: Tensor | None, read: int) -> list[int]:
+    """All channels of a layer, those that the next one, of these weights, will read first."""
     every = list(range(activations.shape[1]))
     if reader is None or read == len(every):
         return every
-    chosen = choose_channels(activations, reader.weight, read)
+    chosen = choose_channels(activations, reader, read)
     return chosen + [channel for channel in every if channel not in set(chosen)]

@@ -36,7 +36,8 @@ def sample(network: VGG16CAM, images: Pixels, coverage: NDArray[np.float32], rng
 
     `coverage` n×P: the defective share of each patch, NaN where that isn't known.
     """
-    places, outputs = [], {name: [] for block in network.blocks for name, _, _ in convolutions(block)}
+    places: list[Places] = []
+    outputs: dict[str, list[Tensor]] = {name: [] for block in network.blocks for name, _, _ in convolutions(block)}
     with torch.inference_mode():
         for pixels, shares in zip(images, np.nan_to_num(coverage), strict=True):
             given, layers = _outputs(network, torch.from_numpy(pixels[np.newaxis]))

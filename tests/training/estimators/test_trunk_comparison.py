@@ -40,7 +40,7 @@ def test_it_is_given_up_early_where_it_has_lost(comparison: PreparedTrunkCompari
         model = comparison.full.fit(indices, advance)
         return replace(model, patch_model=replace(model.patch_model, weights=-model.patch_model.weights))
 
-    worse = replace(comparison, narrow=fitting(comparison.narrow, upside_down))
+    worse = replace(comparison, narrow=fitting(comparison.narrow, upside_down))  # type: ignore[arg-type]
     fitted = worse.cross_val_predict(EVERY, no_progress)
     assert fitted.trunk_choice is not None
     assert fitted.trunk_choice.trunk == "full"
