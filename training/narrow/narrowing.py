@@ -38,7 +38,7 @@ def narrowed(network: VGG16CAM, widths: Widths, images: NarrowingImages, seed: i
                 name, read = f"conv{number}_{position}", widths[number - 1][position - 1]
                 target = samples.outputs.pop(name)
                 order = _order(target.relu(), readers.get(name), read)[:width]
-                solved = solve(input_patches(x, samples.places), target[:, order], noise)  # (9·channels + 1)×width
+                solved = solve(input_patches(x, samples.positions), target[:, order], noise)  # (9·channels + 1)×width
                 kernel, bias = solved[:-1].T.reshape(width, channels, 3, 3).contiguous(), solved[-1].clone()
                 weights |= {f"{name}.weight": kernel.numpy(), f"{name}.bias": bias.numpy()}
                 x = conv2d(x, kernel[:read], bias[:read], padding=1).relu_()

@@ -14,7 +14,7 @@ def choose_channels(activations: Tensor, reader: Tensor, count: int) -> list[int
 
     Greedy, one channel at a time: the one whose linear prediction of all of them leaves the next layer the least
     error, argmax_j R_j' M R_j / R_jj, R the covariance of what the chosen ones don't explain, M = Σ W' W over the
-    places of the reader's kernel, its weights O×C×k×k (the criterion of Luo, Wu & Lin 2017, section 3.2: what the
+    positions of the reader's kernel, its weights O×C×k×k (the criterion of Luo, Wu & Lin 2017, section 3.2: what the
     next layer's output loses; its error with the others refitted, as He, Zhang & Sun 2017, section 3.1).
     """
     centred = (activations - activations.mean(0)).double()
