@@ -33,7 +33,8 @@ DESCRIPTION: Final = """
 Post an image of a part; get its label, the probability of a defect and a heatmap that shows why.
 
 **`probability` is always that of *anomaly*.** `label` is `anomaly` where it reaches `thresholds.label`. Let the line
-act on `decision`: `accept`, `review` or `reject`.
+act on `decision`: `accept`, `review` or `reject`. **Whatever isn't `accept` must not pass as good**:
+an image that can't be inspected (a black frame, another product, out of focus) is `review`, and `odd` says why.
 
     curl -F file=@image.jpg localhost:8000/predict
     curl --data-binary @image.jpg localhost:8000/predict
@@ -165,7 +166,14 @@ PREDICT_REPLIES: Final[Replies] = {
         | {"Idempotent-Replayed": _header("true: the recorded reply to an earlier request.", {"type": "string"})}
         | {
             f"X-Camspector-{name}": _header("With the overlay.", {"type": kind})
-            for name, kind in [("Label", "string"), ("Decision", "string"), ("Probability", "number")]
+            for name, kind in [
+                ("Label", "string"),
+                ("Decision", "string"),
+                ("Probability", "number"),
+                ("Inspectable", "boolean"),
+                ("Odd", "string"),
+                ("Typicality", "number"),
+            ]
         },
     },
     **problems(*_PREDICTS),

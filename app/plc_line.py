@@ -9,7 +9,9 @@ from model.verdict import Decision
 MOST_CHARACTERS: Final = 80
 """Of the line, its end included."""
 EVALUATION: Final[dict[Decision, int]] = {"accept": 1, "reject": 2, "review": 3}
-"""ResultEvaluationEnum of OPC 40001-101 (section 10.3): OK, NotOK, NotDecidable. 0, Undefined: not inspectable."""
+"""ResultEvaluationEnum of OPC 40001-101 (section 10.3): OK, NotOK, NotDecidable."""
+NOT_INSPECTABLE: Final = 0
+"""The same enumeration's Undefined."""
 _BEFORE: Final = len("1;0.0123;accept;")
 
 
@@ -26,7 +28,5 @@ def check_length(model: str, version: int, part_id: str | None) -> None:
 def line_of(inspection: Inspection, part_id: str | None) -> str:
     """Evaluation, probability, decision, model, version, part id as it was sent."""
     verdict, basis = inspection.verdict, inspection.basis
-    return (
-        f"{EVALUATION[verdict.decision]};{verdict.probability:.4f};{verdict.decision};{basis.model};{basis.version};"
-        f"{part_id or ''}\n"
-    )
+    evaluation = EVALUATION[verdict.decision] if inspection.inspectable else NOT_INSPECTABLE
+    return f"{evaluation};{verdict.probability:.4f};{verdict.decision};{basis.model};{basis.version};{part_id or ''}\n"

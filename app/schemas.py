@@ -9,6 +9,7 @@ from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.records.inspection import Inspection
 from model.detector import Detector
 from model.figures import Figures
+from model.gate import CheckName, Gate, OpenLimits
 from model.manifest import Agreement, OperatingPoint
 from model.regions import Region
 from model.verdict import Decision, Label, Thresholds
@@ -30,6 +31,18 @@ class Timing(BaseModel):
     render: float
 
 
+class OddCheck(BaseModel):
+    """A reason why an image can't be inspected."""
+
+    check: CheckName
+    value: float
+    limit: OpenLimits = Field(description="Least and greatest value that isn't odd; null: serving.json opened it.")
+
+    @staticmethod
+    def of(odd: Odd) -> "OddCheck":
+        return OddCheck(check=odd.check, value=odd.value, limit=odd.limit)
+
+
 class Prediction(BaseModel):
     """The verdict on one image."""
 
@@ -41,6 +54,9 @@ class Prediction(BaseModel):
                     "probability": 0.97,
                     "heatmap": "iVBORw0KGgo…",
                     "decision": "reject",
+                    "inspectable": True,
+                    "odd": [],
+                    "typicality": 0.41,
                     "log_odds": 3.48,
                     "thresholds": {"review": 0.3, "label": 0.42, "reject": 0.6},
                     "model": "capsule",
@@ -56,7 +72,25 @@ class Prediction(BaseModel):
                         }
                     ],
                     "timing_ms": {"decode": 9.1, "queue": 0.2, "predict": 80.4, "render": 1.3},
-                }
+                },
+                {
+                    "label": "good",
+                    "probability": 0.003,
+                    "heatmap": None,
+                    "decision": "review",
+                    "inspectable": False,
+                    "odd": [{"check": "sharpness", "value": 0.11, "limit": [0.24, 0.61]}],
+                    "typicality": 0.003,
+                    "log_odds": -5.8,
+                    "thresholds": {"review": 0.3, "label": 0.42, "reject": 0.6},
+                    "model": "capsule",
+                    "model_version": 3,
+                    "inference_id": "5b1f0c7e9a4d4c2f8e6a7d3b2c1e0f9a",
+                    "part_id": None,
+                    "image": {"width": 1000, "height": 1000},
+                    "regions": [],
+                    "timing_ms": {"decode": 9.0, "queue": 0.1, "predict": 80.9, "render": 0.4},
+                },
             ]
         }
     )
@@ -67,7 +101,15 @@ class Prediction(BaseModel):
         description="Base64 PNG: gray (round(255·value), input size) or overlay; null for none."
     )
     decision: Decision = Field(
-        description="What a line acts on: accept below thresholds.review, reject from .reject on."
+        description="What a line acts on: accept below thresholds.review, reject from .reject on. **Whatever isn't "
+        "accept must not pass as good**: review too, which is always given where the image isn't inspectable."
+    )
+    inspectable: bool = Field(
+        description="Whether the gate let the image pass; if not, label and probability say little of the part."
+    )
+    odd: list[OddCheck] = Field(description="Why it isn't inspectable; empty: it is.")
+    typicality: float = Field(
+        description="Conformal p-value of the image's appearance: the share of held-out images as unlike the others."
     )
     log_odds: float = Field(description="After calibration: its sigmoid is the probability.")
     thresholds: Thresholds
@@ -88,6 +130,9 @@ class Prediction(BaseModel):
             probability=verdict.probability,
             heatmap=base64.b64encode(png).decode() if png else None,
             decision=verdict.decision,
+            inspectable=inspection.inspectable,
+            odd=[OddCheck.of(odd) for odd in inspection.odd],
+            typicality=inspection.typicality,
             log_odds=verdict.log_odds,
             thresholds=basis.thresholds,
             model=basis.model,
@@ -123,6 +168,9 @@ class VersionInfo(BaseModel):
         "it is that of the images on which the probabilities were calibrated."
     )
     operating_point: OperatingPoint = Field(description="For what the version's own thresholds were chosen.")
+    gate: Gate = Field(description="The version's own limits of what is inspectable, and how they were found.")
+    checks: dict[CheckName, OpenLimits] = Field(description="Limits in force, of the checks that are made.")
+    checks_changed: list[CheckName] = Field(description="Checks that serving.json moves or switches off.")
     figures: Figures | None = Field(
         description="What was measured on images unseen by the measured model, at the version's own thresholds."
     )
@@ -146,6 +194,9 @@ class VersionInfo(BaseModel):
             defect_rate=detector.defect_rate,
             defect_rate_source=_rate_source(detector),
             operating_point=detector.manifest.operating_point,
+            gate=detector.manifest.gate,
+            checks=detector.limits,
+            checks_changed=list(detector.line_checks),
             figures=detector.variant.figures or detector.manifest.figures,
         )
 

@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model import manifest as manifests
+from model.appearance import Appearance, read_appearance
 from model.errors import DigestError, ImageError, ManifestError, SumsError
 from model.files import read_file, sha256_of
 from model.image import decode
@@ -25,6 +27,7 @@ from model.manifest import Manifest
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 WEIGHTS: Final = "weights.safetensors"
+GATE: Final = "gate.safetensors"
 ONNX: Final = "model.onnx"
 ONNX_INT8: Final = "model.int8.onnx"
 
@@ -38,6 +41,13 @@ class Artifact:
 
     def file(self, name: str) -> Path:
         return self.path / name
+
+    @cached_property
+    def appearance(self) -> Appearance:
+        """The gate's model of what images look like. Raises as `read_appearance` does."""
+        network = self.manifest.network
+        side = self.manifest.preprocessing.input_size // network.stride
+        return read_appearance(self.file(GATE), network.features(side))
 
     def golden_pixels(self, names: list[str]) -> NDArray[np.uint8]:
         """The named golden images, uint8 N×S×S×3. Raises ManifestError where one isn't of the input size."""
@@ -80,7 +90,7 @@ def read_artifact(path: Path) -> Artifact:
     content = read_file(source)
     manifest = manifests.decode(content, str(source))
     used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
-    if unlisted := used - manifest.files.keys():
+    if unlisted := (used | {GATE}) - manifest.files.keys():
         raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
     for name in manifest.files:
         if not _is_inside(name):

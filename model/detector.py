@@ -10,12 +10,15 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from model.appearance import Appearance
 from model.artifact import read_artifact
 from model.decoding_probes import difference
 from model.engines.devices import Device
 from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
 from model.errors import ArtifactError, CamspectorError, EngineError
 from model.evidence import enlarge
+from model.gate import CheckName, Inspectability, OpenLimits, odd_checks
+from model.image_measures import pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
 from model.preprocessing import InputImage
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
@@ -33,10 +36,13 @@ class Detector:
     manifest: Manifest
     variant: Variant
     engine: Engine
+    appearance: Appearance
     line_rate: float | None = None
     """The production line's defect rate; None: that for which the version was exported."""
     line_thresholds: Thresholds | None = None
     """Thresholds in place of the version's, as probabilities at `defect_rate`; None: the version's."""
+    line_checks: Mapping[CheckName, Literal["off"] | OpenLimits] = field(default_factory=dict)
+    """Limits of checks in place of the version's; "off": it isn't made."""
     skipped_variants: Mapping[str, str] = field(default_factory=dict)
     """Why quicker variants don't serve, by name."""
     decoding_difference: str | None = None
@@ -81,6 +87,24 @@ class Detector:
             raise EngineError(f"the network's evidence in {self.variant.name} on {self.engine.device} is not finite")
         probability, thresholds = sigmoid(log_odds), self.thresholds
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
+
+    @property
+    def limits(self) -> dict[CheckName, OpenLimits]:
+        """Limits in force, of the checks that are made."""
+        limits: dict[CheckName, Literal["off"] | OpenLimits] = {**self.manifest.gate.limits, **self.line_checks}
+        return {name: each for name, each in limits.items() if each != "off"}
+
+    def inspectability(
+        self, pixels: NDArray[np.uint8], features: NDArray[np.float32], size: tuple[int, int] | None
+    ) -> Inspectability:
+        """Whether an image can be inspected: the network's input S×S×3, its features F, and width and height of what
+        was sent, None where that was the input itself. Raises EngineError where the network gave no numbers."""
+        distance = float(self.appearance.distance(features)) / self.variant.distance_scale
+        if not math.isfinite(distance):
+            raise EngineError(f"the network's features in {self.variant.name} on {self.engine.device} are not finite")
+        sent = {} if size is None else size_measures(*size)
+        measures = sent | pixel_measures(pixels) | {"appearance": distance}
+        return Inspectability(odd_checks(measures, self.limits), self.appearance.typicality(distance), measures)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's."""
@@ -130,7 +154,16 @@ def load_detector(
             skipped_variants[candidate.name] = str(error)
             log.warning("variant %s by %s can't serve on this host: %s", candidate.name, name, error)
         else:
-            return Detector(artifact.manifest, candidate, opened, defect_rate, thresholds, skipped_variants, other)
+            return Detector(
+                artifact.manifest,
+                candidate,
+                opened,
+                artifact.appearance,
+                defect_rate,
+                thresholds,
+                skipped_variants=skipped_variants,
+                decoding_difference=other,
+            )
     raise failure
 
 

@@ -10,6 +10,7 @@ from model.errors import ManifestError, SchemaError
 from model.evidence import HeatmapScale, Pooling
 from model.figures import Amount, Count, Figures
 from model.files import utf8
+from model.gate import Gate
 from model.hypercolumn import Hypercolumn
 from model.image import FullScale
 from model.preprocessing import Resizing
@@ -56,10 +57,15 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Golden:
-    """Log-odds before calibration that the golden images had at export, by file name, and how far they may be off."""
+    """What the network made of the golden images at export, by file name, and how far it may be off. The last of them
+    is a black frame, which the gate stops."""
 
     tolerance: Annotated[float, msgspec.Meta(gt=0)]
     log_odds: Annotated[dict[str, float], msgspec.Meta(min_length=1)]
+    distances: dict[str, Annotated[float, msgspec.Meta(ge=0)]]
+    """Value of the gate's check `appearance` at export, of the same images."""
+    distance_tolerance: Annotated[float, msgspec.Meta(gt=0)]
+    """How far those may be off, as a share of the value."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ class Variant:
     """None: this variant was not measured by itself."""
     agreement: Agreement | None = None
     """Agreement with float32; None: it is float32, or was not compared."""
+    distance_scale: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """What the distance of `model.appearance` is divided by, so that float32's limits hold."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,7 @@ class Manifest:
     network: Hypercolumn
     pooling: Pooling
     operating_point: OperatingPoint
+    gate: Gate
     variants: Annotated[list[Variant], msgspec.Meta(min_length=1)]
     data: Data
     trunk_sha256: Digest
@@ -176,6 +185,9 @@ class Manifest:
     def __post_init__(self) -> None:
         if "float32" not in (names := [variant.name for variant in self.variants]) or len(set(names)) < len(names):
             raise ValueError("variants must be different and float32 among them")
+        for golden in (variant.golden for variant in self.variants):
+            if golden.log_odds.keys() != golden.distances.keys():
+                raise ValueError("golden images must have both log-odds and distances")
 
     def variant(self, name: str) -> Variant:
         """The variant of that name. Raises KeyError."""

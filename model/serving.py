@@ -1,11 +1,12 @@
 """serving.json: which version of a model serves, and how, set by a person beside its versions and at any time."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from model.errors import ServingError
 from model.files import utf8
+from model.gate import CheckName, OpenLimits, check_limits
 from model.verdict import Thresholds
 
 SERVING: Final = "serving.json"
@@ -36,6 +37,13 @@ class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """Probabilities at the defect rate in force, in place of the version's; one number stands for all three."""
     defect_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """The production line's defect rate; None: that for which the version was exported."""
+    checks: dict[CheckName, Literal["off"] | OpenLimits] = {}
+    """Limits in place of the version's, by check; "off": it isn't made."""
+
+    def __post_init__(self) -> None:
+        for name, limits in self.checks.items():
+            if limits != "off":
+                check_limits(name, limits)
 
     def __str__(self) -> str:
         """Compact JSON."""

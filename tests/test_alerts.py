@@ -16,6 +16,7 @@ SCRAPED = 'job="camspector",instance="a"'
 PREDICT = 'method="POST",route="/v1/models/{model}/predict"'
 ACCEPTS = 'camspector_verdicts_total{model="m",version="2",label="good",decision="accept"}'
 REJECTS = 'camspector_verdicts_total{model="m",version="2",label="anomaly",decision="reject"}'
+ODD = 'camspector_odd_images_total{model="m",check="sharpness"}'
 PAST = 180
 """Minutes, and samples: one a minute."""
 DAY = 1440
@@ -56,6 +57,7 @@ WELL: Series = {
     "camspector_log_lines_dropped_total{}": f"7x{2 * PAST}",
     ACCEPTS: f"0+57x{2 * PAST}",
     REJECTS: f"0+3x{2 * PAST}",
+    ODD: f"0+1x{2 * PAST}",
 }
 """A service at work for six hours."""
 
@@ -84,6 +86,7 @@ ILL: list[tuple[str, Series]] = [
     ("CamspectorDeadlinesMissed", rejected("deadline-passed", f"0+1x{2 * PAST}")),
     ("CamspectorSlow", slow("2.5")),
     ("CamspectorRejectsMany", {REJECTS: f"0+3x{PAST} 540+60x{PAST}", ACCEPTS: f"0+57x{PAST} 10260x{PAST}"}),
+    ("CamspectorOddImages", {ODD: f"0x{PAST} 0+4x{PAST}"}),
     ("CamspectorOutOfFiles", {"process_open_fds{}": f"100x{PAST} 900x{PAST}"}),
     ("CamspectorMemory", {"process_resident_memory_bytes{}": f"1000000000x{PAST} 5000000000x{PAST}"}),
     ("CamspectorStoreStalls", {"camspector_store_poll_age_seconds{}": f"5x{PAST} 300x{PAST}"}),

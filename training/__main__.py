@@ -99,7 +99,9 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
     path = store.path(arguments.model, arguments.version)
     dataset = load_dataset(arguments.data, group=arguments.group, sample=None, seed=0, reporter=reporter)
     if arguments.recalibrate:
-        method = choose_method(read_artifact(path).manifest, dataset, rule_of(arguments), arguments.defect_rate)
+        method = choose_method(
+            read_artifact(path).manifest, dataset, rule_of(arguments), arguments.defect_rate, arguments.odd_rate
+        )
         store.check_writable(arguments.model)
         check_room_for_copy(path)
     evaluation = evaluate(path, dataset, choose_device(arguments.device), reporter, arguments.defect_rate)

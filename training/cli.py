@@ -10,6 +10,7 @@ from training.cli_arguments import (
     add_device,
     add_group,
     add_json,
+    add_odd_rate,
     add_report,
     add_rule,
     add_store,
@@ -115,6 +116,7 @@ def _collect(parser: argparse.ArgumentParser) -> None:
 def _fit(parser: argparse.ArgumentParser) -> None:
     _training(parser)
     add_store(parser)
+    add_odd_rate(parser, "0.005")
     parser.add_argument(
         "--curve",
         type=Path,
@@ -169,6 +171,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     rules = parser.add_argument_group("thresholds with --recalibrate (default: by the rule of the version)")
     add_rule(rules)
     add_group(rules)
+    add_odd_rate(rules, "the version's")
     add_defect_rate(parser, "the version's, if it has one")
     add_device(parser)
     add_report(parser)

@@ -66,6 +66,17 @@ def add_defect_rate(parser: argparse._ActionsContainer, default: str) -> None:
     )
 
 
+def add_odd_rate(parser: argparse._ActionsContainer, default: str) -> None:
+    """How often the gate may err: --odd-rate. `default`: what stands in for it, in words."""
+    parser.add_argument(
+        "--odd-rate",
+        type=float,
+        metavar="SHARE",
+        help="share of ordinary images that may be called odd, and go to review: blurred, too dark, of another product "
+        f"(default: {default})",
+    )
+
+
 def add_report(parser: argparse.ArgumentParser) -> None:
     """A page for people: --report."""
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.engines.devices import choose_device
@@ -11,6 +11,7 @@ from training.data.dataset import Dataset, load_dataset
 from training.data.splits import Split, make_folds
 from training.estimators.estimator import PreparedEstimator
 from training.estimators.factory import estimator_for
+from training.evaluation.post_processing import ODD_RATE
 from training.evaluation.thresholds import Rule
 from training.export.disk_space import check_room
 from training.features.imagenet import imagenet_trunk
@@ -70,11 +71,14 @@ def prepare_run(
     run = TrainingRun(
         dataset=task.dataset,
         recipe=task.recipe,
-        method=estimator.method(
-            task.dataset.samples,
-            task.rule,
-            defect_rate=arguments.defect_rate,
-            use_masks=arguments.masks == "auto",
+        method=replace(
+            estimator.method(
+                task.dataset.samples,
+                task.rule,
+                defect_rate=arguments.defect_rate,
+                use_masks=arguments.masks == "auto",
+            ),
+            odd_rate=getattr(arguments, "odd_rate", None) or ODD_RATE,
         ),
         trunk=imagenet_trunk(arguments.weights, say=reporter.line),
         reporter=reporter,

@@ -42,6 +42,13 @@ def check_defect_rate(arguments: argparse.Namespace) -> None:
         raise RecipeError(f"--defect-rate must lie between 0 and 1, not {arguments.defect_rate:g}")
 
 
+def check_odd_rate(arguments: argparse.Namespace) -> None:
+    """Raise RecipeError where --odd-rate is no share. Commands that build no gate don't have it."""
+    odd_rate = getattr(arguments, "odd_rate", None)
+    if odd_rate is not None and not 0 < odd_rate < 1:
+        raise RecipeError(f"--odd-rate must lie between 0 and 1, not {odd_rate:g}")
+
+
 def named_rule(arguments: argparse.Namespace) -> str:
     """The first argument that chooses a rule, as it was typed; empty where there is none."""
     values = {
@@ -56,6 +63,7 @@ def named_rule(arguments: argparse.Namespace) -> str:
 def check_training(arguments: argparse.Namespace, recipe: Recipe) -> None:
     """Raise RecipeError where the preset, or the anomalies that are learnt from, can't be had with the rest."""
     rule_of(arguments)
+    check_odd_rate(arguments)
     rule = named_rule(arguments)
     if rule and recipe.fixed_threshold is not None:
         raise RecipeError(
@@ -84,6 +92,9 @@ def check_training(arguments: argparse.Namespace, recipe: Recipe) -> None:
 def check_evaluation(arguments: argparse.Namespace) -> None:
     """Raise RecipeError for arguments that choose or divide nothing without --recalibrate."""
     rule_of(arguments)
+    check_odd_rate(arguments)
+    if arguments.odd_rate is not None and not arguments.recalibrate:
+        raise RecipeError("--odd-rate chooses new limits of the gate: it needs --recalibrate")
     if (rule := named_rule(arguments)) and not arguments.recalibrate:
         raise RecipeError(f"{rule} chooses new thresholds: it needs --recalibrate")
     if arguments.group is not None and not arguments.recalibrate:

@@ -1,13 +1,19 @@
 """The fitted pipeline: a network, the post-processing that reads its evidence, and predictions to measure both by."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from model.appearance import Appearance
+from model.gate import Gate
 from model.trunk_choice import TrunkChoice
 from training.data.training_set import TrainingSet
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.evaluation.gate_limits import HeldOutMeasures, fit_gate, with_held_out
 from training.evaluation.post_processing import Method, PostProcessor, cross_val_post_process, fit_post_processor
 from training.evaluation.prediction import Prediction
+from training.features.measuring import APPEARANCE
 from training.progress import Advance
+from training.synthetic.samples import KIND
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +28,11 @@ class FittedPipeline:
     other folds decide."""
     protocol: str
     """Which images those are, and which networks predicted them."""
+    gate: Gate
+    appearance: Appearance
+    """What the gate's last check compares with."""
+    measures: HeldOutMeasures
+    """That its limits come from."""
     trunk_choice: TrunkChoice | None = None
     """Why the network has a narrow trunk or the full one; None: that was not compared."""
 
@@ -37,7 +48,16 @@ def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance)
         training_set,
         fitted.model,
         fit_post_processor(fitted.out_of_fold, method),
-        cross_val_post_process(fitted.out_of_fold, method),
+        _with_distances(cross_val_post_process(fitted.out_of_fold, method), fitted.measures),
         fitted.protocol,
+        fit_gate(fitted.measures, method.odd_rate),
+        with_held_out(fitted.appearance, fitted.measures),
+        fitted.measures,
         fitted.trunk_choice,
     )
+
+
+def _with_distances(predictions: Sequence[Prediction], measures: HeldOutMeasures) -> list[Prediction]:
+    """The predictions, those of real samples with how far these look from the others."""
+    distances = iter(measures.values[:, APPEARANCE].tolist())
+    return [each if each.sample.kind == KIND else replace(each, distance=next(distances)) for each in predictions]

@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from model.artifact import read_artifact
+from model.appearance import encode_appearance
+from model.artifact import GATE, read_artifact
 from model.errors import DataError
 from model.figures import Figures
 from model.files import read_file
@@ -19,6 +20,7 @@ from training.evaluation.data_warnings import data_warnings
 from training.evaluation.drift import fit_drift
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.figures import measure
+from training.evaluation.gate_limits import HeldOutMeasures, fit_gate, with_held_out
 from training.evaluation.post_processing import (
     Method,
     OutOfFold,
@@ -28,6 +30,7 @@ from training.evaluation.post_processing import (
 )
 from training.evaluation.thresholds import Fixed, LeastCost, Rule
 from training.export.version import operating_point, publish_version
+from training.features.measuring import as_row
 from training.progress import Reporter
 from training.provenance import command, now
 from training.report.builders import version_report
@@ -35,8 +38,10 @@ from training.report.builders import version_report
 _FOLDS: Final = 5
 
 
-def choose_method(manifest: Manifest, dataset: Dataset, rule: Rule | None, defect_rate: float | None) -> Method:
-    """How to recalibrate; `rule` None: by the version's own rule, `defect_rate` None: at the version's own.
+def choose_method(
+    manifest: Manifest, dataset: Dataset, rule: Rule | None, defect_rate: float | None, odd_rate: float | None = None
+) -> Method:
+    """How to recalibrate; `rule` None: by the version's own rule, `defect_rate` and `odd_rate` None: at its own.
 
     A fixed threshold was chosen for nothing, so least cost takes its place. Raises DataError where the images are those
     that the network learnt from or too few, ErrorBoundError where a fold's other images are too few for the rule.
@@ -47,13 +52,19 @@ def choose_method(manifest: Manifest, dataset: Dataset, rule: Rule | None, defec
     chosen = rule or (LeastCost() if isinstance(stored, Fixed) else stored)
     others = [[dataset.samples[i] for i in split.train] for split in _splits(dataset.samples)]
     check_error_bounds_of_folds(chosen, dataset.samples, others)
-    return Method(manifest.pooling, chosen, defect_rate or manifest.operating_point.defect_rate)
+    return Method(
+        manifest.pooling,
+        chosen,
+        defect_rate or manifest.operating_point.defect_rate,
+        odd_rate=odd_rate or manifest.gate.odd_rate,
+    )
 
 
 def recalibrate(
     evaluation: Evaluation, dataset: Dataset, method: Method, store: Store, reporter: Reporter
 ) -> Evaluation:
-    """Fit calibration, thresholds and heatmap scale on the evaluated images, and publish a version with them.
+    """Fit calibration, thresholds, heatmap scale and the gate's limits on the evaluated images, and publish a version
+    with them.
 
     Its figures are measured on each fold of the images as the other folds decide.
     Raises DataError or ErrorBoundError where the images are too few for that, StoreError or ArtifactError.
@@ -70,8 +81,17 @@ def recalibrate(
     )
     figures = measure(predictions, protocol)
     manifest = _recalibrated(artifact.manifest, post_processor, figures)
-    manifest = replace(manifest, operating_point=operating_point(method, predictions, dataset.fingerprint))
-    manifest = replace(manifest, drift=fit_drift(predictions, post_processor.accepted_below, {}))
+    measures = HeldOutMeasures(
+        np.array([as_row(found.measures) for found in evaluation.inspectability]),
+        out_of_fold.is_anomaly,
+        out_of_fold.fold_ids,
+    )
+    manifest = replace(
+        manifest,
+        operating_point=operating_point(method, predictions, dataset.fingerprint),
+        gate=fit_gate(measures, method.odd_rate),
+        drift=fit_drift(predictions, post_processor.accepted_below, measures.watched),
+    )
     warnings = data_warnings(figures, synthetic=False)
     about = (
         f"the network of version {evaluation.version.name}, with calibration and thresholds chosen on these images: "
@@ -85,6 +105,7 @@ def recalibrate(
         one_network=True,
     )
     files = {name: read_file(artifact.file(name)) for name in manifest.files}
+    files[GATE] = encode_appearance(with_held_out(artifact.appearance, measures))
     with reporter.task("export", 1):
         path = publish_version(store, model, manifest, files, report)
     return Evaluation(path, figures, predictions, method.defect_rate, warnings)

@@ -18,6 +18,7 @@ from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import ImageRecord, Step, current
 from app.sandbox.pool import CodecPool
 from model.errors import EngineError
+from model.gate import WATCHED, Inspectability
 from model.regions import Region, find_regions
 from model.render import heatmap_png
 from model.verdict import Verdict
@@ -51,6 +52,11 @@ class PreprocessedImage:
     encoded: bytes = b""
     """The image as it was sent; empty: it was sent as pixels."""
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the image that was sent; None: it was sent as pixels, and nobody knows."""
+        return (self.width, self.height) if self.encoded else None
+
 
 @dataclass(frozen=True)
 class InspectionResult:
@@ -69,6 +75,10 @@ class InspectionResult:
     @property
     def verdict(self) -> Verdict:
         return self.record.verdict
+
+    @property
+    def inspectability(self) -> Inspectability:
+        return self.record.inspectability
 
 
 class Pipeline:
@@ -187,7 +197,7 @@ def _post_process(
     image: PreprocessedImage, engine: EngineResult, loaded: LoadedModel, options: RenderOptions
 ) -> InspectionResult:
     began = time.perf_counter()
-    verdict = _verdict(engine, loaded)
+    verdict, inspectability = _inspect(image, engine, loaded)
     rendered = options.regions or options.heatmap != "none"
     heatmap = loaded.detector.heatmap(engine.map) if rendered else None
     regions = find_regions(heatmap, image.width, image.height) if heatmap is not None and options.regions else []
@@ -198,14 +208,22 @@ def _post_process(
         Step("predict", engine.began, engine.predict_seconds, images=engine.batch),
         Step("render", began, time.perf_counter() - began),
     ]
-    record = ImageRecord(verdict, steps, {"log_odds": verdict.log_odds - loaded.detector.shift})
+    measures = {
+        "log_odds": verdict.log_odds - loaded.detector.shift,
+        **{name: inspectability.measures[name] for name in WATCHED},
+    }
+    record = ImageRecord(verdict, steps, measures, inspectability)
     return InspectionResult(image, engine.map, heatmap, regions, png, record)
 
 
-def _verdict(engine: EngineResult, loaded: LoadedModel) -> Verdict:
-    """Raises EngineError, once it is in the log."""
+def _inspect(image: PreprocessedImage, engine: EngineResult, loaded: LoadedModel) -> tuple[Verdict, Inspectability]:
+    """The verdict, with the gate's decision where the image isn't inspectable. Raises EngineError, once it is in the
+    log."""
+    detector = loaded.detector
     try:
-        return loaded.detector.verdict(engine.map)
+        verdict = detector.verdict(engine.map)
+        inspectability = detector.inspectability(image.pixels, engine.features, image.size)
+        return replace(verdict, decision=inspectability.decision(verdict.decision)), inspectability
     except EngineError as error:  # the client is only told that the log has it
         log.error("model %s version %d: %s", loaded.model, loaded.version, error)
         raise

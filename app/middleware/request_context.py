@@ -18,10 +18,9 @@ from app.connection.http_protocol import ARRIVES_BY
 from app.errors import NotReadyError, SlowBodyError, refusal
 from app.monitoring.logs import log_request
 from app.monitoring.metrics import Metrics
-from app.monitoring.request_record import RequestRecord, current
+from app.monitoring.request_record import ImageRecord, RequestRecord, current
 from app.part_id import HEADER, check_part_id
 from app.service import Service
-from model.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -169,16 +168,19 @@ def _observe(metrics: Metrics, record: RequestRecord) -> None:
     metrics.request_seconds.labels(record.method, record.route).observe(record.seconds)
     for image in record.images:
         if not record.is_challenge:
-            _count_verdict(metrics, record, image.verdict)
+            _count_verdict(metrics, record, image)
         metrics.preprocess_seconds.observe(image.worked("decode"))
         metrics.queue_seconds.observe(image.seconds("queue"))
         metrics.predict_seconds.observe(image.seconds("predict"))
         metrics.postprocess_seconds.observe(image.seconds("render"))
 
 
-def _count_verdict(metrics: Metrics, record: RequestRecord, verdict: Verdict) -> None:
+def _count_verdict(metrics: Metrics, record: RequestRecord, image: ImageRecord) -> None:
+    verdict = image.verdict
     metrics.verdicts.labels(str(record.model), str(record.version), verdict.label, verdict.decision).inc()
     metrics.probability.labels(str(record.model)).observe(verdict.probability)
+    for reason in image.inspectability.odd:
+        metrics.odd.labels(str(record.model), reason.check).inc()
 
 
 def _valid(form: re.Pattern[str], value: str | None) -> str | None:

@@ -25,10 +25,15 @@ class LoadedModel:
         return self.model, self.version
 
     def under(self, config: Serving) -> "LoadedModel":
-        """With the serving config's defect rate and thresholds, where it has any."""
-        rate, thresholds, detector = config.defect_rate, config.line_thresholds(), self.detector
-        if (rate, thresholds) != (detector.line_rate, detector.line_thresholds):  # else what waits for it fits a batch
-            detector = replace(detector, line_rate=rate, line_thresholds=thresholds)
+        """With the serving config's defect rate, thresholds and checks, where it has any."""
+        detector = replace(
+            self.detector,
+            line_rate=config.defect_rate,
+            line_thresholds=config.line_thresholds(),
+            line_checks=config.checks,
+        )
+        if detector == self.detector:  # the very same one: what waits for it fits a batch
+            detector = self.detector
         if detector is self.detector and config == self.config:
             return self
         return replace(self, detector=detector, config=config)

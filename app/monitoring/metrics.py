@@ -52,6 +52,11 @@ class Metrics:
         for problem in TABLE.values():  # from 0 on: of a series that begins with 1, Prometheus sees no increase
             self.rejected.labels(problem.error)
         self.verdicts = counter("verdicts_total", "Verdicts given.", ["model", "version", "label", "decision"])
+        self.odd = counter(
+            "odd_images_total",
+            "Images that the gate stopped, by check; one that fails several counts in each.",
+            ["model", "check"],
+        )
         self.challenges = counter(
             "challenges_total", "Challenge images; failed: not decided as expected.", ["model", "kind", "result"]
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from model.drift import Quantity
+from model.gate import CheckName, Inspectability
 from model.verdict import Verdict
 
 StepName = Literal["decode", "queue", "predict", "render"]
@@ -39,6 +40,7 @@ class ImageRecord:
     steps: list[Step]
     measures: Mapping[Quantity, float] = field(default_factory=dict)
     """What the model's control charts watch."""
+    inspectability: Inspectability = field(default_factory=Inspectability)
 
     def seconds(self, name: StepName) -> float:
         """Seconds of all steps of that name."""
@@ -87,6 +89,11 @@ class RequestRecord:
         return [image.verdict.decision for image in self.images]
 
     @property
+    def odd(self) -> list[CheckName]:
+        """Checks by which the gate stopped an image; each once."""
+        return list(dict.fromkeys(reason.check for image in self.images for reason in image.inspectability.odd))
+
+    @property
     def steps(self) -> Iterator[Step]:
         """Every step of every image."""
         return (step for image in self.images for step in image.steps)
@@ -106,6 +113,7 @@ class RequestRecord:
             "version": self.version,
             "challenge": self.challenge_kind,
             "decision": decisions[0] if len(decisions) == 1 else decisions or None,
+            "odd": self.odd or None,
             "ms": {name: round(1000 * seconds, 1) for name, seconds in self.times().items()},
         }
         return {name: value for name, value in fields.items() if value is not None}

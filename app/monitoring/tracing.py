@@ -51,6 +51,7 @@ class Tracing:
             "camspector.model": record.model,
             "camspector.version": record.version,
             "camspector.decision": record.decisions or None,
+            "camspector.odd": list(record.odd) or None,
         }
         for name, value in attributes.items():
             if value is not None:

@@ -14,6 +14,7 @@ from app.monitoring.request_record import RequestRecord, StepName
 from app.part_id import part_id_text
 from app.records.inference_id import new_inference_id
 from model.evidence import HeatmapScale, enlarge
+from model.gate import Odd
 from model.regions import Region, find_regions
 from model.serving import Serving, encode
 from model.verdict import Thresholds, Verdict
@@ -98,6 +99,10 @@ class Inspection:
     origin: Origin
     basis: Basis
     verdict: Verdict
+    odd: tuple[Odd, ...]
+    """Why the image can't be inspected; empty: it can."""
+    typicality: float
+    """Conformal p-value of its appearance."""
     image: SentImage
     evidence: NDArray[np.float32]
     """h×w in log-odds, as the network gave it: pooled it is the verdict, enlarged the heatmap."""
@@ -114,11 +119,17 @@ class Inspection:
             origin,
             basis,
             result.verdict,
+            result.inspectability.odd,
+            result.inspectability.typicality,
             SentImage(image.width, image.height, sha256, len(image.encoded)),
             result.evidence,
             result.regions if regions else None,
             {name: round(1000.0 * result.record.seconds(name), 1) for name in STEPS},
         )
+
+    @property
+    def inspectable(self) -> bool:
+        return not self.odd
 
     def heatmap(self) -> NDArray[np.float32]:
         """S×S in 0..1, the same to the bit as when it was inspected."""

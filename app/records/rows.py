@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 
 from app.records.inspection import STEPS, Basis, Inspection, Origin, Recorded, SentImage, Target
 from model.evidence import HeatmapScale
+from model.gate import Odd
 from model.regions import Region
 from model.verdict import Thresholds, Verdict
 
@@ -43,6 +44,9 @@ def row_of(recorded: Recorded) -> dict[str, Any]:
         "decision": verdict.decision,
         "probability": verdict.probability,
         "log_odds": verdict.log_odds,
+        "inspectable": inspection.inspectable,
+        "odd": msgspec.json.encode(inspection.odd).decode(),
+        "typicality": inspection.typicality,
         "width": image.width,
         "height": image.height,
         "image_sha256": image.sha256,
@@ -82,6 +86,8 @@ def recorded_of(row: Mapping[str, Any] | RowMapping) -> Recorded:
             HeatmapScale(row["good_median"], row["region_threshold"]),
         ),
         Verdict(row["label"], row["decision"], row["probability"], row["log_odds"]),
+        msgspec.json.decode(row["odd"], type=tuple[Odd, ...]),
+        row["typicality"],
         SentImage(row["width"], row["height"], row["image_sha256"], row["image_bytes"]),
         np.frombuffer(row["evidence"], "<f4").reshape(shape),
         None if row["regions"] is None else msgspec.json.decode(row["regions"], type=list[Region]),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.records.inspection import Recorded, Target
-from app.schemas import ImageSize, Timing
+from app.schemas import ImageSize, OddCheck, Timing
 from model.regions import Region
 from model.verdict import Decision, Label, Thresholds
 
@@ -56,6 +56,9 @@ class InspectionInfo(BaseModel):
     decision: Decision
     probability: float = Field(description="Of anomaly.")
     log_odds: float
+    inspectable: bool
+    odd: list[OddCheck] = Field(description="Why it wasn't inspectable; empty: it was.")
+    typicality: float
     thresholds: Thresholds
     defect_rate: float = Field(description="At which the probability holds.")
     serving_sha256: str = Field(description="Of serving.json's content in force; the audit has the content.")
@@ -83,6 +86,9 @@ class InspectionInfo(BaseModel):
             decision=verdict.decision,
             probability=verdict.probability,
             log_odds=verdict.log_odds,
+            inspectable=inspection.inspectable,
+            odd=[OddCheck.of(odd) for odd in inspection.odd],
+            typicality=inspection.typicality,
             thresholds=basis.thresholds,
             defect_rate=basis.defect_rate,
             serving_sha256=basis.serving_sha256,

@@ -142,5 +142,9 @@ def _png_reply(inspection: Inspection, png: bytes | None) -> Response:
         "X-Camspector-Label": verdict.label,
         "X-Camspector-Decision": verdict.decision,
         "X-Camspector-Probability": f"{verdict.probability:.6g}",
+        "X-Camspector-Inspectable": "true" if inspection.inspectable else "false",
+        "X-Camspector-Typicality": f"{inspection.typicality:.6g}",
     }
+    if inspection.odd:
+        headers["X-Camspector-Odd"] = ", ".join(reason.check for reason in inspection.odd)
     return Response(png, media_type="image/png", headers=headers)

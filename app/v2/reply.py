@@ -13,6 +13,7 @@ from app.v2.message import JSON_LENGTH
 from app.v2.request import OUTPUTS, InferRequest, Output
 from app.v2.tensor import Values, binary_values, json_values
 from model.detector import Detector
+from model.gate import Inspectability
 
 
 def encode_reply(request: InferRequest, loaded: LoadedModel, results: Sequence[InspectionResult]) -> Response:
@@ -44,10 +45,18 @@ def _anomaly_maps(results: Sequence[InspectionResult], detector: Detector) -> Va
     return np.stack([detector.anomaly_map(result.evidence) for result in results])
 
 
+def _reasons(inspectability: Inspectability) -> str:
+    """The native reply's member `odd`, as JSON."""
+    return msgspec.json.encode(inspectability.odd).decode()
+
+
 _VALUES: Final[dict[str, Callable[[Sequence[InspectionResult], Detector], Values]]] = {
     "label": lambda results, _: [result.verdict.label for result in results],
     "probability": lambda results, _: np.array([result.verdict.probability for result in results], np.float64),
     "decision": lambda results, _: [result.verdict.decision for result in results],
+    "inspectable": lambda results, _: np.array([result.inspectability.inspectable for result in results], np.bool_),
+    "odd": lambda results, _: [_reasons(result.inspectability) for result in results],
+    "typicality": lambda results, _: np.array([result.inspectability.typicality for result in results], np.float64),
     "anomaly_map": _anomaly_maps,
     "heatmap": lambda results, _: [result.png or b"" for result in results],
 }

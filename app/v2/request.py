@@ -16,6 +16,9 @@ OUTPUTS: Final = {
     "label": ("BYTES", [-1]),
     "probability": ("FP64", [-1]),
     "decision": ("BYTES", [-1]),
+    "inspectable": ("BOOL", [-1]),
+    "odd": ("BYTES", [-1]),
+    "typicality": ("FP64", [-1]),
     "anomaly_map": ("FP32", [-1, -1, -1]),
     "heatmap": ("BYTES", [-1]),
 }

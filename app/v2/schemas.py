@@ -8,7 +8,7 @@ from app.documentation import BINARY, ENCODING, EXAMPLE_IMAGE
 from app.models.model_snapshot import LoadedModel, ModelState
 from app.v2.request import OUTPUTS, inputs_of
 
-Datatype = Literal["BYTES", "UINT8", "FP32", "FP64"]
+Datatype = Literal["BYTES", "UINT8", "BOOL", "FP32", "FP64"]
 
 
 class ServerMetadata(BaseModel):
@@ -79,7 +79,7 @@ class OutputTensor(BaseModel):
     name: str
     datatype: Datatype
     shape: list[int]
-    data: list[str] | list[float] | None = Field(
+    data: list[str] | list[bool] | list[float] | None = Field(
         default=None, description="Flat, row-major; images as base64. Missing where it follows as binary data."
     )
     parameters: dict[str, int] | None = Field(

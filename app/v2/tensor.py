@@ -14,7 +14,7 @@ from app.body.json_body import SLICE
 from app.errors import TensorError
 from app.v2.message import InputTensor
 
-Values = Sequence[str] | Sequence[bytes] | NDArray[np.float32] | NDArray[np.float64]
+Values = Sequence[str] | Sequence[bytes] | NDArray[np.float32] | NDArray[np.float64] | NDArray[np.bool_]
 
 _LENGTH: Final = struct.Struct("<I")
 _PixelValue = Annotated[float, msgspec.Meta(ge=0, le=255)]

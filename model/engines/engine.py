@@ -70,15 +70,26 @@ def open_engine(artifact: Artifact, variant: Variant, device: Device, name: Engi
 
 
 def replay_golden(engine: Engine, artifact: Artifact, variant: Variant) -> None:
-    """Run the golden images. Raises GoldenOutputError where log-odds are off by more than the variant's tolerance."""
-    names = list(variant.golden.log_odds)
-    maps = engine.run(artifact.golden_pixels(names)).evidence
-    if maps.ndim != 3 or len(maps) != len(names):
+    """Run the golden images. Raises GoldenOutputError where log-odds, or distances from the training images, are off by
+    more than the variant's tolerance."""
+    golden, names = variant.golden, list(variant.golden.log_odds)
+    output = engine.run(artifact.golden_pixels(names))
+    if output.evidence.ndim != 3 or len(output.evidence) != len(names):
         raise GoldenOutputError(f"{artifact.path}: {variant.name} by {engine.name} gives no map for each image")
-    for name, found in zip(names, artifact.manifest.pooling(maps), strict=True):
-        expected = variant.golden.log_odds[name]
-        if not abs(found - expected) <= variant.golden.tolerance:
-            raise GoldenOutputError(
-                f"{artifact.path}: {variant.name} by {engine.name} on {engine.device} gives {name} log-odds of "
-                f"{found:.6f}, but {expected:.6f} at export (tolerance {variant.golden.tolerance:g})"
-            )
+    if output.features.shape != (len(names), artifact.appearance.mean.size):
+        raise GoldenOutputError(
+            f"{artifact.path}: {variant.name} by {engine.name} gives features {output.features.shape}"
+        )
+    log_odds = artifact.manifest.pooling(output.evidence)
+    distances = artifact.appearance.distance(output.features) / variant.distance_scale
+    for name, value, distance in zip(names, log_odds, distances, strict=True):
+        far = golden.distances[name]
+        for what, found, expected, tolerance in (
+            ("log-odds", value, golden.log_odds[name], golden.tolerance),
+            ("a distance", distance, far, golden.distance_tolerance * far),
+        ):
+            if not abs(found - expected) <= tolerance:
+                raise GoldenOutputError(
+                    f"{artifact.path}: {variant.name} by {engine.name} on {engine.device} gives {name} {what} of "
+                    f"{found:.6f}, but {expected:.6f} at export (tolerance {tolerance:g})"
+                )

@@ -26,7 +26,7 @@ from app.settings import Settings
 from model.artifact import read_artifact
 from model.detector import Detector
 from model.engines.output import NetworkOutput
-from tests.support.artifacts import publish
+from tests.support.artifacts import NETWORK, publish
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server, served
 
@@ -147,7 +147,7 @@ class FakeEngine:
         if self.error is not None:
             raise self.error
         maps = np.repeat(np.float32(brightness / 255 - 0.5), 16).reshape(-1, 4, 4)
-        return NetworkOutput(maps, np.zeros((len(pixels), 1), np.float32))
+        return NetworkOutput(maps, np.ones((len(pixels), NETWORK.features(4)), np.float32))
 
 
 @dataclass
@@ -170,8 +170,9 @@ class Bench:
 
 
 def fake_detector(store: Path, engine: FakeEngine) -> Detector:
-    manifest = read_artifact(store / "widget" / "1").manifest
-    return Detector(manifest, manifest.variant("float32"), engine)
+    artifact = read_artifact(store / "widget" / "1")
+    manifest = artifact.manifest
+    return Detector(manifest, manifest.variant("float32"), engine, artifact.appearance)
 
 
 @pytest.fixture

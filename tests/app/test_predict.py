@@ -20,7 +20,8 @@ from tests.support.images import encoded, five_megabytes
 pytestmark = pytest.mark.anyio
 
 MEMBERS = {
-    "label", "probability", "heatmap", "decision", "log_odds", "thresholds", "model", "model_version", "inference_id",
+    "label", "probability", "heatmap", "decision", "inspectable", "odd", "typicality", "log_odds", "thresholds",
+    "model", "model_version", "inference_id",
     "part_id", "image", "regions", "timing_ms",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from model.detector import Detector
 from model.errors import ServingError
 from model.serving import Serving
 
-DETECTOR = Detector(None, None, None)  # type: ignore[arg-type]  # of which a plan needs nothing
+DETECTOR = Detector(None, None, None, None)  # type: ignore[arg-type]  # of which a plan needs nothing
 
 
 def state(*loaded: int, config: Serving | None = None, error: str = "", **others: object) -> ModelState:

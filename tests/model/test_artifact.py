@@ -17,7 +17,7 @@ from safetensors.torch import load_file as load_torch_file
 from safetensors.torch import save_file as save_torch_file
 
 from model import errors
-from model.artifact import SUMS, read_artifact
+from model.artifact import GATE, SUMS, read_artifact
 from model.detector import load_detector
 from tests.support.artifacts import INPUT_SIZE, publish, resum
 
@@ -105,7 +105,7 @@ def test_sha256sum_checks_a_version(version: Path) -> None:
         done = subprocess.run(["sha256sum", "-c", SUMS], cwd=version, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout
 
-    names = ["golden/0.png", "golden/1.png", "golden/2.png", "manifest.json", WEIGHTS]
+    names = [GATE, "golden/0.png", "golden/1.png", "golden/2.png", "manifest.json", WEIGHTS]
     assert said() == (0, "".join(f"{name}: OK\n" for name in names))
     (version / WEIGHTS).write_bytes(b"")
     status, lines = said()

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import pytest
+from safetensors.numpy import load
 
 from model import artifact
+from model.appearance import encode_appearance
 from model.figures import Decisions, Estimate, Figures
 from model.hypercolumn import Hypercolumn
 from model.manifest import SCHEMA, Manifest
 from model.weights import tensor_shapes
+from tests.support.artifacts import appearance_of
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "artifact.md").read_text("utf-8")
 APART: Final = (Figures, Estimate, Decisions)
@@ -55,7 +59,7 @@ def test_every_member_has_a_row(heading: str, kind: type) -> None:
 
 
 def test_every_file_has_a_row() -> None:
-    named = {artifact.MANIFEST, artifact.SUMS, artifact.WEIGHTS, artifact.ONNX, artifact.ONNX_INT8}
+    named = {artifact.MANIFEST, artifact.SUMS, artifact.WEIGHTS, artifact.ONNX, artifact.ONNX_INT8, artifact.GATE}
     assert set(rows("Files")) == named | {"golden/N.png", "report/report.html", "report/report.json"}
 
 
@@ -65,6 +69,10 @@ def test_every_tensor_has_a_row_with_its_shape(hypercolumn: Hypercolumn) -> None
     assert shapes.keys() == tensor_shapes(Hypercolumn()).keys()
     for name, shape in tensor_shapes(hypercolumn).items():
         assert shapes[name].replace("inputs", str(hypercolumn.inputs)) == " × ".join(map(str, shape)), name
+
+
+def test_every_tensor_of_the_gate_has_a_row() -> None:
+    assert rows("gate.safetensors").keys() == load(encode_appearance(appearance_of(np.ones((2, 3), np.float32)))).keys()
 
 
 def test_the_schema_number_is_the_one_that_is_read() -> None:

@@ -24,6 +24,11 @@ from model.verdict import Thresholds
             Serving(thresholds=ThresholdBand(0.1, 0.2, 1)),
             Thresholds(0.1, 0.2, 1),
         ),
+        (
+            '{"checks": {"size": "off", "sharpness": [0.2, null]}}',
+            Serving(checks={"size": "off", "sharpness": (0.2, None)}),
+            None,
+        ),
     ],
 )
 def test_what_it_may_say(text: str, serving: Serving, thresholds: Thresholds | None) -> None:
@@ -48,6 +53,10 @@ def test_what_it_may_say(text: str, serving: Serving, thresholds: Thresholds | N
         ('{"thresholds": {"label": 0.4}}', "missing required field `review`"),
         ('{"thresholds": {"review": 0.5, "label": 0.4, "reject": 0.6}}', "0 ≤ review ≤ label ≤ reject ≤ 1"),
         ('{"thresholds": {"review": 0, "label": 0, "reject": 0, "other": 0}}', "unknown field `other`"),
+        ('{"checks": {"sharpnes": "off"}}', r"'sharpnes' - at `key` in `\$.checks`"),
+        ('{"checks": {"size": "on"}}', r"'on' - at `\$.checks\[...\]`"),
+        ('{"checks": {"size": [1]}}', r"`array` of length 2 - at `\$.checks\[...\]`"),
+        ('{"checks": {"size": [2, 1]}}', "limits of size must not descend: 2, 1"),
         ('{"version": ' + 100_000 * "[", "serving.json can't be read"),
         ("\xff", "serving.json can't be read"),
     ],

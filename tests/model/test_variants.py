@@ -12,7 +12,7 @@ from model import manifest as manifests
 from model.artifact import MANIFEST
 from model.detector import load_detector
 from model.errors import EngineError, GoldenOutputError
-from model.manifest import Agreement, Golden, Variant
+from model.manifest import Agreement, Variant
 from tests.support.artifacts import publish, resum
 
 AGREES = Agreement(images=400, median_log_odds_change=0.1, changed_verdicts=2, auroc_change=-0.002)
@@ -69,7 +69,12 @@ def test_inside_the_gate(version: Path, agreement: Agreement) -> None:
 
 def wrong_golden(variant: Variant) -> Variant:
     return replace(
-        variant, golden=Golden(0.04, {name: value + 0.05 for name, value in variant.golden.log_odds.items()})
+        variant,
+        golden=replace(
+            variant.golden,
+            tolerance=0.04,
+            log_odds={name: value + 0.05 for name, value in variant.golden.log_odds.items()},
+        ),
     )
 
 

@@ -11,10 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.artifact import ONNX, SUMS, WEIGHTS, golden_png, write_artifact
+from model.appearance import Appearance, encode_appearance, unit
+from model.artifact import GATE, ONNX, SUMS, WEIGHTS, golden_png, write_artifact
 from model.decoding_probes import decoding_here
+from model.engines.output import NetworkOutput
 from model.evidence import HeatmapScale, Pooling
 from model.figures import CalibrationError, Decisions, Estimate, Figures, KindFigures, Localisation
+from model.gate import CHECKS, CheckName, Gate, Limits
 from model.hypercolumn import Hypercolumn
 from model.manifest import SCHEMA, Data, Golden, Manifest, OperatingPoint, Preprocessing, Variant
 from model.store import Store
@@ -27,6 +30,8 @@ NETWORK: Final = Hypercolumn((2,), stride=16)
 """Two blocks, 1 MB: all five have 59, which every test that publishes would write, and every process load."""
 WHOLE: Final = Hypercolumn()
 """What benchmarks measure."""
+OPEN: Final[dict[CheckName, Limits]] = dict.fromkeys(CHECKS, (-1e9, 1e9))
+"""Limits that let everything pass."""
 
 
 def publish(
@@ -39,20 +44,27 @@ def publish(
     onnx: bool = False,
     size: int = INPUT_SIZE,
     hypercolumn: Hypercolumn = NETWORK,
+    limits: Mapping[CheckName, Limits] | None = None,
 ) -> Path:
     """Publish the next version of `model` in the store `root`. Different seeds or slopes answer differently.
 
-    `onnx`: also for ONNX Runtime.
+    `onnx`: also for ONNX Runtime. `limits`: of the gate, which lets everything pass else.
     """
     weights = random_weights(seed, hypercolumn)
     images = {f"golden/{name}.png": pattern(name, size) for name in range(3)}
 
     def fill(path: Path) -> None:
-        maps = _evidence(weights, hypercolumn, list(images.values()))
-        log_odds = dict(zip(images, (float(pooled) for pooled in Pooling()(maps)), strict=True))
+        output = _outputs(weights, hypercolumn, list(images.values()))
+        appearance = appearance_of(output.features)
+        golden = Golden(
+            1e-4,
+            dict(zip(images, Pooling()(output.evidence).tolist(), strict=True)),
+            dict(zip(images, appearance.distance(output.features).tolist(), strict=True)),
+            1e-3,
+        )
         files = {name: golden_png(pixels) for name, pixels in images.items()}
-        files[WEIGHTS] = encode_weights(weights, hypercolumn)
-        manifest = _manifest(hypercolumn, log_odds, slope, defect_rate, size)
+        files |= {WEIGHTS: encode_weights(weights, hypercolumn), GATE: encode_appearance(appearance)}
+        manifest = _manifest(hypercolumn, golden, slope, defect_rate, size, {**OPEN, **(limits or {})})
         if onnx:
             files[ONNX] = onnx_model(weights, hypercolumn, size).SerializeToString()
             float32 = manifest.variant("float32")
@@ -60,6 +72,16 @@ def publish(
         write_artifact(path, manifest, files)
 
     return Store(root).publish(model, fill)
+
+
+def appearance_of(features: NDArray[np.float32]) -> Appearance:
+    """Looks like these images, n×F: distances up to 1."""
+    rows = unit(features)
+    mean = rows.mean(axis=0)
+    residual = float(np.square(rows - mean).sum(axis=1).max()) / mean.size
+    nothing = np.zeros((0, mean.size), np.float32)
+    distances = np.linspace(0, 1, 99, dtype=np.float32)
+    return Appearance(mean, nothing, np.zeros(0, np.float32), residual, distances)
 
 
 def resum(version: Path) -> None:
@@ -90,17 +112,17 @@ def random_weights(seed: int, hypercolumn: Hypercolumn = NETWORK) -> dict[str, N
         else generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
         for name, shape in tensor_shapes(hypercolumn).items()
     }
-    evidence = _evidence(weights, hypercolumn, [pattern(number) for number in range(4)])
+    evidence = _outputs(weights, hypercolumn, [pattern(number) for number in range(4)]).evidence
     scale = np.float32(2 / evidence.std())
     weights["dense.weight"] *= scale
     weights["dense.bias"] = np.array([scale * evidence.mean(), 0], np.float32)
     return weights
 
 
-def _evidence(
+def _outputs(
     weights: Mapping[str, NDArray[np.float32]], hypercolumn: Hypercolumn, images: Sequence[NDArray[np.uint8]]
-) -> NDArray[np.float32]:
-    """Maps of images by PyTorch, which takes seconds to import: files of tests that publish nothing do without."""
+) -> NetworkOutput:
+    """Of images by PyTorch, which takes seconds to import: files of tests that publish nothing do without."""
     import torch
 
     from model.network import VGG16CAM
@@ -108,15 +130,16 @@ def _evidence(
     network = VGG16CAM(hypercolumn)
     network.set_weights(weights)
     with torch.inference_mode():
-        return np.asarray(network(torch.from_numpy(np.stack(images))).numpy())
+        return NetworkOutput(*(each.numpy() for each in network.outputs(torch.from_numpy(np.stack(images)))))
 
 
 def _manifest(
     hypercolumn: Hypercolumn,
-    log_odds: dict[str, float],
+    golden: Golden,
     slope: float,
     defect_rate: float | None,
     size: int,
+    limits: dict[CheckName, Limits],
 ) -> Manifest:
     figures = Figures(
         protocol="drawn up for tests",
@@ -155,7 +178,7 @@ def _manifest(
         calibration=Calibration(slope, 0.0, 1 / 3),
         thresholds=Thresholds(0.3, 0.42, 0.6),
         heatmap_scale=HeatmapScale(-2.0, 2.0),
-        golden=Golden(1e-4, log_odds),
+        golden=golden,
         figures=figures,
     )
     return Manifest(
@@ -170,10 +193,19 @@ def _manifest(
             defect_rate=defect_rate,
             prior_invariant=False,
         ),
+        gate=Gate(
+            odd_rate=0.005,
+            odd_bound=0.0645,
+            images=30,
+            good_odd=Estimate(0.05, 0.01, 0.24),
+            defects_odd=Estimate(0, 0, 0.28),
+            summary="Limits beyond which at most 0.5 % of ordinary images lie.",
+            limits=limits,
+        ),
         variants=[variant],
         data=Data(hashlib.sha256(b"tests").hexdigest(), 30, {"good": 20, "crack": 10}, "real"),
         trunk_sha256=hashlib.sha256(b"trunk").hexdigest(),
-        files=dict.fromkeys([WEIGHTS, *log_odds], "0" * 64),  # write_artifact takes the digests
+        files=dict.fromkeys([WEIGHTS, GATE, *golden.log_odds], "0" * 64),  # write_artifact takes the digests
         created="2026-11-23T12:00:00Z",
         command="tests",
         recipe={"preset": "none"},

@@ -12,7 +12,9 @@ import pytest
 
 from model.detector import Detector, load_detector
 from model.errors import DataError, GoldenOutputError, StoreError
+from model.gate import CHECKS
 from model.hypercolumn import BLOCKS, narrow_widths
+from model.manifest import VariantName
 from model.store import Store
 from tests.training.conftest import tiny_fine_tuning, tiny_patches, training_run, write_folder
 from training.data.dataset import Dataset, check_samples
@@ -107,7 +109,7 @@ def test_the_version_says_how_it_was_made_and_how_good_it_is(one: Fit, dataset: 
     assert manifest.figures == one.fitted.figures
     assert manifest.figures == measure(one.pipeline.predictions, one.pipeline.protocol)
     assert manifest.variant("float16").figures is None
-    assert len(manifest.variant("float32").golden.log_odds) == 4
+    assert len(manifest.variant("float32").golden.log_odds) == 5  # a black frame is the last
     assert manifest.libraries.keys() >= {"python", "torch", "pillow"}
 
 
@@ -262,6 +264,40 @@ def test_held_out_images_of_fine_tuning_are_served_as_they_were_measured(
         assert served == pytest.approx(measured[dataset.samples[i].name], abs=1e-3)
 
 
+def test_the_gate_is_served_as_it_was_measured(one: Fit, dataset: Dataset) -> None:
+    """Every check's value, by every engine; and the limits are those of the held-out images."""
+    measured = one.estimator.measures.copy()
+    measured[:, -1] = one.pipeline.appearance.distance(one.pipeline.model.features(np.arange(22)))
+    for engine in ("torch", "onnxruntime"):
+        detector = load_detector(one.fitted.version, "cpu", engine=engine, variant="float32")
+        for expected, sample in zip(measured[::4], dataset.samples[::4], strict=True):
+            image = detector.read_image(sample.path.read_bytes())
+            features = detector.engine.run(image.pixels[None]).features[0]
+            found = detector.inspectability(image.pixels, features, (image.width, image.height))
+            assert list(found.measures) == list(CHECKS)
+            assert list(found.measures.values())[:-1] == expected[:-1].tolist()
+            assert found.measures["appearance"] == pytest.approx(expected[-1], rel=1e-5)
+    assert one.detector.manifest.gate == one.pipeline.gate
+    assert np.array_equal(one.detector.appearance.distances, one.pipeline.appearance.distances)
+
+
+def test_the_gate_tells_what_it_reached(patches_fit: Fit) -> None:
+    gate = patches_fit.detector.manifest.gate
+    assert (gate.images, gate.odd_rate, gate.odd_bound) == (22, 0.005, pytest.approx(2 / 23))
+    assert "of 12 good images and" in gate.summary
+    assert "So few images vouch for 8.7 % only: 0.5 % takes 399." in gate.summary
+
+
+@pytest.mark.parametrize("variant", ["float32", "int8"])
+def test_a_black_frame_is_not_inspectable(one: Fit, variant: VariantName) -> None:
+    detector = load_detector(one.fitted.version, "cpu", engine="onnxruntime", variant=variant)
+    size = detector.input_size
+    black = np.zeros((size, size, 3), np.uint8)
+    found = detector.inspectability(black, detector.engine.run(black[None]).features[0], None)
+    assert not found.inspectable
+    assert {"brightness", "clipped"} <= {reason.check for reason in found.odd}
+
+
 # Good images alone, and none of a class
 
 
@@ -274,7 +310,7 @@ def test_good_images_alone_make_a_version(tmp_path: Path, trunk: Trunk, anomalie
     manifest = load_detector(evaluation.version, "cpu").manifest
     assert (manifest.data.kinds, manifest.data.images, manifest.data.anomalies) == ({"good": 9}, 9, "synthetic")
     assert manifest.data.defect_rate == 0
-    assert len(manifest.variant("float32").golden.log_odds) == 2
+    assert len(manifest.variant("float32").golden.log_odds) == 3  # a black frame is the last
     assert manifest.figures is not None
     assert manifest.figures.by_kind.keys() == {"good", "synthetic"}
     assert manifest.figures.localisation is None

@@ -77,6 +77,18 @@ def test_what_is_new_is_what_comes_after_the_network(recalibrated: Recalibrated,
     assert replace(new, **rest) == old  # type: ignore[arg-type]
 
 
+def test_the_gate_has_limits_of_the_new_images(recalibrated: Recalibrated) -> None:
+    gate = recalibrated.new.manifest.gate
+    values = [found.measures for found in recalibrated.before.inspectability]
+    brightness = [measures["brightness"] for measures in values]
+    assert (gate.images, gate.odd_rate) == (len(values), 0.005)
+    assert gate.limits["brightness"][0] < min(brightness)
+    assert max(brightness) < gate.limits["brightness"][1] < 255
+    distances = sorted(np.float32(measures["appearance"]) for measures in values)
+    assert recalibrated.new.appearance.distances.tolist() == distances
+    assert np.array_equal(recalibrated.new.appearance.mean, recalibrated.old.appearance.mean)
+
+
 def test_the_manifest_tells_for_what_and_on_what(recalibrated: Recalibrated, dataset: Dataset) -> None:
     operating_point = recalibrated.new.manifest.operating_point
     assert operating_point == OperatingPoint(

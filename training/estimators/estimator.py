@@ -9,15 +9,18 @@ from typing import Protocol
 
 import numpy as np
 
+from model.appearance import Appearance
 from model.network import VGG16CAM
 from model.trunk_choice import TrunkChoice
 from training.data.samples import Sample
 from training.data.splits import Indices, Split
 from training.data.training_set import Anomalies, TrainingSet
 from training.estimators.image_head import ImageLogOdds
+from training.evaluation.gate_limits import Features, HeldOutMeasures
 from training.evaluation.post_processing import Maps, Method, OutOfFold
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Rule
+from training.features.measuring import APPEARANCE, Measures
 from training.progress import Advance
 from training.recipe import Recipe
 from training.training_run import TrainingRun
@@ -28,6 +31,9 @@ class FittedEstimator(Protocol):
 
     def evidence(self, indices: Indices) -> Maps:
         """Evidence maps n×h×w of the training set's samples at `indices`, in log-odds, without the image head."""
+
+    def features(self, indices: Indices) -> Features:
+        """The gate's features n×F of the same samples, as the exported network gives them."""
 
     def image_log_odds(self, indices: Indices) -> ImageLogOdds | None:
         """Log-odds n of the same samples by the image head; None where the recipe has none, or it learnt nothing."""
@@ -46,6 +52,10 @@ class CrossValidated:
     """Evidence by other networks of the same recipe, or by `model` of samples that were kept from it."""
     protocol: str
     """Which samples those are, and which networks predicted them."""
+    appearance: Appearance
+    """What the samples look like to `model`."""
+    measures: HeldOutMeasures
+    """Of the real samples that were predicted."""
     trunk_choice: TrunkChoice | None = None
     """Why it has a narrow trunk or the full one; None: that was not compared."""
 
@@ -63,6 +73,10 @@ class PreparedEstimator(Protocol):
     @property
     def fit_steps(self) -> int:
         """Largest number of calls of `advance` by one `fit`."""
+
+    @property
+    def measures(self) -> Measures:
+        """Of the real samples, without their appearance."""
 
     def fit(self, indices: Indices, advance: Advance = ...) -> FittedEstimator:
         """Train on these samples alone. Raises RecipeError where training diverges."""
@@ -105,6 +119,16 @@ def predict(training_set: TrainingSet, model: FittedEstimator, indices: Indices,
     return OutOfFold(
         samples, model.evidence(indices), np.full(len(indices), fold, np.intp), model.image_log_odds(indices)
     )
+
+
+def measure(
+    prepared: PreparedEstimator, model: FittedEstimator, appearance: Appearance, indices: Indices, fold: int
+) -> HeldOutMeasures:
+    """All checks' values of the real ones among these samples, which neither model has seen, as one fold."""
+    real = indices[~prepared.training_set.is_synthetic[indices]]
+    values = prepared.measures[real]
+    values[:, APPEARANCE] = appearance.distance(model.features(real))
+    return HeldOutMeasures(values, prepared.training_set.is_anomaly[real], np.full(len(real), fold, np.intp))
 
 
 def steps(estimator: PreparedEstimator) -> int:

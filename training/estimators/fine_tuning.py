@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +16,15 @@ from model.verdict import Calibration
 from training.data.samples import Sample
 from training.data.splits import Indices, Split, hold_out
 from training.data.training_set import Anomalies, TrainingSet
-from training.estimators.estimator import CrossValidated, predict
+from training.estimators.estimator import CrossValidated, measure, predict
 from training.estimators.network import fresh_network
+from training.evaluation.gate_limits import fit_appearance
 from training.evaluation.post_processing import Maps, Method, cross_val_post_process, halves
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Fixed, Rule
 from training.features.extraction import Features, compute_features, image_loader
 from training.features.imagenet import Trunk
+from training.features.measuring import Measures, measure_images
 from training.progress import Advance, no_progress
 from training.recipe import FineTuning
 from training.training_run import TrainingRun
@@ -73,8 +75,10 @@ class FineTuningEstimator:
             features = compute_features(
                 lambda pixels: network.frozen(pixels, stop=recipe.frozen_blocks), loaders, run.device, advance
             )
+        with run.reporter.task("measuring images", len(samples)) as advance:
+            measures = measure_images(samples, run.resizing, advance)
         training_set = TrainingSet(samples, np.arange(len(samples)))
-        return PreparedFineTuning(training_set, features, run.trunk, recipe, run.device)
+        return PreparedFineTuning(training_set, features, run.trunk, recipe, run.device, measures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +91,8 @@ class PreparedFineTuning:
     trunk: Trunk
     recipe: FineTuning
     device: str
+    measures: Measures
+    """Of all samples, for the gate."""
 
     @property
     def fit_steps(self) -> int:
@@ -138,7 +144,9 @@ class PreparedFineTuning:
         model = self.fit(real[split.train], advance)
         out_of_fold = halves(predict(self.training_set, model, real[split.test], 0), self.recipe.seed)
         protocol = f"{len(split.test)} held-out images (seed {self.recipe.seed}), trained on {len(split.train)} others"
-        return CrossValidated(model, out_of_fold, protocol)
+        appearance = fit_appearance(model.features(real[split.train]))
+        measures = replace(measure(self, model, appearance, real[split.test], 0), fold_ids=out_of_fold.fold_ids)
+        return CrossValidated(model, out_of_fold, protocol, appearance, measures)
 
     def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
         """Only the heatmap scale is chosen on the test part, for each half of it on the other half."""
@@ -158,14 +166,21 @@ class FineTunedNetwork:
 
     def evidence(self, indices: Indices) -> Maps:
         """Evidence maps n×h×w of these samples."""
-        network, start = self.tuned, self.prepared.recipe.frozen_blocks
-        maps = []
+        network = self.tuned
+        return self._outputs(indices, lambda layers: network.evidence(network.class_maps(layers)))
+
+    def features(self, indices: Indices) -> Features:
+        """The gate's features n×F of these samples."""
+        return self._outputs(indices, lambda layers: self.tuned.grid_features(layers[-1]))
+
+    def _outputs(self, indices: Indices, output: Callable[[list[torch.Tensor]], torch.Tensor]) -> Features:
+        """`output` of the hypercolumn's layers, for these samples."""
+        start, found = self.prepared.recipe.frozen_blocks, []
         with torch.inference_mode():
             for first in range(0, len(indices), _PREDICT_BATCH):
                 inputs = self.prepared.inputs(indices[first : first + _PREDICT_BATCH])
-                output = network.evidence(network.class_maps(network.layers(inputs, start=start)))  # n×h×w
-                maps.append(output.cpu().numpy())
-        return np.concatenate(maps)
+                found.append(output(self.tuned.layers(inputs, start=start)).cpu().numpy())
+        return np.concatenate(found)
 
     def image_log_odds(self, indices: Indices) -> None:
         """There is no image head: the mean of the map is all that this recipe learns."""

@@ -18,6 +18,7 @@ from training.estimators.patches import PreparedPatches
 from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
 from training.features.imagenet import Trunk
+from training.features.measuring import Measures
 from training.narrow.images import narrowing_images
 from training.narrow.narrowing import narrowed
 from training.progress import Advance, no_progress
@@ -41,6 +42,10 @@ class PreparedNarrowPatches:
     @property
     def training_set(self) -> TrainingSet:
         return self.inputs.training_set
+
+    @property
+    def measures(self) -> Measures:
+        return self.inputs.measures
 
     @property
     def fit_steps(self) -> int:
@@ -71,4 +76,4 @@ class PreparedNarrowPatches:
         own = msgspec.structs.replace(recipe, hypercolumn=replace(recipe.hypercolumn, trunk=widths))
         with self.timed("narrow features"):
             features = patch_features(trunk, own, self.inputs.loaders, self.device)
-        return PreparedPatches(self.training_set, features, self.inputs.coverage, trunk, own)
+        return PreparedPatches(self.training_set, features, self.inputs.coverage, trunk, own, self.measures)

@@ -69,4 +69,4 @@ class PatchEstimator:
     def _full(self, run: TrainingRun, inputs: PatchInputs) -> PreparedPatches:
         with run.reporter.task("features", len(inputs.loaders)) as advance:
             features = patch_features(run.trunk, self.recipe, inputs.loaders, run.device, advance)
-        return PreparedPatches(inputs.training_set, features, inputs.coverage, run.trunk, self.recipe)
+        return PreparedPatches(inputs.training_set, features, inputs.coverage, run.trunk, self.recipe, inputs.measures)

@@ -1,5 +1,6 @@
 """Features of every patch, and the share of it that is defective: what a regression of patches learns from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from model.hypercolumn import grid_window
 from training.data.masks import coverage
 from training.data.samples import Sample
 from training.data.training_set import TrainingSet, available
@@ -14,6 +16,7 @@ from training.estimators.network import fresh_network
 from training.features.augmentation import flipped, flipped_coverage
 from training.features.extraction import Features, ImageLoader, compute_features, image_loader
 from training.features.imagenet import Trunk
+from training.features.measuring import Measures, measure_images
 from training.progress import Advance, no_progress
 from training.recipe import Patches
 from training.synthetic import synthesise
@@ -39,6 +42,8 @@ class PatchInputs:
     """V·N."""
     coverage: Floats
     """V·N×P: the defective share of each patch; NaN where an anomaly has no mask."""
+    measures: Measures
+    """Of the real samples, for the gate."""
 
 
 def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
@@ -50,7 +55,10 @@ def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     )
     copies = flipped(loaders, recipe.flips, recipe.max_images)
     shown = [loader for copy in copies for loader in copy]
-    return PatchInputs(training_set, shown, flipped_coverage(shares, len(copies)).reshape(len(shown), -1))
+    known = flipped_coverage(shares, len(copies)).reshape(len(shown), -1)
+    with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
+        measures = measure_images(run.dataset.samples, run.resizing, advance)
+    return PatchInputs(training_set, shown, known, measures)
 
 
 def patch_features(
@@ -66,6 +74,17 @@ def patch_features(
         device,
         advance,
     )
+
+
+def grid_features(patches: Floats, width: int) -> Floats:
+    """Of one image's patches P×C the last `width` features, averaged over each cell of a coarse grid: F values, as
+    `model.network.VGG16CAM.grid_features` gives them."""
+    side = math.isqrt(len(patches))
+    window, stride = grid_window(side)
+    maps = np.asarray(patches[:, -width:]).T.reshape(width, side, side)
+    starts = range(0, side - window + 1, stride)
+    cells = [[maps[:, y : y + window, x : x + window].mean((1, 2)) for x in starts] for y in starts]
+    return np.asarray(np.array(cells).transpose(2, 0, 1).ravel())
 
 
 def _known_coverage(samples: Sequence[Sample], side: int, use_masks: bool) -> Floats:

@@ -31,6 +31,10 @@ class PatchRegression:
         side = self.prepared.side
         return np.stack([self.patch_model(self.prepared.features[i]).reshape(side, side) for i in indices])
 
+    def features(self, indices: Indices) -> Floats:
+        """The gate's features n×F of these samples."""
+        return np.asarray(self.prepared.grid_features[indices])
+
     def image_log_odds(self, indices: Indices) -> Floats | None:
         """Log-odds n of these samples by the image head; None where there is none."""
         return None if self.image_model is None else self.image_model(self.prepared.means[indices])

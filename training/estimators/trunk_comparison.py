@@ -10,7 +10,7 @@ from training.data.samples import GOOD
 from training.data.splits import Indices, Split, make_folds
 from training.data.training_set import TrainingSet
 from training.estimators.estimator import CrossValidated, PreparedEstimator
-from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
+from training.estimators.inner_folds import FoldPrediction, cross_validated, predict_fold, predict_folds
 from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patches import PreparedPatches
@@ -18,6 +18,7 @@ from training.evaluation.post_processing import Method, OutOfFold, cross_val_pos
 from training.evaluation.prediction import Prediction
 from training.evaluation.ranking import Ranking
 from training.evaluation.trunk_choice import Verdicts, choose_trunk, give_up, is_hopeless, worst_unseen_kind
+from training.features.measuring import Measures
 from training.progress import Advance, no_progress
 from training.recipe import Patches
 
@@ -42,6 +43,10 @@ class PreparedTrunkComparison:
         return self.full.recipe
 
     @property
+    def measures(self) -> Measures:
+        return self.full.measures
+
+    @property
     def fit_steps(self) -> int:
         return self.full.fit_steps + self.narrow.fit_steps
 
@@ -51,8 +56,8 @@ class PreparedTrunkComparison:
 
     def cross_val_predict(self, real: Indices, advance: Advance) -> CrossValidated:
         """Predict each fold with both trunks, as long as the narrow one may win, and fit the chosen one on all."""
-        full: list[OutOfFold] = []
-        narrow: list[OutOfFold] = []
+        full: list[FoldPrediction] = []
+        narrow: list[FoldPrediction] = []
         folds_of_full = predict_folds(self.full, real, advance)
         for of_full, of_narrow in zip(folds_of_full, predict_folds(self.narrow, real, advance), strict=True):
             full.append(of_full)
@@ -70,21 +75,21 @@ class PreparedTrunkComparison:
         """The trunk is chosen within the training part, like everything else."""
         return predict_fold(self, split, method, advance, fold)
 
-    def _early(self, full: Sequence[OutOfFold], narrow: Sequence[OutOfFold]) -> TrunkChoice | None:
+    def _early(self, full: Sequence[FoldPrediction], narrow: Sequence[FoldPrediction]) -> TrunkChoice | None:
         """The full trunk, if it is clear already; thresholds are each fold's by the others, so two are needed."""
         share = len(full) / self.recipe.inner_folds
         if not 1 < len(full) < self.recipe.inner_folds:
             return None
         verdicts = self._verdicts(full), self._verdicts(narrow)
-        is_anomaly = OutOfFold.concatenate(full).is_anomaly
+        is_anomaly = _concatenated(full).is_anomaly
         return give_up(*verdicts, is_anomaly, share) if is_hopeless(*verdicts, is_anomaly, share) else None
 
-    def _compare(self, full: Sequence[OutOfFold], narrow: Sequence[OutOfFold]) -> TrunkChoice:
-        is_anomaly = OutOfFold.concatenate(full).is_anomaly
+    def _compare(self, full: Sequence[FoldPrediction], narrow: Sequence[FoldPrediction]) -> TrunkChoice:
+        is_anomaly = _concatenated(full).is_anomaly
         return choose_trunk(self._verdicts(full), self._verdicts(narrow), is_anomaly)
 
-    def _verdicts(self, parts: Sequence[OutOfFold]) -> Verdicts:
-        predictions = cross_val_post_process(OutOfFold.concatenate(parts), self.method)
+    def _verdicts(self, parts: Sequence[FoldPrediction]) -> Verdicts:
+        predictions = cross_val_post_process(_concatenated(parts), self.method)
         return Verdicts(
             np.array([prediction.log_odds for prediction in predictions]),
             np.array([prediction.label == "anomaly" for prediction in predictions]),
@@ -114,3 +119,7 @@ class PreparedTrunkComparison:
         scores = (self.recipe.pooling(estimator.fit(known).evidence(test)) for estimator in (self.full, self.narrow))
         full, narrow = (float(Ranking.of(s, self.training_set.is_anomaly[test]).auroc()[0]) for s in scores)
         return full, narrow
+
+
+def _concatenated(parts: Sequence[FoldPrediction]) -> OutOfFold:
+    return OutOfFold.concatenate([part.out_of_fold for part in parts])

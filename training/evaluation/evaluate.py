@@ -1,5 +1,6 @@
 """Evaluates an exported version on labelled images, predicted by the float32 reference as in the service."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from model.detector import Detector, load_detector
 from model.engines.devices import Device
 from model.errors import DataError, ManifestError
 from model.figures import Figures
+from model.gate import Inspectability
 from model.manifest import Manifest
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
@@ -34,6 +36,8 @@ class Evaluation:
     """The production line's defect rate; None: it was given neither now nor at export."""
     warnings: Sequence[str] = ()
     """What a reader needs to know before trusting the figures."""
+    inspectability: Sequence[Inspectability] = ()
+    """What the version's gate found of each image."""
 
 
 def evaluate(
@@ -52,16 +56,20 @@ def evaluate(
     for warning in warnings:
         reporter.line(f"warning: {warning}")
     moved = prior_shift(detector.variant.calibration.defect_rate, defects / len(dataset.samples))
-    predictions = []
+    predictions, inspectability = [], []
     with reporter.task("predicting", len(dataset.samples)) as advance:
         for sample in dataset.samples:
-            prediction = predict(detector, sample)
+            prediction, found = predict(detector, sample)
+            inspectability.append(found)
             shift = prediction.shift - moved
             predictions.append(replace(prediction, log_odds=prediction.log_odds + moved, shift=shift))
             advance()
     protocol = f"{len(predictions)} images by version {version.name} of {version.parent.name!r}"
     in_force = defect_rate or detector.manifest.operating_point.defect_rate
-    return Evaluation(version, measure(predictions, protocol), predictions, in_force, warnings)
+    if warning := _odd_warning(predictions, inspectability):
+        reporter.line(f"warning: {warning}")
+        warnings.append(warning)
+    return Evaluation(version, measure(predictions, protocol), predictions, in_force, warnings, inspectability)
 
 
 def _overlap_warnings(manifest: Manifest, dataset: Dataset) -> list[str]:
@@ -73,14 +81,33 @@ def _overlap_warnings(manifest: Manifest, dataset: Dataset) -> list[str]:
     return []
 
 
-def predict(detector: Detector, sample: Sample) -> Prediction:
-    """One image alone, from its file to its prediction. Raises DataError, naming an image that can't be predicted."""
+def _odd_warning(predictions: Sequence[Prediction], inspectability: Sequence[Inspectability]) -> str:
+    """A sentence where the gate stops images, whose decision in the service is review; else empty."""
+    odd = [(prediction, found) for prediction, found in zip(predictions, inspectability, strict=True) if found.odd]
+    if not odd:
+        return ""
+    counts = Counter(reason.check for _, found in odd for reason in found.odd)
+    checks = ", ".join(f"{check} {count}" for check, count in counts.most_common())
+    return (
+        f"{len(odd)} of {len(predictions)} images are not inspectable ({checks}), as {odd[0][0].sample.name}: the "
+        "service sends them to review, whatever the figures here"
+    )
+
+
+def predict(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectability]:
+    """One image alone, from its file to its prediction, and what the gate finds of it.
+
+    Raises DataError, naming an image that can't be predicted.
+    """
     with naming_file(sample.path):
-        pixels = detector.read_image(sample.path.read_bytes()).pixels
-    evidence = detector.engine.run(pixels[np.newaxis]).evidence[0]
+        image = detector.read_image(sample.path.read_bytes())
+    output = detector.engine.run(image.pixels[np.newaxis])
+    evidence = output.evidence[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     scale = detector.variant.heatmap_scale
-    return Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)
+    found = detector.inspectability(image.pixels, output.features[0], (image.width, image.height))
+    distance = found.measures["appearance"]
+    return Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift, distance=distance), found
 
 
 def stored_rule(manifest: Manifest) -> Rule:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Rule, choose_thresholds
 
 Maps = NDArray[np.float32]
+ODD_RATE: Final = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,8 @@ class Method:
     """None: Platt's, on the held-out images."""
     use_masks: bool = True
     """Whether masks may raise the region threshold."""
+    odd_rate: float = ODD_RATE
+    """Share of ordinary images that the gate may stop."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class Prediction:
     """Log-odds that the production line's defect rate adds (see `model.verdict.prior_shift`)."""
     fold: int = 0
     """The fold whose models predicted it."""
+    distance: float = 0.0
+    """How far the image looks from the others (`model.appearance`); 0: not known."""
 
     @property
     def probability(self) -> float:

@@ -44,6 +44,8 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
         [image_loader(sample, run.resizing) for sample in dataset.samples],
         add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight),
         pipeline.training_set.is_anomaly[real],
+        pipeline.appearance,
+        pipeline.appearance.distance(pipeline.model.features(real)),
     )
     network = pipeline.model.to_network(weight)
     with run.reporter.task("export, with int8", len(dataset.samples)) as advance:
@@ -61,6 +63,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             trunk_choice=pipeline.trunk_choice,
             pooling=recipe.pooling,
             operating_point=operating_point(run.method, pipeline.predictions),
+            gate=pipeline.gate,
             variants=built.variants,
             data=Data(
                 fingerprint=dataset.fingerprint,
@@ -73,7 +76,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             created=now(),
             command=command(),
             recipe=as_dict(recipe),
-            drift=fit_drift(pipeline.predictions, pipeline.post_processor.accepted_below, measures={}),
+            drift=fit_drift(pipeline.predictions, pipeline.post_processor.accepted_below, pipeline.measures.watched),
             libraries={"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _LIBRARIES},
         )
         return publish_version(store, model, manifest, built.files, report)

@@ -71,11 +71,20 @@ _SORTS: Final = (
         belongs=lambda prediction: prediction.sample.is_anomaly and prediction.is_correct,
         rank=lambda prediction: -_score(prediction),
     ),
+    _Sort(
+        name="oddest",
+        title="Oddest images",
+        lead="Images that look least like the others to the network, whatever their label. Some may not belong in the "
+        "data: another product, a part that is cut off.",
+        none="It isn't known how the images look to the network.",
+        belongs=lambda prediction: prediction.distance > 0,
+        rank=lambda prediction: -prediction.distance,
+    ),
 )
 
 
 def choose_galleries(predictions: Sequence[Prediction]) -> list[Gallery]:
-    """The worst misses, the worst false rejects and the most confident hits, by the label.
+    """The worst misses, the worst false rejects and the most confident hits, by the label, and the oddest images.
 
     A synthetic anomaly has no file of its own to be shown: only that of the good image that it was made from.
     """

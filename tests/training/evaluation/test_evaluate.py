@@ -51,6 +51,15 @@ def test_every_image_gets_the_services_answer(version: Path, dataset: Dataset, r
     assert results(evaluation) == {"model": "spots", "version": 1, "figures": evaluation.figures}
 
 
+def test_images_that_the_gate_stops_are_warned_of(tmp_path: Path, dataset: Dataset) -> None:
+    version = publish(tmp_path / "store", "spots", limits={"size": (0, 10), "aspect": (2, 3)})
+    evaluation = evaluate(version, dataset, "cpu", quiet())
+    first = evaluation.predictions[0].sample.name
+    (warning,) = evaluation.warnings
+    assert warning.startswith(f"22 of 22 images are not inspectable (size 22, aspect 22), as {first}: the service")
+    assert all(prediction.distance > 0 for prediction in evaluation.predictions)
+
+
 def test_losses_are_taken_at_the_images_own_defect_rate(version: Path, dataset: Dataset) -> None:
     """The version's calibration holds at a third of defects, and 10 of these 22 are."""
     detector = load_detector(version, "cpu")

@@ -138,6 +138,9 @@ class WatchedModel:
         self.watched.predicted.append(indices)
         return self.inner.evidence(indices)
 
+    def features(self, indices: Indices) -> Maps:
+        return self.inner.features(indices)
+
     def image_log_odds(self, indices: Indices) -> ImageLogOdds | None:
         assert np.array_equal(self.watched.predicted[-1], indices)
         return self.inner.image_log_odds(indices)

@@ -85,6 +85,7 @@ def test_json_holds_the_same_figures(
         "misses": ["bad-3.png"],
         "false-rejects": ["good-5.png"],
         "hits": ["bad-0.png", "bad-1.png", "bad-2.png"],
+        "oddest": [],
     }
 
 
