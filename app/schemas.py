@@ -9,7 +9,7 @@ from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.records.inspection import Inspection
 from model.detector import Detector
 from model.figures import Figures
-from model.gate import CheckName, Gate, OpenLimits
+from model.gate import CheckName, Gate, Odd, OpenLimits
 from model.manifest import Agreement, OperatingPoint
 from model.regions import Region
 from model.verdict import Decision, Label, Thresholds

@@ -44,6 +44,8 @@ def inspection(
         Origin(f"{number:032x}", at, f"part {number}", "line-1", "cell 7"),
         Basis(model, version, "int8", Thresholds(0.3, 0.4, 0.6), 0.02, "a" * 64, 224, None, HeatmapScale(-2.0, 2.0)),
         Verdict("anomaly" if decision == "reject" else "good", decision, 0.1, -2.2),
+        (),
+        0.5,
         SentImage(1000, 1000, f"{number:064x}", 500_000),
         maps[number % len(maps)],
         [],

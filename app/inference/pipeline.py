@@ -17,6 +17,7 @@ from app.inference.latency_estimator import Cost, Kind, LatencyEstimator
 from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import ImageRecord, Step, current
 from app.sandbox.pool import CodecPool
+from model.drift import Quantity
 from model.errors import EngineError
 from model.gate import WATCHED, Inspectability
 from model.regions import Region, find_regions
@@ -208,10 +209,8 @@ def _post_process(
         Step("predict", engine.began, engine.predict_seconds, images=engine.batch),
         Step("render", began, time.perf_counter() - began),
     ]
-    measures = {
-        "log_odds": verdict.log_odds - loaded.detector.shift,
-        **{name: inspectability.measures[name] for name in WATCHED},
-    }
+    measures: dict[Quantity, float] = {name: inspectability.measures[name] for name in WATCHED}
+    measures["log_odds"] = verdict.log_odds - loaded.detector.shift
     record = ImageRecord(verdict, steps, measures, inspectability)
     return InspectionResult(image, engine.map, heatmap, regions, png, record)
 

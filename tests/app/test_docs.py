@@ -97,7 +97,7 @@ def test_alerts_name_metrics_labels_and_reasons_that_exist(tmp_path: Path) -> No
     labelled |= {family.name for family in families if family.type == "gauge"}
     buckets = {f"{family.name}_bucket" for family in families if family.type == "histogram"}
     functions = {"sum", "by", "or", "absent", "rate", "increase", "histogram_quantile", "instance", "le", "model"}
-    functions |= {"and", "on", "unless"}
+    functions |= {"and", "on", "unless", "max", "check"}
     reasons = {problem.error for problem in TABLE.values()}
     for expression in expressions:
         bare = re.sub(r'"[^"]*"|\[\w+\]', "", re.sub(r"\{([^}]*)\}", "", expression))

@@ -56,7 +56,7 @@ IMAGES: Final = {
 def gate_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model without a review band; what it makes of a black frame is accept."""
     root = tmp_path_factory.mktemp("gate_store")
-    publish(root, limits=LIMITS)
+    publish(root, limits=LIMITS, slope=0.001)
     (root / "widget" / "serving.json").write_text('{"thresholds": 0.999999}')
     return root
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from model.artifact import Artifact, read_artifact
+from model.artifact import GATE, Artifact, read_artifact
 from model.detector import load_detector
 from model.errors import DataError, ErrorBoundError
 from model.manifest import OperatingPoint
@@ -73,7 +73,11 @@ def test_what_is_new_is_what_comes_after_the_network(recalibrated: Recalibrated,
         "created": old.created,
         "command": old.command,
         "drift": old.drift,
+        "gate": old.gate,
+        "files": old.files,
     }
+    changed = {name for name in new.files if new.files[name] != old.files[name]}
+    assert changed == {GATE}
     assert replace(new, **rest) == old  # type: ignore[arg-type]
 
 

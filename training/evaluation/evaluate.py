@@ -59,7 +59,7 @@ def evaluate(
     predictions, inspectability = [], []
     with reporter.task("predicting", len(dataset.samples)) as advance:
         for sample in dataset.samples:
-            prediction, found = predict(detector, sample)
+            prediction, found = inspect(detector, sample)
             inspectability.append(found)
             shift = prediction.shift - moved
             predictions.append(replace(prediction, log_odds=prediction.log_odds + moved, shift=shift))
@@ -90,11 +90,16 @@ def _odd_warning(predictions: Sequence[Prediction], inspectability: Sequence[Ins
     checks = ", ".join(f"{check} {count}" for check, count in counts.most_common())
     return (
         f"{len(odd)} of {len(predictions)} images are not inspectable ({checks}), as {odd[0][0].sample.name}: the "
-        "service sends them to review, whatever the figures here"
+        "service sends them to review, and so they are counted here"
     )
 
 
-def predict(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectability]:
+def predict(detector: Detector, sample: Sample) -> Prediction:
+    """As `inspect`, the prediction alone."""
+    return inspect(detector, sample)[0]
+
+
+def inspect(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectability]:
     """One image alone, from its file to its prediction, and what the gate finds of it.
 
     Raises DataError, naming an image that can't be predicted.
@@ -106,8 +111,9 @@ def predict(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectabil
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     scale = detector.variant.heatmap_scale
     found = detector.inspectability(image.pixels, output.features[0], (image.width, image.height))
+    prediction = Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)
     distance = found.measures["appearance"]
-    return Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift, distance=distance), found
+    return replace(prediction, inspectable=found.inspectable, distance=distance), found
 
 
 def stored_rule(manifest: Manifest) -> Rule:

@@ -26,6 +26,8 @@ class Prediction:
     """Log-odds that the production line's defect rate adds (see `model.verdict.prior_shift`)."""
     fold: int = 0
     """The fold whose models predicted it."""
+    inspectable: bool = True
+    """Whether the gate lets the image pass, where it was asked."""
     distance: float = 0.0
     """How far the image looks from the others (`model.appearance`); 0: not known."""
 
@@ -36,7 +38,7 @@ class Prediction:
 
     @property
     def decision(self) -> Decision:
-        return self.thresholds.decision_of(self.probability)
+        return self.thresholds.decision_of(self.probability) if self.inspectable else "review"
 
     @property
     def label(self) -> Label:
