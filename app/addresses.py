@@ -9,7 +9,24 @@ PROBES: Final = {"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live",
 DOCS_FILES: Final = frozenset({"start.js", "swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"})
 """Files of the page /docs, in app/docs."""
 DOCS: Final = frozenset({"/docs", *(f"/docs/{name}" for name in DOCS_FILES)})
-PUBLIC: Final = {*PROBES, *DOCS, "/", "/openapi.json"}
+PAGE_FILES: Final = frozenset(
+    {
+        "api.js",
+        "dom.js",
+        "heatmap.js",
+        "image_files.js",
+        "image_viewer.js",
+        "inspect.js",
+        "inspections_csv.js",
+        "light_table.js",
+        "main.js",
+        "page.css",
+        "verdict.js",
+    }
+)
+"""Files of the inspection page at /, in app/page, beside its index.html."""
+PAGE: Final = frozenset(f"/page/{name}" for name in PAGE_FILES)
+PUBLIC: Final = {*PROBES, *DOCS, *PAGE, "/", "/openapi.json"}
 """What the interface is stands in public documentation. Everything else needs a key, also routes added later."""
 
 

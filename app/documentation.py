@@ -12,6 +12,7 @@ from app.errors import (
     AdminNeedsKeysError,
     BatchTooLargeError,
     KeyNotAllowedError,
+    NoReportError,
     Problem,
     ProblemBody,
     TensorError,
@@ -137,7 +138,9 @@ UNANSWERED: Final = {ClientDisconnect}
 ADMINS: Final = {ServingError, PinError, StoreError, KeyNotAllowedError, AdminNeedsKeysError}
 """Errors of /v1/admin."""
 _V2S: Final = {TensorError, BatchTooLargeError}
-_PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS | _V2S]
+REPORTS: Final = {NoReportError}
+"""Errors of reports."""
+_PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS | REPORTS | _V2S]
 
 PREDICT_REPLIES: Final[Replies] = {
     200: {
@@ -157,5 +160,5 @@ INFER_REPLIES: Final[Replies] = {
         "content": {"application/octet-stream": BINARY},
         "headers": {JSON_LENGTH: _header("Bytes of JSON, where binary data follows it.", {"type": "integer"})},
     },
-    **_entries(under_v2(row) for error, row in TABLE.items() if error not in UNANSWERED | ADMINS),
+    **_entries(under_v2(row) for error, row in TABLE.items() if error not in UNANSWERED | ADMINS | REPORTS),
 }

@@ -110,6 +110,10 @@ class AdminNeedsKeysError(AccessError):
     """Without keys nobody is an administrator."""
 
 
+class NoReportError(CamspectorError):
+    """The version has no report that can be given out."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One row of the table."""
@@ -136,6 +140,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     AdminNeedsKeysError: Problem(403, "admin-needs-keys"),
     model_errors.UnknownModelError: Problem(404, "unknown-model"),
     model_errors.UnknownVersionError: Problem(404, "unknown-version"),
+    NoReportError: Problem(404, "no-report"),
     SlowBodyError: Problem(408, "slow-body"),
     model_errors.PinError: Problem(409, "version-not-usable"),
     model_errors.StoreError: Problem(409, "store-not-usable"),
