@@ -1,5 +1,5 @@
 # make run    environment, a model trained on drawn images, the service
-# make test   environment and every test, and what the quick ones cover of the code
+# make test   environment and every test, and what they cover of the code
 # make test-fast  those that start no process and train nothing, within a minute
 # make check  lint and types (what .ci/run does before the tests)
 # make bench  benchmarks of the engines and of the service against others, some 25 minutes
@@ -16,6 +16,8 @@ MODEL := run/store/$(PRODUCT)/1
 
 export ORT_DISABLE_TELEMETRY := 1
 export MALLOC_ARENA_MAX := 2
+# Each process that a test starts would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-fast check bench lock clean
 .DELETE_ON_ERROR:
@@ -34,14 +36,13 @@ $(MODEL): | .venv/train run/data/$(PRODUCT)
 run/data/$(PRODUCT): | .venv/train
 	.venv/bin/python -m examples.draw --out run/data --product $(PRODUCT)
 
-PYTEST := .venv/bin/python -m pytest --numprocesses=logical --no-loadscope-reorder
+PYTEST := .venv/bin/python -m pytest --numprocesses=auto --no-loadscope-reorder
 
 # There are as many tests at once as CPUs: threads of theirs would only wait for each other, in loops that take twice the time.
 test test-fast: export OMP_NUM_THREADS := 1
 
 test: .venv/dev
-	$(PYTEST) -m "not slow" --cov
-	$(PYTEST) -m slow
+	$(PYTEST) --cov
 
 test-fast: .venv/dev
 	$(PYTEST) -m "not slow"

@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
-from tests.support.artifacts import publish
+from tests.support.artifacts import WHOLE, publish
 from tests.support.images import encoded
 from tests.support.process import served
 
@@ -225,7 +225,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"
         for seed in (1, 2):
-            publish(store, "widget", seed=seed, size=SIZE, onnx=True)
+            publish(store, "widget", seed=seed, size=SIZE, onnx=True, hypercolumn=WHOLE)
         chaos = Chaos(store, ["--queue-size", "16", "--store-poll-seconds", "1", *flags])
         asyncio.run(chaos.run(options))
     return 0 if chaos.sent == sum(chaos.outcomes.values()) and not chaos.odd else 1

@@ -98,7 +98,7 @@ def main() -> None:
         image = decode(data)
         resizing = replace(detector.manifest.preprocessing.resizing, full_scale=4095 if image.mode == "I;16" else None)
         pixels = resizing(data).pixels
-        evidence = detector.engine.evidence(pixels[None], exclusive=False)[0]
+        evidence = detector.engine.run(pixels[None], exclusive=False).evidence[0]
         heatmap = detector.heatmap(evidence)
         regions = find_regions(heatmap, *image.size)
         rows.append(
@@ -108,7 +108,7 @@ def main() -> None:
                 "decode ms": milliseconds(lambda: decode(data)),  # noqa: B023
                 "decode and resize ms": milliseconds(lambda: resizing(data)),  # noqa: B023
                 "unreduced ms": milliseconds(lambda: replace(resizing, reduced=False)(data)),  # noqa: B023
-                "network ms": milliseconds(lambda: detector.engine.evidence(pixels[None], exclusive=False)),  # noqa: B023
+                "network ms": milliseconds(lambda: detector.engine.run(pixels[None], exclusive=False).evidence),  # noqa: B023
                 "heatmap ms": milliseconds(lambda: detector.heatmap(evidence)),  # noqa: B023
                 "regions ms": milliseconds(lambda: find_regions(heatmap, *image.size)),  # noqa: B023
                 "gray PNG ms": milliseconds(lambda: heatmap_png(heatmap)),  # noqa: B023

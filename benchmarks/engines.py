@@ -59,13 +59,13 @@ def peak() -> float:
 def rate(engine: Engine, batch: int, workers: int, size: int) -> float:
     """Images a second of so many workers; one worker has the whole device."""
     pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
-    engine.evidence(pixels, exclusive=workers == 1)
+    engine.run(pixels, exclusive=workers == 1)
     counted = [0] * workers
     began = time.perf_counter()
 
     def work(worker: int) -> None:
         while time.perf_counter() - began < _SECONDS:
-            engine.evidence(pixels, exclusive=workers == 1)
+            engine.run(pixels, exclusive=workers == 1)
             counted[worker] += batch
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]

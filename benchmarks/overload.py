@@ -17,19 +17,19 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from tests.support.artifacts import publish
+from tests.support.artifacts import WHOLE, publish
 from tests.support.images import encoded
 from tests.support.process import Server, served
 
 SLOW = """
 import sys, time
 from model.engines import pytorch
-evidence = pytorch.TorchEngine.evidence
+run = pytorch.TorchEngine.run
 def slow(self, pixels, **how):
-    maps = evidence(self, pixels, **how)
+    output = run(self, pixels, **how)
     time.sleep({seconds} * len(pixels))
-    return maps
-pytorch.TorchEngine.evidence = slow
+    return output
+pytorch.TorchEngine.run = slow
 from app.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -114,7 +114,7 @@ def main() -> None:
     options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         store, slow = Path(folder) / "store", options.device_ms / 1000
-        publish(store, "widget", size=options.size, onnx=not slow)
+        publish(store, "widget", size=options.size, onnx=not slow, hypercolumn=WHOLE)
         program = ("-c", SLOW.format(seconds=slow)) if slow else ("-m", "app")
         with served(store, *flags, program=program) as server:
             server.wait_until_ready()

@@ -21,7 +21,7 @@ from typing import Final
 from app.middleware.keys import new_key
 from benchmarks.client import Client
 from benchmarks.load import percentile
-from tests.support.artifacts import publish
+from tests.support.artifacts import WHOLE, publish
 from tests.support.images import encoded
 from tests.support.process import ROOT, Server, served
 
@@ -150,7 +150,7 @@ def main() -> None:
         asyncio.run(senders(options.port, options.send, options.senders, options.rate))
         return
     with tempfile.TemporaryDirectory() as folder:
-        publish(Path(folder) / "store", "widget", size=options.size, onnx=True)
+        publish(Path(folder) / "store", "widget", size=options.size, onnx=True, hypercolumn=WHOLE)
         secret, key = new_key("predict", "line")
         (Path(folder) / "keys").write_text(key.line)
         with served(Path(folder) / "store", "--keys-file", f"{folder}/keys") as server:

@@ -67,7 +67,7 @@ def bare(detector: Detector, seconds: float = _BARE_SECONDS) -> tuple[float, flo
 
     def worker() -> None:
         while time.perf_counter() < until:
-            engine.evidence(pixels, exclusive=engine.max_concurrency == 1)
+            engine.run(pixels, exclusive=engine.max_concurrency == 1)
             done.append(time.perf_counter())
 
     began = time.perf_counter()
@@ -80,7 +80,7 @@ def bare(detector: Detector, seconds: float = _BARE_SECONDS) -> tuple[float, flo
     alone = []
     for _ in range(20):
         began = time.perf_counter()
-        engine.evidence(pixels)
+        engine.run(pixels)
         alone.append(time.perf_counter() - began)
     return rate, 1000 * median(alone)
 

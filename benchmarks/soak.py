@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.client import Client, Reply
 from benchmarks.load import percentile
-from tests.support.artifacts import publish
+from tests.support.artifacts import WHOLE, publish
 from tests.support.images import encoded
 from tests.support.process import Server, served
 
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="of the network's input")
     options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
-        publish(Path(folder) / "store", "widget", size=options.size, onnx=True)
+        publish(Path(folder) / "store", "widget", size=options.size, onnx=True, hypercolumn=WHOLE)
         with served(Path(folder) / "store", *flags) as server:
             server.wait_until_ready()
             asyncio.run(measure(server, options))

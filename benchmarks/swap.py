@@ -21,7 +21,7 @@ from benchmarks.load import percentile
 from benchmarks.versions import TOLERANCE, answers, are_apart, republish
 from model.serving import Serving
 from model.store import Store
-from tests.support.artifacts import publish
+from tests.support.artifacts import WHOLE, publish
 from tests.support.images import encoded
 from tests.support.process import Server, served
 
@@ -150,7 +150,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"
         for seed in (1, 2):
-            publish(store, "widget", seed=seed, size=options.size, onnx=not options.torch)
+            publish(store, "widget", seed=seed, size=options.size, onnx=not options.torch, hypercolumn=WHOLE)
         with served(store, "--store-poll-seconds", str(POLL_SECONDS), *flags) as server:
             server.wait_until_ready()
             return asyncio.run(run(server, store, options))

@@ -7,6 +7,9 @@ from typing import Final
 # et al. 2016, section 3.1).
 BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
+GRID: Final = 4
+"""Side of the coarse grid whose cells the deepest layer is averaged over, for the gate; less where a map is smaller."""
+
 
 @dataclass(frozen=True)
 class Hypercolumn:
@@ -42,3 +45,17 @@ class Hypercolumn:
     def widths(self) -> list[int]:
         """Features of each block."""
         return [BLOCKS[block - 1][-1] for block in self.blocks]
+
+    def features(self, side: int) -> int:
+        """F, the gate's features of a map of side×side patches: each channel of the deepest layer in each cell."""
+        return self.widths[-1] * min(GRID, side) ** 2
+
+
+def grid_window(side: int) -> tuple[int, int]:
+    """Side and stride, in patches, of the grid's cells on a map of side×side.
+
+    They cover all of it, and overlap where it can't be divided evenly.
+    """
+    cells = min(GRID, side)
+    stride = side // cells
+    return side - (cells - 1) * stride, stride

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.hypercolumn import BLOCKS, Hypercolumn
+from model.hypercolumn import BLOCKS, Hypercolumn, grid_window
 from model.preprocessing import MEAN
 
 
@@ -38,6 +38,11 @@ class VGG16CAM(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """The evidence map."""
         return self.evidence(self.class_maps(self.layers(self.normalised(pixels))))  # N×h×w
+
+    def outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The evidence map, and beside it the gate's features N×F."""
+        layers = self.layers(self.normalised(pixels))
+        return self.evidence(self.class_maps(layers)), self.grid_features(layers[-1])
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """uint8 RGB pixels N×S×S×3 as block 1 takes them: float N×3×S×S."""
@@ -86,6 +91,11 @@ class VGG16CAM(nn.Module):
         for of_image in of_images:
             maps_of_classes = maps_of_classes + of_image.mean((2, 3), keepdim=True)
         return maps_of_classes + self.dense.bias[:, None, None]
+
+    def grid_features(self, deepest: Tensor) -> Tensor:
+        """The deepest layer, N×C×h×w, averaged over the patches of each cell of a coarse grid: N×F."""
+        patches = self._averaged(deepest, self.hypercolumn.blocks[-1])
+        return nn.functional.avg_pool2d(patches, *grid_window(patches.shape[-1])).flatten(1)
 
     def _averaged(self, x: Tensor, block: int) -> Tensor:
         side = self.hypercolumn.stride >> (block - 1)

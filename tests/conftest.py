@@ -10,6 +10,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from model.cpus import available_cpus
+
 FOLDER: Final = Path(__file__).parent
 WHOLE: Final = "test_end_to_end.py"
 SKIPPED_IN_CI: Final = {"needs a CUDA device"}
@@ -41,9 +43,14 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return in_ci((yield))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What a file that isn't run would import takes seconds, too."""
+    return True if config.option.markexpr == "not slow" and collection_path in SLOW else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that train a whole product come first."""
-    items.sort(key=lambda item: item.path.name != WHOLE)
+    """Those that train a whole product come first, then the slow ones: short ones fill what time is left."""
+    items.sort(key=lambda item: (item.path.name != WHOLE, item.path not in SLOW))
     for item in items:
         if item.path in SLOW:
             item.add_marker("slow")
@@ -63,6 +70,12 @@ class ByFile(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than CPUs: tests that wait for a process, or for a deadline to pass, leave theirs to others."""
+    return available_cpus() + 1
 
 
 @pytest.hookimpl(trylast=True)

@@ -18,9 +18,10 @@ from model.detector import Detector
 
 @dataclass(frozen=True)
 class EngineResult:
-    """The network's evidence on one image, and how long it took."""
+    """The network's output for one image, and how long it took."""
 
     map: NDArray[np.float32]
+    features: NDArray[np.float32]
     began: float
     """When its batch went into the network, by time.perf_counter."""
     queue_seconds: float

@@ -15,6 +15,7 @@ from app.inference.batch_queue import BatchQueue, EngineResult, QueuedImage
 from app.monitoring.metrics import Metrics
 from model.detector import Detector
 from model.engines.engine import Engine
+from model.engines.output import NetworkOutput, concatenate
 from model.errors import DeviceMemoryError, EngineError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Worker(threading.Thread):
         self._metrics.batch_size.observe(len(batch))
         detector = batch[0].detector
         try:
-            maps = self._evidence(detector.engine, np.stack([image.pixels for image in batch]), exclusive)
+            output = self._run(detector.engine, np.stack([image.pixels for image in batch]), exclusive)
         except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the worker goes on
             if isinstance(error, EngineError):
                 log.error("a batch of %d failed: %s", len(batch), error)
@@ -75,18 +76,18 @@ class Worker(threading.Thread):
         self.slowest = max(self.slowest, took)
         if self._tracing:
             self._tracing.batch([image.record for image in batch], began, took)
-        for image, evidence in zip(batch, maps, strict=True):
+        for image, evidence, features in zip(batch, *output, strict=True):
             with suppress(InvalidStateError):
-                image.answer.set_result(EngineResult(evidence, began, began - image.put_at, took, len(batch)))
+                image.answer.set_result(EngineResult(evidence, features, began, began - image.put_at, took, len(batch)))
 
-    def _evidence(self, engine: Engine, pixels: NDArray[np.uint8], exclusive: bool) -> NDArray[np.float32]:
+    def _run(self, engine: Engine, pixels: NDArray[np.uint8], exclusive: bool) -> NetworkOutput:
         """Where the device has no memory for all, in two halves; batches stay that small from then on."""
         try:
-            return engine.evidence(pixels, exclusive=exclusive)
+            return engine.run(pixels, exclusive=exclusive)
         except DeviceMemoryError as error:
             half = len(pixels) // 2
             if half == 0:
                 raise
             log.warning("%s: batches have %d images at most from now on", error, half)
             self._queue.max_batch = min(self._queue.max_batch, half)
-        return np.concatenate([self._evidence(engine, part, exclusive) for part in (pixels[:half], pixels[half:])])
+        return concatenate([self._run(engine, part, exclusive) for part in (pixels[:half], pixels[half:])])

@@ -78,7 +78,7 @@ class Loader:
         for count in sorted({*(1 << power for power in range(most.bit_length())), most}):
             for exclusive in (True, False):
                 try:
-                    detector.engine.evidence(np.zeros((count, size, size, 3), np.uint8), exclusive=exclusive)
+                    detector.engine.run(np.zeros((count, size, size, 3), np.uint8), exclusive=exclusive)
                 except DeviceMemoryError:
                     if count == 1:
                         raise

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from model.artifact import Artifact
 from model.engines.devices import Device
+from model.engines.output import NetworkOutput
 from model.errors import GoldenOutputError
 from model.manifest import EngineName, Variant
 
 EngineChoice = Literal["auto", "torch", "onnxruntime"]
 Pixels = NDArray[np.uint8]
-Maps = NDArray[np.float32]
 
 
 class Engine(Protocol):
@@ -29,14 +29,14 @@ class Engine(Protocol):
 
     @property
     def max_concurrency(self) -> int:
-        """How many threads may be in `evidence` at once."""
+        """How many threads may be in `run` at once."""
 
     @property
     def preferred_batch_size(self) -> int:
         """The smallest batch that is as quick, image for image, as any larger one."""
 
-    def evidence(self, pixels: Pixels, *, exclusive: bool = True) -> Maps:
-        """uint8 N×S×S×3 to evidence maps N×h×w in log-odds.
+    def run(self, pixels: Pixels, *, exclusive: bool = True) -> NetworkOutput:
+        """The network's output for uint8 N×S×S×3.
 
         `exclusive`: no other call runs meanwhile, so that this one may use the whole device; else one thread's share.
         Raises DeviceMemoryError or EngineError.
@@ -72,7 +72,7 @@ def open_engine(artifact: Artifact, variant: Variant, device: Device, name: Engi
 def replay_golden(engine: Engine, artifact: Artifact, variant: Variant) -> None:
     """Run the golden images. Raises GoldenOutputError where log-odds are off by more than the variant's tolerance."""
     names = list(variant.golden.log_odds)
-    maps = engine.evidence(artifact.golden_pixels(names))
+    maps = engine.run(artifact.golden_pixels(names)).evidence
     if maps.ndim != 3 or len(maps) != len(names):
         raise GoldenOutputError(f"{artifact.path}: {variant.name} by {engine.name} gives no map for each image")
     for name, found in zip(names, artifact.manifest.pooling(maps), strict=True):

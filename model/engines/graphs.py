@@ -9,8 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""uint8 n×S×S×3 to maps n×h×w, of the one shape that it was recorded for."""
+from model.engines.output import NetworkOutput, concatenate
+
+Run = Callable[[NDArray[np.uint8]], NetworkOutput]
+"""The network's output for uint8 n×S×S×3 of the one shape that it was recorded for."""
 
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 
@@ -24,16 +26,16 @@ class Graphs:
         self._sizes = sorted(sizes)
         self._runs: dict[tuple[int, ...], Run] = {}
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 N×S×S×3 to maps N×h×w, N ≥ 1."""
+    def __call__(self, pixels: NDArray[np.uint8]) -> NetworkOutput:
+        """For uint8 N×S×S×3, N ≥ 1."""
         most = self._sizes[-1]
-        return np.concatenate([self._padded(pixels[first : first + most]) for first in range(0, len(pixels), most)])
+        return concatenate([self._padded(pixels[first : first + most]) for first in range(0, len(pixels), most)])
 
-    def _padded(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _padded(self, pixels: NDArray[np.uint8]) -> NetworkOutput:
         size = next(size for size in self._sizes if size >= len(pixels))
         batch = pixels
         if missing := size - len(pixels):
             batch = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)])
         if batch.shape not in self._runs:
             self._runs[batch.shape] = self._record(batch.shape)
-        return self._runs[batch.shape](batch)[: len(pixels)]
+        return self._runs[batch.shape](batch).first(len(pixels))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from model.cpus import available_cpus
 from model.engines.ort import onnxruntime, states
+from model.engines.output import NetworkOutput
 from model.errors import EngineError, MissingFileError
 
 _FAILURES = (
@@ -37,14 +38,14 @@ class OnnxEngine:
         except _FAILURES as error:
             raise EngineError(f"ONNX Runtime can't open {file}: {error}") from error
 
-    def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
-        """See `Engine.evidence`."""
+    def run(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NetworkOutput:
+        """See `Engine.run`."""
         session = self._wide if exclusive else self._narrow
         try:
-            (maps,) = session.run(["evidence"], {"pixels": pixels})
+            output = NetworkOutput(*session.run(NetworkOutput._fields, {"pixels": pixels}))
         except (*_FAILURES, ValueError) as error:  # ValueError: the file's inputs or outputs have other names
             raise EngineError(f"ONNX Runtime failed: {error}") from error
-        return np.asarray(maps)
+        return output
 
 
 # One pool of memory for all sessions: each of its own would keep what its largest batch so far took.

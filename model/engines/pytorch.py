@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.cpus import available_cpus
 from model.engines.graphs import SIZES, Graphs, Run
+from model.engines.output import NetworkOutput
 from model.errors import DeviceMemoryError, EngineError
 from model.hypercolumn import Hypercolumn
 from model.manifest import VariantName
@@ -70,16 +71,16 @@ class TorchEngine:
             self._run, self._pool = Graphs(self._recorded), torch.cuda.graph_pool_handle()
 
     @torch.inference_mode()
-    def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
-        """See `Engine.evidence`."""
+    def run(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NetworkOutput:
+        """See `Engine.run`."""
         with _named_errors(self.device, f"a batch of {len(pixels)}"):
             return self._run(pixels)
 
-    def _eager(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(self._network(torch.from_numpy(pixels)).numpy())
+    def _eager(self, pixels: NDArray[np.uint8]) -> NetworkOutput:
+        return NetworkOutput(*(each.numpy() for each in self._network.outputs(torch.from_numpy(pixels))))
 
     def _recorded(self, shape: tuple[int, ...]) -> Run:
-        """A CUDA graph from pixels to maps, with its own buffers: on the host pinned, so that copies are direct.
+        """A CUDA graph from pixels to outputs, with its own buffers: on the host pinned, so that copies are direct.
 
         Warmed up on a stream of its own, as recording demands (PyTorch's notes on CUDA graphs).
         """
@@ -89,21 +90,22 @@ class TorchEngine:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(3):
-                self._network(pixels)
+                self._network.outputs(pixels)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         # One graph of an engine runs at a time, so they may share their memory. Other threads serve meanwhile: they may
         # call CUDA as they like.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            maps = self._network(pixels).float()
-        answer = torch.empty(maps.shape, dtype=torch.float32, pin_memory=True)
+            outputs = [each.float() for each in self._network.outputs(pixels)]
+        answers = [torch.empty(each.shape, dtype=torch.float32, pin_memory=True) for each in outputs]
 
-        def run(given: NDArray[np.uint8]) -> NDArray[np.float32]:
+        def run(given: NDArray[np.uint8]) -> NetworkOutput:
             host.numpy()[:] = given
             pixels.copy_(host, non_blocking=True)
             graph.replay()
-            answer.copy_(maps, non_blocking=True)
+            for answer, output in zip(answers, outputs, strict=True):
+                answer.copy_(output, non_blocking=True)
             torch.cuda.current_stream().synchronize()
-            return answer.numpy().copy()
+            return NetworkOutput(*(answer.numpy().copy() for answer in answers))
 
         return run

@@ -25,6 +25,7 @@ from app.service import Service
 from app.settings import Settings
 from model.artifact import read_artifact
 from model.detector import Detector
+from model.engines.output import NetworkOutput
 from tests.support.artifacts import publish
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server, served
@@ -139,13 +140,14 @@ class FakeEngine:
     max_concurrency: int = 1
     preferred_batch_size: int = 64
 
-    def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
+    def run(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NetworkOutput:
         brightness = pixels.mean(axis=(1, 2, 3))
         self.batches.append([round(mean) for mean in brightness])
         assert self.gate.wait(PATIENCE)
         if self.error is not None:
             raise self.error
-        return np.repeat(np.float32(brightness / 255 - 0.5), 16).reshape(-1, 4, 4)
+        maps = np.repeat(np.float32(brightness / 255 - 0.5), 16).reshape(-1, 4, 4)
+        return NetworkOutput(maps, np.zeros((len(pixels), 1), np.float32))
 
 
 @dataclass

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model.detector import Detector
+from model.engines.output import NetworkOutput
 from model.errors import DeviceMemoryError, EngineError
 from tests.app.conftest import Bench, until
 from tests.support.images import encoded
@@ -158,14 +159,14 @@ async def test_batches_are_halved_where_the_device_has_no_memory(
     tasks = await occupied(bench)
     for brightness in (2, 3, 4):
         await queue(bench, tasks, brightness, "widget")
-    evidence = bench.widget.evidence
+    run = bench.widget.run
 
-    def small(pixels: NDArray[np.uint8], *, exclusive: bool) -> NDArray[np.float32]:
+    def small(pixels: NDArray[np.uint8], *, exclusive: bool) -> NetworkOutput:
         if len(pixels) > 2:
             raise DeviceMemoryError(f"no memory for a batch of {len(pixels)}")
-        return evidence(pixels, exclusive=exclusive)
+        return run(pixels, exclusive=exclusive)
 
-    monkeypatch.setattr(bench.widget, "evidence", small)
+    monkeypatch.setattr(bench.widget, "run", small)
     bench.widget.gate.set()
     assert await statuses(tasks) == [200] * 4
     assert bench.widget.batches == [[1], [2], [3, 4]]
@@ -189,14 +190,14 @@ async def test_whoever_waits_for_a_hanging_engine_is_answered(bench: Bench) -> N
 async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     tasks = await occupied(bench) + start(bench, 2, 255, 3)
     await until(lambda: bench.waiting() == 3)
-    evidence = bench.widget.evidence
+    run = bench.widget.run
 
-    def burning(pixels: NDArray[np.uint8], *, exclusive: bool) -> NDArray[np.float32]:
-        maps = evidence(pixels, exclusive=exclusive)
-        maps[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
-        return maps
+    def burning(pixels: NDArray[np.uint8], *, exclusive: bool) -> NetworkOutput:
+        output = run(pixels, exclusive=exclusive)
+        output.evidence[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
+        return output
 
-    bench.widget.evidence = burning  # type: ignore[assignment, method-assign]
+    bench.widget.run = burning  # type: ignore[assignment, method-assign]
     bench.widget.gate.set()
     replies = await asyncio.gather(*tasks)
     assert [reply.status_code for reply in replies] == [200, 200, 503, 200]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.models.loader import Loader
 from app.settings import Settings
 from model.detector import Detector
+from model.engines.output import NetworkOutput
 from model.errors import DeviceMemoryError, EngineError, SchemaError
 from model.store import Store
 from tests.app.conftest import FakeEngine, fake_detector
@@ -21,13 +22,13 @@ class Engine(FakeEngine):
     room = 8
     failure: Exception | None = None
 
-    def evidence(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NDArray[np.float32]:
+    def run(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NetworkOutput:
         self.ran.append((len(pixels), exclusive))
         if self.failure:
             raise self.failure
         if len(pixels) > self.room:
             raise DeviceMemoryError("full")
-        return np.zeros((len(pixels), 4, 4), np.float32)
+        return NetworkOutput(np.zeros((len(pixels), 4, 4), np.float32), np.zeros((len(pixels), 1), np.float32))
 
     @property
     def ran(self) -> list[tuple[int, bool]]:

@@ -29,7 +29,7 @@ async def test_reply_is_the_detectors_verdict(client: httpx.AsyncClient, store: 
     data = encoded("JPEG", size=200)
     reply = (await client.post("/v1/models/widget/predict", content=data)).json()
     detector = load_detector(store / "widget" / "2", "cpu")
-    evidence = detector.engine.evidence(np.stack([detector.read_image(data).pixels]))[0]
+    evidence = detector.engine.run(np.stack([detector.read_image(data).pixels])).evidence[0]
     verdict = detector.verdict(evidence)
     assert reply.keys() == MEMBERS
     assert reply["probability"] == pytest.approx(verdict.probability, abs=1e-5)

@@ -163,3 +163,30 @@ def test_a_poll_forgets_only_what_is_gone_for_sure_and_serves_nothing(
     assert after.models.keys() == (known.keys() | found.keys()) - (gone if complete else set())
     if complete and after.required:
         assert after.required <= after.models.keys()
+
+
+@pytest.mark.parametrize(
+    ("before", "stored", "default", "complete", "required"),
+    [
+        (set(), {"a", "b"}, None, True, {"a", "b"}),  # the first that are found
+        (set(), {"a", "b"}, None, False, {"a", "b"}),
+        (set(), {"a"}, "z", True, {"a", "z"}),  # the default one, though it isn't there
+        (set(), set(), "z", True, set()),  # an empty store: nothing to wait for by name yet
+        ({"a"}, {"a", "b"}, None, True, {"a"}),  # what comes later isn't waited for
+        ({"a", "b"}, {"a"}, None, True, {"a"}),
+        ({"a", "b"}, {"a"}, None, False, {"a", "b"}),  # it may be there, out of sight
+        ({"a", "b"}, {"a"}, "b", True, {"a", "b"}),
+        ({"a"}, {"b"}, None, True, {"b"}),
+    ],
+)
+def test_models_without_which_the_service_is_not_ready(
+    before: set[str], stored: set[str], default: str | None, complete: bool, required: set[str]
+) -> None:
+    found = {name: StoredModel((1,)) for name in stored}
+    snapshot = ModelSnapshot({name: state() for name in before}, frozenset(before))
+    assert observed(snapshot, found, default, complete=complete).required == required
+
+
+def test_a_required_model_that_is_gone_but_serves_is_still_required() -> None:
+    snapshot = ModelSnapshot({"a": state(1), "b": state(2)}, frozenset("ab"))
+    assert observed(snapshot, {"b": StoredModel((2,))}, None, complete=True).required == {"a", "b"}

@@ -162,10 +162,10 @@ def test_a_service_that_does_not_stop_is_ended(tmp_path: Path) -> None:
 STALLED = """
 import sys, time
 from model.engines import pytorch
-evidence = pytorch.TorchEngine.evidence
+run = pytorch.TorchEngine.run
 def slow(self, pixels, **how):
-    return evidence(self, pixels, **how) if pixels.max() < 255 else time.sleep(600)
-pytorch.TorchEngine.evidence = slow
+    return run(self, pixels, **how) if pixels.max() < 255 else time.sleep(600)
+pytorch.TorchEngine.run = slow
 from app.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -46,7 +46,7 @@ def detector(store: Path) -> Detector:
 
 
 def evidence(detector: Detector, *files: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return detector.engine.evidence(np.stack([detector.read_image(file).pixels for file in files]))
+    return detector.engine.run(np.stack([detector.read_image(file).pixels for file in files])).evidence
 
 
 async def test_server(client: httpx.AsyncClient) -> None:

@@ -246,9 +246,9 @@ def test_truncated_weights(version: Path, length: int) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop("conv3_2.bias"), r"lacks conv3_2\.bias"),
+        (lambda t: t.pop("conv2_2.bias"), r"lacks conv2_2\.bias"),
         (lambda t: t.update(extra=np.zeros(1, np.float32)), "holds extra"),
-        (lambda t: t.update({"dense.weight": t["dense.weight"][:1].copy()}), r"dense\.weight is float32 \(1, 512\)"),
+        (lambda t: t.update({"dense.weight": t["dense.weight"][:1].copy()}), r"dense\.weight is float32 \(1, 128\)"),
         (lambda t: t.update({"dense.bias": t["dense.bias"].astype(np.float64)}), r"dense\.bias is float64"),
     ],
 )
@@ -260,8 +260,8 @@ def test_shapes_that_do_not_fit(version: Path, change: Callable[[dict[str, Any]]
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_no_numbers(version: Path, value: float) -> None:
-    rewrite(version, lambda tensors: tensors["conv4_1.weight"].__setitem__((0, 0, 0, 0), value))
-    with pytest.raises(errors.NonFiniteWeightsError, match=r"conv4_1\.weight holds NaN or infinite"):
+    rewrite(version, lambda tensors: tensors["conv2_1.weight"].__setitem__((0, 0, 0, 0), value))
+    with pytest.raises(errors.NonFiniteWeightsError, match=r"conv2_1\.weight holds NaN or infinite"):
         load_detector(version, "cpu")
 
 

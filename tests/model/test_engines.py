@@ -32,7 +32,7 @@ def test_the_engine_is_the_network(version: Path) -> None:
     network.set_weights(random_weights(1))
     with torch.inference_mode():
         expected = network(torch.from_numpy(pixels)).numpy()
-    found = engine.evidence(pixels)
+    found = engine.run(pixels).evidence
     assert (found.shape, found.dtype) == ((3, INPUT_SIZE // 16, INPUT_SIZE // 16), np.float32)
     assert found == pytest.approx(expected, abs=1e-4)
 
@@ -50,9 +50,9 @@ def test_what_torch_raises_has_a_name(
     def failing(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(VGG16CAM, "forward", failing)
+    monkeypatch.setattr(VGG16CAM, "outputs", failing)
     with pytest.raises(named, match="cpu"):
-        engine.evidence(pattern(0)[np.newaxis])
+        engine.run(pattern(0)[np.newaxis])
     monkeypatch.setattr(VGG16CAM, "to", lambda *_, **__: failing())
     with pytest.raises(named, match="cpu"):
         open_engine(artifact, artifact.manifest.variant("float32"), "cpu")
@@ -129,5 +129,5 @@ def test_overlay_has_the_images_size_and_leaves_dark_patches_alone() -> None:
 def test_cuda_gives_the_reference_answers(version: Path) -> None:
     reference, cuda = load_detector(version, "cpu"), load_detector(version, "cuda")
     pixels = np.stack([pattern(i) for i in range(8)])
-    for one, other in zip(reference.engine.evidence(pixels), cuda.engine.evidence(pixels), strict=True):
+    for one, other in zip(reference.engine.run(pixels).evidence, cuda.engine.run(pixels).evidence, strict=True):
         assert cuda.verdict(other).probability == pytest.approx(reference.verdict(one).probability, abs=0.01)

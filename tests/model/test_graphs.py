@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model.engines.graphs import Graphs, Run
+from model.engines.output import NetworkOutput
 
 
 class Recorder:
@@ -17,10 +18,11 @@ class Recorder:
     def __call__(self, shape: tuple[int, ...]) -> Run:
         self.recorded.append(shape)
 
-        def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        def run(pixels: NDArray[np.uint8]) -> NetworkOutput:
             assert pixels.shape == shape
             self.ran.append(len(pixels))
-            return pixels[:, :2, :2, 0].astype(np.float32)
+            values = pixels.astype(np.float32)
+            return NetworkOutput(values[:, :2, :2, 0], values[:, 0, :2, 0])
 
         return run
 
@@ -32,10 +34,10 @@ def batch(size: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize(("size", "ran"), [(1, [1]), (2, [2]), (3, [4]), (4, [4]), (5, [4, 1]), (11, [4, 4, 4])])
 def test_padded_to_a_recorded_size(size: int, ran: list[int]) -> None:
     recorder = Recorder()
-    maps = Graphs(recorder, sizes=[1, 2, 4])(batch(size))
+    output = Graphs(recorder, sizes=[1, 2, 4])(batch(size))
     assert recorder.ran == ran
-    assert maps.shape == (size, 2, 2)
-    assert maps[:, 0, 0].tolist() == list(range(size))
+    assert (output.evidence.shape, output.features.shape) == ((size, 2, 2), (size, 2))
+    assert output.evidence[:, 0, 0].tolist() == output.features[:, 1].tolist() == list(range(size))
 
 
 def test_recorded_once_for_each_shape() -> None:

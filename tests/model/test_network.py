@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from model.evidence import Pooling
-from model.hypercolumn import Hypercolumn
+from model.hypercolumn import GRID, Hypercolumn, grid_window
 from model.network import VGG16CAM
 from model.weights import tensor_shapes
 
@@ -113,3 +113,22 @@ def test_normalisation_takes_imagenets_mean_off_in_rgb_order() -> None:
     with torch.inference_mode():
         seen = network.frozen(pixels, stop=1)[0, :6, 4, 4]
     assert (seen[:3] - seen[3:]).tolist() == pytest.approx([255 - 123.68, -116.779, 10 - 103.939], abs=1e-4)
+
+
+@pytest.mark.parametrize(("blocks", "stride", "size"), [((5,), 16, 32), ((2, 3, 4), 8, 64), ((2, 3, 4), 16, 112)])
+def test_grid_features_are_means_of_the_deepest_layers_patches(blocks: tuple[int, ...], stride: int, size: int) -> None:
+    hypercolumn = Hypercolumn(blocks, stride)
+    network = VGG16CAM(hypercolumn).eval()
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8))
+    with torch.inference_mode():
+        evidence, features = network.outputs(pixels)
+        columns = network.columns(network.layers(network.normalised(pixels)))
+    side = size // stride
+    assert features.shape == (2, hypercolumn.features(side))
+    window, step = grid_window(side)
+    last = (min(GRID, side) - 1) * step
+    cells = features.reshape(2, hypercolumn.widths[-1], min(GRID, side), min(GRID, side))
+    deepest = columns[:, -hypercolumn.widths[-1] :]
+    assert torch.allclose(cells[:, :, 0, -1], deepest[:, :, :window, last:].mean((2, 3)), atol=1e-6)
+    assert last + window == side
+    assert torch.equal(evidence, network(pixels))

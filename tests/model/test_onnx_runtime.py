@@ -30,20 +30,22 @@ def test_maps_are_those_of_the_reference(version: Path, exclusive: bool) -> None
     artifact = read_artifact(version)
     variant = artifact.manifest.variant("float32")
     pixels = np.stack([pattern(seed) for seed in range(3, 8)])
-    maps = open_engine(artifact, variant, "cpu", "onnxruntime").evidence(pixels, exclusive=exclusive)
-    reference = open_engine(artifact, variant, "cpu", "torch").evidence(pixels)
-    assert maps.dtype == np.float32
-    assert reference.std() > 0.5
-    np.testing.assert_allclose(maps, reference, atol=1e-4)
+    output = open_engine(artifact, variant, "cpu", "onnxruntime").run(pixels, exclusive=exclusive)
+    reference = open_engine(artifact, variant, "cpu", "torch").run(pixels)
+    assert output.evidence.dtype == output.features.dtype == np.float32
+    assert reference.evidence.std() > 0.5
+    assert reference.features.std() > 0.01
+    np.testing.assert_allclose(output.evidence, reference.evidence, atol=1e-4)
+    np.testing.assert_allclose(output.features, reference.features, atol=1e-5 * np.abs(reference.features).max())
 
 
 def test_threads_may_run_it_at_once(version: Path) -> None:
     engine = load_detector(version, "cpu").engine
     pixels = [pattern(seed)[np.newaxis] for seed in range(8)]
     with ThreadPoolExecutor(engine.max_concurrency) as pool:
-        together = list(pool.map(lambda each: engine.evidence(each, exclusive=False), pixels))
+        together = list(pool.map(lambda each: engine.run(each, exclusive=False).evidence, pixels))
     np.testing.assert_array_equal(
-        np.concatenate(together), np.concatenate([engine.evidence(p, exclusive=False) for p in pixels])
+        np.concatenate(together), np.concatenate([engine.run(p, exclusive=False).evidence for p in pixels])
     )
 
 
@@ -56,7 +58,7 @@ def test_sessions_share_one_pool_of_memory(version: Path) -> None:
 
 def test_pixels_of_another_size(version: Path) -> None:
     with pytest.raises(EngineError, match="ONNX Runtime failed"):
-        load_detector(version, "cpu").engine.evidence(np.zeros((1, 32, 32, 3), np.uint8))
+        load_detector(version, "cpu").engine.run(np.zeros((1, 32, 32, 3), np.uint8))
 
 
 def test_a_model_whose_input_has_another_name(version: Path, tmp_path: Path) -> None:
@@ -65,18 +67,19 @@ def test_a_model_whose_input_has_another_name(version: Path, tmp_path: Path) -> 
     model.graph.node[0].input[0] = "image"
     onnx.save(model, tmp_path / ONNX)
     with pytest.raises(EngineError, match=r"ONNX Runtime failed: .*image"):
-        OnnxEngine(tmp_path / ONNX).evidence(pattern(1)[np.newaxis])
+        OnnxEngine(tmp_path / ONNX).run(pattern(1)[np.newaxis])
 
 
 @pytest.mark.parametrize("axes", [(), (1, 2)])
 def test_a_model_that_gives_no_map_for_an_image(version: Path, axes: tuple[int, ...], monkeypatch: Any) -> None:
-    evidence = OnnxEngine.evidence
+    run = OnnxEngine.run
 
     def reduced(engine: OnnxEngine, pixels: Any, *, exclusive: bool = True) -> Any:
-        maps = evidence(engine, pixels, exclusive=exclusive)
-        return maps.mean(axis=axes) if axes else maps[..., np.newaxis]
+        output = run(engine, pixels, exclusive=exclusive)
+        maps = output.evidence
+        return output._replace(evidence=maps.mean(axis=axes) if axes else maps[..., np.newaxis])
 
-    monkeypatch.setattr(OnnxEngine, "evidence", reduced)
+    monkeypatch.setattr(OnnxEngine, "run", reduced)
     artifact = read_artifact(version)
     engine = OnnxEngine(artifact.file(ONNX))
     with pytest.raises(GoldenOutputError, match="gives no map for each image"):

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -53,10 +54,14 @@ def test_what_is_left_alone_is_named(store: Store) -> None:
 
 
 def test_many_of_them_are_counted(store: Store) -> None:
-    for number in range(30):
+    for number in range(8):
         (store.root / f"{number:02}.log").touch()
     (line,) = store.strays()
-    assert line.endswith("left alone: 00.log, 01.log, 02.log, 03.log, 04.log, 05.log, 06.log, 07.log and 22 more")
+    assert line.endswith("left alone: 00.log, 01.log, 02.log, 03.log, 04.log, 05.log, 06.log, 07.log")
+    for number in range(8, 20):
+        (store.root / f"{number:02}.log").touch()
+    (line,) = store.strays()
+    assert line.endswith("left alone: 00.log, 01.log, 02.log, 03.log, 04.log, 05.log, 06.log, 07.log and 12 more")
 
 
 def test_they_write_no_lines_of_their_own(store: Store) -> None:
@@ -122,6 +127,28 @@ def test_a_number_taken_meanwhile_is_passed_over(store: Store) -> None:
 
     assert store.publish("bolt", slow).name == "4"
     assert store.versions("bolt") == [1, 2, 3, 4]
+
+
+def test_a_number_whose_name_is_taken_is_passed_over(store: Store) -> None:
+    """By a file, or by another process after the versions were listed."""
+    (store.root / "bolt" / "3").write_text("a file")
+    assert store.publish("bolt", fill).name == "4"
+    assert store.versions("bolt") == [1, 2, 4]
+
+
+def test_a_version_that_can_not_be_renamed_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(StoreError, match=r"writing a version of 'bolt' failed: .*No space left on device"):
+        store.publish("bolt", fill)
+    assert sorted(os.listdir(store.root / "bolt")) == ["1", "2"]
+
+
+def test_a_store_is_made_with_the_folders_above_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "new" / "store")
+    assert store.publish("bolt", fill) == tmp_path / "new" / "store" / "bolt" / "1"
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("bug"), KeyboardInterrupt()])

@@ -76,7 +76,7 @@ def one(request: pytest.FixtureRequest) -> Fit:
 def pooled(detector: Detector, sample: Sample) -> float:
     """The log-odds before calibration that the service computes from the image's file."""
     pixels = detector.read_image(sample.path.read_bytes()).pixels
-    return float(detector.manifest.pooling(detector.engine.evidence(pixels[None])[0]))
+    return float(detector.manifest.pooling(detector.engine.run(pixels[None]).evidence[0]))
 
 
 # What the version says
@@ -134,7 +134,7 @@ def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Da
     changes, flips = [], 0
     for sample in dataset.samples:
         pixels = float32.read_image(sample.path.read_bytes()).pixels[None]
-        ours, theirs = (each.verdict(each.engine.evidence(pixels)[0]) for each in (float32, int8))
+        ours, theirs = (each.verdict(each.engine.run(pixels).evidence[0]) for each in (float32, int8))
         changes.append(abs(ours.log_odds - theirs.log_odds))
         flips += (ours.label, ours.decision) != (theirs.label, theirs.decision)
     agreement = int8.variant.agreement
@@ -219,7 +219,7 @@ def test_the_service_predicts_every_image_as_training_does(one: Fit, dataset: Da
             float(detector.manifest.pooling(expected.evidence)), abs=2e-3
         )
         pixels = detector.read_image(expected.sample.path.read_bytes()).pixels
-        verdict = detector.verdict(detector.engine.evidence(pixels[None])[0])
+        verdict = detector.verdict(detector.engine.run(pixels[None]).evidence[0])
         assert verdict.probability == pytest.approx(expected.probability, abs=1e-3)
         assert verdict.decision == expected.decision
 

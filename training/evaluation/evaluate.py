@@ -77,7 +77,7 @@ def predict(detector: Detector, sample: Sample) -> Prediction:
     """One image alone, from its file to its prediction. Raises DataError, naming an image that can't be predicted."""
     with naming_file(sample.path):
         pixels = detector.read_image(sample.path.read_bytes()).pixels
-    evidence = detector.engine.evidence(pixels[np.newaxis])[0]
+    evidence = detector.engine.run(pixels[np.newaxis]).evidence[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     scale = detector.variant.heatmap_scale
     return Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)

@@ -7,19 +7,21 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from model.hypercolumn import BLOCKS, Hypercolumn
+from model.hypercolumn import BLOCKS, Hypercolumn, grid_window
 from model.preprocessing import MEAN
 from model.weights import Weights
 
 _OPSET: Final = 17
 _IR_VERSION: Final = 10
 _HEAD: Final = "head_"
-FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", _HEAD, "evidence")
+_GATE: Final = "gate_"
+FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", _HEAD, "evidence", _GATE, "features")
 """Prefixes of the names of nodes that stay in float where the rest is quantized."""
 
 
 def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> onnx.ModelProto:
-    """`pixels` uint8 N×S×S×3 to `evidence` float32 N×h×w in log-odds: what `model.network.VGG16CAM` computes.
+    """`pixels` uint8 N×S×S×3 to `evidence` float32 N×h×w in log-odds and `features` N×F: what
+    `VGG16CAM.outputs` computes.
 
     The dense layer is one 1×1 convolution a block, with the row anomaly − good: evidence needs no other. With an image
     head it has a second channel, whose mean over the image is added to every patch.
@@ -45,11 +47,8 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
             kernel = graph.constant(f"{_HEAD}conv{number}.weight", rows[number][:, :, None, None])
             weighted = graph.node("Conv", [x, kernel], f"{_HEAD}conv{number}", kernel_shape=[1, 1])
             side = hypercolumn.stride >> (number - 1)
-            if side > 1:
-                weighted = graph.node(
-                    "AveragePool", [weighted], f"{_HEAD}pool{number}", kernel_shape=[side, side], strides=[side, side]
-                )
-            maps.append(weighted)
+            maps.append(graph.averaged(weighted, f"{_HEAD}pool{number}", side, side))
+    graph.grid_features(x, hypercolumn, input_size)
     total = graph.node("Sum", maps, f"{_HEAD}sum")
     if hypercolumn.image_head:
         patches, image = graph.nodes("Split", [total], [f"{_HEAD}patches", f"{_HEAD}image"], axis=1)
@@ -58,7 +57,7 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
     total = graph.node("Add", [total, bias], f"{_HEAD}biased")
     channel = graph.constant(f"{_HEAD}channel", np.array([1], np.int64))
     graph.node("Squeeze", [total, channel], "evidence")
-    return graph.model(input_size, input_size // hypercolumn.stride)
+    return graph.model(input_size, input_size // hypercolumn.stride, hypercolumn)
 
 
 class _Graph:
@@ -79,12 +78,28 @@ class _Graph:
         self._nodes.append(helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
         return outputs
 
-    def model(self, input_size: int, side: int) -> onnx.ModelProto:
+    def averaged(self, x: str, output: str, window: int, stride: int) -> str:
+        """Means over windows of that many positions; the input itself where each is one."""
+        if window == stride == 1:
+            return x
+        return self.node("AveragePool", [x], output, kernel_shape=[window] * 2, strides=[stride] * 2)
+
+    def grid_features(self, deepest: str, hypercolumn: Hypercolumn, input_size: int) -> None:
+        """The gate's features: `VGG16CAM.grid_features`."""
+        side = hypercolumn.stride >> (hypercolumn.blocks[-1] - 1)
+        patches = self.averaged(deepest, f"{_GATE}patches", side, side)
+        cells = self.averaged(patches, f"{_GATE}cells", *grid_window(input_size // hypercolumn.stride))
+        self.node("Flatten", [cells], "features", axis=1)
+
+    def model(self, input_size: int, side: int, hypercolumn: Hypercolumn) -> onnx.ModelProto:
         graph = helper.make_graph(
             self._nodes,
             "vgg16cam",
             [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", input_size, input_size, 3])],
-            [helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["N", side, side])],
+            [
+                helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["N", side, side]),
+                helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", hypercolumn.features(side)]),
+            ],
             self._constants,
         )
         model = helper.make_model(

@@ -127,7 +127,7 @@ def _int8(
         files={"onnxruntime": ONNX_INT8},
         calibration=own.calibration,
         heatmap_scale=own.heatmap_scale,
-        golden=images.golden_outputs(tolerance, lambda pixels: pooling(engine.evidence(pixels))),
+        golden=images.golden_outputs(tolerance, lambda pixels: pooling(engine.run(pixels).evidence)),
         figures=None,
         agreement=agreement(post_processor, own, reference, log_odds, images.is_anomaly),
     )
@@ -162,7 +162,7 @@ def _predict(engine: OnnxEngine, loaders: Sequence[ImageLoader], advance: Advanc
     """Evidence maps n×h×w, one image at a time on each CPU."""
 
     def predict(load: ImageLoader) -> Maps:
-        maps = engine.evidence(load()[np.newaxis], exclusive=False)
+        maps = engine.run(load()[np.newaxis], exclusive=False).evidence
         advance()
         return maps
 

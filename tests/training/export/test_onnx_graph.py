@@ -22,19 +22,21 @@ from training.export.onnx_graph import FLOAT_NODES, onnx_model
         Hypercolumn((2, 3, 4), 8, image_head=True),
     ],
 )
-def test_same_maps(hypercolumn: Hypercolumn) -> None:
+def test_same_output(hypercolumn: Hypercolumn) -> None:
     torch.manual_seed(3)
     network = VGG16CAM(hypercolumn).eval()
     pixels = np.random.default_rng(5).integers(0, 256, (2, 64, 64, 3), np.uint8)
     with torch.inference_mode():
-        expected = network(torch.from_numpy(pixels)).numpy()
+        expected, expected_features = (each.numpy() for each in network.outputs(torch.from_numpy(pixels)))
     model = onnx_model(network.weights(), hypercolumn, 64)
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (maps,) = session.run(None, {"pixels": pixels})
+    maps, features = session.run(None, {"pixels": pixels})
     side = 64 // hypercolumn.stride
     assert maps.shape == expected.shape == (2, side, side)
     np.testing.assert_allclose(maps, expected, atol=1e-4 * np.abs(expected).max())
+    assert features.shape == (2, hypercolumn.features(side))
+    np.testing.assert_allclose(features, expected_features, atol=1e-5 * np.abs(expected_features).max())
 
 
 def test_what_stays_in_float() -> None:
@@ -45,4 +47,4 @@ def test_what_stays_in_float() -> None:
     assert [name for name in quantized if name.startswith("conv")] == [
         "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1", "conv4_2", "conv4_3"
     ]  # fmt: skip
-    assert not any(name.startswith("head") for name in quantized)
+    assert not any(name.startswith(("head", "gate")) for name in quantized)
