@@ -12,15 +12,20 @@ DOCS: Final = frozenset({"/docs", *(f"/docs/{name}" for name in DOCS_FILES)})
 PAGE_FILES: Final = frozenset(
     {
         "api.js",
+        "decide.js",
         "dom.js",
         "heatmap.js",
         "image_files.js",
         "image_viewer.js",
         "inspect.js",
         "inspections_csv.js",
+        "intervals.js",
         "light_table.js",
         "main.js",
+        "models.js",
         "page.css",
+        "score_chart.js",
+        "serving.js",
         "verdict.js",
     }
 )

@@ -63,12 +63,9 @@ export class DecideView {
 
   /** Log-odds of the last parts of the line, where there are records. */
   async _recent(name) {
-    try {
-      const { inspections } = await getJson(`v1/inspections?model=${encodeURIComponent(name)}&version=${this.version.version}&limit=${RECENT}`);
-      return inspections.map(({ log_odds }) => log_odds);
-    } catch {
-      return [];
-    }
+    if (!this.app.hasRecords) return [];
+    const { inspections } = await getJson(`v1/inspections?model=${encodeURIComponent(name)}&version=${this.version.version}&limit=${RECENT}`);
+    return inspections.map(({ log_odds }) => log_odds);
   }
 
   _moved(bounds) {

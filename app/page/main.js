@@ -15,6 +15,8 @@ class App {
     this.models = [];
     this.views = {};
     this.view = null;
+    /** Whether the service keeps records of its inspections. */
+    this.hasRecords = false;
     this.chooser = document.getElementById("model");
     this.state = document.getElementById("state");
   }
@@ -40,8 +42,9 @@ class App {
     });
     document.addEventListener("keydown", (event) => !event.ctrlKey && !event.metaKey && !event.altKey && this.view?.key?.(event));
     window.addEventListener("hashchange", () => this._open());
-    this._open();
+    this.hasRecords = "inspections" in (await getJson("./", { headers: { Accept: "application/json" } }));
     await this.refresh();
+    this._open();
     setInterval(() => document.hidden || this.refresh(), REFRESH);
   }
 

@@ -71,9 +71,10 @@ class Browser:
         return result["result"].get("value")
 
     def until(self, expression: str) -> Any:
-        """Wait for it to become true."""
+        """Wait for it to become true; its value."""
+        attempt = f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()"
         give_up = time.monotonic() + PATIENCE
-        while not (value := self.value(f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()")):
+        while not (value := self.value(f"((found) => found instanceof Node || found)({attempt})")):
             assert time.monotonic() < give_up, f"{expression}; {self.problems}; {self.text()}"
             time.sleep(0.05)
         return value
