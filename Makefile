@@ -1,6 +1,6 @@
 # make run    environment, a model trained on drawn images, the service
 # make test   environment and every test, and what they cover of the code
-# make test-fast  those that start no process and train nothing, within a minute
+# make test-fast  the same without files that start processes or train (tests/conftest.py)
 # make check  lint and types (what .ci/run does before the tests)
 # make bench  benchmarks of the engines and of the service against others, some 25 minutes
 # make lock   write requirements/*.txt anew, with the newest versions that pyproject.toml allows, and test them

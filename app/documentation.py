@@ -19,7 +19,7 @@ from app.errors import (
     under_v2,
 )
 from app.v2.message import JSON_LENGTH
-from model.errors import PinError, ServingError, StoreError
+from model.errors import ChallengeError, PinError, ServingError, StoreError
 from model.image import FORMATS
 
 VERSION: Final = "0.1.0"
@@ -47,8 +47,8 @@ BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 ENCODING: Final[dict[str, Any]] = {
     "name": "Content-Encoding",
     "in": "header",
-    "description": "Compression of the body; in upper or lower case.",
-    "schema": {"type": "string", "enum": [*ENCODINGS, "x-gzip"]},
+    "description": "Compression of the body; in upper or lower case. Empty: none.",
+    "schema": {"type": "string", "enum": [*ENCODINGS, "x-gzip", ""]},
 }
 
 UPLOAD: Final[dict[str, Any]] = {
@@ -135,8 +135,8 @@ def _header(description: str, schema: dict[str, Any], *, required: bool = False)
 
 
 UNANSWERED: Final = {ClientDisconnect}
-ADMINS: Final = {ServingError, PinError, StoreError, KeyNotAllowedError, AdminNeedsKeysError}
-"""Errors of /v1/admin."""
+ADMINS: Final = {ServingError, PinError, StoreError, ChallengeError, KeyNotAllowedError, AdminNeedsKeysError}
+"""Errors of calls that only administrators may make."""
 _V2S: Final = {TensorError, BatchTooLargeError}
 REPORTS: Final = {NoReportError}
 """Errors of reports."""

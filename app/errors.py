@@ -144,6 +144,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     SlowBodyError: Problem(408, "slow-body"),
     model_errors.PinError: Problem(409, "version-not-usable"),
     model_errors.StoreError: Problem(409, "store-not-usable"),
+    model_errors.ChallengeError: Problem(409, "challenge-not-usable"),
     BodyTooLargeError: Problem(413, "body-too-large"),
     model_errors.ImageTooLargeError: Problem(413, "image-too-large"),
     model_errors.UnsupportedFormatError: Problem(415, "unsupported-format"),

@@ -5,6 +5,8 @@ from concurrent.futures import InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from app.challenge.outcomes import ChallengeOutcomes, PassedRuns
+from app.drift.monitor import DriftMonitor, DriftStates
 from app.inference.admission import Admission
 from app.inference.batch_queue import BatchQueue
 from app.inference.latency_estimator import LatencyEstimator
@@ -14,10 +16,12 @@ from app.inference.worker import Worker
 from app.middleware.keys import Keyring
 from app.models.model_manager import ModelManager
 from app.monitoring.metrics import Metrics
+from app.monitoring.request_record import RequestRecord
 from app.monitoring.statistics import Statistics
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from app.settings import ConfigurationError, Settings
+from app.state_file import StateFile
 from model.cpus import available_cpus
 from model.errors import EngineError
 
@@ -37,8 +41,11 @@ class Service:
         self.keyring = Keyring(settings.keys_file)
         self.metrics = Metrics()
         self.statistics = Statistics()
+        passed_runs = StateFile(settings.state, "challenge.json", PassedRuns)
+        self.challenges = ChallengeOutcomes(settings.challenge_hours, self.metrics, passed_runs)
         self.tracing = _open_tracing(settings.trace_endpoint)
         self.model_manager = ModelManager(settings, self.metrics.registry)
+        self.drift = DriftMonitor(self.metrics.registry, StateFile(settings.state, "drift.json", DriftStates))
         self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
         cpus = available_cpus()
@@ -71,8 +78,15 @@ class Service:
         until = time.monotonic() + STOP_SECONDS
         for thread in (*self.workers, self.model_manager.thread, self.keyring.thread):
             thread.join(max(0.0, until - time.monotonic()))
+        for state in (self.challenges, self.drift):
+            state.stop(max(0.0, until - time.monotonic()))
         if self.tracing:
             self.tracing.stop()
+
+    def watch(self, record: RequestRecord) -> None:
+        """Let the control charts see a request that has ended."""
+        state = self.model_manager.snapshot.models.get(record.model or "")
+        self.drift.add(record, state.serving if state else None)
 
     def give_up(self, reason: str) -> None:
         """The engine has stalled: answer whoever waits for it."""
@@ -96,7 +110,8 @@ class Service:
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
-        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready()
+        challenges = self.challenges.unready(self.model_manager.snapshot.served())
+        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready() + challenges
 
 
 def _open_tracing(endpoint: str | None) -> "Tracing | None":

@@ -5,6 +5,7 @@ import re
 import ssl
 from ipaddress import ip_network
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -137,6 +138,16 @@ class Settings(BaseSettings):
     cors_origins: Annotated[
         str, Field(description="Origins of web pages that may ask, comma-separated, e.g. https://line.example.com.")
     ] = ""
+    state: Annotated[
+        Path | None,
+        Field(
+            description="Folder for what is to survive a restart: drift and challenge runs. Without it: nothing does."
+        ),
+    ] = None
+    challenge_hours: Annotated[
+        float | None,
+        Field(gt=0, description="Not ready where a model's last passed challenge run is older, in hours."),
+    ] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")] = (
         "info"
     )
@@ -200,6 +211,18 @@ class Settings(BaseSettings):
             if not re.fullmatch(form, name.strip()):
                 raise ValueError(f"{name.strip()!r} is none")
         return names
+
+    @field_validator("state")
+    @classmethod
+    def _writable(cls, state: Path | None) -> Path | None:
+        """Tried here: what can't be kept would be missed only after a restart."""
+        if state is not None:
+            try:
+                with TemporaryFile(dir=state):
+                    pass
+            except OSError as error:
+                raise ValueError(f"can't be written: {error.strerror}") from None
+        return state
 
     @field_validator("tls_key")
     @classmethod

@@ -103,6 +103,10 @@ class PinError(CamspectorError):
     """The version that a serving.json names isn't there, or can't be loaded."""
 
 
+class ChallengeError(CamspectorError):
+    """A model's challenge folder isn't there, can't be read, or can't show what it is for."""
+
+
 # Engines
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from model.drift import Drift
 from model.errors import ManifestError, SchemaError
 from model.evidence import HeatmapScale, Pooling
 from model.figures import Amount, Count, Figures
@@ -166,6 +167,8 @@ class Manifest:
     """The preset's configuration (`training.recipe`)."""
     libraries: dict[str, str]
     """Versions of the libraries that made it, by name."""
+    drift: Drift | None = None
+    """None: there were no held-out images that charts could rest on."""
 
     def __post_init__(self) -> None:
         if "float32" not in (names := [variant.name for variant in self.variants]) or len(set(names)) < len(names):

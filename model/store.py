@@ -3,13 +3,14 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from model import serving as servings
+from model.challenge import CHALLENGE
 from model.drafts import PREFIX, writing
 from model.errors import (
     MissingFileError,
@@ -69,7 +70,7 @@ class Store:
             found += _left_alone(self.root, set(models := self.models()), "models")
             for model in models:
                 with suppress(StoreError):
-                    known = {SERVING, *map(str, self._numbers(model))}
+                    known = {SERVING, CHALLENGE, *map(str, self._numbers(model))}
                     found += _left_alone(self.root / model, known, "versions")
         return found
 
@@ -119,6 +120,40 @@ class Store:
                 _sync(home)
         except OSError as error:
             raise StoreError(f"{home / SERVING} can't be changed: {error.strerror}") from error
+
+    def challenge(self, model: str) -> Path:
+        """The folder of the model's challenge images, which may not be there. Raises StoreError."""
+        return self._home(model) / CHALLENGE
+
+    def check_challenge(self, model: str, *, replace: bool) -> Path:
+        """Raise now what `set_challenge` would raise of the folder, before the images are predicted."""
+        folder = self.challenge(model)
+        if folder.exists() and not replace:
+            raise StoreError(f"{folder} is there already: --replace puts new images in its stead")
+        return folder
+
+    def set_challenge(self, model: str, files: Mapping[str, bytes], *, replace: bool) -> Path:
+        """Make `files`, by their path within it, the model's challenge folder, and return it.
+
+        One that was there is kept, as `.challenge-previous`.
+
+        Raises StoreError where that can't be written, or is there already and isn't to be replaced.
+        """
+        folder = self.check_challenge(model, replace=replace)
+        with self._draft(model) as draft:
+            try:
+                for name, content in files.items():
+                    (draft / name).parent.mkdir(exist_ok=True)
+                    (draft / name).write_bytes(content)
+                _settle(draft)
+                if folder.exists():  # no folder can be renamed onto one that isn't empty
+                    shutil.rmtree(previous := folder.with_name(f".{CHALLENGE}-previous"), ignore_errors=True)
+                    folder.rename(previous)
+                draft.rename(folder)
+                _sync(folder.parent)
+            except OSError as error:
+                raise StoreError(f"{folder} can't be written: {error}") from error
+        return folder
 
     @contextmanager
     def _draft(self, model: str) -> Iterator[Path]:

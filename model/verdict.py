@@ -24,6 +24,13 @@ def logit(probability: float) -> float:
     return math.log(probability) - math.log1p(-probability)
 
 
+def threshold_log_odds(threshold: float) -> float:
+    """Log-odds from which a probability reaches the threshold: logit, −∞ for 0 and ∞ for 1."""
+    if 0.0 < threshold < 1.0:
+        return logit(threshold)
+    return math.inf if threshold >= 1.0 else -math.inf
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Platt's sigmoid: p = sigmoid(slope·log-odds + offset) (Platt 1999). 1 and 0 leave the softmax as it is."""

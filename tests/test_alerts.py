@@ -44,6 +44,9 @@ WELL: Series = {
     'camspector_codec_processes_killed_total{reason="crash"}': f"0x{2 * PAST}",
     'camspector_codec_processes_killed_total{reason="deadline"}': f"0+1x{2 * PAST}",
     "camspector_store_poll_age_seconds{}": f"3x{2 * PAST}",
+    'camspector_drift_alarm{model="m",quantity="brightness",change="down"}': f"0x{2 * PAST}",
+    'camspector_challenges_total{model="m",kind="crack",result="passed"}': f"0+1x{2 * PAST}",
+    'camspector_challenges_total{model="m",kind="crack",result="failed"}': f"2x{2 * PAST}",
     "camspector_log_lines_waiting{}": f"1x{2 * PAST}",
     "camspector_log_lines_dropped_total{}": f"7x{2 * PAST}",
     ACCEPTS: f"0+57x{2 * PAST}",
@@ -81,6 +84,14 @@ ILL: list[tuple[str, Series]] = [
     ("CamspectorStoreStalls", {"camspector_store_poll_age_seconds{}": f"5x{PAST} 300x{PAST}"}),
     ("CamspectorLogStalls", {"camspector_log_lines_waiting{}": f"0x{PAST} 2000x{PAST}"}),
     ("CamspectorLogStalls", {"camspector_log_lines_dropped_total{}": f"0x{PAST} 0+5x{PAST}"}),
+    (
+        "CamspectorDrift",
+        {'camspector_drift_alarm{model="m",quantity="brightness",change="down"}': f"0x{PAST} 1x{PAST}"},
+    ),
+    (
+        "CamspectorChallengeFailed",
+        {'camspector_challenges_total{model="m",kind="crack",result="failed"}': f"0x{PAST + 55} 1x{PAST}"},
+    ),
     ("CamspectorCodecsFail", {'camspector_codec_processes_killed_total{reason="crash"}': f"0x{PAST + 55} 20x{PAST}"}),
     ("CamspectorCodecsFail", rejected("codecs-unavailable", f"0x{PAST + 55} 1x{PAST}")),
 ]

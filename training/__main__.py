@@ -1,4 +1,4 @@
-"""The command line of training: fit, crossval, curve, evaluate, report, weights."""
+"""The command line of training: fit, crossval, curve, evaluate, report, msa, challenge, weights."""
 
 import argparse
 import sys
@@ -133,6 +133,40 @@ def _report(arguments: argparse.Namespace, reporter: Reporter) -> None:
     reporter.line(f"look at it: {arguments.out / 'report.html'}")
 
 
+def _msa(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from training.msa.images import find_study
+    from training.msa.report import table, write_json, write_study
+    from training.msa.study import run_study
+    from training.report.results import check_writable
+
+    check_writable(arguments.json, arguments.report)
+    images = find_study(arguments.study, reporter.line)
+    device = choose_device(arguments.device)
+    report = run_study(Store(arguments.store), arguments.model, arguments.version, images, device, reporter)
+    for warning in report.warnings:
+        reporter.line(f"warning: {warning}")
+    reporter.line(table(report))
+    if arguments.report:
+        write_study(arguments.report, report)
+        reporter.line(f"look at it: {arguments.report / 'report.html'}")
+    if arguments.json:
+        write_json(arguments.json, report)
+
+
+def _challenge(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from training.challenge import challenge_files, pick, predict_all
+    from training.data.dataset import load_dataset
+    from training.serving_version import open_serving
+
+    store = Store(arguments.store)
+    store.check_challenge(arguments.model, replace=arguments.replace)
+    serving = open_serving(store, arguments.model, arguments.version, choose_device(arguments.device))
+    dataset = load_dataset(arguments.data, group=None, sample=None, seed=0, reporter=reporter)
+    picked = pick(predict_all(serving, dataset, reporter), arguments.each, reporter)
+    folder = store.set_challenge(arguments.model, challenge_files(picked), replace=arguments.replace)
+    reporter.line(f"{len(picked)} challenge images of {arguments.model!r} are in {folder}")
+
+
 def _weights(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.features.imagenet import imagenet_trunk
 
@@ -145,6 +179,8 @@ COMMANDS = {
     "curve": _curve,
     "evaluate": _evaluate,
     "report": _report,
+    "msa": _msa,
+    "challenge": _challenge,
     "weights": _weights,
 }
 

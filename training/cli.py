@@ -65,6 +65,22 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             "--data new-parts --model bolt --store models --out report",
         )
     )
+    _msa(
+        add(
+            "msa",
+            "show how well a published version repeats itself and agrees with the reference, on parts that were imaged "
+            "several times",
+            "study --model bolt --store models --report msa",
+        )
+    )
+    _challenge(
+        add(
+            "challenge",
+            "pick known images, hard ones included, and put them beside the model's versions, for runs that show "
+            "whether a station still sees",
+            "--data parts --model bolt --store models",
+        )
+    )
     add_weights(
         add(
             "weights",
@@ -147,13 +163,46 @@ def _report_command(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
+def _msa(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "study",
+        type=Path,
+        metavar="DIR",
+        help="folder of the study: TRIAL/KIND/PART.png, or STATION/TRIAL/KIND/PART.png, where KIND is good or a kind "
+        "of defect, and every part has one image, of the same name, in each trial",
+    )
+    add_store(parser)
+    _add_version(parser, "the one that serves")
+    add_device(parser)
+    add_report(parser)
+    add_json(parser)
+
+
+def _challenge(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    add_store(parser)
+    _add_version(parser, "the one that serves")
+    parser.add_argument(
+        "--each",
+        type=at_least(1),
+        default=5,
+        metavar="N",
+        help="images of every kind, of those that the version decides rightly, from the surest to the hardest "
+        "(default: 5)",
+    )
+    parser.add_argument("--replace", action="store_true", help="take the place of challenge images that are there")
+    add_device(parser)
+
+
 def _version(parser: argparse.ArgumentParser) -> None:
     """Which published version is measured on which images."""
     add_data(parser)
     add_store(parser)
-    parser.add_argument(
-        "--version", type=at_least(1), metavar="N", help="number of the version to measure (default: the newest)"
-    )
+    _add_version(parser, "the newest")
+
+
+def _add_version(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--version", type=at_least(1), metavar="N", help=f"number of the version (default: {default})")
 
 
 def _training(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from training.data.dataset import Dataset
 from training.data.samples import Sample
 from training.data.splits import Split, groups_by_class, make_folds
 from training.evaluation.data_warnings import data_warnings
+from training.evaluation.drift import fit_drift
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import (
@@ -70,6 +71,7 @@ def recalibrate(
     figures = measure(predictions, protocol)
     manifest = _recalibrated(artifact.manifest, post_processor, figures)
     manifest = replace(manifest, operating_point=operating_point(method, predictions, dataset.fingerprint))
+    manifest = replace(manifest, drift=fit_drift(predictions, post_processor.accepted_below, {}))
     warnings = data_warnings(figures, synthetic=False)
     about = (
         f"the network of version {evaluation.version.name}, with calibration and thresholds chosen on these images: "

@@ -180,7 +180,8 @@ def _post_process(
         Step("predict", engine.began, engine.predict_seconds, images=engine.batch),
         Step("render", began, time.perf_counter() - began),
     ]
-    return InspectionResult(image, engine.map, heatmap, regions, png, ImageRecord(verdict, steps))
+    record = ImageRecord(verdict, steps, {"log_odds": verdict.log_odds - loaded.detector.shift})
+    return InspectionResult(image, engine.map, heatmap, regions, png, record)
 
 
 def _verdict(engine: EngineResult, loaded: LoadedModel) -> Verdict:

@@ -21,6 +21,7 @@ from app.monitoring.metrics import Metrics
 from app.monitoring.request_record import RequestRecord, current
 from app.part_id import HEADER, check_part_id
 from app.service import Service
+from model.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,12 @@ class RequestContext:
         log_request(record)
         if self._service.tracing:
             self._service.tracing.end(record)
-        self._service.statistics.add(record)
+        if not record.is_challenge:
+            self._service.statistics.add(record)
+            self._service.watch(record)
+        elif record.challenge_kind and record.model:
+            decisions = [image.verdict.decision for image in record.images] if record.status == 200 else [None]
+            self._service.challenges.count_live(record.model, record.challenge_kind, decisions)
 
 
 class _Channel:
@@ -162,13 +168,17 @@ def _observe(metrics: Metrics, record: RequestRecord) -> None:
     metrics.requests.labels(record.method, record.route, str(record.status)).inc()
     metrics.request_seconds.labels(record.method, record.route).observe(record.seconds)
     for image in record.images:
-        verdict = image.verdict
-        metrics.verdicts.labels(str(record.model), str(record.version), verdict.label, verdict.decision).inc()
-        metrics.probability.labels(str(record.model)).observe(verdict.probability)
+        if not record.is_challenge:
+            _count_verdict(metrics, record, image.verdict)
         metrics.preprocess_seconds.observe(image.worked("decode"))
         metrics.queue_seconds.observe(image.seconds("queue"))
         metrics.predict_seconds.observe(image.seconds("predict"))
         metrics.postprocess_seconds.observe(image.seconds("render"))
+
+
+def _count_verdict(metrics: Metrics, record: RequestRecord, verdict: Verdict) -> None:
+    metrics.verdicts.labels(str(record.model), str(record.version), verdict.label, verdict.decision).inc()
+    metrics.probability.labels(str(record.model)).observe(verdict.probability)
 
 
 def _valid(form: re.Pattern[str], value: str | None) -> str | None:

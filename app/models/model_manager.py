@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -86,6 +87,10 @@ class ModelManager:
     def report(self, detector: Detector) -> None:
         """Its engine failed. From any thread; the manager's own sees to it at once."""
         self._submit(lambda: self.rebuild(detector)).add_done_callback(self._log_bug)
+
+    def challenge_folder(self, model: str) -> Path:
+        """Where the model's challenge images lie. Raises StoreError."""
+        return self._store.challenge(model)
 
     def reload(self) -> Future[None]:
         """Poll the store now."""

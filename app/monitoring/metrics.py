@@ -49,5 +49,11 @@ class Metrics:
         for problem in TABLE.values():  # from 0 on: of a series that begins with 1, Prometheus sees no increase
             self.rejected.labels(problem.error)
         self.verdicts = counter("verdicts_total", "Verdicts given.", ["model", "version", "label", "decision"])
+        self.challenges = counter(
+            "challenges_total", "Challenge images; failed: not decided as expected.", ["model", "kind", "result"]
+        )
+        self.challenge_passed = gauge(
+            "challenge_passed_timestamp_seconds", "When the model last passed a challenge run.", ["model"]
+        )
         tenths = [tenth / 10 for tenth in range(1, 11)]
         self.probability = histogram("verdict_probability", "Probability of anomaly.", ["model"], buckets=tenths)

@@ -1,11 +1,12 @@
 """Record of one request: all that log, metrics, traces, statistics and latency estimate know of it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
+from model.drift import Quantity
 from model.verdict import Verdict
 
 StepName = Literal["decode", "queue", "predict", "render"]
@@ -36,6 +37,8 @@ class ImageRecord:
 
     verdict: Verdict
     steps: list[Step]
+    measures: Mapping[Quantity, float] = field(default_factory=dict)
+    """What the model's control charts watch."""
 
     def seconds(self, name: StepName) -> float:
         """Seconds of all steps of that name."""
@@ -54,6 +57,8 @@ class RequestRecord:
     method: str
     part_id: str | None = None
     """As it was sent: in ASCII, without spaces, and so in the log as well. What it means: app.part_id."""
+    inference_id: str | None = None
+    """The native reply's."""
     traceparent: str | None = None
     key: str | None = None
     """Name of the API key that was shown."""
@@ -64,6 +69,10 @@ class RequestRecord:
     error: str | None = None
     model: str | None = None
     version: int | None = None
+    challenge_kind: str | None = None
+    """Kind of the live challenge part that the image shows (header X-Challenge)."""
+    is_challenge: bool = False
+    """Whether its images are no production: they count in no figure of it."""
     images: list[ImageRecord] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
@@ -93,6 +102,7 @@ class RequestRecord:
             "error": self.error,
             "model": self.model,
             "version": self.version,
+            "challenge": self.challenge_kind,
             "decision": decisions[0] if len(decisions) == 1 else decisions or None,
             "ms": {name: round(1000 * seconds, 1) for name, seconds in self.times().items()},
         }

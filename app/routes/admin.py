@@ -5,15 +5,18 @@ from concurrent.futures import Future
 from typing import Final
 
 from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
 
 from app.body.upload import receive
 from app.documentation import SERVING_BODY, problems
+from app.drift.monitor import DriftAlarm
 from app.errors import (
     AdminNeedsKeysError,
     BodyTooLargeError,
     DeadlineError,
     KeyNotAllowedError,
     MalformedBodyError,
+    NotReadyError,
     QueueFullError,
     SlowBodyError,
     UnsupportedEncodingError,
@@ -24,14 +27,21 @@ from app.schemas import Change, ModelInfo, Reloaded
 from model import serving as servings
 from model.errors import PinError, ServingError, StoreError, UnknownModelError
 
+
+class Acknowledged(BaseModel):
+    """What an administrator has taken note of."""
+
+    acknowledged: list[DriftAlarm]
+
+
 MAX_BYTES: Final = 10_000
 """Of a serving.json."""
 WAIT_SECONDS: Final = 60.0
 """For a version to be loaded and tested."""
 
 
-async def _only_admin(request: Request) -> None:
-    """Raises AdminNeedsKeysError or KeyNotAllowedError."""
+async def only_admin(request: Request) -> None:
+    """Dependency: an administrator's key was shown. Raises AdminNeedsKeysError or KeyNotAllowedError."""
     key: Key | None = request.state.key
     if key is None:
         raise AdminNeedsKeysError("who may change what serves is not settled: start the service with --keys-file")
@@ -42,7 +52,7 @@ async def _only_admin(request: Request) -> None:
 router = APIRouter(
     prefix="/v1/admin",
     tags=["admin"],
-    dependencies=[Depends(_only_admin)],
+    dependencies=[Depends(only_admin)],
     responses=problems(KeyNotAllowedError, AdminNeedsKeysError, DeadlineError),
 )
 
@@ -80,6 +90,14 @@ async def put_serving(model: str, request: Request, service: TheService) -> Mode
         upload = await receive(request, MAX_BYTES, body)
     await _done(service.model_manager.set_serving(model, servings.decode(upload.content(), "the body")))
     return ModelInfo.of(model, service.model_manager.snapshot.model(model))
+
+
+@router.post("/models/{model}/drift/acknowledge", responses=problems(UnknownModelError, NotReadyError))
+async def acknowledge_drift(model: str, request: Request, service: TheService) -> Acknowledged:
+    """Take back the model's alarms of drift, and begin their charts anew. Who did so is in the log."""
+    service.model_manager.snapshot.model(model)
+    alarms = service.drift.acknowledge(model, request.state.key.name)
+    return Acknowledged(acknowledged=[DriftAlarm.of(alarm) for alarm in alarms])
 
 
 async def _done(future: Future[None]) -> None:

@@ -2,7 +2,9 @@
 
 from fastapi import APIRouter
 
+from app.challenge.outcomes import ChallengeStatistics
 from app.documentation import problems
+from app.drift.monitor import DriftStatistics
 from app.errors import NotReadyError
 from app.monitoring.statistics import ModelStatistics
 from app.routes.dependencies import TheService
@@ -10,6 +12,13 @@ from app.schemas import ModelInfo, ModelList
 from model.errors import UnknownModelError
 
 router = APIRouter(tags=["models"])
+
+
+class Statistics(ModelStatistics):
+    """Of a model: the last minutes, and what is watched for longer."""
+
+    challenge: ChallengeStatistics
+    drift: DriftStatistics
 
 
 @router.get("/v1/models")
@@ -25,7 +34,9 @@ async def show_model(model: str, service: TheService) -> ModelInfo:
 
 
 @router.get("/v1/models/{model}/stats", responses=problems(UnknownModelError, NotReadyError))
-async def show_statistics(model: str, service: TheService) -> ModelStatistics:
+async def show_statistics(model: str, service: TheService) -> Statistics:
     """What it was asked and said in the last five minutes, and how long that took. /metrics has it for programs."""
     service.model_manager.snapshot.model(model)
-    return service.statistics.of(model)
+    lately = service.statistics.of(model)
+    challenge, drift = service.challenges.of(model), service.drift.of(model)
+    return Statistics(**lately.model_dump(), challenge=challenge, drift=drift)

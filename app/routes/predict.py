@@ -63,11 +63,13 @@ async def predict_by_version(
 async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptions) -> Response:
     pipeline, record = scope.service.pipeline, current.get()
     part_id = part_id_text(record.part_id) if record and record.part_id else None
-    as_png = _wants_png(scope.request)
+    as_png, inference_id = _wants_png(scope.request), uuid4().hex
+    if record and not as_png:
+        record.inference_id = inference_id
 
     def encode(results: list[InspectionResult]) -> Response:
         (result,) = results
-        return _png_reply(result) if as_png else _json_reply(result, loaded, part_id)
+        return _png_reply(result) if as_png else _json_reply(result, loaded, inference_id, part_id)
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
         began = time.perf_counter()
@@ -92,8 +94,8 @@ def _wants_png(request: Request) -> bool:
     return "image/png" in accepted and "application/json" not in accepted
 
 
-def _json_reply(result: InspectionResult, loaded: LoadedModel, part_id: str | None) -> Response:
-    prediction = Prediction.of(result, loaded, uuid4().hex, part_id)
+def _json_reply(result: InspectionResult, loaded: LoadedModel, inference_id: str, part_id: str | None) -> Response:
+    prediction = Prediction.of(result, loaded, inference_id, part_id)
     return Response(prediction.model_dump_json(), media_type="application/json")
 
 

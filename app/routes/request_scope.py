@@ -5,9 +5,11 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
+from urllib.parse import unquote
 
 from fastapi import Depends, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator, Field
 from starlette.requests import ClientDisconnect
 
@@ -20,6 +22,10 @@ from app.monitoring.request_record import current
 from app.routes.dependencies import TheService
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
+from model.challenge import GOOD
+
+DEFECT: Final = "defect"
+"""Any kind of defect, where it doesn't matter or the model was trained on none."""
 
 
 def _digits(text: str) -> str:
@@ -41,10 +47,22 @@ class RequestScope:
     request: Request
     service: Service
     deadline_ms: int | None
+    challenge: str | None
+    """What X-Challenge says."""
 
     def find(self, model: str, version: int | None = None) -> LoadedModel:
         """The version that answers. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
         return self.service.model_manager.snapshot.find(model, version)
+
+    def _challenge_kind(self, loaded: LoadedModel) -> str | None:
+        """Raises RequestValidationError where the model knows no such kind: a slip would count as a defect."""
+        if self.challenge is None:
+            return None
+        kind, kinds = unquote(self.challenge), {GOOD, DEFECT, *loaded.detector.manifest.data.kinds}
+        if kind not in kinds:
+            reason = f"is no kind of this model; there are: {', '.join(sorted(kinds))}"
+            raise RequestValidationError([{"loc": ("header", "X-Challenge"), "msg": reason}])
+        return kind
 
     async def answer(
         self, loaded: LoadedModel, reply: Callable[[Upload, Admitted], Awaitable[Response]], *, overlay: bool = False
@@ -56,6 +74,8 @@ class RequestScope:
         service, admission = self.service, self.service.admission
         if record := current.get():
             record.model, record.version = loaded.key
+            record.is_challenge = self.challenge is not None
+            record.challenge_kind = self._challenge_kind(loaded)
         async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
             kind = Kind.of(loaded.key, declared_length(self.request.headers))
             admission.check(kind, _left(limit), overlay=overlay)  # before the body is read
@@ -74,8 +94,16 @@ async def _request_scope(
         Milliseconds | None,
         Header(alias="X-Deadline-Ms", description="Time for this request, in milliseconds."),
     ] = None,
+    challenge: Annotated[
+        str | None,
+        Header(
+            alias="X-Challenge",
+            description="The image shows a live challenge part: good, defect, or a kind of the model, percent-encoded "
+            "in UTF-8 where it needs to be. It counts in no figure of the production.",
+        ),
+    ] = None,
 ) -> RequestScope:
-    return RequestScope(request, service, deadline_ms)
+    return RequestScope(request, service, deadline_ms, challenge)
 
 
 TheRequestScope = Annotated[RequestScope, Depends(_request_scope)]

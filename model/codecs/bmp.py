@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from PIL import Image
 
-from model.codecs.stored import StoredImage, check_size, more_than_limit
+from model.codecs.limits import check_size, more_than_limit
+from model.codecs.stored import StoredImage
 from model.errors import UnsupportedFormatError
 
 _RAW, _RLE8, _RLE4, _FIELDS = range(4)

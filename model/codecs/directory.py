@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.codecs.stored import MAX_SEGMENTS, more_than_limit
+from model.codecs.limits import MAX_SEGMENTS, more_than_limit
 
 _HEADS: Final = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 # Types of whole numbers (TIFF 6.0, page 15; BigTIFF's 16 and 18), and the sizes of all.

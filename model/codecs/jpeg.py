@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.codecs.exif import orientation
+from model.codecs.limits import MAX_SEGMENTS, check_size, more_than_limit
 from model.codecs.mpf import refuse_further_images
 from model.codecs.reduction import reduction
-from model.codecs.stored import MAX_SEGMENTS, StoredImage, check_size, more_than_limit
+from model.codecs.stored import StoredImage
 from model.errors import UnsupportedFormatError
 
 MAX_SCANS: Final = 100

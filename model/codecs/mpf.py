@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from model.codecs.directory import read_directory
-from model.codecs.stored import multiple_frames
+from model.codecs.limits import multiple_frames
 from model.errors import UnsupportedFormatError
 
 _ENTRIES: Final = 0xB002

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from model.codecs.exif import orientation
-from model.codecs.stored import MAX_SEGMENTS, StoredImage, check_size, more_than_limit, multiple_frames
+from model.codecs.limits import MAX_SEGMENTS, check_size, more_than_limit, multiple_frames
+from model.codecs.stored import StoredImage
 from model.errors import UnsupportedFormatError
 
 _MAGIC: Final = b"\x89PNG\r\n\x1a\n"

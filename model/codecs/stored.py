@@ -1,15 +1,8 @@
-"""A decoded image as its file stores it, and the limits that hold for all formats."""
+"""A decoded image as its file stores it."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image
-
-from model.errors import ImageTooLargeError, MultipleFramesError
-
-MAX_SEGMENTS: Final = 200_000
-"""Chunks, segments or strips. Real images have some thousands, a line-scan camera's 110,000 one-row strips."""
-MAX_TILES: Final = 50_000
-"""50 megapixels in tiles of 32×32."""
 
 
 class StoredImage(NamedTuple):
@@ -20,19 +13,3 @@ class StoredImage(NamedTuple):
     """EXIF's, 1 to 8."""
     full_size: tuple[int, int] | None = None
     """Width and height in the file, where the image has fewer pixels; None: it has as many."""
-
-
-def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Raise ImageTooLargeError, or ValueError where there is no pixel at all."""
-    if width <= 0 or height <= 0:
-        raise ValueError(f"it has {width}×{height} pixels")
-    if width * height > max_pixels:
-        raise ImageTooLargeError(f"the image has {width}×{height} pixels; the limit is {max_pixels:,}")
-
-
-def more_than_limit(what: str, most: int = MAX_SEGMENTS) -> ValueError:
-    return ValueError(f"it has more {what} than the limit of {most:,}")
-
-
-def multiple_frames() -> MultipleFramesError:
-    return MultipleFramesError("the file holds more than one frame or page; send one image")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.codecs.directory import Directory, Tag
-from model.codecs.stored import MAX_SEGMENTS, MAX_TILES, check_size, more_than_limit
+from model.codecs.limits import MAX_SEGMENTS, MAX_TILES, check_size, more_than_limit
 from model.errors import ImageTooLargeError, UnsupportedFormatError
 
 

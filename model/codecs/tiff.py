@@ -17,7 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from model.codecs import jpeg
 from model.codecs.directory import Directory, Tag, read_directory
 from model.codecs.exif import orientation
-from model.codecs.stored import StoredImage, multiple_frames
+from model.codecs.limits import multiple_frames
+from model.codecs.stored import StoredImage
 from model.codecs.strips import Layout, Segments, as_strip, layout_of, segments_of
 from model.codecs.unsupported_tiff import refuse_unsupported
 from model.errors import UnsupportedFormatError

@@ -6,7 +6,8 @@ import struct
 from PIL import Image
 
 from model.codecs.exif import orientation
-from model.codecs.stored import StoredImage, check_size, multiple_frames
+from model.codecs.limits import check_size, multiple_frames
+from model.codecs.stored import StoredImage
 
 
 def read(data: bytes, max_pixels: int) -> StoredImage:

@@ -36,6 +36,8 @@ def before_call(context: Any, case: "schemathesis.Case[Any]", kwargs: dict[str, 
         return
     if headers is not None:
         headers.pop("Content-Encoding", None)
+        if "X-Challenge" in headers:
+            headers["X-Challenge"] = "good"  # the kinds are each model's own
     if case.operation.path.endswith("/serving") and isinstance(case.body, dict):
         case.body = followable(case.body)
     if not case.operation.path.endswith("/infer"):

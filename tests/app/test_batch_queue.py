@@ -10,6 +10,7 @@ import pytest
 from app.inference.batch_queue import BatchQueue, EngineResult
 from app.monitoring.metrics import Metrics
 from model.detector import Detector
+from model.errors import EngineError
 from tests.app.conftest import FakeEngine, fake_detector
 
 PIXELS = np.zeros((64, 64, 3), np.uint8)
@@ -55,6 +56,16 @@ def test_waits_past_cancelled_images(queue: BatchQueue, detector: Detector) -> N
     assert found == [1]
 
 
+def test_a_failure_answers_all_that_wait_and_all_that_come(queue: BatchQueue, detector: Detector) -> None:
+    cancelled, waiting = (queue.put(detector, PIXELS) for _ in range(2))
+    cancelled.cancel()
+    queue.fail(error := EngineError("the device is gone"))
+    for answer in (waiting, queue.put(detector, PIXELS)):
+        assert answer.exception(timeout=0) is error
+    queue.close()
+    assert taken(queue) == []
+
+
 def test_close_ends_every_wait(queue: BatchQueue) -> None:
     queue.close()
     assert taken(queue) == []
@@ -92,6 +103,15 @@ def test_workers_share_the_device_while_more_is_queued(queue: BatchQueue, detect
     with queue.batch() as last:
         assert last is not None
         assert last.exclusive
+
+
+def test_an_engine_that_may_run_more_than_there_are_workers_is_shared_too(queue: BatchQueue, store: Path) -> None:
+    detector = fake_detector(store, FakeEngine(max_concurrency=3, preferred_batch_size=1))
+    for _ in range(2):
+        queue.put(detector, PIXELS)
+    with queue.batch() as batch:
+        assert batch is not None
+        assert not batch.exclusive
 
 
 def test_one_that_came_later_shares_with_the_one_that_runs(queue: BatchQueue, detector: Detector) -> None:

@@ -34,5 +34,5 @@ def test_schemathesis_finds_nothing(guarded: tuple[Server, str]) -> None:
     # Images were inspected by every route that inspects; else nothing would be found.
     metrics = httpx.get(f"{server.url}/metrics", timeout=PATIENCE).text
     inspected = re.findall(r'camspector_http_requests_total\{method="POST",route="(\S+)",status="200"\}', metrics)
-    assert {route.rpartition("/")[2] for route in inspected} == {"predict", "infer", "reload"}
-    assert len(inspected) == 6
+    assert {route.rpartition("/")[2] for route in inspected} == {"predict", "infer", "reload", "acknowledge"}
+    assert len(inspected) == 7

@@ -21,13 +21,13 @@ from training.cli_validation import rule_of
 from training.features.imagenet import Trunk
 
 
-@pytest.mark.parametrize("command", ["fit", "crossval", "curve", "evaluate", "report", "weights"])
+@pytest.mark.parametrize("command", ["fit", "crossval", "curve", "evaluate", "report", "msa", "challenge", "weights"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
     printed = capsys.readouterr().out
     assert f"usage: python -m training {command}" in printed
-    assert f"example: python -m training {command} --" in printed
+    assert re.search(rf"example: python -m training {command} (--|study )", printed)
 
 
 def test_the_default_is_the_accurate_preset_on_real_defects() -> None:

@@ -72,6 +72,7 @@ def test_what_is_new_is_what_comes_after_the_network(recalibrated: Recalibrated,
         "variants": old.variants,
         "created": old.created,
         "command": old.command,
+        "drift": old.drift,
     }
     assert replace(new, **rest) == old  # type: ignore[arg-type]
 

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from model.errors import ErrorBoundError
 from model.figures import Decisions, Estimate
-from model.verdict import Decision, Thresholds
+from model.verdict import Decision
 from training.evaluation.intervals import rate, upper_bound
 from training.evaluation.prediction import Prediction
 
@@ -53,22 +50,29 @@ def max_errors(limit: float, images: int, name: str) -> int:
     return few
 
 
-def error_rates(
-    thresholds: Thresholds, probabilities: NDArray[np.float64], is_anomaly: NDArray[np.bool_]
-) -> ErrorRates:
-    """Error rates on n images. `probabilities` at the defect rate that the thresholds are for.
+def error_rates(decisions: Sequence[Decision], is_anomaly: Sequence[bool]) -> ErrorRates:
+    """Error rates on images by what was decided on each.
 
     The bounds are exact where the threshold wasn't tuned to these images' errors: `ErrorRateLimits` counts from an end,
     up to a number that it knew beforehand (an order statistic: Wilks 1941). Otherwise they are slightly optimistic.
     """
-    decisions = [thresholds.decision_of(probability) for probability in probabilities.tolist()]
-    return _error_rates(decisions, is_anomaly.tolist())
+    pairs = list(zip(decisions, is_anomaly, strict=True))
+    defects = count_decisions([decision for decision, anomaly in pairs if anomaly])
+    goods = count_decisions([decision for decision, anomaly in pairs if not anomaly])
+    return ErrorRates(
+        defects=defects,
+        goods=goods,
+        miss_rate=rate(defects.accept, defects.images),
+        false_reject_rate=rate(goods.reject, goods.images),
+        miss_bound=upper_bound(defects.accept, defects.images),
+        false_reject_bound=upper_bound(goods.reject, goods.images),
+    )
 
 
 def error_rates_of(predictions: Sequence[Prediction]) -> ErrorRates:
     """Error rates of the predictions' own thresholds; with several thresholds the bounds are those of the counts."""
     decisions = [prediction.decision for prediction in predictions]
-    return _error_rates(decisions, [prediction.sample.is_anomaly for prediction in predictions])
+    return error_rates(decisions, [prediction.sample.is_anomaly for prediction in predictions])
 
 
 def count_decisions(decisions: Sequence[Decision]) -> Decisions:
@@ -96,20 +100,6 @@ def percent(share: float, digits: int | None = None) -> str:
     if digits is None:
         return f"{100 * share:g} %"
     return f"{math.ceil(100 * share * 10**digits - 1e-9) / 10**digits:.{digits}f} %"
-
-
-def _error_rates(decisions: Sequence[Decision], is_anomaly: Sequence[bool]) -> ErrorRates:
-    pairs = list(zip(decisions, is_anomaly, strict=True))
-    defects = count_decisions([decision for decision, anomaly in pairs if anomaly])
-    goods = count_decisions([decision for decision, anomaly in pairs if not anomaly])
-    return ErrorRates(
-        defects=defects,
-        goods=goods,
-        miss_rate=rate(defects.accept, defects.images),
-        false_reject_rate=rate(goods.reject, goods.images),
-        miss_bound=upper_bound(defects.accept, defects.images),
-        false_reject_bound=upper_bound(goods.reject, goods.images),
-    )
 
 
 def _range(estimate: Estimate) -> str:

@@ -17,6 +17,7 @@ from model.store import Store
 from model.weights import trunk_digest
 from training.data.samples import kinds_of
 from training.estimators.image_head import add_image_head
+from training.evaluation.drift import fit_drift
 from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
@@ -71,6 +72,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             created=now(),
             command=command(),
             recipe=as_dict(recipe),
+            drift=fit_drift(pipeline.predictions, pipeline.post_processor.accepted_below, measures={}),
             libraries={"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _LIBRARIES},
         )
         return publish_version(store, model, manifest, built.files, report)

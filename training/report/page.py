@@ -16,6 +16,7 @@ from training.report.thumbnails import make_thumbnails
 
 _FILTERS: Final = {
     "percent": words.percent,
+    "ppm": words.ppm,
     "interval": words.interval,
     "span": words.span,
     "likely": words.likely,
@@ -34,7 +35,7 @@ def render_page(report: Report, curves: Curves, galleries: Sequence[Gallery]) ->
     subject, figures = report.subject, report.figures
     decisions = summarise_decisions(report.predictions, figures, subject.defect_rate)
     data_rate = (figures.true_positives + figures.false_negatives) / len(report.predictions)
-    return _environment().get_template("page.html").render(
+    return environment().get_template("page.html").render(
         subject=subject,
         figures=figures,
         decisions=decisions,
@@ -47,7 +48,8 @@ def render_page(report: Report, curves: Curves, galleries: Sequence[Gallery]) ->
     )  # fmt: skip
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates of the package, with the filters of `words`."""
     environment = Environment(
         loader=PackageLoader("training.report"),
         autoescape=True,

@@ -19,6 +19,11 @@ def percent(share: float) -> str:
     return f"{text.removesuffix('.0')}{_SPACE}%"
 
 
+def ppm(share: float) -> str:
+    """Parts per million: 0.0012 as "1,200 ppm"."""
+    return f"{share * 1e6:,.0f}{_SPACE}ppm"
+
+
 def interval(estimate: Estimate) -> str:
     """The 95 % interval, "0.9–7.8 %"."""
     return f"{percent(estimate.low).removesuffix(f'{_SPACE}%')}–{percent(estimate.high)}"

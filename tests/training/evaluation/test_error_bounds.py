@@ -1,11 +1,16 @@
-import numpy as np
+from typing import get_args
+
 import pytest
 
 from model.errors import ErrorBoundError
 from model.figures import Decisions
-from model.verdict import Thresholds
+from model.verdict import Decision
 from training.evaluation.error_bounds import error_rates, max_errors, percent, summary
 from training.evaluation.intervals import upper_bound
+
+
+def decisions(**counts: int) -> list[Decision]:
+    return [each for each in get_args(Decision) for _ in range(counts.get(each, 0))]
 
 
 def test_a_bound_that_takes_more_images_names_their_number() -> None:
@@ -33,8 +38,8 @@ def test_the_most_errors_are_the_last_that_keep_the_bound(limit: float, images: 
 
 
 def test_error_rates_and_their_summary() -> None:
-    probabilities = np.concatenate([[0.1] * 3, [0.5] * 6, [0.9] * 100, [0.9] * 2, [0.5] * 8, [0.1] * 232])
-    result = error_rates(Thresholds(0.4, 0.5, 0.6), probabilities, np.arange(351) < 109)
+    found = decisions(accept=3, review=6, reject=100) + decisions(reject=2, review=8, accept=232)
+    result = error_rates(found, [True] * 109 + [False] * 242)
     assert (result.defects, result.goods) == (Decisions(3, 6, 100), Decisions(232, 8, 2))
     assert result.miss_bound == pytest.approx(0.0696, abs=1e-4)
     assert summary(result) == (
@@ -44,13 +49,13 @@ def test_error_rates_and_their_summary() -> None:
 
 
 def test_without_a_band_review_is_not_mentioned() -> None:
-    result = error_rates(Thresholds(), np.array([0.5, 0.49]), np.array([True, False]))
+    result = error_rates(["reject", "accept"], [True, False])
     assert (result.miss_rate.value, result.false_reject_rate.value) == (0.0, 0.0)
     assert "review" not in summary(result)
 
 
 def test_a_class_without_images_bounds_nothing() -> None:
-    result = error_rates(Thresholds(), np.array([0.2]), np.array([False]))
+    result = error_rates(["accept"], [False])
     assert (result.miss_bound, result.false_reject_bound) == (1.0, pytest.approx(0.95))
 
 

@@ -5,7 +5,7 @@ from scipy.special import expit
 
 from model.errors import DataError, ErrorBoundError
 from model.verdict import Thresholds, logit, prior_shift, sigmoid
-from training.evaluation.error_bounds import error_rates
+from training.evaluation.error_bounds import ErrorRates, error_rates
 from training.evaluation.thresholds import (
     BestBalancedAccuracy,
     ErrorRateLimits,
@@ -37,6 +37,11 @@ def drawn(count: int = 600, share: float = 0.3, seed: int = 0) -> tuple[Array, A
 
 def balanced(cut: float, log_odds: Array, is_anomaly: Array) -> float:
     return float((log_odds[is_anomaly] >= cut).mean() + (log_odds[~is_anomaly] < cut).mean()) / 2
+
+
+def rates_of(thresholds: Thresholds, log_odds: Array, is_anomaly: Array) -> ErrorRates:
+    decisions = [thresholds.decision_of(probability) for probability in expit(log_odds).tolist()]
+    return error_rates(decisions, is_anomaly.tolist())
 
 
 # Least cost
@@ -87,7 +92,7 @@ def test_highest_miss_rate_rejects_no_more_good_parts_than_it_must() -> None:
     assert logit(chosen.label) == pytest.approx(-0.2)  # half-way between the good one at 16 and the defect at 20
     stricter = choose_thresholds(ErrorRateLimits(max_miss=0.0615), log_odds, is_anomaly, 0.0)
     assert logit(stricter.label) == pytest.approx(-1.3)  # 4 and 10
-    assert error_rates(stricter, expit(log_odds), is_anomaly).defects.accept == 1
+    assert rates_of(stricter, log_odds, is_anomaly).defects.accept == 1
 
 
 def test_highest_false_reject_rate_misses_no_more_defects_than_it_must() -> None:
@@ -96,7 +101,7 @@ def test_highest_false_reject_rate_misses_no_more_defects_than_it_must() -> None
     chosen = choose_thresholds(ErrorRateLimits(max_false_reject=0.062), log_odds, is_anomaly, 0.0)
     assert chosen.review == chosen.label == chosen.reject
     assert logit(chosen.label) == pytest.approx(0.2)  # half-way between the good one at 970 and the defect at 974
-    result = error_rates(chosen, expit(log_odds), is_anomaly)
+    result = rates_of(chosen, log_odds, is_anomaly)
     assert (result.goods.reject, result.defects.accept) == (2, 1)
 
 
@@ -104,7 +109,7 @@ def test_two_limits_that_no_threshold_keeps_leave_a_review_band() -> None:
     log_odds, is_anomaly = drawn()
     chosen = choose_thresholds(ErrorRateLimits(0.03, 0.02), log_odds, is_anomaly, 0.0)
     assert chosen.review < chosen.label < chosen.reject
-    result = error_rates(chosen, expit(log_odds), is_anomaly)
+    result = rates_of(chosen, log_odds, is_anomaly)
     assert 0.01 < result.miss_bound <= 0.03
     assert 0.005 < result.false_reject_bound <= 0.02
     assert min(result.defects.review, result.goods.review) > 0
@@ -115,7 +120,7 @@ def test_two_limits_that_one_threshold_keeps_need_no_review() -> None:
     log_odds, is_anomaly = drawn()
     chosen = choose_thresholds(ErrorRateLimits(0.3, 0.3), log_odds, is_anomaly, 0.0)
     assert chosen.review == chosen.label == chosen.reject
-    result = error_rates(chosen, expit(log_odds), is_anomaly)
+    result = rates_of(chosen, log_odds, is_anomaly)
     assert max(result.miss_bound, result.false_reject_bound) <= 0.3
 
 

@@ -13,7 +13,7 @@ import pytest
 from model.errors import DataError, StoreError
 from model.preprocessing import Resizing
 from model.store import Store
-from tests.support.artifacts import publish
+from tests.support.artifacts import WHOLE, publish
 from tests.training.conftest import (
     prepare,
     prepare_patches,
@@ -60,9 +60,9 @@ def test_the_documentation_has_it(dataset: Dataset, preset: str, megabytes: floa
 
 
 def test_a_version_is_no_larger(tmp_path: Path) -> None:
-    version = publish(tmp_path, onnx=True)
+    version = publish(tmp_path, onnx=True, hypercolumn=WHOLE)
     size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
-    assert size < version_size(tiny_fine_tuning().hypercolumn) < 2 * size
+    assert size < version_size(WHOLE) < 2 * size
 
 
 @pytest.fixture

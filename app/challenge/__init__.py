@@ -1,0 +1,1 @@
+"""Challenge images: known ones that show whether the service still sees."""
