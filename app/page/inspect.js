@@ -1,7 +1,7 @@
 // Inspect: images in, decisions out, each with its heatmap over it.
 
-import { call } from "./api.js";
-import { count, h, isTyping, save } from "./dom.js";
+import { call, getJson } from "./api.js";
+import { count, h, isTyping, probability, save } from "./dom.js";
 import { choose, dropped, imagesOf, openCamera } from "./image_files.js";
 import { decodeHeatmap, fromBase64 } from "./heatmap.js";
 import { ImageViewer } from "./image_viewer.js";
@@ -23,6 +23,7 @@ export class InspectView {
     this.decision = h("div", { ariaLive: "polite", className: "decision" });
     this.details = h("div", { className: "details" });
     this.summary = h("p", { className: "quiet", role: "status" });
+    this.notice = h("p", { className: "problem", role: "status" });
     this.csv = this._button("Save as CSV", () => save(csvOf(this.items), "inspections.csv", "text/csv"), true);
     this.previous = this._button("← Previous", () => this.step(-1), true);
     this.next = this._button("Next →", () => this.step(1), true);
@@ -31,14 +32,14 @@ export class InspectView {
       { className: "work", hidden: true },
       this.viewer.element,
       h("div", { className: "side" }, this.decision, h("div", { className: "buttons" }, this.previous, this.next), this.details),
+      h("div", { className: "strip" }, h("div", { className: "row" }, this.summary, this.csv), this.list),
     );
     this.element = h(
       "section",
       { className: "inspect", ariaLabel: "Inspect" },
       this._dropZone(),
       this.work,
-      h("div", { className: "row" }, this.summary, this.csv),
-      this.list,
+      this.notice,
       h("p", { className: "quiet keys" }, "Keys: ← → other images, space shows or hides the heatmap, + − 0 zoom, shift with arrows moves the image."),
     );
     document.addEventListener("paste", (event) => {
@@ -48,7 +49,8 @@ export class InspectView {
 
   /** Take images in; they are inspected in this order, by the model that is chosen now. */
   add(files) {
-    if (!files.length) return this._say("No image was found there: PNG, JPEG, BMP, TIFF and WebP can be inspected.");
+    this.notice.textContent = files.length ? "" : "No image was found there: PNG, JPEG, BMP, TIFF and WebP can be inspected.";
+    if (!files.length) return;
     for (const file of files) {
       const item = { file, name: file.webkitRelativePath || file.name, model: this.app.model?.name };
       const index = this.items.push(item) - 1;
@@ -85,6 +87,7 @@ export class InspectView {
     this.previous.disabled = index === 0;
     this.next.disabled = index === this.items.length - 1;
     this._tell(item);
+    this._addHistory(item);
     const bitmap = await createImageBitmap(item.file).catch(() => null);
     const heatmap = item.reply?.heatmap ? await decodeHeatmap(fromBase64(item.reply.heatmap)) : null;
     if (this.shown !== index) return bitmap?.close();
@@ -103,6 +106,16 @@ export class InspectView {
         ? [facts(reply), h("h3", {}, "Regions"), regionTable(reply), h("h3", {}, "Step times"), stepTimes(reply)]
         : []),
     );
+  }
+
+  /** Earlier inspections of the same part, where there are records. */
+  async _addHistory({ reply }) {
+    if (!this.app.hasRecords || !reply?.part_id) return;
+    const path = `v1/inspections?model=${encodeURIComponent(reply.model)}&part_id=${encodeURIComponent(reply.part_id)}&limit=10`;
+    const { inspections } = await getJson(path).catch(() => ({ inspections: [] }));
+    if (this.items[this.shown]?.reply !== reply || !inspections.length) return;
+    const rows = inspections.map((each) => h("li", {}, chip(each), ` ${probability(each.probability)}, version ${each.model_version}, ${new Date(each.received_at).toLocaleString()}`, each.labelled && `; label ${each.labelled.label}`));
+    this.details.append(h("h3", {}, "This part's inspections"), h("ol", { className: "history" }, ...rows));
   }
 
   _pump() {
@@ -145,12 +158,8 @@ export class InspectView {
     for (const { reply } of done) counts.set(outcomeTitle(reply), (counts.get(outcomeTitle(reply)) ?? 0) + 1);
     const parts = [...counts].map(([title, number]) => `${number} ${title.toLowerCase()}`);
     if (errors) parts.push(count(errors, "error"));
-    this._say(this.items.length ? `${done.length + errors} of ${count(this.items.length, "image")} inspected: ${parts.join(", ") || "…"}` : "");
+    this.summary.textContent = `${done.length + errors} of ${count(this.items.length, "image")} inspected: ${parts.join(", ") || "…"}`;
     this.csv.disabled = !done.length && !errors;
-  }
-
-  _say(text) {
-    this.summary.textContent = text;
   }
 
   _button(label, act, disabled = false) {

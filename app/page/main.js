@@ -4,9 +4,17 @@ import { ApiError, forgetKey, getJson, hasKey, onKeyNeeded, setKey } from "./api
 import { DecideView } from "./decide.js";
 import { h } from "./dom.js";
 import { InspectView } from "./inspect.js";
+import { LiveView } from "./live.js";
 import { ModelsView } from "./models.js";
+import { ReviewView } from "./review.js";
 
-const VIEWS = { inspect: ["Inspect", InspectView], decide: ["Decide", DecideView], models: ["Models", ModelsView] };
+const VIEWS = {
+  inspect: ["Inspect", InspectView],
+  live: ["Live", LiveView],
+  review: ["Review", ReviewView],
+  decide: ["Decide", DecideView],
+  models: ["Models", ModelsView],
+};
 const REFRESH = 10_000;
 const CHOSEN = "camspector-model";
 

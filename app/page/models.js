@@ -1,6 +1,6 @@
 // Models: the versions of one, what serves and why others don't, how good they were measured to be.
 
-import { call, getJson, hasKey } from "./api.js";
+import { call, getJson, hasKey, sendJson } from "./api.js";
 import { count, h, percent, save } from "./dom.js";
 import { applyServing, canUndo, servingOf, undoServing } from "./serving.js";
 
@@ -54,6 +54,7 @@ export class ModelsView {
       { className: "buttons" },
       h("button", { type: "button", disabled: model.pinned === null, onclick: () => this._change(() => applyServing(model, rest)) }, "Follow the newest version"),
       h("button", { type: "button", disabled: !canUndo(model), onclick: () => this._change(() => undoServing(model)) }, "Undo the last change"),
+      h("button", { type: "button", disabled: model.serving === null, onclick: () => this._challenge(model.name) }, "Run the challenge images"),
     );
   }
 
@@ -149,6 +150,19 @@ export class ModelsView {
       ...challengeLines(statistics.challenge),
     ];
     this.lately.replaceChildren(h("div", { className: "card" }, h("h3", {}, "Lately"), ...lines.map((line) => h("p", {}, line))));
+  }
+
+  async _challenge(name) {
+    this._say("The challenge images are being inspected …");
+    try {
+      const { images, passed } = await sendJson("POST", `v1/models/${encodeURIComponent(name)}/challenge`);
+      const failed = images.filter((image) => !image.passed);
+      const each = failed.map(({ image, expected, decision, error }) => `${image}: ${decision ?? error}, expected ${expected}`);
+      this._say(passed ? `All ${count(images.length, "challenge image")} were decided as expected.` : `${failed.length} of ${count(images.length, "challenge image")} were not decided as expected. ${each.join("; ")}.`, !passed);
+    } catch (error) {
+      this._say(error.message, true);
+    }
+    this._showStatistics(this.app.model);
   }
 
   async _change(change) {

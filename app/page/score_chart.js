@@ -3,9 +3,9 @@
 import { h, logit, percent, sigmoid } from "./dom.js";
 
 const WIDTH = 1000;
-const HEIGHT = 340;
-const AXIS = 160;
-const HALF = 130;
+const HEIGHT = 270;
+const AXIS = 125;
+const HALF = 95;
 const BARS = 60;
 const FARTHEST = 11.5; // log-odds of 0.99999: what lies beyond is drawn here
 const TICKS = [0.00001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.99999];
@@ -29,16 +29,18 @@ export class ScoreChart {
     this.drawing = svg("g", {});
     this.handles = Object.fromEntries(Object.keys(HANDLES).map((name) => [name, this._handle(name)]));
     this.image = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "group", "aria-label": "Log-odds of the measured images" }, this.drawing, ...Object.values(this.handles));
+    this.recentLegend = h("span", { className: "recent-bar" }, "the line's last parts");
     this.element = h(
       "div",
       {},
-      h("p", { className: "legend" }, h("span", { className: "good-bar" }, "good images, upwards"), h("span", { className: "defect-bar" }, "defects, downwards"), h("span", { className: "recent-bar" }, "the line's last parts")),
+      h("p", { className: "legend" }, h("span", { className: "good-bar" }, "good images, upwards"), h("span", { className: "defect-bar" }, "defects, downwards"), this.recentLegend),
       h("div", { className: "scroll" }, this.image),
     );
   }
 
   show({ good, defects, recent, bounds }) {
     this.bounds = bounds;
+    this.recentLegend.hidden = !recent.length;
     const counts = [histogram(good), histogram(defects)];
     const largest = Math.max(1, ...counts.flat());
     const bar = (sign, className) => (number, index) =>

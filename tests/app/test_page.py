@@ -171,6 +171,26 @@ def test_what_is_no_image_says_so(page: Browser, tmp_path: Path, images: list[Pa
     page.problems.clear()
 
 
+@needs_chromium
+def test_parts_appear_as_they_come(page: Browser, server: Server, images: list[Path]) -> None:
+    page.click("Live")
+    page.until("document.querySelector('.live').innerText.includes('Connected.')")
+    for number, path in enumerate(images):
+        headers = {"X-Part-ID": f"bolt%20{number}"}
+        reply = httpx.post(f"{server.url}/predict", content=path.read_bytes(), headers=headers, timeout=PATIENCE)
+        page.until(f"document.querySelector('.huge').innerText.includes('bolt {number}')")
+        assert page.text(".huge strong") == reply.json()["decision"].capitalize()
+    assert page.value("document.querySelectorAll('.last-parts li').length") == 3
+    assert "3 parts" in page.text(".live")
+    page.click("Inspect")
+
+
+@needs_chromium
+def test_without_records_review_says_so(page: Browser) -> None:
+    page.click("Review")
+    page.until("document.querySelector('#view').innerText.includes('This service keeps no records')")
+
+
 @dataclass(frozen=True)
 class Workshop:
     """A service whose store can be written, with keys, and versions that have reports."""
