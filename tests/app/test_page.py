@@ -314,3 +314,46 @@ def test_nothing_is_cut_off(page: Browser, images: list[Path], size: tuple[int, 
     page.choose_files(images)
     page.until("document.querySelectorAll('.items .chip').length === 3")
     assert page.value("document.documentElement.scrollWidth") <= size[0]
+
+
+@pytest.fixture(scope="module")
+def recorded(capsule_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that keeps records and images."""
+    flags = ["--records", str(tmp_path_factory.mktemp("records")), "--records-images", "all"]
+    with served(capsule_store, *flags, "--deadline-ms", "60000") as server:
+        server.wait_until_ready()
+        server.wait_until_loaded("capsule", 1)
+        yield server
+
+
+@needs_chromium
+def test_inspections_are_labelled_by_single_keys(tab: Browser, recorded: Server, images: list[Path]) -> None:
+    tab.problems.clear()
+    tab.resize(*WIDE)
+    tab.open(f"{recorded.url}/")
+    tab.until("document.querySelector('#model').value === 'capsule'")
+    for path in images:
+        headers = {"X-Part-ID": path.stem.replace(" ", "%20")}
+        httpx.post(f"{recorded.url}/predict", content=path.read_bytes(), headers=headers, timeout=PATIENCE)
+
+    def labels() -> dict[str, str | None]:
+        inspections = httpx.get(f"{recorded.url}/v1/inspections", timeout=PATIENCE).json()["inspections"]
+        return {each["part_id"]: each["labelled"] and each["labelled"]["label"] for each in inspections}
+
+    tab.click("Review")
+    tab.until("document.querySelector('.viewer canvas').ariaLabel.startsWith('Part part ')")
+    shown = "document.querySelector('.decision .name').firstChild.textContent"
+    first = tab.value(shown)
+    tab.press("a")
+    tab.until(f"{shown} !== {json.dumps(first)}")
+    second = tab.value(shown)
+    tab.press("r")
+    tab.until("document.querySelector('.kinds').checkVisibility()")
+    tab.press("1")
+    tab.until("document.querySelector('#view').innerText.includes('2 labels given')")
+    (third,) = {path.stem for path in images} - {first, second}
+    assert labels() == {first: "good", second: "crack", third: None}
+    tab.click("Inspect")
+    tab.drop_files([path for path in images if path.stem == second], ".drop")
+    tab.until("document.querySelector('.history')?.innerText.includes('label crack')")
+    assert tab.problems == []
