@@ -1,13 +1,12 @@
 """Schemas of the native API's replies, for FastAPI and OpenAPI."""
 
 import base64
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.inference.pipeline import InspectionResult
 from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
-from app.monitoring.request_record import ImageRecord, StepName
+from app.records.inspection import Inspection
 from model.detector import Detector
 from model.evidence import HeatmapScale
 from model.figures import Figures
@@ -30,11 +29,6 @@ class Timing(BaseModel):
     queue: float
     predict: float
     render: float
-
-    @staticmethod
-    def of(image: ImageRecord) -> "Timing":
-        times = {name: round(1000.0 * image.seconds(name), 1) for name in get_args(StepName)}
-        return Timing(**times)
 
 
 class Prediction(BaseModel):
@@ -87,22 +81,23 @@ class Prediction(BaseModel):
     timing_ms: Timing
 
     @staticmethod
-    def of(result: InspectionResult, loaded: LoadedModel, inference_id: str, part_id: str | None) -> "Prediction":
-        verdict = result.verdict
+    def of(inspection: Inspection, png: bytes | None, *, regions: bool) -> "Prediction":
+        """`png`: the heatmap or the overlay, where one is wanted."""
+        verdict, basis, image = inspection.verdict, inspection.basis, inspection.image
         return Prediction(
             label=verdict.label,
             probability=verdict.probability,
-            heatmap=base64.b64encode(result.png).decode() if result.png else None,
+            heatmap=base64.b64encode(png).decode() if png else None,
             decision=verdict.decision,
             log_odds=verdict.log_odds,
-            thresholds=loaded.detector.thresholds,
-            model=loaded.model,
-            model_version=loaded.version,
-            inference_id=inference_id,
-            part_id=part_id,
-            image=ImageSize(width=result.image.width, height=result.image.height),
-            regions=result.regions,
-            timing_ms=Timing.of(result.record),
+            thresholds=basis.thresholds,
+            model=basis.model,
+            model_version=basis.version,
+            inference_id=inspection.inference_id,
+            part_id=inspection.origin.part_id,
+            image=ImageSize(width=image.width, height=image.height),
+            regions=inspection.regions() if regions else [],
+            timing_ms=Timing(**inspection.timing_ms),
         )
 
 

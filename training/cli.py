@@ -18,6 +18,9 @@ from training.cli_arguments import (
 )
 from training.recipe import preset_names
 
+KEY_VARIABLE = "INSPECTION_API_KEY"
+"""As for examples/inspect_folder.py."""
+
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command's name as `command`, and its arguments. --help and mistakes raise SystemExit."""
@@ -30,6 +33,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             name, help=what, description=description, epilog=f"example: {parser.prog} {name} {example}"
         )
 
+    _collect(
+        add(
+            "collect",
+            "write the labelled images of a service's inspection records into a folder to train on",
+            "--url http://camspector:8000 --model bolt --out parts",
+        )
+    )
     _fit(
         add(
             "fit",
@@ -89,6 +99,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         )
     )
     return parser.parse_args(arguments)
+
+
+def _collect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url",
+        required=True,
+        metavar="URL",
+        help=f"address of the service; where it needs a key, the environment variable {KEY_VARIABLE} has it",
+    )
+    parser.add_argument("--model", required=True, metavar="NAME", help="the model whose inspections are meant")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
 
 
 def _fit(parser: argparse.ArgumentParser) -> None:

@@ -62,13 +62,21 @@ class ModelManager:
     waits for an executor's threads before the process ends.
     """
 
-    def __init__(self, settings: Settings, metrics: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: CollectorRegistry,
+        audit: Callable[[str, Serving, str], object] = lambda *_: None,
+    ) -> None:
+        """`audit` is told what serving.json of a model is in force, and by whose key, else that the file says so."""
         self.snapshot = ModelSnapshot()
         self._settings = settings
         self._store = Store(settings.store, settings.default_model)
         self._loader = Loader(settings, self._store)
         self._jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
         self._stopped = threading.Event()
+        self._audit = audit
+        self._changed_by = SERVING
         self._warnings = LogOnce(log)
         self._bug: str | None = None
         self._rebuilt_at: dict[tuple[str, int], float] = {}
@@ -96,12 +104,12 @@ class ModelManager:
         """Poll the store now."""
         return self._submit(self.poll)
 
-    def set_serving(self, name: str, config: Serving) -> Future[None]:
-        """Write the model's serving.json and put it in force.
+    def set_serving(self, name: str, config: Serving, by: str) -> Future[None]:
+        """Write the model's serving.json and put it in force; `by`: the name of whose key it is.
 
         Fails with UnknownModelError, StoreError, or PinError where its version can't serve: then nothing is written.
         """
-        return self._submit(lambda: self._set_serving(name, config))
+        return self._submit(lambda: self._set_serving_by(name, config, by))
 
     def read_report(self, name: str, version: int, file: ReportFile) -> Future[bytes]:
         """A file of a version's report. Fails as `reports.read_report` raises."""
@@ -191,6 +199,13 @@ class ModelManager:
                 failed = stored[name].failed | {action.version}
                 stored = {**stored, name: replace(stored[name], failed=failed)}
 
+    def _set_serving_by(self, name: str, config: Serving, by: str) -> None:
+        self._changed_by = by
+        try:
+            self._set_serving(name, config)
+        finally:
+            self._changed_by = SERVING
+
     def _set_serving(self, name: str, config: Serving) -> None:
         stored, prepared, pinned = StoredModel(tuple(self._store.versions(name)), config), None, config.version
         if pinned is not None:
@@ -228,8 +243,11 @@ class ModelManager:
         """Replace one model's state."""
         old, previous, serving = self._state(name), self._state(name).serving, state.serving
         self.snapshot = self.snapshot.with_model(name, state)
-        if state.serving_config != old.serving_config and not state.serving_error:
+        changed = state.serving_config != old.serving_config
+        if changed and not state.serving_error:
             log.info("model %s: %s is in force: %s", name, SERVING, state.serving_config)
+        if changed or (serving and not previous):
+            self._audit(name, state.serving_config, self._changed_by)
         if serving and serving.version != (previous and previous.version):
             before = f" (previous: {previous.version})" if previous else ""
             log.info("model %s: version %d serves now%s", name, serving.version, before)

@@ -16,6 +16,8 @@ class LoadedModel:
     model: str
     version: int
     detector: Detector
+    config: Serving = field(default_factory=Serving)
+    """The content of serving.json that it is under."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -24,10 +26,12 @@ class LoadedModel:
 
     def under(self, config: Serving) -> "LoadedModel":
         """With the serving config's defect rate and thresholds, where it has any."""
-        rate, thresholds = config.defect_rate, config.line_thresholds()
-        if (rate, thresholds) == (self.detector.line_rate, self.detector.line_thresholds):
+        rate, thresholds, detector = config.defect_rate, config.line_thresholds(), self.detector
+        if (rate, thresholds) != (detector.line_rate, detector.line_thresholds):  # else what waits for it fits a batch
+            detector = replace(detector, line_rate=rate, line_thresholds=thresholds)
+        if detector is self.detector and config == self.config:
             return self
-        return replace(self, detector=replace(self.detector, line_rate=rate, line_thresholds=thresholds))
+        return replace(self, detector=detector, config=config)
 
 
 @dataclass(frozen=True)

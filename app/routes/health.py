@@ -22,12 +22,14 @@ router = APIRouter(tags=["health"])
         200: {"description": "Addresses; the inspection page with Accept: text/html.", "content": {"text/html": {}}}
     },
 )
-async def index(request: Request) -> Response | dict[str, str]:
+async def index(request: Request, service: TheService) -> Response | dict[str, str]:
     """Where to go: addresses for programs, the inspection page for browsers."""
     if preferred(request, ["application/json", "text/html"]) == "text/html":
         return await page_file("index.html", request)
     root = request.scope.get("root_path", "")
     pages = {"documentation": "/docs", "models": "/v1/models", "health": "/readyz", "metrics": "/metrics"}
+    if service.records:
+        pages["inspections"] = "/v1/inspections"
     return {"service": "Camspector"} | {name: root + path for name, path in pages.items()}
 
 
