@@ -22,18 +22,27 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_DECLARED: Final = {name: {"schema": {"type": "string"}, "required": True} for name in _HEADERS}
 _PROBLEMS: Final = problems(NoReportError, UnknownModelError, UnknownVersionError, StoreError, DeadlineError)
 
 router = APIRouter(prefix="/v1/models/{model}/versions/{version}", tags=["models"], responses=_PROBLEMS)
 
 
-@router.get("/report", response_class=Response, responses={200: {"description": "HTML.", "content": {"text/html": {}}}})
+@router.get(
+    "/report",
+    response_class=Response,
+    responses={200: {"description": "HTML.", "content": {"text/html": {}}, "headers": _DECLARED}},
+)
 async def report(model: str, version: Version, service: TheService) -> Response:
     """The version's report for people: what it was made from, and how good it was measured to be."""
     return Response(await _read(service, model, version, "report.html"), media_type="text/html", headers=_HEADERS)
 
 
-@router.get("/report.json", response_class=Response, responses={200: {"content": {"application/json": {}}}})
+@router.get(
+    "/report.json",
+    response_class=Response,
+    responses={200: {"description": "JSON.", "content": {"application/json": {}}, "headers": _DECLARED}},
+)
 async def report_json(model: str, version: Version, service: TheService) -> Response:
     """The same for programs: figures, points of the curves, and log-odds of the measured images by kind."""
     return Response(

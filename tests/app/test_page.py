@@ -41,6 +41,30 @@ def test_it_is_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 150_000
 
 
+PAIRS = [
+    *[(ink, ground) for ink in ("ink", "muted", "accent", "reject") for ground in ("ground", "card")],
+    *[(name, f"{name}-tint") for name in ("accept", "review", "reject", "odd")],
+    *[("ink", f"{name}-tint") for name in ("accept", "review", "reject", "odd")],
+    ("on-accent", "accent"),
+]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_text_has_contrast(theme: int) -> None:
+    roots = re.findall(r":root \{(.+?)\}", (FOLDER / "page.css").read_text(), re.DOTALL)
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", roots[theme]))
+    for ink, ground in PAIRS:
+        dark, light = sorted(luminance(colours[name]) for name in (ink, ground))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
 @pytest.mark.anyio
 async def test_browsers_get_the_page_and_programs_addresses(client: httpx.AsyncClient) -> None:
     for accept in ("*/*", "application/json", "application/json, text/html;q=0.5", "text/html;q=0"):
