@@ -10,8 +10,8 @@ from app.records.schemas import time_of
 
 HEADER: Final = (
     "inference_id", "received_at", "part_id", "station", "key", "challenge", "request_id", "model", "model_version",
-    "variant", "decision", "label", "probability", "log_odds", "threshold_review", "threshold_label", "threshold_reject",
-    "defect_rate", "serving_sha256", "width", "height", "image_sha256", "image_bytes", "image_kept",
+    "variant", "decision", "label", "probability", "log_odds", "threshold_review", "threshold_label",
+    "threshold_reject", "defect_rate", "serving_sha256", "width", "height", "image_sha256", "image_bytes", "image_kept",
     *(f"{name}_ms" for name in STEPS),
     "labelled", "labelled_by", "labelled_at", "note",
 )  # fmt: skip
