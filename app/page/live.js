@@ -11,12 +11,13 @@ const AGAIN = 3000;
 export class LiveView {
   constructor(app) {
     this.app = app;
-    this.latest = h("div", { className: "latest", ariaLive: "polite" });
+    this.latest = h("div", { className: "latest" }); // not read out: the next part comes before the sentence ends
     this.rates = h("dl", { className: "tiles" });
-    this.rejected = h("p", { className: "quiet" });
+    this.rejected = h("p", { role: "status" });
+    this.period = h("p", { className: "quiet" });
     this.state = h("p", { className: "quiet", role: "status" });
     this.list = h("ol", { className: "last-parts", ariaLabel: "Last parts" });
-    this.element = h("section", { className: "live", ariaLabel: "Live" }, this.latest, this.rates, this.rejected, this.list, this.state);
+    this.element = h("section", { className: "live", ariaLabel: "Live" }, this.latest, this.rates, this.period, this.rejected, this.list, this.state);
   }
 
   open() {
@@ -33,7 +34,7 @@ export class LiveView {
 
   modelChanged() {
     this.events = [];
-    this.lastReject = null;
+    this.rejected.textContent = "";
     this.list.replaceChildren();
     this.latest.replaceChildren(h("p", { className: "quiet" }, "Waiting for the next part …"));
     this._showRates();
@@ -55,8 +56,8 @@ export class LiveView {
     if (event.model !== this.app.model?.name) return;
     this.events.push(event);
     this.latest.replaceChildren(h("div", { className: `huge ${outcome(event)}` }, h("strong", {}, outcomeTitle(event)), h("span", {}, event.part_id ?? "no part id"), h("span", {}, probability(event.probability))));
-    if (event.decision === "reject") this.lastReject = event;
     const time = new Date(1000 * event.at).toLocaleTimeString();
+    if (event.decision === "reject") this.rejected.textContent = `Last reject: ${event.part_id ?? "no part id"}, ${time}.`;
     this.list.prepend(h("li", {}, chip(event), h("span", { className: "name" }, event.part_id ?? "–"), h("span", {}, probability(event.probability)), h("time", {}, time)));
     while (this.list.children.length > SHOWN) this.list.lastElementChild.remove();
     this._showRates();
@@ -70,9 +71,7 @@ export class LiveView {
     const share = (decision) => (all ? percent(this.events.filter((event) => event.decision === decision).length / all) : "–");
     const tiles = [["Parts a minute", String(lately)], ["Accepted", share("accept")], ["For review", share("review")], ["Rejected", share("reject")]];
     this.rates.replaceChildren(...tiles.map(([name, value]) => h("div", { className: "card" }, h("dt", {}, name), h("dd", {}, value))));
-    this.rejected.textContent = this.lastReject
-      ? `Last reject: ${this.lastReject.part_id ?? "no part id"}, ${new Date(1000 * this.lastReject.at).toLocaleTimeString()}. Shares of the last ${MINUTES} minutes, ${count(all, "part")}.`
-      : `Shares of the last ${MINUTES} minutes, ${count(all, "part")}.`;
+    this.period.textContent = `Shares of the last ${MINUTES} minutes, ${count(all, "part")}.`;
   }
 
   _say(text) {
