@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from model.trunk_choice import TrunkChoice
 from training.data.training_set import TrainingSet
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
 from training.evaluation.post_processing import Method, PostProcessor, cross_val_post_process, fit_post_processor
@@ -21,6 +22,8 @@ class FittedPipeline:
     other folds decide."""
     protocol: str
     """Which images those are, and which networks predicted them."""
+    trunk_choice: TrunkChoice | None = None
+    """Why the network has a narrow trunk or the full one; None: that was not compared."""
 
 
 def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance) -> FittedPipeline:
@@ -36,4 +39,5 @@ def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance)
         fit_post_processor(fitted.out_of_fold, method),
         cross_val_post_process(fitted.out_of_fold, method),
         fitted.protocol,
+        fitted.trunk_choice,
     )

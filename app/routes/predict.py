@@ -89,7 +89,7 @@ async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptio
     async def reply(upload: Upload, admitted: Admitted) -> Response:
         recording, began = Recording.of(scope, loaded, key), time.perf_counter()
         image = upload.body if upload.is_image else await pipeline.in_executor(upload.image)
-        sha256 = await pipeline.in_executor(lambda: recording.sha256(image)) if recording.records else None
+        sha256 = await pipeline.in_executor(lambda: recording.sha256(image)) if recording.recalls else None
         read_seconds = time.perf_counter() - began
         async with recording.recalled(sha256, _left(admitted)) as recalled:
             if recalled:
@@ -103,7 +103,8 @@ async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptio
 
             def encode(results: list[InspectionResult]) -> tuple[Response, Inspection]:
                 (result,) = results
-                inspection = Inspection.of(result, recording.basis, recording.origin, sha256, options.regions)
+                digest = sha256 or recording.sha256(image)
+                inspection = Inspection.of(result, recording.basis, recording.origin, digest, options.regions)
                 return respond(inspection, result.png), inspection
 
             response, inspection = await pipeline.inspect([decoded], loaded, options, admitted, encode)

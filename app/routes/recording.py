@@ -44,6 +44,11 @@ class Recording:
         origin = Origin.of(record, scope.service.settings.station, idempotency_key)
         return Recording(scope.service.records, origin, Basis.of(loaded))
 
+    @property
+    def recalls(self) -> bool:
+        """Whether an earlier request may be the same as this one."""
+        return self.records is not None and self._name("") is not None
+
     def sha256(self, image: bytes) -> str | None:
         """Of an encoded image; None: it isn't recorded, or was sent as pixels."""
         return sha256_hex(image) if self.records and image else None

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from model.network import VGG16CAM
+from model.trunk_choice import TrunkChoice
 from training.data.samples import Sample
 from training.data.splits import Indices, Split
 from training.data.training_set import Anomalies, TrainingSet
@@ -45,6 +46,8 @@ class CrossValidated:
     """Evidence by other networks of the same recipe, or by `model` of samples that were kept from it."""
     protocol: str
     """Which samples those are, and which networks predicted them."""
+    trunk_choice: TrunkChoice | None = None
+    """Why it has a narrow trunk or the full one; None: that was not compared."""
 
 
 class PreparedEstimator(Protocol):

@@ -1,6 +1,7 @@
 """Features of every patch, and the share of it that is defective: what a regression of patches learns from."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,8 @@ from training.data.training_set import TrainingSet, available
 from training.estimators.network import fresh_network
 from training.features.augmentation import flipped, flipped_coverage
 from training.features.extraction import Features, ImageLoader, compute_features, image_loader
+from training.features.imagenet import Trunk
+from training.progress import Advance, no_progress
 from training.recipe import Patches
 from training.synthetic import synthesise
 from training.training_run import TrainingRun
@@ -24,13 +27,22 @@ def patches_per_side(recipe: Patches) -> int:
     return recipe.input_size // recipe.hypercolumn.stride
 
 
-def patch_features(run: TrainingRun, recipe: Patches) -> tuple[TrainingSet, Features, Floats]:
-    """Run ImageNet's convolutions over every image, its flipped copies and the synthetic anomalies, once.
+@dataclass(frozen=True, eq=False)
+class PatchInputs:
+    """The images that features are computed of, and what is known of their patches.
 
-    Returns the training set of N samples; the features V·N×P×C of all of them as they are, and then of all in each
-    flipped copy, for each of an image's P patches; and the defective share V·N×P of each patch, NaN where an anomaly
-    has no mask.
+    Rows are N samples as they are, then all of them in each flipped copy: V·N in all.
     """
+
+    training_set: TrainingSet
+    loaders: Sequence[ImageLoader]
+    """V·N."""
+    coverage: Floats
+    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask."""
+
+
+def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
+    """Every image, its flipped copies and the synthetic anomalies."""
     side = patches_per_side(recipe)
     loaders = [image_loader(sample, run.resizing) for sample in run.dataset.samples]
     training_set, loaders, shares = _with_synthetic(
@@ -38,8 +50,22 @@ def patch_features(run: TrainingRun, recipe: Patches) -> tuple[TrainingSet, Feat
     )
     copies = flipped(loaders, recipe.flips, recipe.max_images)
     shown = [loader for copy in copies for loader in copy]
-    known = flipped_coverage(shares, len(copies)).reshape(len(shown), -1)
-    return training_set, _features(run, recipe, shown), known
+    return PatchInputs(training_set, shown, flipped_coverage(shares, len(copies)).reshape(len(shown), -1))
+
+
+def patch_features(
+    trunk: Trunk, recipe: Patches, loaders: Sequence[ImageLoader], device: str, advance: Advance = no_progress
+) -> Features:
+    """C features of each of an image's P patches, n×P×C, by these convolutions."""
+    network = fresh_network(trunk, recipe.hypercolumn, recipe.seed, device)
+    return compute_features(
+        lambda pixels: (
+            network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)  # n×P×C
+        ),
+        loaders,
+        device,
+        advance,
+    )
 
 
 def _known_coverage(samples: Sequence[Sample], side: int, use_masks: bool) -> Floats:
@@ -68,16 +94,3 @@ def _with_synthetic(
         loaders + [partial(np.copy, image) for image in made.images],
         np.concatenate([shares, made.coverage]),
     )
-
-
-def _features(run: TrainingRun, recipe: Patches, loaders: Sequence[ImageLoader]) -> Features:
-    network = fresh_network(run.trunk, recipe.hypercolumn, recipe.seed, run.device)
-    with run.reporter.task("features", len(loaders)) as advance:
-        return compute_features(
-            lambda pixels: (
-                network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)  # n×P×C
-            ),
-            loaders,
-            run.device,
-            advance,
-        )
