@@ -15,6 +15,7 @@ from app.errors import (
     ImageNotKeptError,
     KeyNotAllowedError,
     NoRecordsError,
+    NoReportError,
     Problem,
     ProblemBody,
     RecordsUnavailableError,
@@ -142,11 +143,13 @@ def _header(description: str, schema: dict[str, Any], *, required: bool = False)
 UNANSWERED: Final = {ClientDisconnect}
 ADMINS: Final = {ServingError, PinError, StoreError, ChallengeError, KeyNotAllowedError, AdminNeedsKeysError}
 """Errors of calls that only administrators may make."""
+REPORTS: Final = {NoReportError}
+"""Errors of a version's report."""
 RECORDS: Final = {NoRecordsError, UnknownInspectionError, ImageNotKeptError, RecordsUnavailableError}
 """Errors of /v1/inspections: without its records an inspection goes on."""
 _V2S: Final = {TensorError, BatchTooLargeError}
 _NATIVES: Final = {IdempotencyKeyError}
-_PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS | RECORDS | _V2S]
+_PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS | RECORDS | REPORTS | _V2S]
 _RECORDED: Final = {
     "X-Camspector-Inference-ID": _header("Of each image, after commas.", {"type": "string"}, required=True),
     "X-Camspector-Recorded": _header(
@@ -186,5 +189,7 @@ INFER_REPLIES: Final[Replies] = {
         "headers": _RECORDED
         | {JSON_LENGTH: _header("Bytes of JSON, where binary data follows it.", {"type": "integer"})},
     },
-    **_entries(under_v2(row) for error, row in TABLE.items() if error not in UNANSWERED | ADMINS | RECORDS | _NATIVES),
+    **_entries(
+        under_v2(row) for error, row in TABLE.items() if error not in UNANSWERED | ADMINS | RECORDS | REPORTS | _NATIVES
+    ),
 }

@@ -130,6 +130,10 @@ class AdminNeedsKeysError(AccessError):
     """Without keys nobody is an administrator."""
 
 
+class NoReportError(CamspectorError):
+    """The version has no report that can be given out."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One row of the table."""
@@ -156,6 +160,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     AdminNeedsKeysError: Problem(403, "admin-needs-keys"),
     model_errors.UnknownModelError: Problem(404, "unknown-model"),
     model_errors.UnknownVersionError: Problem(404, "unknown-version"),
+    NoReportError: Problem(404, "no-report"),
     NoRecordsError: Problem(404, "no-records"),
     UnknownInspectionError: Problem(404, "unknown-inspection"),
     ImageNotKeptError: Problem(404, "image-not-kept"),

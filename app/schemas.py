@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.records.inspection import Inspection
 from model.detector import Detector
+from model.evidence import HeatmapScale
 from model.figures import Figures
 from model.gate import CheckName, Gate, Odd, OpenLimits
 from model.manifest import Agreement, OperatingPoint
@@ -161,6 +162,7 @@ class VersionInfo(BaseModel):
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
     thresholds_source: Literal["serving.json", "version"]
+    heatmap_scale: HeatmapScale = Field(description="Evidence that the heatmap shows as 0.018 and as 0.5.")
     data_defect_rate: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
     defect_rate_source: Literal["serving.json", "version", "data"] = Field(
@@ -190,6 +192,7 @@ class VersionInfo(BaseModel):
             device=detector.engine.device,
             thresholds=detector.thresholds,
             thresholds_source="version" if detector.line_thresholds is None else "serving.json",
+            heatmap_scale=detector.variant.heatmap_scale,
             data_defect_rate=detector.manifest.data.defect_rate,
             defect_rate=detector.defect_rate,
             defect_rate_source=_rate_source(detector),

@@ -15,6 +15,7 @@ from app.inference.watchdog import Watchdog
 from app.inference.worker import Worker
 from app.middleware.keys import Keyring
 from app.models.model_manager import ModelManager
+from app.monitoring.events import Events
 from app.monitoring.metrics import Metrics
 from app.monitoring.request_record import RequestRecord
 from app.monitoring.statistics import Statistics
@@ -44,6 +45,7 @@ class Service:
         self.records = _open_records(settings, self.metrics)
         self.keyring = Keyring(settings.keys_file, self._audit_keys)
         self.statistics = Statistics()
+        self.events = Events()
         passed_runs = StateFile(settings.state, "challenge.json", PassedRuns)
         self.challenges = ChallengeOutcomes(settings.challenge_hours, self.metrics, passed_runs)
         self.tracing = _open_tracing(settings.trace_endpoint)

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from app.application import create_app
-from app.documentation import ADMINS, RECORDS, UNANSWERED, VERSION
+from app.documentation import ADMINS, RECORDS, REPORTS, UNANSWERED, VERSION
 from app.errors import TABLE, BatchTooLargeError, TensorError, under_v2
 from app.schemas import Reloaded
 from app.service import Service
@@ -115,7 +115,7 @@ def test_version_is_the_package_s() -> None:
 @pytest.mark.anyio
 async def test_openapi(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
-    rows = {error: problem for error, problem in TABLE.items() if error not in UNANSWERED | ADMINS | RECORDS}
+    rows = {error: problem for error, problem in TABLE.items() if error not in UNANSWERED | ADMINS | RECORDS | REPORTS}
     native = {str(problem.status) for error, problem in rows.items() if error not in (TensorError, BatchTooLargeError)}
     predicts = [path["post"] for address, path in document["paths"].items() if address.endswith("/predict")]
     assert len(predicts) == 3

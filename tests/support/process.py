@@ -86,13 +86,15 @@ class Server:
 
 
 @contextmanager
-def served(store: Path, *flags: str, port: int = 0, program: Sequence[str] = ("-m", "app")) -> Iterator[Server]:
+def served(
+    store: Path, *flags: str, port: int = 0, program: Sequence[str] = ("-m", "app"), may_write: bool = False
+) -> Iterator[Server]:
     """A server that can't write a single byte to any file, neither a spooled upload nor anything else.
 
-    But for its records, where it keeps any.
+    But for its records, where it keeps any, or where it may.
     """
     command = [sys.executable, *program, "serve", "--store", str(store), "--port", str(port), "--device", "cpu", *flags]
-    limit = "unlimited" if "--records" in flags else "0"
+    limit = "unlimited" if may_write or "--records" in flags else "0"
     process = subprocess.Popen(
         ["sh", "-c", f'ulimit -f {limit}; exec "$@"', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
