@@ -43,7 +43,9 @@ LABEL org.opencontainers.image.title="Camspector" \
 
 # A fixed number, so that files on the host can be made readable for it, and Kubernetes can see that it isn't root.
 RUN groupadd --gid 10001 camspector \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin camspector
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin camspector \
+    && install --directory --owner=10001 --group=10001 /records
+# (A volume that is mounted on /records is then the service's to write.)
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

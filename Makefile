@@ -26,8 +26,10 @@ run: $(MODEL)
 	@image=$$(ls run/data/$(PRODUCT)/test/*/*.png | grep -v good | head -n 1); \
 	printf '\nWhen the service says that it runs, in another terminal:\n\n'; \
 	printf '    curl -F file=@%s http://127.0.0.1:$(PORT)/v1/models/$(PRODUCT)/predict\n\n' "$$image"; \
+	printf 'To look at it all, in a browser: http://127.0.0.1:$(PORT)/\n'; \
+	printf 'What was inspected: http://127.0.0.1:$(PORT)/v1/inspections\n'; \
 	printf 'Documentation: http://127.0.0.1:$(PORT)/docs\n\n'
-	@exec .venv/bin/python -m app serve --store run/store --port $(PORT)
+	@exec .venv/bin/python -m app serve --store run/store --records run/records --port $(PORT)
 
 $(MODEL): | .venv/train run/data/$(PRODUCT)
 	@echo "Training a model on the drawn images; this takes some minutes, once."

@@ -44,7 +44,12 @@ def key_arguments(flags: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"{program('app')} key", description="Make an API key. It is shown only once."
     )
-    parser.add_argument("--role", required=True, choices=ROLES, help="admin may do what predict may, and change models")
+    parser.add_argument(
+        "--role",
+        required=True,
+        choices=ROLES,
+        help="label may also label what is recorded, admin also change models",
+    )
     parser.add_argument("--name", required=True, help="whose it is, for the log")
     return parser.parse_args(flags)
 

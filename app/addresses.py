@@ -9,7 +9,32 @@ PROBES: Final = {"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live",
 DOCS_FILES: Final = frozenset({"start.js", "swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"})
 """Files of the page /docs, in app/docs."""
 DOCS: Final = frozenset({"/docs", *(f"/docs/{name}" for name in DOCS_FILES)})
-PUBLIC: Final = {*PROBES, *DOCS, "/", "/openapi.json"}
+PAGE_FILES: Final = frozenset(
+    {
+        "api.js",
+        "decide.js",
+        "dom.js",
+        "event_stream.js",
+        "heatmap.js",
+        "image_files.js",
+        "image_viewer.js",
+        "inspect.js",
+        "inspections_csv.js",
+        "intervals.js",
+        "light_table.js",
+        "live.js",
+        "main.js",
+        "models.js",
+        "page.css",
+        "review.js",
+        "score_chart.js",
+        "serving.js",
+        "verdict.js",
+    }
+)
+"""Files of the inspection page at /, in app/page, beside its index.html."""
+PAGE: Final = frozenset(f"/page/{name}" for name in PAGE_FILES)
+PUBLIC: Final = {*PROBES, *DOCS, *PAGE, "/", "/openapi.json"}
 """What the interface is stands in public documentation. Everything else needs a key, also routes added later."""
 
 

@@ -11,10 +11,16 @@ from app.errors import (
     TABLE,
     AdminNeedsKeysError,
     BatchTooLargeError,
+    IdempotencyKeyError,
+    ImageNotKeptError,
     KeyNotAllowedError,
+    NoRecordsError,
+    NoReportError,
     Problem,
     ProblemBody,
+    RecordsUnavailableError,
     TensorError,
+    UnknownInspectionError,
     under_v2,
 )
 from app.v2.message import JSON_LENGTH
@@ -137,14 +143,31 @@ def _header(description: str, schema: dict[str, Any], *, required: bool = False)
 UNANSWERED: Final = {ClientDisconnect}
 ADMINS: Final = {ServingError, PinError, StoreError, ChallengeError, KeyNotAllowedError, AdminNeedsKeysError}
 """Errors of calls that only administrators may make."""
+REPORTS: Final = {NoReportError}
+"""Errors of a version's report."""
+RECORDS: Final = {NoRecordsError, UnknownInspectionError, ImageNotKeptError, RecordsUnavailableError}
+"""Errors of /v1/inspections: without its records an inspection goes on."""
 _V2S: Final = {TensorError, BatchTooLargeError}
-_PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS | _V2S]
+_NATIVES: Final = {IdempotencyKeyError}
+_PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS | RECORDS | REPORTS | _V2S]
+_RECORDED: Final = {
+    "X-Camspector-Inference-ID": _header("Of each image, after commas.", {"type": "string"}, required=True),
+    "X-Camspector-Recorded": _header(
+        "With --records: true once it is committed; false: not yet, or lost; pending: nobody waited.",
+        {"type": "string", "enum": ["true", "false", "pending"]},
+    ),
+}
 
 PREDICT_REPLIES: Final[Replies] = {
     200: {
-        "description": "The verdict; the overlay with Accept: image/png.",
-        "content": {"image/png": BINARY},
-        "headers": {
+        "description": "The verdict; the overlay with Accept: image/png; with Accept: text/plain one line, for a PLC.",
+        "content": {
+            "image/png": BINARY,
+            "text/plain": {"schema": {"type": "string"}, "example": "1;0.0123;accept;capsule;3;4711\n"},
+        },
+        "headers": _RECORDED
+        | {"Idempotent-Replayed": _header("true: the recorded reply to an earlier request.", {"type": "string"})}
+        | {
             f"X-Camspector-{name}": _header("With the overlay.", {"type": kind})
             for name, kind in [
                 ("Label", "string"),
@@ -163,7 +186,10 @@ INFER_REPLIES: Final[Replies] = {
     200: {
         "description": "The outputs, as JSON; where binary data is asked for, as JSON and behind it the data.",
         "content": {"application/octet-stream": BINARY},
-        "headers": {JSON_LENGTH: _header("Bytes of JSON, where binary data follows it.", {"type": "integer"})},
+        "headers": _RECORDED
+        | {JSON_LENGTH: _header("Bytes of JSON, where binary data follows it.", {"type": "integer"})},
     },
-    **_entries(under_v2(row) for error, row in TABLE.items() if error not in UNANSWERED | ADMINS),
+    **_entries(
+        under_v2(row) for error, row in TABLE.items() if error not in UNANSWERED | ADMINS | RECORDS | REPORTS | _NATIVES
+    ),
 }

@@ -80,8 +80,28 @@ class CodecsUnavailableError(RefusedError):
     """No process that decodes images can be started: the system has no room for one."""
 
 
+class RecordsUnavailableError(RefusedError):
+    """The inspection records can't be read or written now."""
+
+
 class DeadlineError(RefusedError):
     """The request's time ran out before its answer was there."""
+
+
+class NoRecordsError(CamspectorError):
+    """The service keeps no inspection records."""
+
+
+class UnknownInspectionError(CamspectorError):
+    """No inspection with that id is in the records."""
+
+
+class ImageNotKeptError(CamspectorError):
+    """The inspection is in the records, its image isn't."""
+
+
+class IdempotencyKeyError(RequestError):
+    """The idempotency key was sent before, with other bytes or for another model."""
 
 
 class AccessError(CamspectorError):
@@ -110,6 +130,10 @@ class AdminNeedsKeysError(AccessError):
     """Without keys nobody is an administrator."""
 
 
+class NoReportError(CamspectorError):
+    """The version has no report that can be given out."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One row of the table."""
@@ -136,6 +160,10 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     AdminNeedsKeysError: Problem(403, "admin-needs-keys"),
     model_errors.UnknownModelError: Problem(404, "unknown-model"),
     model_errors.UnknownVersionError: Problem(404, "unknown-version"),
+    NoReportError: Problem(404, "no-report"),
+    NoRecordsError: Problem(404, "no-records"),
+    UnknownInspectionError: Problem(404, "unknown-inspection"),
+    ImageNotKeptError: Problem(404, "image-not-kept"),
     SlowBodyError: Problem(408, "slow-body"),
     model_errors.PinError: Problem(409, "version-not-usable"),
     model_errors.StoreError: Problem(409, "store-not-usable"),
@@ -147,12 +175,14 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     model_errors.UndecodableImageError: Problem(422, "undecodable-image"),
     model_errors.MultipleFramesError: Problem(422, "multiple-frames"),
     model_errors.ImageTooCostlyError: Problem(422, "image-too-costly"),
+    IdempotencyKeyError: Problem(422, "idempotency-key-reused"),
     model_errors.BrightnessError: Problem(422, "brightness-beyond-scale"),
     QueueFullError: Problem(429, "queue-full", retry_after=1),
     DeadlineUnreachableError: Problem(429, "deadline-unreachable", retry_after=1),
     ClientDisconnect: Problem(499, "client-gone"),  # not sent to anyone, but counted in the metrics
     NotReadyError: Problem(503, "not-ready", retry_after=5),
     CodecsUnavailableError: Problem(503, "codecs-unavailable", retry_after=1),
+    RecordsUnavailableError: Problem(503, "records-unavailable", retry_after=1),
     model_errors.DeviceMemoryError: Problem(503, "device-out-of-memory", retry_after=1),
     model_errors.EngineError: Problem(503, "engine-failed", retry_after=1),
     DeadlineError: Problem(504, "deadline-passed"),

@@ -9,15 +9,17 @@ from fastapi.exceptions import RequestValidationError
 from app.addresses import PROBES, PUBLIC
 from app.documentation import Replies, problems
 from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
+from app.part_id import PATTERN
 from model.gate import CHECKS
 from model.serving import Serving
 
 _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
+_PART_ID: Final = {"type": "string", "pattern": PATTERN}
 _TRACEPARENT: Final = {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
 _TEXT: Final = {"type": "string"}
 _ECHOED: Final = {
     "X-Request-ID": (_ID, "The request's own; a new one where that is missing or invalid."),
-    "X-Part-ID": (_ID, "The request's, as it was sent."),
+    "X-Part-ID": (_PART_ID, "The request's, as it was sent."),
     "traceparent": (_TRACEPARENT, "The request's, where it is valid (W3C Trace Context)."),
 }
 _REPLY_HEADERS: Final = {
@@ -34,7 +36,7 @@ _REQUEST_HEADERS: Final = [
         "name": name,
         "in": "header",
         "description": "Repeated in the reply.",
-        "schema": _ID if name == "X-Part-ID" else _TEXT,
+        "schema": _PART_ID if name == "X-Part-ID" else _TEXT,
     }
     for name in _ECHOED
 ]

@@ -1,16 +1,16 @@
 """Schemas of the native API's replies, for FastAPI and OpenAPI."""
 
 import base64
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.inference.pipeline import InspectionResult
 from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
-from app.monitoring.request_record import ImageRecord, StepName
+from app.records.inspection import Inspection
 from model.detector import Detector
+from model.evidence import HeatmapScale
 from model.figures import Figures
-from model.gate import CheckName, Gate, OpenLimits
+from model.gate import CheckName, Gate, Odd, OpenLimits
 from model.manifest import Agreement, OperatingPoint
 from model.regions import Region
 from model.verdict import Decision, Label, Thresholds
@@ -31,11 +31,6 @@ class Timing(BaseModel):
     predict: float
     render: float
 
-    @staticmethod
-    def of(image: ImageRecord) -> "Timing":
-        times = {name: round(1000.0 * image.seconds(name), 1) for name in get_args(StepName)}
-        return Timing(**times)
-
 
 class OddCheck(BaseModel):
     """A reason why an image can't be inspected."""
@@ -43,6 +38,10 @@ class OddCheck(BaseModel):
     check: CheckName
     value: float
     limit: OpenLimits = Field(description="Least and greatest value that isn't odd; null: serving.json opened it.")
+
+    @staticmethod
+    def of(odd: Odd) -> "OddCheck":
+        return OddCheck(check=odd.check, value=odd.value, limit=odd.limit)
 
 
 class Prediction(BaseModel):
@@ -124,25 +123,26 @@ class Prediction(BaseModel):
     timing_ms: Timing
 
     @staticmethod
-    def of(result: InspectionResult, loaded: LoadedModel, inference_id: str, part_id: str | None) -> "Prediction":
-        verdict = result.verdict
+    def of(inspection: Inspection, png: bytes | None, *, regions: bool) -> "Prediction":
+        """`png`: the heatmap or the overlay, where one is wanted."""
+        verdict, basis, image = inspection.verdict, inspection.basis, inspection.image
         return Prediction(
             label=verdict.label,
             probability=verdict.probability,
-            heatmap=base64.b64encode(result.png).decode() if result.png else None,
+            heatmap=base64.b64encode(png).decode() if png else None,
             decision=verdict.decision,
-            inspectable=result.inspectability.inspectable,
-            odd=[OddCheck(check=odd.check, value=odd.value, limit=odd.limit) for odd in result.inspectability.odd],
-            typicality=result.inspectability.typicality,
+            inspectable=inspection.inspectable,
+            odd=[OddCheck.of(odd) for odd in inspection.odd],
+            typicality=inspection.typicality,
             log_odds=verdict.log_odds,
-            thresholds=loaded.detector.thresholds,
-            model=loaded.model,
-            model_version=loaded.version,
-            inference_id=inference_id,
-            part_id=part_id,
-            image=ImageSize(width=result.image.width, height=result.image.height),
-            regions=result.regions,
-            timing_ms=Timing.of(result.record),
+            thresholds=basis.thresholds,
+            model=basis.model,
+            model_version=basis.version,
+            inference_id=inspection.inference_id,
+            part_id=inspection.origin.part_id,
+            image=ImageSize(width=image.width, height=image.height),
+            regions=inspection.regions() if regions else [],
+            timing_ms=Timing(**inspection.timing_ms),
         )
 
 
@@ -162,6 +162,7 @@ class VersionInfo(BaseModel):
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
     thresholds_source: Literal["serving.json", "version"]
+    heatmap_scale: HeatmapScale = Field(description="Evidence that the heatmap shows as 0.018 and as 0.5.")
     data_defect_rate: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
     defect_rate_source: Literal["serving.json", "version", "data"] = Field(
@@ -191,6 +192,7 @@ class VersionInfo(BaseModel):
             device=detector.engine.device,
             thresholds=detector.thresholds,
             thresholds_source="version" if detector.line_thresholds is None else "serving.json",
+            heatmap_scale=detector.variant.heatmap_scale,
             data_defect_rate=detector.manifest.data.defect_rate,
             defect_rate=detector.defect_rate,
             defect_rate_source=_rate_source(detector),

@@ -15,6 +15,7 @@ from app.inference.watchdog import Watchdog
 from app.inference.worker import Worker
 from app.middleware.keys import Keyring
 from app.models.model_manager import ModelManager
+from app.monitoring.events import Events
 from app.monitoring.metrics import Metrics
 from app.monitoring.request_record import RequestRecord
 from app.monitoring.statistics import Statistics
@@ -24,9 +25,11 @@ from app.settings import ConfigurationError, Settings
 from app.state_file import StateFile
 from model.cpus import available_cpus
 from model.errors import EngineError
+from model.serving import Serving
 
 if TYPE_CHECKING:
     from app.monitoring.tracing import Tracing
+    from app.records.records import Records
 
 STOP_SECONDS: Final = 10.0
 """For threads to finish what they do; the process ends without those that don't."""
@@ -36,15 +39,17 @@ class Service:
     """Everything that requests share. `draining` is set when the process is told to stop."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises KeysError."""
+        """Raises KeysError or ConfigurationError."""
         self.settings = settings
-        self.keyring = Keyring(settings.keys_file)
         self.metrics = Metrics()
+        self.records = _open_records(settings, self.metrics)
+        self.keyring = Keyring(settings.keys_file, self._audit_keys)
         self.statistics = Statistics()
+        self.events = Events()
         passed_runs = StateFile(settings.state, "challenge.json", PassedRuns)
         self.challenges = ChallengeOutcomes(settings.challenge_hours, self.metrics, passed_runs)
         self.tracing = _open_tracing(settings.trace_endpoint)
-        self.model_manager = ModelManager(settings, self.metrics.registry)
+        self.model_manager = ModelManager(settings, self.metrics.registry, self._audit_serving)
         self.drift = DriftMonitor(self.metrics.registry, StateFile(settings.state, "drift.json", DriftStates))
         self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
@@ -62,6 +67,8 @@ class Service:
 
     def start(self) -> None:
         """In the event loop."""
+        if self.records:
+            self.records.start()
         self.model_manager.start()
         self.keyring.start()
         for worker in self.workers:
@@ -78,6 +85,8 @@ class Service:
         until = time.monotonic() + STOP_SECONDS
         for thread in (*self.workers, self.model_manager.thread, self.keyring.thread):
             thread.join(max(0.0, until - time.monotonic()))
+        if self.records:
+            self.records.stop(STOP_SECONDS)
         for state in (self.challenges, self.drift):
             state.stop(max(0.0, until - time.monotonic()))
         if self.tracing:
@@ -98,6 +107,14 @@ class Service:
                 with suppress(InvalidStateError):  # it has come back after all
                     image.answer.set_exception(error)
 
+    def _audit_serving(self, model: str, config: Serving, by: str) -> None:
+        if self.records:
+            self.records.audit_change("serving", model, str(config), by)
+
+    def _audit_keys(self, path: str, keys: str) -> None:
+        if self.records:
+            self.records.audit_change("keys", path, keys, path)
+
     def dead(self) -> list[str]:
         """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""
         threads = {
@@ -110,8 +127,18 @@ class Service:
     def unready(self) -> list[str]:
         """Why no new requests should be sent here, in words. Empty: the service is ready."""
         draining = ["the service is shutting down"] if self.draining else []
+        opening = self.records.unready() if self.records else []
         challenges = self.challenges.unready(self.model_manager.snapshot.served())
-        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready() + challenges
+        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready() + challenges + opening
+
+
+def _open_records(settings: Settings, metrics: Metrics) -> "Records | None":
+    """SQLAlchemy is imported only where records are kept. Raises ConfigurationError."""
+    if settings.records is None:
+        return None
+    from app.records.records import Records
+
+    return Records(settings, metrics)
 
 
 def _open_tracing(endpoint: str | None) -> "Tracing | None":

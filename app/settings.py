@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from app.monitoring.logs import LogFormat
+from app.records.image_rules import ImageRules
 from app.unknown_settings import PREFIX
 from model.detector import VariantChoice
 from model.engines.devices import DeviceChoice
@@ -28,6 +29,8 @@ LONGEST_DEADLINE_MS: Final = 60_000
 """So long, at most, does one request keep others waiting."""
 
 _PORT: Final = 8000
+
+Sync = Literal["normal", "full"]
 
 _REMOVED: Final = {"defect_rate", "thresholds"}
 """What each model's serving.json says now, at run time."""
@@ -119,6 +122,42 @@ class Settings(BaseSettings):
         ),
     ] = "127.0.0.1,::1"
     log_format: Annotated[LogFormat, Field(description="Lines for people, or objects for programs.")] = "text"
+    records: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Where every inspection is recorded: a folder, or the URL of a PostgreSQL database. Without it:"
+            " nowhere.",
+        ),
+    ] = None
+    records_wait: Annotated[
+        bool, Field(description="Whether a reply is sent only when its record is committed; false: some may be lost.")
+    ] = True
+    records_sync: Annotated[
+        Sync,
+        Field(description="Of a folder's records a power failure takes none with full, and with normal the last few."),
+    ] = "normal"
+    records_images: Annotated[
+        str,
+        Field(
+            description="Which images are kept: all, review (not accepted), every:N or none; for some models, after"
+            " commas: MODEL=RULE."
+        ),
+    ] = "review"
+    records_folder: Annotated[
+        Path | None,
+        Field(description="Folder of images. Without it: below that of the records; with a database's URL, none."),
+    ] = None
+    records_max_bytes: Annotated[
+        int, Field(ge=0, description="Bytes of all images; beyond that the oldest go, labelled ones last.")
+    ] = 10_000_000_000
+    records_image_days: Annotated[
+        int | None, Field(ge=1, description="Days that a image is kept, unless it is labelled; without: no limit.")
+    ] = None
+    records_days: Annotated[
+        int | None, Field(ge=1, description="Days that a record is kept, labelled or not; without: no limit.")
+    ] = None
+    station: Annotated[str, Field(max_length=64, description="Name of the station, in the records.")] = ""
     trace_endpoint: Annotated[
         str | None, Field(description="Where OpenTelemetry traces go, as http://HOST:4318/v1/traces. Without it: none.")
     ] = None
@@ -202,6 +241,12 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise ValueError(f"must be addresses or networks, comma-separated, or * alone: {error}") from None
         return proxies
+
+    @field_validator("records_images")
+    @classmethod
+    def _rules(cls, rules: str) -> str:
+        ImageRules.of(rules)
+        return rules
 
     @field_validator("allowed_hosts", "cors_origins")
     @classmethod

@@ -21,7 +21,6 @@ from model.artifact import read_artifact
 from model.cpus import available_cpus
 from model.engines.engine import Engine, engines_for, open_engine
 from model.engines.ort import onnxruntime
-from model.hypercolumn import BLOCKS
 from model.manifest import EngineName, Manifest, VariantName
 
 _SECONDS: Final = 1.0
@@ -30,11 +29,9 @@ _PRODUCT: Final = 2048
 
 def operations(manifest: Manifest) -> float:
     """Multiplications and additions of the convolutions, for one image."""
-    side, channels, found = manifest.preprocessing.input_size, 3, 0.0
-    for widths in BLOCKS[: manifest.network.blocks[-1]]:
-        for width in widths:
-            found += 2 * 9 * channels * width * side**2
-            channels = width
+    side, found = manifest.preprocessing.input_size, 0.0
+    for block in manifest.network.convolutions:
+        found += sum(2 * 9 * channels * width for channels, width in block) * side**2
         side //= 2
     return found
 

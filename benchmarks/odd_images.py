@@ -32,7 +32,8 @@ from model.verdict import sigmoid
 from training.data.dataset import load_dataset
 from training.data.splits import Indices, make_folds
 from training.estimators.network import fresh_network
-from training.estimators.patches import PatchEstimator, PreparedPatches
+from training.estimators.patch_estimator import PatchEstimator
+from training.estimators.patches import PreparedPatches
 from training.evaluation.gate_limits import Features, HeldOutMeasures, fit_appearance, fit_gate
 from training.evaluation.post_processing import Method, fit_post_processor
 from training.evaluation.thresholds import BestBalancedAccuracy
@@ -191,7 +192,9 @@ def prepare(folder: Path, recipe: Patches, sample: int | None, seed: int, report
     estimator = PatchEstimator(recipe)
     method = estimator.method(dataset.samples, BestBalancedAccuracy())
     run = TrainingRun(dataset, recipe, method, imagenet_trunk(), reporter)
-    return estimator.prepare(run)
+    prepared = estimator.prepare(run)
+    assert isinstance(prepared, PreparedPatches)  # the recipe's trunk is the full one
+    return prepared
 
 
 def product_of(name: str, arrays: dict[str, NDArray[Any]]) -> Product:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 _SERVICE: Final = ("serve", "key")
-_TRAINING: Final = ("fit", "crossval", "curve", "evaluate", "report", "msa", "challenge", "weights")
+_TRAINING: Final = ("collect", "fit", "crossval", "curve", "evaluate", "report", "msa", "challenge", "weights")
 _USAGE: Final = f"""usage: camspector COMMAND …     (camspector COMMAND --help: its arguments)
 
 the service:  {", ".join(_SERVICE)}

@@ -1,11 +1,12 @@
-"""Which of VGG-16's layers the dense layer reads at a patch."""
+"""Which of VGG-16's layers the dense layer reads at a patch, and how wide the trunk is that leads to them."""
 
 from dataclasses import dataclass
 from typing import Final
 
 # Simonyan & Zisserman 2015, configuration D: output channels of each block's 3×3 convolutions. pool5 is left out (Zhou
 # et al. 2016, section 3.1).
-BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+Widths = tuple[tuple[int, ...], ...]
+BLOCKS: Final[Widths] = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 GRID: Final = 4
 """Side of the coarse grid whose cells the deepest layer is averaged over, for the gate; less where a map is smaller."""
@@ -23,6 +24,9 @@ class Hypercolumn:
     image_head: bool = False
     """Whether each patch also has the means of all features over the whole image (ParseNet: Liu, Rabinovich & Berg
     2015, section 3.1). They are the same at every patch, and linear in the features like the rest."""
+    trunk: Widths = BLOCKS
+    """Channels of each convolution that the next one reads; fewer than VGG-16's in a narrow trunk. The hypercolumn's
+    own layers have all of VGG-16's channels, of which the next convolution reads the first."""
 
     def __post_init__(self) -> None:
         known = range(1, len(BLOCKS) + 1)
@@ -30,6 +34,12 @@ class Hypercolumn:
             raise ValueError(f"a hypercolumn's blocks must ascend within 1 … {len(BLOCKS)}, not {self.blocks}")
         if self.stride not in (strides := [2**power for power in range(self.blocks[-1] - 1, len(BLOCKS))]):
             raise ValueError(f"the stride of block {self.blocks[-1]} must be one of {strides}, not {self.stride}")
+        if [len(block) for block in self.trunk] != [len(block) for block in BLOCKS] or not all(
+            1 <= width <= most
+            for block, widest in zip(self.trunk, BLOCKS, strict=True)
+            for width, most in zip(block, widest, strict=True)
+        ):
+            raise ValueError(f"a trunk's widths must be those of VGG-16 at most, {BLOCKS}, not {self.trunk}")
 
     @property
     def channels(self) -> int:
@@ -46,9 +56,27 @@ class Hypercolumn:
         """Features of each block."""
         return [BLOCKS[block - 1][-1] for block in self.blocks]
 
+    @property
+    def convolutions(self) -> list[list[tuple[int, int]]]:
+        """Channels in and out of each convolution, block by block, up to the last block that is read."""
+        channels, blocks = 3, []
+        for number, widths in enumerate(self.trunk[: self.blocks[-1]], 1):
+            block = []
+            for position, width in enumerate(widths, 1):
+                is_tap = number in self.blocks and position == len(widths)
+                block.append((channels, BLOCKS[number - 1][-1] if is_tap else width))
+                channels = width
+            blocks.append(block)
+        return blocks
+
     def features(self, side: int) -> int:
         """F, the gate's features of a map of side×side patches: each channel of the deepest layer in each cell."""
         return self.widths[-1] * min(GRID, side) ** 2
+
+
+def narrow_widths(share: float) -> Widths:
+    """`share` of each of VGG-16's widths, rounded down to whole channels."""
+    return tuple(tuple(max(1, int(share * width)) for width in block) for block in BLOCKS)
 
 
 def grid_window(side: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from model.gate import Gate
 from model.hypercolumn import Hypercolumn
 from model.image import FullScale
 from model.preprocessing import Resizing
+from model.trunk_choice import TrunkChoice
 from model.verdict import Calibration, Thresholds
 
 SCHEMA: Final = 4
@@ -176,6 +177,8 @@ class Manifest:
     """The preset's configuration (`training.recipe`)."""
     libraries: dict[str, str]
     """Versions of the libraries that made it, by name."""
+    trunk_choice: TrunkChoice | None = None
+    """Why the network has a narrow trunk or the full one; None: that was not compared."""
     drift: Drift | None = None
     """None: there were no held-out images that charts could rest on."""
 

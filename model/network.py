@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.hypercolumn import BLOCKS, Hypercolumn, grid_window
+from model.hypercolumn import Hypercolumn, grid_window
 from model.preprocessing import MEAN
 
 
@@ -25,13 +25,11 @@ class VGG16CAM(nn.Module):
         self.hypercolumn = hypercolumn
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.blocks = nn.ModuleList()
-        channels = 3
-        for number, widths in enumerate(BLOCKS[: hypercolumn.blocks[-1]], 1):
+        for number, convolutions in enumerate(hypercolumn.convolutions, 1):
             block = nn.Sequential()
-            for position, width in enumerate(widths, 1):
+            for position, (channels, width) in enumerate(convolutions, 1):
                 block.add_module(f"conv{number}_{position}", nn.Conv2d(channels, width, 3, padding=1))
                 block.add_module(f"relu{number}_{position}", nn.ReLU(inplace=True))
-                channels = width
             self.blocks.append(block)
         self.dense = nn.Linear(hypercolumn.inputs, 2)  # rows: good, anomaly
 
@@ -51,9 +49,13 @@ class VGG16CAM(nn.Module):
     def frozen(self, pixels: Tensor, *, stop: int) -> Tensor:
         """Output of the first `stop` blocks, each with its pool, for pixels N×S×S×3: N×C×h×w."""
         x = self.normalised(pixels)
-        for block in self.blocks[:stop]:
-            x = nn.functional.max_pool2d(block(x), 2)
+        for number, block in enumerate(self.blocks[:stop], 1):
+            x = self.pooled(block(x), number)
         return x
+
+    def pooled(self, x: Tensor, block: int) -> Tensor:
+        """What the next block reads of this one's output: the trunk's channels, pooled."""
+        return nn.functional.max_pool2d(x[:, : self.hypercolumn.trunk[block - 1][-1]], 2)
 
     def layers(self, x: Tensor, *, start: int = 0) -> list[Tensor]:
         """The hypercolumn's layers, each N×C×h×w at its own resolution; `x`: the output of block `start` with its pool.
@@ -62,7 +64,7 @@ class VGG16CAM(nn.Module):
         """
         found = []
         for number, block in enumerate(self.blocks[start:], start + 1):
-            x = block(x if number == start + 1 else nn.functional.max_pool2d(x, 2))
+            x = block(x if number == start + 1 else self.pooled(x, number - 1))
             if number in self.hypercolumn.blocks:
                 found.append(x)
         return found

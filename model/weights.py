@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,27 +12,29 @@ from safetensors.numpy import load, save
 
 from model.errors import NonFiniteWeightsError, ShapeError, WeightsFormatError
 from model.files import read_file
-from model.hypercolumn import BLOCKS, Hypercolumn
+from model.hypercolumn import Hypercolumn
 
 Weights = Mapping[str, NDArray[np.float32]]
 
 
-def trunk_shapes(blocks: int = len(BLOCKS)) -> dict[str, tuple[int, ...]]:
-    """conv1_1.weight (OIHW), conv1_1.bias, … of the first blocks, in the network's order, with their shapes."""
+IMAGENET: Final = Hypercolumn()
+"""All 13 convolutions, as wide as they were trained on ImageNet."""
+
+
+def trunk_shapes(hypercolumn: Hypercolumn = IMAGENET) -> dict[str, tuple[int, ...]]:
+    """conv1_1.weight (OIHW), conv1_1.bias, … of the blocks that are needed, in the network's order, with their
+    shapes."""
     shapes: dict[str, tuple[int, ...]] = {}
-    channels = 3
-    for number, widths in enumerate(BLOCKS[:blocks], 1):
-        for position, width in enumerate(widths, 1):
+    for number, block in enumerate(hypercolumn.convolutions, 1):
+        for position, (channels, width) in enumerate(block, 1):
             shapes[f"conv{number}_{position}.weight"] = (width, channels, 3, 3)
             shapes[f"conv{number}_{position}.bias"] = (width,)
-            channels = width
     return shapes
 
 
 def tensor_shapes(hypercolumn: Hypercolumn) -> dict[str, tuple[int, ...]]:
     """The tensors of the trunk's blocks that are needed, and the dense layer's (rows: good, anomaly)."""
-    dense = {"dense.weight": (2, hypercolumn.inputs), "dense.bias": (2,)}
-    return trunk_shapes(hypercolumn.blocks[-1]) | dense
+    return trunk_shapes(hypercolumn) | {"dense.weight": (2, hypercolumn.inputs), "dense.bias": (2,)}
 
 
 def trunk_digest(weights: Weights) -> str:

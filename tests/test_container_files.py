@@ -122,7 +122,7 @@ def test_variables_are_settings(name: str) -> None:
 
 def test_compose_hands_on_every_setting() -> None:
     """Except what the image and the ports decide."""
-    handed_on = re.findall(r"^      - (CAMSPECTOR_\w+)(?: #.*)?$", COMPOSE, re.M)
+    handed_on = re.findall(r"^      - (CAMSPECTOR_\w+)(?:=\S+)?(?: #.*)?$", COMPOSE, re.M)
     assert set(handed_on) == VARIABLES - {"CAMSPECTOR_STORE", "CAMSPECTOR_HOST", "CAMSPECTOR_PORT"}
     assert len(handed_on) == len(set(handed_on))
 
@@ -136,6 +136,7 @@ def test_compose_hands_on_every_setting() -> None:
         "      - no-new-privileges:true",
         "    restart: unless-stopped",
         "        target: /models",
+        "      - records:/records # docs/records.md",
         "      - ${ADDRESS:-127.0.0.1}:${PORT:-8000}:8000",
     ],
 )

@@ -96,6 +96,17 @@ asyncio.run(main(pathlib.Path(sys.argv[1])))
 """
 
 
+def test_service_without_records_imports_no_database(tmp_path: Path) -> None:
+    code = (
+        "import sys; from app.application import create_app; from app.settings import Settings; import app.__main__\n"
+        "create_app(Settings(store=sys.argv[1], _cli_parse_args=[])).openapi()\n"
+        "print(*{'sqlalchemy', 'alembic', 'psycopg'} & sys.modules.keys())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
 def test_service_starts_without_torch() -> None:
     """torch is imported where an engine is opened, and nowhere else."""
     code = "import sys, app.__main__, model.detector; print(*{'torch', 'torchvision', 'training'} & sys.modules.keys())"

@@ -81,6 +81,7 @@ def texts() -> dict[str, str]:
     """By file, what people read; of docs/concepts.md what comes before the table."""
     paths = [path for pattern in TEXTS for path in ROOT.glob(pattern)]
     paths += [path for pattern in ("*.html", "*.toml") for path in (ROOT / "training").rglob(pattern)]
+    paths += [path for pattern in ("*.html", "*.js") for path in (ROOT / "app" / "page").glob(pattern)]
     found = {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted(paths)} | python_files()
     found["docs/concepts.md"] = found["docs/concepts.md"].partition("\n## Words that are not used\n")[0]
     return {file: text for file, text in found.items() if file != "tests/test_vocabulary.py"}

@@ -1,12 +1,13 @@
-"""The command line of training: fit, crossval, curve, evaluate, report, msa, challenge, weights."""
+"""The command line of training: collect, fit, crossval, curve, evaluate, report, msa, challenge, weights."""
 
 import argparse
+import os
 import sys
 
 from model.engines.devices import choose_device
 from model.errors import CamspectorError
 from model.store import Store
-from training.cli import parse
+from training.cli import KEY_VARIABLE, parse
 from training.progress import Reporter
 
 
@@ -175,7 +176,15 @@ def _weights(arguments: argparse.Namespace, reporter: Reporter) -> None:
     imagenet_trunk(arguments.weights, say=reporter.line)
 
 
+def _collect(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from training.collect import Service, collect
+
+    service = Service(arguments.url, os.environ.get(KEY_VARIABLE))
+    collect(service, arguments.model, arguments.out, reporter.line)
+
+
 COMMANDS = {
+    "collect": _collect,
     "fit": _fit,
     "crossval": _crossval,
     "curve": _curve,

@@ -19,6 +19,9 @@ from training.cli_arguments import (
 )
 from training.recipe import preset_names
 
+KEY_VARIABLE = "INSPECTION_API_KEY"
+"""As for examples/inspect_folder.py."""
+
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command's name as `command`, and its arguments. --help and mistakes raise SystemExit."""
@@ -31,6 +34,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             name, help=what, description=description, epilog=f"example: {parser.prog} {name} {example}"
         )
 
+    _collect(
+        add(
+            "collect",
+            "write the labelled images of a service's inspection records into a folder to train on",
+            "--url http://camspector:8000 --model bolt --out parts",
+        )
+    )
     _fit(
         add(
             "fit",
@@ -90,6 +100,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         )
     )
     return parser.parse_args(arguments)
+
+
+def _collect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url",
+        required=True,
+        metavar="URL",
+        help=f"address of the service; where it needs a key, the environment variable {KEY_VARIABLE} has it",
+    )
+    parser.add_argument("--model", required=True, metavar="NAME", help="the model whose inspections are meant")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
 
 
 def _fit(parser: argparse.ArgumentParser) -> None:
@@ -231,6 +252,13 @@ def _training(parser: argparse.ArgumentParser) -> None:
         default="real",
         help="learn from the defective images, from synthetic anomalies made out of good images, or from both "
         "(default: real)",
+    )
+    parser.add_argument(
+        "--trunk",
+        choices=["auto", "full", "narrow"],
+        help="full: VGG-16's convolutions as they are; narrow: a quarter of their channels, chosen for this product, "
+        "several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
+        "(default: the preset's)",
     )
     rules = parser.add_argument_group(
         "thresholds (default: --miss-cost 10, or --best-balanced-accuracy where all anomalies are synthetic)"

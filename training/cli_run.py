@@ -34,7 +34,7 @@ class Task:
 
 def check_task(arguments: argparse.Namespace, reporter: Reporter) -> Task:
     """Check everything that can be wrong, before anything is trained."""
-    recipe = read_recipe(arguments.preset, seed=arguments.seed)
+    recipe = read_recipe(arguments.preset, seed=arguments.seed, trunk=arguments.trunk)
     check_training(arguments, recipe)
     check_writable(arguments.json, getattr(arguments, "report", None))
     dataset = load_dataset(

@@ -40,6 +40,7 @@ def fit(
         thresholds=pipeline.post_processor.thresholds,
         one_network=run.recipe.inner_folds == 0,
         learning_curve=learning_curve,
+        trunk_choice=pipeline.trunk_choice,
     )
     path = export(run, pipeline, store, model, report)
     reporter.line(f"\nversion {path.name} of {model!r} is in {path}\n{table(figures)}")

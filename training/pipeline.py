@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from model.appearance import Appearance
 from model.gate import Gate
+from model.trunk_choice import TrunkChoice
 from training.data.training_set import TrainingSet
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
 from training.evaluation.gate_limits import HeldOutMeasures, fit_gate, with_held_out
@@ -32,6 +33,8 @@ class FittedPipeline:
     """What the gate's last check compares with."""
     measures: HeldOutMeasures
     """That its limits come from."""
+    trunk_choice: TrunkChoice | None = None
+    """Why the network has a narrow trunk or the full one; None: that was not compared."""
 
 
 def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance) -> FittedPipeline:
@@ -50,6 +53,7 @@ def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance)
         fit_gate(fitted.measures, method.odd_rate),
         with_held_out(fitted.appearance, fitted.measures),
         fitted.measures,
+        fitted.trunk_choice,
     )
 
 

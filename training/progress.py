@@ -33,13 +33,21 @@ class Reporter:
     def task(self, name: str, total: int) -> Iterator[Advance]:
         """A stretch of work of `total` steps; gives what to call after each of them."""
         start = time.monotonic()
-        if self._console.is_terminal:
-            with self._bar(name, total) as advance:
-                yield advance
-        else:
-            yield self._remark
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
+        with self.timed(name):
+            if self._console.is_terminal:
+                with self._bar(name, total) as advance:
+                    yield advance
+            else:
+                yield self._remark
         self.line(f"{name}: {time.monotonic() - start:.1f} s")
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Work whose seconds are kept; a part of a task, say, whose own they then aren't."""
+        start, before = time.monotonic(), sum(self.seconds.values())
+        yield
+        inside = sum(self.seconds.values()) - before
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start - inside
 
     @contextmanager
     def _bar(self, name: str, total: int) -> Iterator[Advance]:

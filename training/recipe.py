@@ -3,7 +3,7 @@
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -12,10 +12,14 @@ from model.evidence import Pooling
 from model.files import utf8
 from model.hypercolumn import Hypercolumn
 
+_NOT_WRITTEN: Final = {"trunk"}
+"""Members of a recipe's tables that training decides: the narrow trunk's widths."""
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+TrunkName = Literal["auto", "full", "narrow"]
 InputSize = Annotated[int, msgspec.Meta(ge=32, le=1024, multiple_of=16)]
 
 
@@ -25,6 +29,7 @@ class FineTuning(
     """Fine-tuning of VGG-16's last blocks for a fixed threshold. No member is optional that changes the result."""
 
     takes_synthetic_anomalies: ClassVar[bool] = False
+    trunk: ClassVar[TrunkName] = "full"
     inner_folds: ClassVar[int] = 0
     """It calibrates nothing, so that nothing has to be cross-validated within a training set."""
 
@@ -99,6 +104,11 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Share of good patches that score higher than what is taken for defective in an anomaly without a mask."""
     inner_folds: Annotated[int, msgspec.Meta(ge=2)]
     """Folds of the cross-validation that calibration, thresholds and region threshold are chosen by."""
+    trunk: TrunkName
+    """full: VGG-16's convolutions as they are; narrow: fewer channels, chosen for the product; auto: narrow where that
+    is shown to do no harm (`training.narrow.trunk_choice`)."""
+    narrow_share: Share
+    """Share of each layer's channels that a narrow trunk has."""
     seed: Seed
     """Seed of the splits and of the patches drawn."""
 
@@ -107,8 +117,12 @@ Recipe = FineTuning | Patches
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe in plain JSON types, as the manifest keeps it."""
-    return dict(msgspec.to_builtins(recipe))
+    """The recipe in plain JSON types, as the manifest keeps it: what a preset's file says."""
+    written = msgspec.to_builtins(recipe)
+    for name, table in written.items():
+        if isinstance(table, dict):
+            written[name] = {member: value for member, value in table.items() if member not in _NOT_WRITTEN}
+    return dict(written)
 
 
 def preset_names() -> list[str]:
@@ -116,8 +130,8 @@ def preset_names() -> list[str]:
     return sorted(entry.name[:-5] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 
-def read_recipe(preset: str, *, seed: int | None = None) -> Recipe:
-    """A preset by name, or a TOML file of one's own by path; `seed` replaces the one written there.
+def read_recipe(preset: str, *, seed: int | None = None, trunk: TrunkName | None = None) -> Recipe:
+    """A preset by name, or a TOML file of one's own by path; `seed` and `trunk` replace what is written there.
 
     Raises RecipeError, naming the file and the member that is wrong.
     """
@@ -131,11 +145,17 @@ def read_recipe(preset: str, *, seed: int | None = None) -> Recipe:
         raise RecipeError(f"no preset {preset!r}; there are: {known} (or name a .toml file of your own)") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OSError) as error:
         raise RecipeError(f"{path}: {error}") from error
-    if seed is None:
-        return recipe
-    if not 0 <= seed < 2**32:
-        raise RecipeError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}")
-    return msgspec.structs.replace(recipe, seed=seed)
+    if seed is not None:
+        if not 0 <= seed < 2**32:
+            raise RecipeError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}")
+        recipe = msgspec.structs.replace(recipe, seed=seed)
+    if trunk is not None and trunk != recipe.trunk:
+        if isinstance(recipe, FineTuning):
+            raise RecipeError(
+                f"preset {recipe.name} fine-tunes the full trunk, so --trunk {trunk} is for other presets"
+            )
+        recipe = msgspec.structs.replace(recipe, trunk=trunk)
+    return recipe
 
 
 def _check_complete(recipe: Recipe, written: dict[str, Any]) -> None:
@@ -143,7 +163,7 @@ def _check_complete(recipe: Recipe, written: dict[str, Any]) -> None:
     for name, table in written.items():
         if not isinstance(table, dict):
             continue
-        members = [member.name for member in fields(getattr(recipe, name))]
+        members = [member.name for member in fields(getattr(recipe, name)) if member.name not in _NOT_WRITTEN]
         if set(table) != set(members):
             raise ValueError(f"{name} must have the members {', '.join(members)}, not {', '.join(table)}")
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from model.gate import WATCHED, Inspectability
 from model.regions import Region, find_regions
 from model.render import heatmap_png
 from model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from app.records.inspection import Inspection
 
 Heatmap = Literal["none", "gray", "overlay"]
 T = TypeVar("T")
@@ -141,6 +144,21 @@ class Pipeline:
         results, reply = await self.in_executor(lambda: (results := post_process(), encode(results)))
         self._record(admitted.kind, results)
         return reply
+
+    async def draw(
+        self, inspection: "Inspection", image: bytes, kind: Heatmap, until: float, *, regions: bool = True
+    ) -> bytes | None:
+        """A heatmap's or an overlay's PNG as it was when the image was inspected; None: none is wanted.
+
+        Raises as `decode` does.
+        """
+        if kind == "none":
+            return None
+        if kind == "gray":
+            return await self.in_executor(lambda: heatmap_png(inspection.heatmap()))
+        heatmap, found = await self.in_executor(lambda: (inspection.heatmap(), inspection.regions() if regions else []))
+        png, _ = await self._codecs.overlay(image, inspection.basis.full_scale, heatmap, found, until)
+        return png
 
     async def _run_engine(self, images: Sequence[PreprocessedImage], loaded: LoadedModel) -> list[EngineResult]:
         """Their evidence; where one fails, or this is cancelled, the others leave the queue."""

@@ -7,6 +7,7 @@ import re
 import secrets
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -18,7 +19,7 @@ from model.files import utf8
 
 log = logging.getLogger(__name__)
 
-Role = Literal["predict", "admin"]
+Role = Literal["predict", "label", "admin"]
 ROLES: Final = get_args(Role)
 POLL_SECONDS: Final = 1.0
 """How often the file is polled; a change holds when it has stayed as it is from one poll to the next."""
@@ -36,7 +37,7 @@ class Key:
     """What is kept of a key: enough to know it again, not to make it."""
 
     role: Role
-    """admin may do what predict may."""
+    """Each may do what those before it may: label also label what is recorded, admin also change what serves."""
     name: str
     """Whose it is."""
     digest: str
@@ -81,8 +82,9 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 class Keyring:
     """The keys of a file, or none. A thread reads the file again when it has changed."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Raises KeysError."""
+    def __init__(self, path: Path | None, audit: Callable[[str, str], object] = lambda *_: None) -> None:
+        """`audit` is told which keys the file has. Raises KeysError."""
+        self._audit = audit
         self._path = path
         self._signature = self._seen = _signature(path) if path else None  # first: a change meanwhile is read again
         self._keys = read_keys(path) if path else ()
@@ -104,6 +106,7 @@ class Keyring:
 
     def start(self) -> None:
         self.thread.start()
+        self._tell()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -135,7 +138,13 @@ class Keyring:
         self._warnings.update(wrong)
         if keys != self._keys:
             self._keys = keys
+            self._tell()
             log.info("keys are read again; there are: %s", ", ".join(f"{key.name} ({key.role})" for key in keys))
+
+    def _tell(self) -> None:
+        """Of each key as much as tells it from others, and less than finds it in a list of digests."""
+        if self._path is not None:
+            self._audit(str(self._path), "\n".join(f"{key.role} {key.name} {key.digest[:12]}" for key in self._keys))
 
 
 def _read_line(line: str) -> Key:
@@ -145,7 +154,7 @@ def _read_line(line: str) -> Key:
         raise KeysError("must be a role, a name and a digest, as the command `key` prints them")
     role, name, digest = parts
     if role not in ROLES:
-        raise KeysError(f"the role must be {' or '.join(ROLES)}")
+        raise KeysError(f"the role must be {', '.join(ROLES[:-1])} or {ROLES[-1]}")
     if not _NAME.fullmatch(name):
         raise KeysError("the name must be 1 to 64 letters, digits, '.', '_' and '-'")
     if not _DIGEST.fullmatch(digest):

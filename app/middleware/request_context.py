@@ -79,6 +79,7 @@ class RequestContext:
             self._service.tracing.end(record)
         if not record.is_challenge:
             self._service.statistics.add(record)
+            self._service.events.publish(record)
             self._service.watch(record)
         elif record.challenge_kind and record.model:
             decisions = [image.verdict.decision for image in record.images] if record.status == 200 else [None]

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -19,6 +19,7 @@ from app.models.loader import Loader
 from app.models.model_metrics import ModelCollector
 from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.models.reload_plan import Apply, StoredModel, Unload, observed, pin_error, plan
+from app.models.reports import ReportFile, read_report
 from app.monitoring.log_once import LogOnce
 from app.settings import Settings
 from model.detector import Detector
@@ -33,22 +34,25 @@ REBUILD_SECONDS: Final = 600.0
 """An engine that fails again within this time isn't mended by opening it anew."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    """`done` fails with what `work` raises. Cancelled in time, nothing is done."""
+T = TypeVar("T")
 
-    work: Callable[[], None]
-    done: Future[None] = field(default_factory=Future)
+
+@dataclass(frozen=True)
+class _Job(Generic[T]):
+    """`done` has what `work` returns, or raises. Cancelled in time, nothing is done."""
+
+    work: Callable[[], T]
+    done: Future[T] = field(default_factory=Future)
 
     def run(self) -> None:
         if not self.done.set_running_or_notify_cancel():
             return
         try:
-            self.work()
+            result = self.work()
         except Exception as error:  # noqa: BLE001  # a bug too is told to who waits for it; the thread goes on
             self.done.set_exception(error)
         else:
-            self.done.set_result(None)
+            self.done.set_result(result)
 
 
 class ModelManager:
@@ -58,13 +62,21 @@ class ModelManager:
     waits for an executor's threads before the process ends.
     """
 
-    def __init__(self, settings: Settings, metrics: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: CollectorRegistry,
+        audit: Callable[[str, Serving, str], object] = lambda *_: None,
+    ) -> None:
+        """`audit` is told what serving.json of a model is in force, and by whose key, else that the file says so."""
         self.snapshot = ModelSnapshot()
         self._settings = settings
         self._store = Store(settings.store, settings.default_model)
         self._loader = Loader(settings, self._store)
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
         self._stopped = threading.Event()
+        self._audit = audit
+        self._changed_by = SERVING
         self._warnings = LogOnce(log)
         self._bug: str | None = None
         self._rebuilt_at: dict[tuple[str, int], float] = {}
@@ -92,12 +104,16 @@ class ModelManager:
         """Poll the store now."""
         return self._submit(self.poll)
 
-    def set_serving(self, name: str, config: Serving) -> Future[None]:
-        """Write the model's serving.json and put it in force.
+    def set_serving(self, name: str, config: Serving, by: str) -> Future[None]:
+        """Write the model's serving.json and put it in force; `by`: the name of whose key it is.
 
         Fails with UnknownModelError, StoreError, or PinError where its version can't serve: then nothing is written.
         """
-        return self._submit(lambda: self._set_serving(name, config))
+        return self._submit(lambda: self._set_serving_by(name, config, by))
+
+    def read_report(self, name: str, version: int, file: ReportFile) -> Future[bytes]:
+        """A file of a version's report. Fails as `reports.read_report` raises."""
+        return self._submit(lambda: read_report(self._store, name, version, file))
 
     def unready(self) -> list[str]:
         """Why the service isn't ready, in words; empty: it is."""
@@ -147,12 +163,12 @@ class ModelManager:
             except queue.Empty:
                 job = self._polling()
 
-    def _polling(self) -> _Job:
+    def _polling(self) -> _Job[None]:
         job = _Job(self.poll)
         job.done.add_done_callback(self._log_bug)
         return job
 
-    def _submit(self, work: Callable[[], None]) -> Future[None]:
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
         job = _Job(work)
         self._jobs.put(job)
         return job.done
@@ -182,6 +198,13 @@ class ModelManager:
             else:
                 failed = stored[name].failed | {action.version}
                 stored = {**stored, name: replace(stored[name], failed=failed)}
+
+    def _set_serving_by(self, name: str, config: Serving, by: str) -> None:
+        self._changed_by = by
+        try:
+            self._set_serving(name, config)
+        finally:
+            self._changed_by = SERVING
 
     def _set_serving(self, name: str, config: Serving) -> None:
         stored, prepared, pinned = StoredModel(tuple(self._store.versions(name)), config), None, config.version
@@ -220,8 +243,11 @@ class ModelManager:
         """Replace one model's state."""
         old, previous, serving = self._state(name), self._state(name).serving, state.serving
         self.snapshot = self.snapshot.with_model(name, state)
-        if state.serving_config != old.serving_config and not state.serving_error:
+        changed = state.serving_config != old.serving_config
+        if changed and not state.serving_error:
             log.info("model %s: %s is in force: %s", name, SERVING, state.serving_config)
+        if changed or (serving and not previous):
+            self._audit(name, state.serving_config, self._changed_by)
         if serving and serving.version != (previous and previous.version):
             before = f" (previous: {previous.version})" if previous else ""
             log.info("model %s: version %d serves now%s", name, serving.version, before)

@@ -16,6 +16,8 @@ class LoadedModel:
     model: str
     version: int
     detector: Detector
+    config: Serving = field(default_factory=Serving)
+    """The content of serving.json that it is under."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -30,7 +32,11 @@ class LoadedModel:
             line_thresholds=config.line_thresholds(),
             line_checks=config.checks,
         )
-        return self if detector == self.detector else replace(self, detector=detector)
+        if detector == self.detector:  # the very same one: what waits for it fits a batch
+            detector = self.detector
+        if detector is self.detector and config == self.config:
+            return self
+        return replace(self, detector=detector, config=config)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from app.addresses import PROBES
 from app.monitoring.request_record import RequestRecord
@@ -17,6 +17,9 @@ LogFormat = Literal["text", "json"]
 
 log = logging.getLogger(__name__)
 requests = logging.getLogger("app.requests")
+_LIBRARIES: Final = (
+    "alembic", "asyncio", "opentelemetry", "py.warnings", "python_multipart", "sqlalchemy", "urllib3", "uvicorn"
+)  # fmt: skip
 
 
 def log_to_stderr(level: str, form: LogFormat) -> None:
@@ -33,7 +36,7 @@ def log_to_stderr(level: str, form: LogFormat) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(True)
     _log_uncaught()
-    for name in ("asyncio", "opentelemetry", "py.warnings", "python_multipart", "urllib3", "uvicorn"):
+    for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs errors about images that clients sent
 

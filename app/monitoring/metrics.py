@@ -10,6 +10,9 @@ from app.monitoring.stderr import backlog
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+RECORD_RESULTS: Final = ("written", "unconfirmed", "lost", "image-lost")
+"""unconfirmed: written later than its reply was sent, or lost."""
+
 
 class Metrics:
     """Their names and of what they are: docs/api.md; what each counts is its help text."""
@@ -62,3 +65,10 @@ class Metrics:
         )
         tenths = [tenth / 10 for tenth in range(1, 11)]
         self.probability = histogram("verdict_probability", "Probability of anomaly.", ["model"], buckets=tenths)
+        self.records = counter(
+            "records_total", "Inspections by what became of their records, and images that were lost.", ["result"]
+        )
+        for result in RECORD_RESULTS:
+            self.records.labels(result)
+        self.records_waiting = gauge("records_waiting", "Inspections that are not recorded yet.")
+        self.records_unavailable = gauge("records_unavailable", "1 while records can't be written.")

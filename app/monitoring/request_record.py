@@ -77,6 +77,8 @@ class RequestRecord:
     """Whether its images are no production: they count in no figure of it."""
     images: list[ImageRecord] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
+    received_at: float = field(default_factory=time.time)
+    """Seconds since 1970."""
     seconds: float = 0.0
     span: object | None = None
     """The request's span in app.monitoring.tracing."""

@@ -2,9 +2,9 @@
 
 import asyncio
 from concurrent.futures import Future
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
 from app.body.upload import receive
@@ -16,13 +16,18 @@ from app.errors import (
     DeadlineError,
     KeyNotAllowedError,
     MalformedBodyError,
+    NoRecordsError,
     NotReadyError,
     QueueFullError,
+    RecordsUnavailableError,
     SlowBodyError,
     UnsupportedEncodingError,
 )
 from app.middleware.keys import Key
+from app.records.schemas import AuditPage, ChangeInfo
 from app.routes.dependencies import TheService
+from app.routes.inspections import the_records
+from app.routes.request_scope import Positive
 from app.schemas import Change, ModelInfo, Reloaded
 from model import serving as servings
 from model.errors import PinError, ServingError, StoreError, UnknownModelError
@@ -88,8 +93,21 @@ async def put_serving(model: str, request: Request, service: TheService) -> Mode
     """
     with service.admission.body() as body:
         upload = await receive(request, MAX_BYTES, body)
-    await _done(service.model_manager.set_serving(model, servings.decode(upload.content(), "the body")))
+    config = servings.decode(upload.content(), "the body")
+    await _done(service.model_manager.set_serving(model, config, request.state.key.name))
     return ModelInfo.of(model, service.model_manager.snapshot.model(model))
+
+
+@router.get("/audit", responses=problems(NoRecordsError, RecordsUnavailableError))
+async def audit(
+    service: TheService,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    cursor: Annotated[Positive | None, Query(description="`next` of the page before: the next page.")] = None,
+) -> AuditPage:
+    """What was changed of serving.json, labels and keys; the newest first. Needs --records."""
+    rows = await (await the_records(service)).audited(limit + 1, cursor)
+    changes = [ChangeInfo.of(change) for _, change in rows[:limit]]
+    return AuditPage(changes=changes, next=rows[limit - 1][0] if len(rows) > limit else None)
 
 
 @router.post("/models/{model}/drift/acknowledge", responses=problems(UnknownModelError, NotReadyError))

@@ -8,16 +8,28 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from app.documentation import problems
 from app.errors import NotReadyError, problem_response
 from app.routes.dependencies import TheService
+from app.routes.media import preferred
+from app.routes.page import page_file
 from app.schemas import Health
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/")
-async def index(request: Request) -> dict[str, str]:
-    """Where to go."""
+@router.get(
+    "/",
+    response_model=dict[str, str],
+    responses={
+        200: {"description": "Addresses; the inspection page with Accept: text/html.", "content": {"text/html": {}}}
+    },
+)
+async def index(request: Request, service: TheService) -> Response | dict[str, str]:
+    """Where to go: addresses for programs, the inspection page for browsers."""
+    if preferred(request, ["application/json", "text/html"]) == "text/html":
+        return await page_file("index.html", request)
     root = request.scope.get("root_path", "")
     pages = {"documentation": "/docs", "models": "/v1/models", "health": "/readyz", "metrics": "/metrics"}
+    if service.records:
+        pages["inspections"] = "/v1/inspections"
     return {"service": "Camspector"} | {name: root + path for name, path in pages.items()}
 
 

@@ -12,11 +12,13 @@ from app.documentation import INFER_REPLIES, VERSION, problems
 from app.errors import EmptyImageError, NotReadyError
 from app.inference.admission import Admitted
 from app.inference.latency_estimator import Kind
-from app.inference.pipeline import Pipeline, PreprocessedImage
+from app.inference.pipeline import InspectionResult, Pipeline, PreprocessedImage
 from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import Step
+from app.records.inspection import Inspection
 from app.routes.dependencies import TheService
 from app.routes.health import unwell
+from app.routes.recording import Recording
 from app.routes.request_scope import Positive, RequestScope, TheRequestScope, Version
 from app.v2.message import JSON_LENGTH
 from app.v2.reply import encode_reply
@@ -108,12 +110,26 @@ async def _answer(scope: RequestScope, model: str, version: int | None, json_len
         admitted.work.end()  # as one image of the whole body's size
         left = admitted.until - asyncio.get_running_loop().time()
         service.admission.check_time(kind, left, images=request.size)
+        recording = Recording.of(scope, loaded)
+
+        def encode(results: list[InspectionResult]) -> tuple[Response, list[Inspection]]:
+            return encode_reply(request, loaded, results), [
+                Inspection.of(
+                    result,
+                    recording.basis,
+                    recording.origin,
+                    recording.sha256(result.image.encoded),
+                    request.options.regions,
+                )
+                for result in results
+            ]
+
         with service.latency.work(kind, request.size) as work:
             batch = Admitted(kind, admitted.until, work)
             images = await _decode(request, loaded, pipeline, admitted.until)
-            return await pipeline.inspect(
-                images, loaded, request.options, batch, lambda results: encode_reply(request, loaded, results)
-            )
+            response, inspections = await pipeline.inspect(images, loaded, request.options, batch, encode)
+        left = admitted.until - asyncio.get_running_loop().time()
+        return await recording.keep(response, inspections, [image.encoded for image in images], left)
 
     return await scope.answer(loaded, reply)
 

@@ -67,10 +67,13 @@ def one_template() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """gadget 1; widget 1 and 2, which differ."""
+    """gadget 1; widget 1 and 2, which differ, and have reports."""
     root = tmp_path_factory.mktemp("store")
-    publish(root, "widget", slope=10.0)
-    publish(root, "widget", slope=5.0)
+    for slope in (10.0, 5.0):
+        report = publish(root, "widget", slope=slope) / "report"
+        report.mkdir()
+        (report / "report.html").write_text("<!doctype html><title>How good it is</title>")
+        (report / "report.json").write_text("{}")
     publish(root, "gadget", slope=1.0)
     return root
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from app.application import create_app
-from app.documentation import ADMINS, UNANSWERED, VERSION
+from app.documentation import ADMINS, RECORDS, REPORTS, UNANSWERED, VERSION
 from app.errors import TABLE, BatchTooLargeError, TensorError, under_v2
 from app.schemas import Reloaded
 from app.service import Service
@@ -115,13 +115,13 @@ def test_version_is_the_package_s() -> None:
 @pytest.mark.anyio
 async def test_openapi(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
-    rows = {error: problem for error, problem in TABLE.items() if error not in UNANSWERED | ADMINS}
+    rows = {error: problem for error, problem in TABLE.items() if error not in UNANSWERED | ADMINS | RECORDS | REPORTS}
     native = {str(problem.status) for error, problem in rows.items() if error not in (TensorError, BatchTooLargeError)}
     predicts = [path["post"] for address, path in document["paths"].items() if address.endswith("/predict")]
     assert len(predicts) == 3
     for operation in predicts:
         assert operation["responses"].keys() == {"200"} | native
-        assert operation["responses"]["200"]["content"].keys() == {"application/json", "image/png"}
+        assert operation["responses"]["200"]["content"].keys() == {"application/json", "image/png", "text/plain"}
         assert operation["requestBody"]["content"].keys() >= {"multipart/form-data", "application/json", "image/jpeg"}
     infers = [path["post"] for address, path in document["paths"].items() if address.endswith("/infer")]
     assert len(infers) == 2

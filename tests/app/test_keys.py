@@ -68,7 +68,7 @@ def test_what_is_not_a_key_is_not_found(tmp_path: Path, secret: str) -> None:
         ("# nothing\n", "has no key"),
         ("predict a\n", "line 1: must be a role, a name and a digest"),
         (f"predict a {DIGEST} b\n", "line 1: must be a role, a name and a digest"),
-        (f"# one\nroot a {DIGEST}\n", "line 2: the role must be predict or admin"),
+        (f"# one\nroot a {DIGEST}\n", "line 2: the role must be predict, label or admin"),
         (f"predict a/b {DIGEST}\n", "line 1: the name must be"),
         (f"predict a {DIGEST[1:]}\n", "line 1: the digest must be 64 hexadecimal digits"),
         (f"predict a {DIGEST.upper()}\n", "line 1: the digest must be 64 hexadecimal digits"),

@@ -131,6 +131,9 @@ async def test_upload_as_clients_write_it(client: httpx.AsyncClient, body: bytes
         ("100%", "100%"),
         ('a"b\\', 'a"b\\'),
         ("x" * 128, "x" * 128),
+        ("%F0%9F%94%A9" * 128, "🔩" * 128),
+        ("UTF-8''part%204711", "part 4711"),
+        ("utf-8'de'Stra%C3%9Fe", "Straße"),
     ],
 )
 async def test_part_id(

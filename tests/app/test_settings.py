@@ -196,4 +196,4 @@ def test_the_table_in_the_documentation_is_complete() -> None:
 def said(value: object) -> str:
     if value is PydanticUndefined:
         return "required"
-    return f"`{value}`" if value not in (None, "", {}) else "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value not in (None, "", {}) else "none"

@@ -86,11 +86,17 @@ class Server:
 
 
 @contextmanager
-def served(store: Path, *flags: str, port: int = 0, program: Sequence[str] = ("-m", "app")) -> Iterator[Server]:
-    """A server that can't write a single byte to any file: neither a spooled upload nor anything else."""
+def served(
+    store: Path, *flags: str, port: int = 0, program: Sequence[str] = ("-m", "app"), may_write: bool = False
+) -> Iterator[Server]:
+    """A server that can't write a single byte to any file, neither a spooled upload nor anything else.
+
+    But for its records, where it keeps any, or where it may.
+    """
     command = [sys.executable, *program, "serve", "--store", str(store), "--port", str(port), "--device", "cpu", *flags]
+    limit = "unlimited" if may_write or "--records" in flags else "0"
     process = subprocess.Popen(
-        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        ["sh", "-c", f'ulimit -f {limit}; exec "$@"', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     lines: list[str] = []

@@ -21,9 +21,11 @@ from training.data.training_set import Anomalies
 from training.estimators.estimator import FittedEstimator, PreparedEstimator
 from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import FineTuningEstimator, PreparedFineTuning
-from training.estimators.patches import PatchEstimator, PreparedPatches
+from training.estimators.patch_estimator import PatchEstimator
+from training.estimators.patches import PreparedPatches
 from training.evaluation.thresholds import BestBalancedAccuracy, Rule
 from training.features.imagenet import Trunk
+from training.narrow import images
 from training.progress import Advance, Reporter, no_progress
 from training.recipe import FineTuning, Patches, Recipe
 from training.training_run import TrainingRun
@@ -65,6 +67,8 @@ hard_patches = 60
 mining_rounds = 3
 pseudo_label_share = 0.01
 inner_folds = 3
+trunk = "full"
+narrow_share = 0.25
 seed = 7
 """
 """The same for patches; of its eight by eight patches a spot of `part_image` touches four."""
@@ -137,6 +141,14 @@ def tiny_patches(**changes: Any) -> Patches:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Twelve good images and ten with a bright spot, of two kinds, with masks."""
     return check_samples(find_samples(write_folder(tmp_path_factory.mktemp("data"))))
+
+
+@pytest.fixture(scope="session")
+def few_narrowing_images() -> Iterator[None]:
+    """Trunks are narrowed on three images of each class: in a fraction of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "OF_EACH", 3)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from model.artifact import read_artifact
 from model.errors import RecipeError
+from model.hypercolumn import narrow_widths
 from model.weights import trunk_digest
 from tests.support.artifacts import publish
 from tests.training.conftest import OWN_FINE_TUNING, OWN_PATCHES, MakeFolder, part_image, replace_prepare, save
@@ -157,6 +159,23 @@ def test_crossval_predicts_every_image_once(
     assert "2 folds pooled: 13 images" in capsys.readouterr().out
     page = Reader((workplace / "page" / "report.html").read_text()).words
     assert "A cross-validation: how good a model that learns from such images will be; none was exported." in page
+
+
+def test_the_trunk_is_asked_for(
+    workplace: Path, few_narrowing_images: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *PATCHES, *PART, "--trunk", "narrow", "--json", "fit.json"]) == 0
+    manifest = read_artifact(workplace / "store" / "part" / "1").manifest
+    assert manifest.network.trunk == narrow_widths(0.25)
+    assert (manifest.recipe["trunk"], manifest.trunk_choice) == ("narrow", None)
+    assert {"narrowing", "narrow features", "training"} <= json.loads(Path("fit.json").read_text())["seconds"].keys()
+    assert main(["crossval", *PATCHES, "--folds", "2", "--trunk", "auto", "--json", "r.json"]) == 0
+    assert json.loads(Path("r.json").read_text())["recipe"]["trunk"] == "auto"
+    assert "trunk: " in capsys.readouterr().out
+    assert main(["crossval", *FINE_TUNING, "--trunk", "narrow"]) == 1
+    assert "preset own fine-tunes the full trunk, so --trunk narrow" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["crossval", *PATCHES, "--trunk", "thin"])
 
 
 def test_evaluate_repeats_what_fit_measured(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,10 @@ def test_another_seed_changes_nothing_else(tmp_path: Path) -> None:
         (OWN_PATCHES, "max_images = 0", ">= 1.*max_images"),
         (OWN_PATCHES, "mining_rounds = 0", ">= 1.*mining_rounds"),
         (OWN_PATCHES, "inner_folds = 1", ">= 2.*inner_folds"),
+        (OWN_PATCHES, "trunk = 'thin'", "Invalid enum value 'thin'.*trunk"),
+        (OWN_PATCHES, "narrow_share = 0", "> 0.*narrow_share"),
+        (OWN_PATCHES, "narrow_share = 1.25", "<= 1.*narrow_share"),
+        (OWN_PATCHES, column("[2]", 4).replace("false", "false, trunk = [[8]]"), "VGG-16 at most.*hypercolumn"),
         (OWN_PATCHES, "pseudo_label_share = 1.0", "< 1.*pseudo_label_share"),
         (OWN_PATCHES, "pooling = 0.01", "object.*pooling"),
         (OWN_PATCHES, "pooling = { top_share = 0 }", r"> 0.*pooling\.top_share"),
@@ -124,6 +128,15 @@ def test_a_preset_as_windows_saves_it(tmp_path: Path) -> None:
     path.write_bytes(OWN_PATCHES.encode("utf-16"))
     with pytest.raises(RecipeError, match=r"own\.toml: it is in UTF-16"):
         read_recipe(str(path))
+
+
+def test_another_trunk_changes_nothing_else(tmp_path: Path) -> None:
+    own(tmp_path, OWN_PATCHES)
+    assert read_recipe(str(tmp_path / "own.toml"), trunk="narrow") == tiny_patches(trunk="narrow")
+    assert read_recipe(str(tmp_path / "own.toml"), trunk=None) == tiny_patches()
+    assert read_recipe("baseline", trunk="full") == read_recipe("baseline")
+    with pytest.raises(RecipeError, match="baseline fine-tunes the full trunk, so --trunk narrow"):
+        read_recipe("baseline", trunk="narrow")
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:

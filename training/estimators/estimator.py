@@ -11,6 +11,7 @@ import numpy as np
 
 from model.appearance import Appearance
 from model.network import VGG16CAM
+from model.trunk_choice import TrunkChoice
 from training.data.samples import Sample
 from training.data.splits import Indices, Split
 from training.data.training_set import Anomalies, TrainingSet
@@ -55,6 +56,8 @@ class CrossValidated:
     """What the samples look like to `model`."""
     measures: HeldOutMeasures
     """Of the real samples that were predicted."""
+    trunk_choice: TrunkChoice | None = None
+    """Why it has a narrow trunk or the full one; None: that was not compared."""
 
 
 class PreparedEstimator(Protocol):

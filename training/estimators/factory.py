@@ -4,7 +4,7 @@ from typing import assert_never
 
 from training.estimators.estimator import Estimator
 from training.estimators.fine_tuning import FineTuningEstimator
-from training.estimators.patches import PatchEstimator
+from training.estimators.patch_estimator import PatchEstimator
 from training.recipe import FineTuning, Patches, Recipe
 
 

@@ -14,5 +14,5 @@ def fresh_network(trunk: Trunk, hypercolumn: Hypercolumn, seed: int, device: str
     limit_threads()
     torch.manual_seed(seed)
     network = VGG16CAM(hypercolumn)
-    network.set_weights({name: trunk[name] for name in trunk_shapes(hypercolumn.blocks[-1])})
+    network.set_weights({name: trunk[name] for name in trunk_shapes(hypercolumn)})
     return network.to(device).to(memory_format=torch.channels_last)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,9 @@ from training.data.training_set import TrainingSet, available
 from training.estimators.network import fresh_network
 from training.features.augmentation import flipped, flipped_coverage
 from training.features.extraction import Features, ImageLoader, compute_features, image_loader
+from training.features.imagenet import Trunk
+from training.features.measuring import Measures, measure_images
+from training.progress import Advance, no_progress
 from training.recipe import Patches
 from training.synthetic import synthesise
 from training.training_run import TrainingRun
@@ -26,13 +30,24 @@ def patches_per_side(recipe: Patches) -> int:
     return recipe.input_size // recipe.hypercolumn.stride
 
 
-def patch_features(run: TrainingRun, recipe: Patches) -> tuple[TrainingSet, Features, Floats]:
-    """Run ImageNet's convolutions over every image, its flipped copies and the synthetic anomalies, once.
+@dataclass(frozen=True, eq=False)
+class PatchInputs:
+    """The images that features are computed of, and what is known of their patches.
 
-    Returns the training set of N samples; the features V·N×P×C of all of them as they are, and then of all in each
-    flipped copy, for each of an image's P patches; and the defective share V·N×P of each patch, NaN where an anomaly
-    has no mask.
+    Rows are N samples as they are, then all of them in each flipped copy: V·N in all.
     """
+
+    training_set: TrainingSet
+    loaders: Sequence[ImageLoader]
+    """V·N."""
+    coverage: Floats
+    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask."""
+    measures: Measures
+    """Of the real samples, for the gate."""
+
+
+def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
+    """Every image, its flipped copies and the synthetic anomalies."""
     side = patches_per_side(recipe)
     loaders = [image_loader(sample, run.resizing) for sample in run.dataset.samples]
     training_set, loaders, shares = _with_synthetic(
@@ -41,7 +56,24 @@ def patch_features(run: TrainingRun, recipe: Patches) -> tuple[TrainingSet, Feat
     copies = flipped(loaders, recipe.flips, recipe.max_images)
     shown = [loader for copy in copies for loader in copy]
     known = flipped_coverage(shares, len(copies)).reshape(len(shown), -1)
-    return training_set, _features(run, recipe, shown), known
+    with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
+        measures = measure_images(run.dataset.samples, run.resizing, advance)
+    return PatchInputs(training_set, shown, known, measures)
+
+
+def patch_features(
+    trunk: Trunk, recipe: Patches, loaders: Sequence[ImageLoader], device: str, advance: Advance = no_progress
+) -> Features:
+    """C features of each of an image's P patches, n×P×C, by these convolutions."""
+    network = fresh_network(trunk, recipe.hypercolumn, recipe.seed, device)
+    return compute_features(
+        lambda pixels: (
+            network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)  # n×P×C
+        ),
+        loaders,
+        device,
+        advance,
+    )
 
 
 def grid_features(patches: Floats, width: int) -> Floats:
@@ -81,16 +113,3 @@ def _with_synthetic(
         loaders + [partial(np.copy, image) for image in made.images],
         np.concatenate([shares, made.coverage]),
     )
-
-
-def _features(run: TrainingRun, recipe: Patches, loaders: Sequence[ImageLoader]) -> Features:
-    network = fresh_network(run.trunk, recipe.hypercolumn, recipe.seed, run.device)
-    with run.reporter.task("features", len(loaders)) as advance:
-        return compute_features(
-            lambda pixels: (
-                network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)  # n×P×C
-            ),
-            loaders,
-            run.device,
-            advance,
-        )

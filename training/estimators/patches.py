@@ -4,7 +4,6 @@ Beside it, where the hypercolumn has one, the image head: a regression of whole 
 features.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -12,70 +11,27 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.samples import Sample
-from training.data.splits import Indices, Split, make_folds
-from training.data.training_set import Anomalies, TrainingSet, available
-from training.estimators.estimator import CrossValidated, measure, predict
+from training.data.splits import Indices, Split
+from training.data.training_set import TrainingSet
+from training.estimators.estimator import CrossValidated
 from training.estimators.image_head import fit_image_head
+from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
 from training.estimators.mahalanobis import MahalanobisDistance
-from training.estimators.patch_features import grid_features, patch_features, patches_per_side
+from training.estimators.patch_features import grid_features, patches_per_side
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patch_sampling import PatchSampler, Score
-from training.evaluation.gate_limits import HeldOutMeasures, fit_appearance
-from training.evaluation.post_processing import Method, OutOfFold, fit_post_processor
+from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
-from training.evaluation.thresholds import Rule
-from training.features.augmentation import count_of_copies
 from training.features.extraction import Features
 from training.features.imagenet import Trunk
-from training.features.measuring import Measures, measure_images
+from training.features.measuring import Measures
 from training.progress import Advance, no_progress
 from training.recipe import Patches
-from training.synthetic.samples import MOST
-from training.training_run import TrainingRun
 
 Floats = NDArray[np.float32]
 _FIRST_ITERATIONS: Final = 60
 _LATER_ITERATIONS: Final = 30
-
-
-@dataclass(frozen=True)
-class PatchEstimator:
-    """Regression of patches, calibrated and measured by cross-validation."""
-
-    recipe: Patches
-
-    def method(
-        self, samples: Sequence[Sample], rule: Rule, *, defect_rate: float | None = None, use_masks: bool = True
-    ) -> Method:
-        """Thresholds by the rule; the calibration is fitted to out-of-fold evidence."""
-        return Method(self.recipe.pooling, rule, defect_rate, None, use_masks)
-
-    def splits(self, samples: Sequence[Sample], anomalies: Anomalies) -> list[Split]:
-        """The inner folds; none where synthetic anomalies alone choose thresholds."""
-        if available(anomalies, samples) == "synthetic":
-            return []
-        return make_folds(samples, self.recipe.inner_folds, self.recipe.seed)
-
-    def check_fold(self, samples: Sequence[Sample], split: Split) -> None:
-        """The training part is divided into the inner folds."""
-        make_folds([samples[i] for i in split.train], self.recipe.inner_folds, self.recipe.seed)
-
-    def features_size(self, samples: Sequence[Sample], anomalies: Anomalies) -> int:
-        """Every patch's features, float32, with flipped copies and synthetic anomalies."""
-        recipe, images = self.recipe, len(samples)
-        if available(anomalies, samples) != "real":
-            images += min(MOST, sum(not sample.is_anomaly for sample in samples))
-        copies = count_of_copies(images, recipe.flips, recipe.max_images)
-        channels = recipe.hypercolumn.channels
-        return images * copies * patches_per_side(recipe) ** 2 * channels * np.dtype(np.float32).itemsize
-
-    def prepare(self, run: TrainingRun) -> "PreparedPatches":
-        """Compute every patch's features, once, and what is known of its defects."""
-        with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
-            measures = measure_images(run.dataset.samples, run.resizing, advance)
-        return PreparedPatches(*patch_features(run, self.recipe), run.trunk, self.recipe, measures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,30 +109,12 @@ class PreparedPatches:
 
     def cross_val_predict(self, real: Indices, advance: Advance) -> CrossValidated:
         """Predict each of these samples, or what stands in for their anomalies, by a model of the other folds."""
-        folds, seed = self.recipe.inner_folds, self.recipe.seed
-        predicted = self.training_set.calibration_indices(real)
-        parts, measures = [], []
-        for number, split in enumerate(make_folds([self.training_set.samples[i] for i in predicted], folds, seed), 1):
-            known = np.intersect1d(predicted[split.train], self.training_set.real)
-            model = self.fit(self.training_set.train_indices(known), advance)
-            parts.append(predict(self.training_set, model, predicted[split.test], number))
-            appearance = fit_appearance(model.features(known))
-            measures.append(measure(self, model, appearance, predicted[split.test], number))
-        protocol = (
-            f"{len(predicted)} images, each predicted once in {folds}-fold cross-validation of the whole "
-            f"pipeline (seed {seed}); the exported network was trained on all of them"
-        )
-        model = self.fit(self.training_set.train_indices(real), advance)
-        appearance = fit_appearance(model.features(np.intersect1d(predicted, self.training_set.real)))
-        held_out = HeldOutMeasures.concatenate(measures)
-        return CrossValidated(model, OutOfFold.concatenate(parts), protocol, appearance, held_out)
+        parts = list(predict_folds(self, real, advance))
+        return cross_validated(self, real, parts, advance)
 
     def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
         """Calibration, thresholds and heatmap scale are chosen by cross-validation within the training part."""
-        fitted = self.cross_val_predict(split.train, advance)
-        post_processor = fit_post_processor(fitted.out_of_fold, method)
-        test = predict(self.training_set, fitted.model, split.test, fold)
-        return post_processor.predictions(test.samples, test.maps, test.image_log_odds, fold)
+        return predict_fold(self, split, method, advance, fold)
 
     def _fit_image_head(self, indices: Indices) -> LinearModel | None:
         """The image head, of real samples alone: how synthetic anomalies were made would show in whole images."""

@@ -75,13 +75,14 @@ def fit_drift(
     values: dict[Quantity, Floats] = {"log_odds": goods[goods < accepted_below], **measures}
     values = {name: each for name, each in values.items() if len(each) >= LEAST and np.ptp(each) > 0}
     alarms = sum(len(DIRECTIONS[name]) for name in values) + bool(defects)
-    charts = {name: _chart(each, DIRECTIONS[name], alarms * parts_per_false_alarm) for name, each in values.items()}
+    charts = {name: chart_of(each, DIRECTIONS[name], alarms * parts_per_false_alarm) for name, each in values.items()}
     if "log_odds" in charts and math.isfinite(accepted_below):
         charts["log_odds"] = replace(charts["log_odds"], below=accepted_below)
     return Drift(parts_per_false_alarm, charts, _quantiles(defects))
 
 
-def _chart(values: Floats, directions: Sequence[Direction], run_length: float) -> Chart:
+def chart_of(values: Floats, directions: Sequence[Direction], run_length: float) -> Chart:
+    """A chart of held-out values, each of whose sums has at least this average run length."""
     binned = Binned.of(values)
     limits = {direction: limit_for(binned.steps(direction), run_length) for direction in directions}
     return Chart(

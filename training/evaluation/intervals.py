@@ -50,7 +50,7 @@ def bootstrap(
     where no draw can differ, as for the AUROC of classes that don't overlap.
     """
     values = statistics(np.ones((1, len(is_anomaly))))[0]
-    drawn = np.concatenate([statistics(weights) for weights in _resampled(is_anomaly, seed, draws)])
+    drawn = np.concatenate([statistics(weights) for weights in resampled(is_anomaly, seed, draws)])
     lows, highs = np.quantile(drawn, [0.025, 0.975], axis=0)
     return [
         Estimate(value, min(value, low), max(value, high))
@@ -69,7 +69,7 @@ def chunks(draws: int, width: int) -> Iterator[int]:
     yield from (min(most, draws - done) for done in range(0, draws, most))
 
 
-def _resampled(is_anomaly: Bools, seed: int, draws: int) -> Iterator[Floats]:
+def resampled(is_anomaly: Bools, seed: int, draws: int) -> Iterator[Floats]:
     rng = np.random.default_rng(seed)
     for count in chunks(draws, len(is_anomaly)):
         weights = np.zeros((count, len(is_anomaly)))

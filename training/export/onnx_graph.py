@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from model.hypercolumn import BLOCKS, Hypercolumn, grid_window
+from model.hypercolumn import Hypercolumn, grid_window
 from model.preprocessing import MEAN
 from model.weights import Weights
 
@@ -34,10 +34,16 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
     row = (weights["dense.weight"][1] - weights["dense.weight"][0]).reshape(-1, hypercolumn.channels)
     rows = dict(zip(hypercolumn.blocks, np.split(row, np.cumsum(hypercolumn.widths)[:-1], axis=1), strict=True))
     maps = []
-    for number, widths in enumerate(BLOCKS[: hypercolumn.blocks[-1]], 1):
+    for number, convolutions in enumerate(hypercolumn.convolutions, 1):
         if number > 1:
+            if convolutions[0][0] < hypercolumn.convolutions[number - 2][-1][1]:  # a narrow trunk beside a wide tap
+                ends = [
+                    graph.constant(f"trunk{number - 1}_{name}", np.array([value], np.int64))
+                    for name, value in (("first", 0), ("last", convolutions[0][0]), ("axis", 1))
+                ]
+                x = graph.node("Slice", [x, *ends], f"trunk{number - 1}")
             x = graph.node("MaxPool", [x], f"pool{number - 1}", kernel_shape=[2, 2], strides=[2, 2])
-        for position in range(1, len(widths) + 1):
+        for position in range(1, len(convolutions) + 1):
             name = f"conv{number}_{position}"
             kernel = graph.constant(f"{name}.weight", weights[f"{name}.weight"])
             bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"])

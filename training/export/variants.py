@@ -105,9 +105,9 @@ def build_variants(
     `figures`: float32's. `advance` is called after each image that int8 has predicted.
     """
     weights = network.weights()
-    model = onnx_model(weights, recipe.hypercolumn, recipe.input_size)
+    model = onnx_model(weights, network.hypercolumn, recipe.input_size)
     files = {
-        WEIGHTS: encode_weights(weights, recipe.hypercolumn),
+        WEIGHTS: encode_weights(weights, network.hypercolumn),
         ONNX: model.SerializeToString(deterministic=True),
         ONNX_INT8: quantized(model, images.loaders, recipe.seed),
         GATE: encode_appearance(images.appearance),

@@ -59,7 +59,8 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             preprocessing=Preprocessing(
                 recipe.input_size, dataset.full_scale, recipe.reduced_decoding, decoding_here()
             ),
-            network=recipe.hypercolumn,
+            network=network.hypercolumn,
+            trunk_choice=pipeline.trunk_choice,
             pooling=recipe.pooling,
             operating_point=operating_point(run.method, pipeline.predictions),
             gate=pipeline.gate,

@@ -6,6 +6,7 @@ from typing import Any
 
 from model.figures import Figures
 from model.image import FullScale
+from model.trunk_choice import TrunkChoice
 from model.verdict import Thresholds
 from training.evaluation.prediction import Prediction
 
@@ -79,6 +80,8 @@ class Subject:
     error_before_calibration: float | None = None
     """Calibration error of the network's own probabilities."""
     learning_curve: LearningCurve | None = None
+    trunk_choice: TrunkChoice | None = None
+    """Why the network has a narrow trunk or the full one; None: that was not compared."""
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,22 @@ def copy_report(version: Path, folder: Path) -> None:
         raise DataError(f"the report can't be written to {folder}: {error}") from error
 
 
+def _measured_images(report: Report) -> dict[str, Any]:
+    """Log-odds of every image by kind, ascending, and the defect rate at which they hold: for other thresholds."""
+    by_kind: dict[str, list[float]] = {}
+    for prediction in sorted(report.predictions, key=lambda each: each.log_odds):
+        by_kind.setdefault(prediction.sample.kind, []).append(prediction.log_odds)
+    defects = sum(prediction.sample.is_anomaly for prediction in report.predictions)
+    rate = report.subject.calibrated_at or defects / len(report.predictions)
+    return {"defect_rate": rate, "log_odds": dict(sorted(by_kind.items()))}
+
+
 def _json(report: Report, curves: Curves, galleries: Sequence[Gallery]) -> bytes:
     everything: dict[str, Any] = {
         "subject": report.subject,
         "figures": report.figures,
         "curves": curves,
+        "measured_images": _measured_images(report),
         "galleries": {gallery.name: [prediction.sample.name for prediction in gallery.shown] for gallery in galleries},
     }
     return msgspec.json.format(msgspec.json.encode(everything), indent=2) + b"\n"

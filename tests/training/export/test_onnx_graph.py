@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.engines.ort import onnxruntime
-from model.hypercolumn import Hypercolumn
+from model.hypercolumn import Hypercolumn, narrow_widths
 from model.network import VGG16CAM
 from training.export.onnx_graph import FLOAT_NODES, onnx_model
 
@@ -20,6 +20,8 @@ from training.export.onnx_graph import FLOAT_NODES, onnx_model
         Hypercolumn((2, 3, 4), 16),
         Hypercolumn((5,), 16, image_head=True),
         Hypercolumn((2, 3, 4), 8, image_head=True),
+        Hypercolumn((2, 3, 4), 8, image_head=True, trunk=narrow_widths(0.25)),
+        Hypercolumn((3, 5), 16, trunk=narrow_widths(0.375)),
     ],
 )
 def test_same_output(hypercolumn: Hypercolumn) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import DataError
 from model.figures import Figures
-from model.verdict import Thresholds
+from model.verdict import Thresholds, logit
 from tests.training.report.conftest import MakePredictions, MakeSubject, reviewed
 from tests.training.report.reader import Reader
 from training.evaluation.figures import measure
@@ -81,6 +81,10 @@ def test_json_holds_the_same_figures(
     assert msgspec.convert(written["figures"], Figures) == figures
     assert written["subject"]["cost_ratio"] == 20.0
     assert written["curves"]["scores"]["good"]
+    measured = written["measured_images"]
+    assert measured["defect_rate"] == 0.4
+    assert measured["log_odds"]["good"] == pytest.approx([logit(each) for each in GOOD])
+    assert measured["log_odds"]["dent"] == pytest.approx([logit(each) for each in sorted(BAD)])
     assert written["galleries"] == {
         "misses": ["bad-3.png"],
         "false-rejects": ["good-5.png"],

@@ -1,0 +1,44 @@
+"""Images as they were sent, in a tree of folders: DAY/HOUR/INFERENCE_ID.SUFFIX (UTC)."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from app.records.inference_id import milliseconds_of
+from model.image import sniff
+
+_SUFFIXES: Final = {"PNG": "png", "JPEG": "jpg", "BMP": "bmp", "TIFF": "tif", "WEBP": "webp"}
+
+
+class Images:
+    """Below one folder. Any call may raise OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, inference_id: str, image: bytes) -> str:
+        """Keep an image; its path below the folder. What is there of one that failed is removed."""
+        received = datetime.fromtimestamp(milliseconds_of(inference_id) / 1000, UTC)
+        suffix = _SUFFIXES.get(sniff(image) or "", "bin")
+        relative = f"{received:%Y-%m-%d}/{received:%H}/{inference_id}.{suffix}"
+        path = self.folder / relative
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(image)
+        except OSError:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+        return relative
+
+    def read(self, relative: str) -> bytes:
+        return (self.folder / relative).read_bytes()
+
+    def remove(self, relative: str) -> None:
+        """It may be gone already. Folders that are empty then go too."""
+        path = self.folder / relative
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # another image is there, or is just coming
+            path.parent.rmdir()
+            path.parent.parent.rmdir()

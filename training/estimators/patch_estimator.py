@@ -1,0 +1,72 @@
+"""The recipe of patches: which samples it needs, and which trunk it is prepared with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.data.samples import Sample
+from training.data.splits import Split, make_folds
+from training.data.training_set import Anomalies, available
+from training.estimators.estimator import PreparedEstimator
+from training.estimators.narrow_patches import PreparedNarrowPatches
+from training.estimators.patch_features import PatchInputs, patch_features, patch_inputs, patches_per_side
+from training.estimators.patches import PreparedPatches
+from training.estimators.trunk_comparison import PreparedTrunkComparison
+from training.evaluation.post_processing import Method
+from training.evaluation.thresholds import Rule
+from training.features.augmentation import count_of_copies
+from training.recipe import Patches
+from training.synthetic.samples import MOST
+from training.training_run import TrainingRun
+
+
+@dataclass(frozen=True)
+class PatchEstimator:
+    """Regression of patches, calibrated and measured by cross-validation."""
+
+    recipe: Patches
+
+    def method(
+        self, samples: Sequence[Sample], rule: Rule, *, defect_rate: float | None = None, use_masks: bool = True
+    ) -> Method:
+        """Thresholds by the rule; the calibration is fitted to out-of-fold evidence."""
+        return Method(self.recipe.pooling, rule, defect_rate, None, use_masks)
+
+    def splits(self, samples: Sequence[Sample], anomalies: Anomalies) -> list[Split]:
+        """The inner folds; none where synthetic anomalies alone choose thresholds."""
+        if available(anomalies, samples) == "synthetic":
+            return []
+        return make_folds(samples, self.recipe.inner_folds, self.recipe.seed)
+
+    def check_fold(self, samples: Sequence[Sample], split: Split) -> None:
+        """The training part is divided into the inner folds."""
+        make_folds([samples[i] for i in split.train], self.recipe.inner_folds, self.recipe.seed)
+
+    def features_size(self, samples: Sequence[Sample], anomalies: Anomalies) -> int:
+        """Every patch's features, float32, with flipped copies and synthetic anomalies, of each trunk that is used."""
+        recipe, images = self.recipe, len(samples)
+        if available(anomalies, samples) != "real":
+            images += min(MOST, sum(not sample.is_anomaly for sample in samples))
+        trunks = 2 if recipe.trunk == "auto" else 1
+        copies = count_of_copies(images, recipe.flips, recipe.max_images)
+        channels = recipe.hypercolumn.channels
+        return trunks * images * copies * patches_per_side(recipe) ** 2 * channels * np.dtype(np.float32).itemsize
+
+    def prepare(self, run: TrainingRun) -> PreparedEstimator:
+        """Compute every patch's features by the full trunk, once; a narrow one's are computed fit by fit."""
+        inputs = patch_inputs(run, self.recipe)
+        narrow = PreparedNarrowPatches(inputs, run.trunk, self.recipe, run.device, run.reporter.timed)
+        if self.recipe.trunk == "narrow":
+            return narrow
+        full = self._full(run, inputs)
+        return (
+            full
+            if self.recipe.trunk == "full"
+            else PreparedTrunkComparison(full, narrow, run.method, run.reporter.line)
+        )
+
+    def _full(self, run: TrainingRun, inputs: PatchInputs) -> PreparedPatches:
+        with run.reporter.task("features", len(inputs.loaders)) as advance:
+            features = patch_features(run.trunk, self.recipe, inputs.loaders, run.device, advance)
+        return PreparedPatches(inputs.training_set, features, inputs.coverage, run.trunk, self.recipe, inputs.measures)

@@ -1,0 +1,1 @@
+"""The trunk made narrow for one product: fewer channels, chosen and solved anew on its own images."""
