@@ -1,12 +1,14 @@
 """What is loaded, refused and available at one moment: never changed, only replaced."""
 
+import hashlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from app.errors import NotReadyError
 from model.detector import Detector
 from model.errors import UnknownModelError, UnknownVersionError
-from model.serving import Serving
+from model.serving import Serving, encode
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class LoadedModel:
     def key(self) -> tuple[str, int]:
         """Model and version."""
         return self.model, self.version
+
+    @cached_property
+    def config_sha256(self) -> str:
+        """SHA-256 of the serving config, as it is written to serving.json."""
+        return hashlib.sha256(encode(self.config)).hexdigest()
 
     def under(self, config: Serving) -> "LoadedModel":
         """With the serving config's defect rate, thresholds and checks, where it has any."""

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, get_args
 
 import numpy as np
@@ -16,7 +15,6 @@ from app.records.inference_id import new_inference_id
 from model.evidence import HeatmapScale, enlarge
 from model.gate import Odd
 from model.regions import Region, find_regions
-from model.serving import Serving, encode
 from model.verdict import Thresholds, Verdict
 
 STEPS: Final[tuple[StepName, ...]] = get_args(StepName)
@@ -71,7 +69,7 @@ class Basis:
             detector.variant.name,
             detector.thresholds,
             detector.defect_rate,
-            serving_sha256(loaded.config),
+            loaded.config_sha256,
             detector.input_size,
             preprocessing.full_scale,
             detector.variant.heatmap_scale,
@@ -166,8 +164,3 @@ class Recorded:
 
 def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-@lru_cache(maxsize=256)
-def serving_sha256(config: Serving) -> str:
-    return sha256_hex(encode(config))
