@@ -104,8 +104,11 @@ def test_an_error_bound_that_takes_more_images_is_refused_before_training(rule: 
 
 def asked(**arguments: object) -> argparse.Namespace:
     return chosen(
-        **{"anomalies": "real", "command": "fit", "recalibrate": False, "defects": [5, 10], "group": None} | arguments
-    )
+        **{
+            "anomalies": "real", "command": "fit", "recalibrate": False, "defects": [5, 10], "group": None,
+            "odd_rate": None,
+        } | arguments
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -157,6 +160,10 @@ def test_a_rule_for_a_version_needs_recalibrate() -> None:
     check_evaluation(asked(max_miss=0.1, recalibrate=True))
     with pytest.raises(RecipeError, match="--max-miss chooses new thresholds: it needs --recalibrate"):
         check_evaluation(asked(max_miss=0.1))
+    with pytest.raises(RecipeError, match="--odd-rate chooses new limits of the gate: it needs --recalibrate"):
+        check_evaluation(asked(odd_rate=0.01))
+    with pytest.raises(RecipeError, match="--odd-rate must lie between 0 and 1, not 1.5"):
+        check_evaluation(asked(odd_rate=1.5, recalibrate=True))
 
 
 def test_every_part_that_chooses_must_have_enough_images() -> None:
