@@ -14,15 +14,16 @@ _SENT: Final = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_SENT}}}")
 _HEX: Final = "[0-9A-Fa-f]"
 _NEXT: Final = f"%[89ABab]{_HEX}"
 _CHARACTERS: Final = (
-    "[!-$&-~]",
+    f"[!-$&-~]|%(?!{_HEX}{_HEX})",
     f"%(?:[2-6]{_HEX}|7[0-9A-Ea-e])",
     f"%[Cc]2%[ABab]{_HEX}|%(?:[Cc][3-9A-Fa-f]|[Dd]{_HEX}){_NEXT}",
     f"%[Ee]0%[ABab]{_HEX}{_NEXT}|%[Ee][1-9A-Ca-cEFef]{_NEXT}{_NEXT}|%[Ee][Dd]%[89]{_HEX}{_NEXT}",
     f"%[Ff]0%[9ABab]{_HEX}{_NEXT}{_NEXT}|%[Ff][1-3]{_NEXT}{_NEXT}{_NEXT}|%[Ff]4%8{_HEX}{_NEXT}{_NEXT}",
 )
-"""Printable ASCII, and what is no control character in UTF-8 (RFC 3629, section 4), each byte percent-encoded."""
-PATTERN: Final = f"^(?:{'|'.join(_CHARACTERS)}){{1,{LONGEST}}}$"
-"""For OpenAPI; `check_part_id` takes a % that stands for itself too."""
+"""Printable ASCII, a % that begins no code, and what is no control character in UTF-8 (RFC 3629, section 4), each byte
+percent-encoded."""
+PATTERN: Final = f"^(?:[Uu][Tt][Ff]-8'[A-Za-z0-9-]*')?(?:{'|'.join(_CHARACTERS)}){{1,{LONGEST}}}$"
+"""For OpenAPI: what `check_part_id` takes."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _EXTENDED: Final = re.compile(r"(?i:utf-8)'[A-Za-z0-9-]*'")
 """What a value of RFC 8187 begins with: character set and language."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.middleware.keys import new_key
 from tests.support.artifacts import publish
-from tests.support.exploration import explore
+from tests.support.exploration import RECORDS, explore
 from tests.support.process import served
 
 
@@ -25,10 +25,11 @@ def main() -> int:
         secret, key = new_key("admin", "schemathesis")
         keys = Path(folder, "keys")
         keys.write_text(key.line)
-        with served(Path(folder), "--deadline-ms", "60000", "--keys-file", str(keys)) as server:
+        records = str(Path(folder, ".records"))
+        with served(Path(folder), "--deadline-ms", "60000", "--keys-file", str(keys), *RECORDS, records) as server:
             server.wait_until_ready()
             server.wait_until_loaded("capsule", 1, **{"X-API-Key": secret})
-            run = explore(server.url, secret, arguments.examples, arguments.seed)
+            run = explore(server.url, secret, arguments.examples, arguments.seed, Path(folder))
     print(run.stdout, run.stderr, sep="\n")
     return run.returncode
 

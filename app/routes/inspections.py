@@ -1,15 +1,15 @@
 """Recorded inspections: found, drawn again, labelled."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from app.documentation import BINARY, problems
 from app.errors import (
@@ -29,7 +29,7 @@ from app.records.inspection import Recorded, Target
 from app.records.schemas import InspectionInfo, InspectionPage, NewLabel
 from app.routes.dependencies import TheService
 from app.routes.media import preferred
-from app.routes.request_scope import Positive
+from app.routes.request_scope import PageSize, Positive
 from app.service import Service
 from model.image import sniff
 from model.verdict import Decision
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from app.records.records import Records
 
 PAGE: Final = 50
-LARGEST_PAGE: Final = 1000
 CSV_PAGE: Final = 500
 """Lines that are in memory at once."""
 
@@ -60,6 +59,14 @@ def _plain(text: str) -> str:
     return text
 
 
+def _written_out(text: str) -> str:
+    """Raises ValueError for a number, which would be taken for seconds since 1970."""
+    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise ValueError("must be a date and time of ISO 8601, as 2026-11-26T06:00:00Z")
+    return text
+
+
+Moment = Annotated[datetime, BeforeValidator(_written_out)]
 Text = Annotated[str | None, AfterValidator(lambda text: text if text is None else _plain(text))]
 InferenceId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
@@ -71,8 +78,8 @@ async def _filter(
     decision: Annotated[Decision | None, Query()] = None,
     label: Annotated[Text, Query(description="What a person says: good, or a kind of defect.")] = None,
     labelled: Annotated[bool | None, Query(description="Whether a person has said anything.")] = None,
-    since: Annotated[datetime | None, Query(description="Received then or later; UTC where it names no zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Received before.")] = None,
+    since: Annotated[Moment | None, Query(description="Received then or later; UTC where it names no zone.")] = None,
+    until: Annotated[Moment | None, Query(description="Received before.")] = None,
 ) -> Filter:
     return Filter(part_id, model, version, decision, label, labelled, _milliseconds(since), _milliseconds(until))
 
@@ -86,9 +93,7 @@ async def list_inspections(
     request: Request,
     service: TheService,
     wanted: Annotated[Filter, Depends(_filter)],
-    limit: Annotated[
-        Positive | None, Query(description=f"At most so many: {PAGE}, or all as CSV; {LARGEST_PAGE} at most as JSON.")
-    ] = None,
+    limit: Annotated[PageSize | None, Query(description=f"At most so many; without it {PAGE}, or all as CSV.")] = None,
     cursor: Annotated[
         str | None, Query(pattern="^[0-9a-f]{32}$", description="`next` of the page before: the next page.")
     ] = None,
@@ -101,9 +106,7 @@ async def list_inspections(
         return StreamingResponse(
             _csv(records, wanted, first, limit), media_type="text/csv; charset=utf-8; header=present", headers=headers
         )
-    size = PAGE if limit is None else limit
-    if size > LARGEST_PAGE:
-        raise RequestValidationError([{"loc": ("query", "limit"), "msg": f"must be {LARGEST_PAGE} at most"}])
+    size = limit or PAGE
     page = await records.page(wanted, size + 1, cursor)
     more, page = page[size:], page[:size]
     reply = await service.pipeline.in_executor(
@@ -126,7 +129,11 @@ async def show_inspection(inference_id: InferenceId, service: TheService) -> Ins
     "/{inference_id}/image",
     response_class=Response,
     responses={
-        200: {"description": "The image, byte for byte as it was sent.", "content": {"image/*": BINARY}},
+        200: {
+            "description": "The image, byte for byte as it was sent.",
+            "content": {"image/*": BINARY},
+            "headers": {"X-Content-Type-Options": {"schema": {"type": "string"}}},
+        },
         **problems(UnknownInspectionError, ImageNotKeptError),
     },
 )

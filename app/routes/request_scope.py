@@ -35,8 +35,9 @@ def _digits(text: str) -> str:
     return text
 
 
-Positive = Annotated[int, Field(ge=1), BeforeValidator(_digits)]
+Positive = Annotated[int, Field(ge=1, le=2**63 - 1), BeforeValidator(_digits)]
 Version = Positive
+PageSize = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_digits)]
 Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_DEADLINE_MS), BeforeValidator(_digits)]
 
 

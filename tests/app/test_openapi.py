@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.middleware.keys import new_key
-from tests.support.exploration import explore
+from tests.support.exploration import RECORDS, explore
 from tests.support.process import PATIENCE, Server, served
 
 
@@ -17,15 +17,16 @@ def guarded(capsule_store: Path, tmp_path: Path) -> Iterator[tuple[Server, str]]
     """A process with keys, and an administrator's: without, there is no answer but a refusal under /v1/admin."""
     secret, key = new_key("admin", "schemathesis")
     (tmp_path / "keys").write_text(key.line)
-    with served(capsule_store, "--deadline-ms", "60000", "--keys-file", str(tmp_path / "keys")) as server:
+    arguments = ["--deadline-ms", "60000", "--keys-file", str(tmp_path / "keys"), *RECORDS, str(tmp_path / "records")]
+    with served(capsule_store, *arguments) as server:
         server.wait_until_ready()
         server.wait_until_loaded("capsule", 1, **{"X-API-Key": secret})
         yield server, secret
 
 
-def test_schemathesis_finds_nothing(guarded: tuple[Server, str]) -> None:
+def test_schemathesis_finds_nothing(guarded: tuple[Server, str], tmp_path: Path) -> None:
     server, key = guarded
-    run = explore(server.url, key, examples=8, seed=1)
+    run = explore(server.url, key, 8, 1, tmp_path)
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr
     assert "No issues found" in run.stdout
     generated = re.search(r"(\d+) generated, \1 passed", run.stdout)

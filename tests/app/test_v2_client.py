@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from model.preprocessing import Resizing
 from tests.support.images import encoded
 from tests.support.process import Server
 
-OUTPUTS = ["label", "probability", "decision", "anomaly_map", "heatmap"]
+OUTPUTS = ["label", "probability", "decision", "inspectable", "odd", "typicality", "anomaly_map", "heatmap"]
 SIDE = 64
 IMAGE = encoded("JPEG", size=200)
 
@@ -76,6 +77,9 @@ def test_every_output(
     (label,), (decision,), (heatmap,) = (result.as_numpy(name) for name in ("label", "decision", "heatmap"))
     assert (text(label), text(decision)) == (native["label"], native["decision"])
     assert result.as_numpy("probability") == pytest.approx([native["probability"]], abs=1e-6)
+    assert result.as_numpy("inspectable").tolist() == [native["inspectable"]]
+    assert result.as_numpy("typicality") == pytest.approx([native["typicality"]], abs=1e-6)
+    assert json.loads(text(result.as_numpy("odd")[0])) == native["odd"]
     maps = result.as_numpy("anomaly_map")
     assert (maps.dtype, maps.shape) == (np.float32, (1, SIDE // 16, SIDE // 16))
     assert maps.mean() == pytest.approx(native["log_odds"], abs=1e-3)

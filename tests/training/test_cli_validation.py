@@ -162,7 +162,7 @@ def test_a_rule_for_a_version_needs_recalibrate() -> None:
         check_evaluation(asked(max_miss=0.1))
     with pytest.raises(RecipeError, match="--odd-rate chooses new limits of the gate: it needs --recalibrate"):
         check_evaluation(asked(odd_rate=0.01))
-    with pytest.raises(RecipeError, match="--odd-rate must lie between 0 and 1, not 1.5"):
+    with pytest.raises(RecipeError, match=r"--odd-rate must lie between 0 and 1, not 1\.5"):
         check_evaluation(asked(odd_rate=1.5, recalibrate=True))
 
 

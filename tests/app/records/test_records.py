@@ -129,6 +129,8 @@ async def test_filters(recorder: Recorder) -> None:
         {"limit": "1001"},
         {"decision": "maybe"},
         {"since": "yesterday"},
+        {"until": "0.5"},
+        {"version": "2257738220751655272448"},
         {"model": "a\0"},
         {"version": "+1"},
         {"lable": "good"},
