@@ -95,12 +95,17 @@ class Browser:
         self.mouse("mouseReleased", x, y)
 
     def middle(self, element: str) -> tuple[float, float]:
-        """Of the element that this expression of JavaScript finds, once it does; it is scrolled to."""
-        x, y = self.until(
+        """Of the element that this expression of JavaScript finds, once it does and stays; it is scrolled to."""
+        found = (
             f"((each) => {{ each.scrollIntoView({{ block: 'center' }}); const box = each.getBoundingClientRect(); "
             f"return [box.x + box.width / 2, box.y + box.height / 2]; }})({element})"
         )
-        return x, y
+        x, y = self.until(found)
+        while True:  # what is still being laid out would be missed
+            time.sleep(0.1)
+            last, (x, y) = (x, y), self.until(found)
+            if last == (x, y):
+                return x, y
 
     def mouse(self, kind: str, x: float, y: float) -> None:
         button = "none" if kind == "mouseMoved" else "left"
