@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,6 +21,7 @@ from model.gate import CheckName, Inspectability, OpenLimits, odd_checks
 from model.image_measures import pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
 from model.preprocessing import InputImage
+from model.serving import Serving
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,15 @@ class Detector:
     """Why quicker variants don't serve, by name."""
     decoding_difference: str | None = None
     """How decoding here differs from decoding in training, in words; None: it doesn't."""
+
+    def under(self, serving: Serving) -> "Detector":
+        """The same version as serving.json has it decide: with its defect rate, thresholds and checks."""
+        return replace(
+            self,
+            line_rate=serving.defect_rate,
+            line_thresholds=serving.line_thresholds(),
+            line_checks=serving.checks,
+        )
 
     @property
     def defect_rate(self) -> float:

@@ -157,15 +157,16 @@ def _msa(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _challenge(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from training.challenge import challenge_files, pick, predict_all
+    from training.challenge import challenge_files, pick
     from training.data.dataset import load_dataset
+    from training.evaluation.evaluate import predict_all
     from training.serving_version import open_serving
 
     store = Store(arguments.store)
     store.check_challenge(arguments.model, replace=arguments.replace)
     serving = open_serving(store, arguments.model, arguments.version, choose_device(arguments.device))
     dataset = load_dataset(arguments.data, group=None, sample=None, seed=0, reporter=reporter)
-    picked = pick(predict_all(serving, dataset, reporter), arguments.each, reporter)
+    picked = pick(predict_all(serving.detector, dataset.samples, reporter), arguments.each, reporter)
     folder = store.set_challenge(arguments.model, challenge_files(picked), replace=arguments.replace)
     reporter.line(f"{len(picked)} challenge images of {arguments.model!r} are in {folder}")
 

@@ -8,25 +8,12 @@ import numpy as np
 from model.challenge import GOOD, passes
 from model.errors import DataError
 from model.verdict import threshold_log_odds
-from training.data.dataset import Dataset
 from training.data.samples import kinds_of
-from training.evaluation.evaluate import predict
 from training.evaluation.prediction import Prediction
 from training.progress import Reporter
-from training.serving_version import ServingVersion
 
 MARGIN: Final = 0.5
 """Log-odds that a decision must lie from where it would be another: another variant, or machine, then decides alike."""
-
-
-def predict_all(serving: ServingVersion, dataset: Dataset, reporter: Reporter) -> list[Prediction]:
-    """Every image by the version. Raises DataError for one that can't be predicted."""
-    predictions = []
-    with reporter.task("predicting", len(dataset.samples)) as advance:
-        for sample in dataset.samples:
-            predictions.append(predict(serving.detector, sample))
-            advance()
-    return predictions
 
 
 def pick(predictions: Sequence[Prediction], each: int, say: Reporter) -> list[Prediction]:

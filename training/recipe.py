@@ -106,7 +106,7 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Folds of the cross-validation that calibration, thresholds and region threshold are chosen by."""
     trunk: TrunkName
     """full: VGG-16's convolutions as they are; narrow: fewer channels, chosen for the product; auto: narrow where that
-    is shown to do no harm (`training.narrow.trunk_choice`)."""
+    is shown to do no harm (`training.evaluation.trunk_choice`)."""
     narrow_share: Share
     """Share of each layer's channels that a narrow trunk has."""
     seed: Seed

@@ -1,4 +1,4 @@
-"""The version of a model that serves, opened as the service opens it: with the thresholds and defect rate in force."""
+"""The version of a model that serves, opened as the service opens it: under its serving.json."""
 
 from dataclasses import dataclass
 
@@ -23,5 +23,4 @@ def open_serving(store: Store, model: str, version: int | None, device: Device) 
     """
     serving = store.serving(model)
     number = version or serving.version or store.versions(model)[-1]
-    detector = load_detector(store.path(model, number), device, serving.defect_rate, serving.line_thresholds())
-    return ServingVersion(model, number, detector)
+    return ServingVersion(model, number, load_detector(store.path(model, number), device).under(serving))

@@ -17,7 +17,6 @@ from app.drift.cusum import PartReference
 from app.drift.model_drift import DriftState, ModelDrift
 from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import RequestRecord
-from app.part_id import part_id_text
 from app.state_file import StateFile
 
 log = logging.getLogger(__name__)
@@ -94,8 +93,7 @@ class DriftMonitor(Collector):
         model, now = self._model(serving), self._clock()
         if model is None:
             return
-        part_id = part_id_text(record.part_id) if record.part_id else None
-        part = PartReference(now, record.request_id, part_id, record.inference_id)
+        part = PartReference(now, record.request_id, record.part_id_text, record.inference_id)
         alarms = [alarm for image in record.images for alarm in model.add(image, part, now)]
         for alarm in alarms:
             log.warning("model %s version %d: drift: %s", serving.model, serving.version, alarm.text)

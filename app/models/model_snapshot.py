@@ -33,12 +33,7 @@ class LoadedModel:
 
     def under(self, config: Serving) -> "LoadedModel":
         """With the serving config's defect rate, thresholds and checks, where it has any."""
-        detector = replace(
-            self.detector,
-            line_rate=config.defect_rate,
-            line_thresholds=config.line_thresholds(),
-            line_checks=config.checks,
-        )
+        detector = self.detector.under(config)
         if detector == self.detector:  # the very same one: what waits for it fits a batch
             detector = self.detector
         if detector is self.detector and config == self.config:

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 
 from app.errors import QueueFullError
 from app.monitoring.request_record import RequestRecord
-from app.part_id import part_id_text
 from model.verdict import Decision, Label
 
 WAITING: Final = 100
@@ -84,7 +83,7 @@ class Events:
                 at=time.time(),
                 model=record.model,
                 model_version=record.version,
-                part_id=part_id_text(record.part_id) if record.part_id else None,
+                part_id=record.part_id_text,
                 label=verdict.label,
                 decision=verdict.decision,
                 probability=verdict.probability,

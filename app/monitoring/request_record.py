@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.part_id import part_id_text
 from model.drift import Quantity
 from model.gate import CheckName, Inspectability
 from model.verdict import Verdict
@@ -82,6 +83,11 @@ class RequestRecord:
     seconds: float = 0.0
     span: object | None = None
     """The request's span in app.monitoring.tracing."""
+
+    @property
+    def part_id_text(self) -> str | None:
+        """The part id percent-decoded."""
+        return part_id_text(self.part_id) if self.part_id else None
 
     @property
     def decisions(self) -> list[str]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from app.inference.pipeline import InspectionResult
 from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import RequestRecord, StepName
-from app.part_id import part_id_text
 from app.records.inference_id import new_inference_id
 from model.evidence import HeatmapScale, enlarge
 from model.gate import Odd
@@ -38,10 +37,11 @@ class Origin:
 
     @staticmethod
     def of(record: RequestRecord, station: str, idempotency_key: str | None = None) -> "Origin":
-        part_id = part_id_text(record.part_id) if record.part_id else None
         received_at = round(1000 * record.received_at)
         key, challenge = record.key, record.challenge_kind
-        return Origin(record.request_id, received_at, part_id, key, station or None, idempotency_key, challenge)
+        return Origin(
+            record.request_id, received_at, record.part_id_text, key, station or None, idempotency_key, challenge
+        )
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.documentation import problems
 from app.errors import NotReadyError, problem_response
+from app.routes import page
 from app.routes.dependencies import TheService
 from app.routes.media import preferred
-from app.routes.page import page_file
 from app.schemas import Health
 
 router = APIRouter(tags=["health"])
@@ -25,7 +25,7 @@ router = APIRouter(tags=["health"])
 async def index(request: Request, service: TheService) -> Response | dict[str, str]:
     """Where to go: addresses for programs, the inspection page for browsers."""
     if preferred(request, ["application/json", "text/html"]) == "text/html":
-        return await page_file("index.html", request)
+        return await page.index(request)
     root = request.scope.get("root_path", "")
     pages = {"documentation": "/docs", "models": "/v1/models", "health": "/readyz", "metrics": "/metrics"}
     if service.records:

@@ -13,8 +13,9 @@ from tests.support.artifacts import publish
 from tests.training.conftest import MakeFolder, quiet
 from tests.training.predictions import prediction
 from training.__main__ import main
-from training.challenge import pick, predict_all
+from training.challenge import pick
 from training.data.dataset import load_dataset
+from training.evaluation.evaluate import predict_all
 from training.evaluation.prediction import Prediction
 from training.progress import Reporter
 from training.serving_version import open_serving
@@ -82,7 +83,7 @@ def test_the_command(
     store = Store(root)
     serving = open_serving(store, "bolt", None, "cpu")
     dataset = load_dataset(data, group=None, sample=None, seed=0, reporter=quiet())
-    predictions = predict_all(serving, dataset, quiet())
+    predictions = predict_all(serving.detector, dataset.samples, quiet())
     goods, defects = ([each.log_odds for each in predictions if each.sample.is_anomaly == bad] for bad in (False, True))
     store.set_serving("bolt", Serving(thresholds=sigmoid((min(goods) + max(defects)) / 2)))
     arguments = ["challenge", "--data", str(data), "--store", str(root), "--model", "bolt", "--device", "cpu"]
@@ -91,7 +92,9 @@ def test_the_command(
     images = challenge_images(store.challenge("bolt"))
     assert f"{len(images)} challenge images of 'bolt' are in {store.challenge('bolt')}" in printed.out
     serving = open_serving(store, "bolt", None, "cpu")
-    by_name = {each.sample.name.replace("/", "-"): each for each in predict_all(serving, dataset, quiet())}
+    by_name = {
+        each.sample.name.replace("/", "-"): each for each in predict_all(serving.detector, dataset.samples, quiet())
+    }
     for image in images:
         original = by_name[image.path.name]
         assert passes(image.kind, original.decision)
@@ -100,3 +103,21 @@ def test_the_command(
     assert main(arguments) == 1
     assert "--replace" in capsys.readouterr().err
     assert main([*arguments, "--replace"]) == 0
+
+
+def test_it_is_decided_under_serving_json(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """The gate's checks too: what the service lets pass is no review here."""
+    publish(tmp_path, "bolt", limits={"brightness": (254.0, 255.0)}, slope=0.001)
+    store, samples = (
+        Store(tmp_path),
+        load_dataset(make_folder(good=2, bad=1), group=None, sample=None, seed=0, reporter=quiet()).samples,
+    )
+
+    def decisions() -> set[str]:
+        detector = open_serving(store, "bolt", None, "cpu").detector
+        return {each.decision for each in predict_all(detector, samples, quiet())}
+
+    store.set_serving("bolt", Serving(thresholds=1.0))
+    assert decisions() == {"review"}
+    store.set_serving("bolt", Serving(thresholds=1.0, checks={"brightness": "off"}))
+    assert decisions() == {"accept"}

@@ -56,14 +56,9 @@ def evaluate(
     for warning in warnings:
         reporter.line(f"warning: {warning}")
     moved = prior_shift(detector.variant.calibration.defect_rate, defects / len(dataset.samples))
-    predictions, inspectability = [], []
-    with reporter.task("predicting", len(dataset.samples)) as advance:
-        for sample in dataset.samples:
-            prediction, found = inspect(detector, sample)
-            inspectability.append(found)
-            shift = prediction.shift - moved
-            predictions.append(replace(prediction, log_odds=prediction.log_odds + moved, shift=shift))
-            advance()
+    inspected = inspect_all(detector, dataset.samples, reporter)
+    predictions = [replace(each, log_odds=each.log_odds + moved, shift=each.shift - moved) for each, _ in inspected]
+    inspectability = [found for _, found in inspected]
     protocol = f"{len(predictions)} images by version {version.name} of {version.parent.name!r}"
     in_force = defect_rate or detector.manifest.operating_point.defect_rate
     if warning := _odd_warning(predictions, inspectability):
@@ -94,9 +89,21 @@ def _odd_warning(predictions: Sequence[Prediction], inspectability: Sequence[Ins
     )
 
 
-def predict(detector: Detector, sample: Sample) -> Prediction:
-    """As `inspect`, the prediction alone."""
-    return inspect(detector, sample)[0]
+def predict_all(detector: Detector, samples: Sequence[Sample], reporter: Reporter) -> list[Prediction]:
+    """As `inspect_all`, the predictions alone."""
+    return [prediction for prediction, _ in inspect_all(detector, samples, reporter)]
+
+
+def inspect_all(
+    detector: Detector, samples: Sequence[Sample], reporter: Reporter
+) -> list[tuple[Prediction, Inspectability]]:
+    """Every image, one alone after the other. Raises DataError, naming an image that can't be predicted."""
+    found = []
+    with reporter.task("predicting", len(samples)) as advance:
+        for sample in samples:
+            found.append(inspect(detector, sample))
+            advance()
+    return found
 
 
 def inspect(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectability]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from model.engines.devices import Device
 from model.store import Store
-from training.evaluation.evaluate import predict
+from training.evaluation.evaluate import predict_all
 from training.msa.agreement import Study, StudyFigures, analyse
 from training.msa.images import StudyImage, StudyImages
 from training.progress import Reporter
@@ -45,11 +45,7 @@ def run_study(
     """
     serving = open_serving(store, model, version, device)
     detector = serving.detector
-    predictions = []
-    with reporter.task("predicting", len(images.images)) as advance:
-        for image in images.images:
-            predictions.append(predict(detector, image.sample))
-            advance()
+    predictions = predict_all(detector, [image.sample for image in images.images], reporter)
     shape = len(images.stations), len(images.trials), len(images.parts)
     study = Study(
         images.stations,

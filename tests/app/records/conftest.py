@@ -1,17 +1,22 @@
 """The real application with records in a folder."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Counter
+from sqlalchemy import Engine
 
 from app.application import create_app
+from app.records.images import Images
 from app.records.records import Records
+from app.records.writer import Writer
 from app.settings import Settings
 from tests.app.conftest import running, until
+from tests.support.process import PATIENCE
 
 
 @dataclass
@@ -49,3 +54,13 @@ async def recorder(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIter
         await until(lambda: [[*model.loaded] for model in models.snapshot.models.values()] == [[1], [2, 1]])
         await until(lambda: not app.state.service.records._writer.error)
         yield Recorder(client, app, tmp_path / "records")
+
+
+@pytest.fixture
+def writer(tmp_path: Path, engine: Engine) -> Iterator[Writer]:
+    """Writes to the database `engine`, which each file has of its own."""
+    writer = Writer(engine, Images(tmp_path / "images"), Counter("c", "C.", ["r"], registry=CollectorRegistry()))
+    writer.thread.start()
+    yield writer
+    writer.close()
+    writer.thread.join(PATIENCE)

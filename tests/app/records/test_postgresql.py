@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -55,15 +54,6 @@ def engine(server: PostgreSQL) -> Iterator[Engine]:
         connection.execute(text("CREATE SCHEMA public"))
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def writer(tmp_path: Path, engine: Engine) -> Iterator[Writer]:
-    writer = Writer(engine, Images(tmp_path / "images"), Counter("c", "C.", ["r"], registry=CollectorRegistry()))
-    writer.thread.start()
-    yield writer
-    writer.close()
-    writer.thread.join(PATIENCE)
 
 
 def test_migrations_make_the_tables_once(server: PostgreSQL, engine: Engine) -> None:

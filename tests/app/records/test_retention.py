@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Engine
 
 from app.records import queries
@@ -27,15 +26,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = open_database(str(tmp_path), "normal")
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def writer(tmp_path: Path, engine: Engine) -> Iterator[Writer]:
-    writer = Writer(engine, Images(tmp_path / "images"), Counter("c", "C.", ["r"], registry=CollectorRegistry()))
-    writer.thread.start()
-    yield writer
-    writer.close()
-    writer.thread.join(PATIENCE)
 
 
 def keep(writer: Writer, days_ago: float, *, labelled: bool = False) -> str:
