@@ -13,13 +13,13 @@ _LOG_SECONDS: Final = 60.0
 class Progress:
     """Of files that are done; `skipped` were done by an earlier run."""
 
-    def __init__(self, skipped: int, total: "Total", stream: TextIO = sys.stderr) -> None:
+    def __init__(self, skipped: int, total: "Total", stream: TextIO | None = None) -> None:
         self._began = self._shown = time.monotonic()
         self._skipped = skipped
         self._done = 0
         self._total = total
-        self._stream = stream
-        self._terminal = stream.isatty()
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
 
     def step(self) -> None:
         """One more is done."""
