@@ -3,7 +3,8 @@
     python -m benchmarks.score --version run/store/carpet/1 [--images 2000] [--rounds 4] [--equal 500] [--kills 20]
 
 The bare engine has pixels in memory, and no decoding. Rounds are interleaved: one of the engine, one of `score` over
-its share of the images (1000² JPEG), ratios are of the same round. Rates of `score` are its own, without loading the model.
+its share of the images (1000² JPEG); ratios are of the same round. Rates of `score` are its own, without loading the
+model.
 """
 
 import argparse
