@@ -1,6 +1,5 @@
 """Versions from a store elsewhere into this one: whole, as their sums and signatures say, or not at all."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from model import serving as servings
 from model.artifact import SUMS, is_inside, parse_sums
 from model.errors import CamspectorError, DigestError, SignatureError, StoreError, SumsError
 from model.files import read_file, sha256_of
+from model.locks import locked_by_another
 from model.serving import SERVING
 from model.signatures import SIGNATURE, TrustedKeys
 from model.store import Store, settle
@@ -124,10 +124,9 @@ def alone(store: Store) -> Iterator[None]:
     except OSError as error:
         raise InputsError(f"the store {store.root} can't be written: {error.strerror}") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if locked_by_another(descriptor):
+            raise InputsError(f"another pull writes into {store.root}")
         yield
-    except BlockingIOError:
-        raise InputsError(f"another pull writes into {store.root}") from None
     finally:
         os.close(descriptor)
 
