@@ -17,7 +17,7 @@ WHOLE: Final = "test_end_to_end.py"
 SKIPPED_IN_CI: Final = {"needs a CUDA device"}
 _SLOW: Final = """
     app/records/test_postgresql.py app/records/test_process.py app/sandbox/test_pool.py app/score/test_command.py
-    app/score/test_remote.py app/test_bad_uploads.py app/test_dashboards.py
+    app/score/test_ray.py app/score/test_remote.py app/test_bad_uploads.py app/test_dashboards.py
     app/test_docs.py app/test_docs_page.py app/test_fuzz.py
     app/test_gateway.py app/test_http_protocol.py app/test_load.py
     app/test_log_backlog.py app/test_network.py app/test_openapi.py app/test_senders.py

@@ -27,10 +27,12 @@ from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from app.schemas import Prediction
 from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.score.journal import Run
 from app.settings import LONGEST_DEADLINE_MS, Settings
 from model.cpus import available_cpus
 from model.engines.devices import choose_device
 from model.errors import EngineError
+from model.serving import Serving
 from model.store import Store
 
 log = logging.getLogger(__name__)
@@ -39,16 +41,32 @@ _CONTENT_TYPE: Final = "application/octet-stream"
 _RETRY_SECONDS: Final = 1.0
 
 
-def load(settings: Settings, model: str | None, version: int | None) -> LoadedModel:
-    """The version that serves, or the one that is named, under the model's serving.json.
+@dataclass(frozen=True)
+class Choice:
+    """A version, and the model's serving.json as it was then."""
 
-    Raises InputsError, or any error of a version or a device.
-    """
+    model: str
+    version: int
+    serving: Serving
+
+
+def choose(settings: Settings, model: str | None, version: int | None) -> Choice:
+    """The version that serves, or the one that is named. Raises InputsError or any error of a store."""
     store = Store(settings.store, settings.default_model)
     name = model or settings.default_model or _only(store)
     serving = store.serving(name)
-    number = version or serving.version or store.versions(name)[-1]
-    return Loader(settings, store).load(name, number, choose_device(settings.device)).under(serving)
+    return Choice(name, version or serving.version or store.versions(name)[-1], serving)
+
+
+def load(settings: Settings, choice: Choice) -> LoadedModel:
+    """Raises any error of a version or a device."""
+    loader = Loader(settings, Store(settings.store, settings.default_model))
+    return loader.load(choice.model, choice.version, choose_device(settings.device)).under(choice.serving)
+
+
+def run_of(loaded: LoadedModel) -> Run:
+    """What the rows of such a run depend on."""
+    return Run(loaded.model, loaded.version, "local", f"{loaded.config_sha256} {loaded.detector.variant.name}")
 
 
 def _only(store: Store) -> str:
