@@ -104,8 +104,9 @@ def served(
     reading.set()
     reader = threading.Thread(target=_read_log, args=[process.stderr, lines, reading], daemon=True)
     try:
-        found = re.search(r"listening on (https?://\S+),", process.stderr.readline())
-        assert found, process.stderr.read()
+        while not (found := re.search(r"listening on (https?://\S+),", line := process.stderr.readline())):
+            assert line, "".join(lines)
+            lines.append(line)  # serving.json may be in force before
         reader.start()
         yield Server(process, found[1], lines, reading)
     finally:

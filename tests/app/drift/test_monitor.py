@@ -44,10 +44,8 @@ def opened(folder: Path | None, clock: Clock) -> DriftMonitor:
 
 
 def answered(part: str, decision: Decision = "accept", version: int = 1, **measures: float) -> RequestRecord:
-    image = ImageRecord(Verdict("good", decision, 0.1, 0.0), [], measures)  # type: ignore[arg-type]
-    return RequestRecord(
-        f"request-{part}", "POST", part_id=part, inference_id="i", model="widget", version=version, images=[image]
-    )
+    image = ImageRecord(Verdict("good", decision, 0.1, 0.0), [], measures, inference_id="i")  # type: ignore[arg-type]
+    return RequestRecord(f"request-{part}", "POST", part_id=part, model="widget", version=version, images=[image])
 
 
 def alarm(monitor: DriftMonitor, serving: LoadedModel, start: int = 0) -> int:

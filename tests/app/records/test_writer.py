@@ -201,6 +201,17 @@ def test_written_twice_it_is_there_once(held: Writer, engine: Engine) -> None:
         assert len(queries.page(connection, Filter(), 10)) == 1
 
 
+def test_a_change_that_nobody_waits_for_any_more_is_no_failure(held: Writer, counts: Counter) -> None:
+    """Its client has left, or had no more time."""
+    assert held.change(lambda _: 6).cancel()
+    assert held.change(lambda _: 1 / 0).cancel()
+    held.thread.start()
+    held.put(entry := Entry(inspection()))
+    assert entry.done.result(PATIENCE)
+    assert held.change(lambda _: 7).result(PATIENCE) == 7
+    assert (held.available, count(counts, "written")) == (True, 1)
+
+
 def test_stopping_writes_what_waits(held: Writer, engine: Engine) -> None:
     for number in range(300):  # more than a group
         held.put(Entry(inspection(number)))
