@@ -220,16 +220,17 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(folder: Path, *, nice: int = 0) -> Iterator[Browser]:
     """`folder`: for its profile."""
     assert CHROMIUM
     (their_read, our_write), (our_read, their_write) = os.pipe(), os.pipe()
-    command = [
-        *[CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"],
+    flags = [
+        *["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"],
         *[f"--user-data-dir={folder}", f"--host-resolver-rules={OFFLINE}", "--force-color-profile=srgb"],
         *["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"],
         *["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
     ]
+    command = ["nice", "-n", str(nice), CHROMIUM, *flags]
     process = subprocess.Popen(
         ["bash", "-c", f'exec "$@" 3<&{their_read} 4>&{their_write}', "bash", *command],
         pass_fds=(their_read, their_write),
