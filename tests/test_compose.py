@@ -4,10 +4,7 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +15,7 @@ import yaml
 
 from tests.support.artifacts import publish
 from tests.support.images import encoded
-from tests.support.process import PATIENCE, ROOT
+from tests.support.process import PATIENCE, ROOT, Server, started
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["camspector"]
@@ -36,31 +33,19 @@ def environment(folder: Path, **shell: str) -> dict[str, str]:
             declared[name] = shell.get(name, str(default[1]) if default else "")
         elif value:
             declared[name] = value
-    places = {path: str(folder / name) for path, name in VOLUMES.items()}
-    mounted = {name: places.get(value, value) for name, value in declared.items()}
+    mounted_at = {path: str(folder / name) for path, name in VOLUMES.items()}
+    mounted = {name: mounted_at.get(value, value) for name, value in declared.items()}
     return mounted | {"CAMSPECTOR_HOST": "127.0.0.1", "CAMSPECTOR_PORT": "0", "PATH": os.defpath}
 
 
 @contextmanager
-def composed(folder: Path, **shell: str) -> Iterator[tuple[httpx.Client, "subprocess.Popen[str]"]]:
+def composed(folder: Path, **shell: str) -> Iterator[tuple[httpx.Client, Server]]:
     (command,) = re.findall(r"^ENTRYPOINT (.+)$", DOCKERFILE, re.M)
     _, *arguments = json.loads(command)
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env=environment(folder, **shell), stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr
-    reader = threading.Thread(target=process.stderr.read, daemon=True)
-    try:
-        while not (found := re.search(r"listening on (https?://\S+),", line := process.stderr.readline())):
-            assert line
-        reader.start()
-        with httpx.Client(base_url=found[1], timeout=PATIENCE) as client:
-            yield client, process
-    finally:
-        process.kill()
-        process.wait()
-        reader.join()
-        process.stderr.close()
+    with started([sys.executable, *arguments], environment(folder, **shell), may_write=True) as server:
+        server.wait_until_ready()
+        with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+            yield client, server
 
 
 @pytest.fixture
@@ -71,10 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def inspect(client: httpx.Client) -> httpx.Response:
-    give_up = time.monotonic() + PATIENCE
-    while (reply := client.post("/predict", content=encoded(), headers={"X-Part-ID": "4711"})).status_code == 503:
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
+    reply = client.post("/predict", content=encoded(), headers={"X-Part-ID": "4711"})
     assert reply.status_code == 200, reply.text
     return reply
 
@@ -86,11 +68,10 @@ def test_mounts_are_where_the_environment_looks() -> None:
 
 
 def test_records_survive_the_container(folder: Path) -> None:
-    with composed(folder) as (client, process):
+    with composed(folder) as (client, server):
         reply = inspect(client)
         assert reply.headers["x-camspector-recorded"] == "true"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert server.stop(signal.SIGTERM) == 0
     assert (folder / "records" / "records.sqlite").is_file()
     with composed(folder) as (client, _):
         inspection = client.get(f"/v1/inspections/{reply.json()['inference_id']}").json()
