@@ -1,5 +1,6 @@
 """Live, while parts come."""
 
+import json
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -92,3 +93,20 @@ def test_a_browser_that_does_not_look_keeps_what_came_last(live: Browser, line: 
     live.until("document.querySelector('.huge').innerText.includes('screw 19')")
     assert live.value("document.querySelectorAll('.last-parts li').length") == 12
     live.until("document.querySelector('.live').innerText.includes('5 minutes, 20 parts.')")
+
+
+def test_drift_is_told(live: Browser) -> None:
+    """Its alarms, large, and what is nearest to one."""
+    levels = [("brightness", "down", 1.2), ("sharpness", "up", 0.4)]
+    drift = {
+        "parts_per_false_alarm": 100_000,
+        "levels": [{"quantity": quantity, "change": change, "level": level} for quantity, change, level in levels],
+        "alarms": [{"text": "the brightness of images has fallen: 61 on average over the last 12 parts"}],
+    }
+    live.value(
+        "window.real = fetch; window.fetch = async (url, options) => String(url).endsWith('/stats') ? "
+        f"new Response({json.dumps(json.dumps({'drift': drift}))}) : real(url, options)"
+    )
+    live.until("document.querySelector('.alarm')")
+    assert live.text(".alarm") == "Drift: the brightness of images has fallen: 61 on average over the last 12 parts."
+    assert "Drift: 1 alarm. The nearest to its limit is brightness down: 120 %." in live.text(".live")
