@@ -27,7 +27,8 @@ from model.verdict import Verdict
 if TYPE_CHECKING:
     from app.records.inspection import Inspection
 
-Heatmap = Literal["none", "gray", "overlay"]
+Heatmap = Literal["none", "map", "gray", "overlay"]
+"""map: a value a patch, for the client to enlarge; gray: at the input size; overlay: on the image as it was sent."""
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,8 @@ class Pipeline:
         """
         if kind == "none":
             return None
+        if kind == "map":
+            return await self.in_executor(lambda: heatmap_png(inspection.basis.heatmap_scale(inspection.evidence)))
         if kind == "gray":
             return await self.in_executor(lambda: heatmap_png(inspection.heatmap()))
         heatmap, found = await self.in_executor(lambda: (inspection.heatmap(), inspection.regions() if regions else []))
@@ -199,10 +202,12 @@ def _post_process(
 ) -> InspectionResult:
     began = time.perf_counter()
     verdict, inspectability = _inspect(image, engine, loaded)
-    rendered = options.regions or options.heatmap != "none"
+    rendered = options.regions or options.heatmap in ("gray", "overlay")
     heatmap = loaded.detector.heatmap(engine.map) if rendered else None
     regions = find_regions(heatmap, image.width, image.height) if heatmap is not None and options.regions else []
     png = heatmap_png(heatmap) if heatmap is not None and options.heatmap == "gray" else None
+    if options.heatmap == "map":
+        png = heatmap_png(loaded.detector.variant.heatmap_scale(engine.map))
     steps = [
         image.decode,
         Step("queue", engine.began - engine.queue_seconds, engine.queue_seconds, waited=engine.queue_seconds),
