@@ -105,7 +105,7 @@ def fit_gate(held_out: HeldOutMeasures, appearance: Appearance, odd_rate: float)
     far as that takes. One image may lie outside if it is far off: often it is a wrong one, and would blind the gate.
     """
     values, is_anomaly = held_out.values, held_out.is_anomaly
-    extremes = partial(_extremes, defect=_LARGE_DEFECT / appearance.spread, reach=_reach(len(values), odd_rate))
+    extremes = partial(_extremes, defect=_LARGE_DEFECT / appearance.spread, odd_rate=odd_rate)
     scores = _held_out_scores(held_out, extremes)
     classes = [each for each in (np.flatnonzero(~is_anomaly), np.flatnonzero(is_anomaly)) if len(each)]
     by_class = [each[np.argsort(-scores[each].max(axis=1), kind="stable")] for each in classes]
@@ -143,11 +143,16 @@ def _outside(scores: Floats, odd_rate: float) -> int:
     return max(math.floor(odd_rate * (len(scores) + 1)) - 1, int(scores.max() > _FAR and len(scores) > 1))
 
 
-def _extremes(values: Measures, is_anomaly: NDArray[np.bool_], defect: float, reach: float) -> Extremes:
-    """Of these images. A `defect` may move the appearance so far; `reach`: see `_reach`."""
+def _extremes(values: Measures, is_anomaly: NDArray[np.bool_], defect: float, odd_rate: float) -> Extremes:
+    """Of these images, each class's as far out as its number takes. A `defect` may move the appearance so far."""
     factor, summand = np.array([_SLACK[name] for name in CHECKS]).T
     middle = np.median(values, axis=0)
-    low, high = middle - reach * (middle - values.min(axis=0)), middle + reach * (values.max(axis=0) - middle)
+    low = high = middle
+    for of_class in (values[~is_anomaly], values[is_anomaly]):
+        if len(of_class):
+            reach = _reach(len(of_class), odd_rate)
+            low = np.minimum(low, middle - reach * (middle - of_class.min(axis=0)))
+            high = np.maximum(high, middle + reach * (of_class.max(axis=0) - middle))
     low, high = low / factor - summand, high * factor + summand
     good = values[~is_anomaly] if (~is_anomaly).any() else values
     of_good = factor[APPEARANCE] * good[:, APPEARANCE].max() + summand[APPEARANCE]
