@@ -121,6 +121,28 @@ def test_another_version_begins_anew_and_alarms_stand(store: Path, clock: Clock)
     assert [each.level for each in found.levels] == [0.0, 0.0, 0.2]
 
 
+def test_an_alarm_of_another_version_silences_no_chart(store: Path, clock: Clock) -> None:
+    monitor, newer = opened(None, clock), loaded(store, 2)
+    alarm(monitor, loaded(store))
+    for number in range(4):
+        monitor.add(answered(str(number), version=2, log_odds=1.5), newer)
+    assert [(each.model_version, each.quantity) for each in monitor.of("widget").alarms] == [
+        (1, "log_odds"),
+        (2, "log_odds"),
+    ]
+    for number in range(4):
+        monitor.add(answered(str(number), version=2, log_odds=1.5), newer)
+    assert len(monitor.of("widget").alarms) == 2
+
+
+def test_acknowledging_another_versions_alarm_leaves_the_sums(store: Path, clock: Clock) -> None:
+    monitor = opened(None, clock)
+    alarm(monitor, loaded(store))
+    monitor.add(answered("2", version=2, log_odds=1.5), loaded(store, 2))
+    monitor.acknowledge("widget", "office")
+    assert max(level.level for level in monitor.of("widget").levels) == pytest.approx(12 / 40)
+
+
 def test_a_version_without_charts(store: Path, clock: Clock) -> None:
     monitor = opened(None, clock)
     monitor.add(answered("1", log_odds=1.5), loaded(store, drift=None))
