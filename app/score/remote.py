@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -50,6 +50,10 @@ class RemoteInspector:
     model: str
     version: int
     max_bytes: None = None
+
+    async def followed(self) -> "RemoteInspector":
+        """See `Inspector.followed`."""
+        return replace(self, version=await _serving(self.client, self.model))
 
     async def inspect(self, image: bytes, name: str, heatmap: Heatmap) -> Prediction:
         """See `Inspector.inspect`."""

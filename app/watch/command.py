@@ -5,14 +5,17 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from app.monitoring.log_once import LogOnce
 from app.score.command import inspector_of
 from app.score.errors import InputsError, StoppedError
 from app.score.files import shown
@@ -23,12 +26,13 @@ from app.watch.destinations import Destinations
 from app.watch.folder import WatchedFolder
 from app.watch.ledger import Ledger
 from app.watch.station import Station
+from model.errors import CamspectorError
 
 log = logging.getLogger(__name__)
 
 _DECISIONS: Final = ("accept", "review", "reject")
-_STOPPED_SECONDS: Final = 5.0
-"""Until a service that gives no verdicts is asked again."""
+_FOLLOW_SECONDS: Final = 5.0
+"""Between two looks at which version serves."""
 
 
 def watch(arguments: argparse.Namespace) -> int:
@@ -60,7 +64,11 @@ async def _rounds(
         station = station_of(RowMaker(inspector, executor))
         log.info("watching %s: model %s version %d, %s", arguments.folder, run.model, run.version, run.source)
         stopping = asyncio.create_task(stop.wait())
+        follow_at, warnings = time.monotonic() + _FOLLOW_SECONDS, LogOnce(log)
         while not stop.is_set():
+            if arguments.version is None and time.monotonic() >= follow_at:
+                await _follow(station, warnings)
+                follow_at = time.monotonic() + _FOLLOW_SECONDS
             working = asyncio.create_task(station.round())
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
@@ -71,6 +79,19 @@ async def _rounds(
                 await asyncio.wait_for(asyncio.shield(stopping), seconds)
         stopping.cancel()
     log.info("stopped")
+
+
+async def _follow(station: Station, warnings: LogOnce) -> None:
+    """Let the version inspect that serves now; the one before goes on where that can't."""
+    before = station.make.inspector
+    try:
+        station.make = replace(station.make, inspector=await before.followed())
+    except CamspectorError as error:
+        warnings.update({f"version {before.version} goes on: {error}"})
+    else:
+        warnings.update(set())
+        if station.make.inspector.version != before.version:
+            log.info("version %d serves now", station.make.inspector.version)
 
 
 def _inspected(working: asyncio.Task[int], server: str | None) -> int:
