@@ -26,7 +26,7 @@ from app.records.inspection import STEPS, Basis, Inspection, Origin
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from app.schemas import Prediction
-from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.score.errors import NoVerdictError, StoppedError, UsageError
 from app.settings import LONGEST_DEADLINE_MS, Settings
 from model.cpus import available_cpus
 from model.engines.devices import Device, choose_device
@@ -43,7 +43,7 @@ _RETRY_SECONDS: Final = 1.0
 def load(settings: Settings, model: str | None, version: int | None) -> LoadedModel:
     """The version that serves, or the one that is named, under the model's serving.json.
 
-    Raises InputsError, or any error of a version or a device.
+    Raises UsageError, or any error of a version or a device.
     """
     store = Store(settings.store, settings.default_model)
     name = model or settings.default_model or _only(store)
@@ -60,7 +60,7 @@ def _number(store: Store, model: str, serving: Serving) -> int:
 def _only(store: Store) -> str:
     models = store.models()
     if len(models) != 1:
-        raise InputsError(f"--model: which? In {store.root} there are: {', '.join(models) or 'none'}")
+        raise UsageError(f"--model: which? In {store.root} there are: {', '.join(models) or 'none'}")
     return models[0]
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from app.monitoring.log_once import LogOnce
 from app.score.command import inspector_of
-from app.score.errors import InputsError, StoppedError
+from app.score.errors import StoppedError, UsageError
 from app.score.files import shown
 from app.score.row import Row, columns
 from app.score.run import RowMaker
@@ -36,11 +36,11 @@ _FOLLOW_SECONDS: Final = 5.0
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Returns the exit status. Raises InputsError and what loading a version raises, before anything is done."""
+    """Returns the exit status. Raises UsageError and what loading a version raises, before anything is done."""
     header, line = _lines(arguments.out)
     destinations = Destinations(_destinations(arguments), arguments.copy)
     if not arguments.folder.is_dir():
-        raise InputsError(f"{arguments.folder} is no folder")
+        raise UsageError(f"{arguments.folder} is no folder")
     ledger_path = arguments.ledger or arguments.out.with_name(f".{arguments.out.name}.ledger")
     excluded = frozenset(map(os.path.abspath, [*destinations.folders.values(), arguments.out]))
     folder = WatchedFolder(arguments.folder, arguments.settle_seconds, excluded)
@@ -106,7 +106,7 @@ def _inspected(working: asyncio.Task[int], server: str | None) -> int:
 
 
 def _lines(out: Path) -> tuple[bytes, Callable[[Row, str, str | None], bytes]]:
-    """The log's first line, and what makes the others. Raises InputsError."""
+    """The log's first line, and what makes the others. Raises UsageError."""
 
     def csv(row: Row, time: str, destination: str | None) -> bytes:
         return csv_line([time, *csv_cells(row, timing=False), destination and shown(destination)])
@@ -119,13 +119,13 @@ def _lines(out: Path) -> tuple[bytes, Callable[[Row, str, str | None], bytes]]:
         return csv_line(["inspected_at", *columns(timing=False), "destination"]), csv
     if out.suffix.lower() == ".jsonl":
         return b"", jsonl
-    raise InputsError(f"--out {out}: the name must end in .csv or .jsonl, which can be appended to")
+    raise UsageError(f"--out {out}: the name must end in .csv or .jsonl, which can be appended to")
 
 
 def _destinations(arguments: argparse.Namespace) -> dict[str, Path]:
-    """Raises InputsError for what isn't a folder."""
+    """Raises UsageError for what isn't a folder."""
     found = {name: path for name in _DECISIONS if (path := getattr(arguments, name))}
     for name, path in found.items():
         if not path.is_dir():
-            raise InputsError(f"--{name} {path} is no folder")
+            raise UsageError(f"--{name} {path} is no folder")
     return found

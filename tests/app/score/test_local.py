@@ -35,7 +35,7 @@ async def test_it_follows_what_serves(tmp_path: Path) -> None:
         assert (third.version, thresholds.label) == (1, 0.5)
         (publish(tmp_path) / "weights.safetensors").unlink()
         Store(tmp_path).set_serving("widget", Serving())
-        with pytest.raises(CamspectorError, match="weights.safetensors is missing"):
+        with pytest.raises(CamspectorError, match=r"weights\.safetensors is missing"):
             await third.followed()
         assert (await third.inspect(encoded(), "a.png", "none")).model_version == 1
 
