@@ -35,9 +35,8 @@ MODULES = [
     module.name
     for package in ("model", "training", "app")
     for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}.")
-    if not module.name.endswith("__main__") and not module.name.startswith(("app.score", "app.watch"))
+    if not module.name.endswith("__main__")
 ]
-"""score and watch need locks (docs/operations.md)."""
 
 
 @pytest.fixture

@@ -259,7 +259,7 @@ def _training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trunk",
         choices=["auto", "full", "narrow"],
-        help="full: VGG-16's convolutions as they are; narrow: three eighths of their channels, chosen for this product, "
+        help="full: VGG-16's convolutions as they are; narrow: three eighths of its channels, chosen for a product, "
         "several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
         "(default: the preset's)",
     )
