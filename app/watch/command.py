@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 _DECISIONS: Final = ("accept", "review", "reject")
 _FOLLOW_SECONDS: Final = 5.0
 """Between two looks at which version serves."""
+_IDLE: Final = 4.0
+"""Where nothing is to be done: a folder with many files isn't looked at all the time."""
 
 
 def watch(arguments: argparse.Namespace) -> int:
@@ -42,8 +44,10 @@ def watch(arguments: argparse.Namespace) -> int:
     if not arguments.folder.is_dir():
         raise UsageError(f"{arguments.folder} is no folder")
     ledger_path = arguments.ledger or arguments.out.with_name(f".{arguments.out.name}.ledger")
-    excluded = frozenset(map(os.path.abspath, [*destinations.folders.values(), arguments.out]))
+    excluded = frozenset(map(os.path.realpath, [*destinations.folders.values(), arguments.out]))
     folder = WatchedFolder(arguments.folder, arguments.settle_seconds, excluded)
+    if os.path.realpath(arguments.folder) in excluded:
+        raise UsageError(f"images can't go to {arguments.folder}: they would be inspected again")
     with closing(Ledger(ledger_path)) as ledger, ThreadPoolExecutor(arguments.jobs) as executor:
 
         def station(make: RowMaker) -> Station:
@@ -64,19 +68,20 @@ async def _rounds(
         station = station_of(RowMaker(inspector, executor))
         log.info("watching %s: model %s version %d, %s", arguments.folder, run.model, run.version, run.source)
         stopping = asyncio.create_task(stop.wait())
-        follow_at, warnings = time.monotonic() + _FOLLOW_SECONDS, LogOnce(log)
+        follow_at, following, stopped = time.monotonic() + _FOLLOW_SECONDS, LogOnce(log), LogOnce(log)
         while not stop.is_set():
-            if arguments.version is None and time.monotonic() >= follow_at:
-                await _follow(station, warnings)
+            began = time.monotonic()
+            if arguments.version is None and began >= follow_at:
+                await _follow(station, following)
                 follow_at = time.monotonic() + _FOLLOW_SECONDS
             working = asyncio.create_task(station.round())
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
                 working.cancel()
                 break
-            seconds = 0.0 if _inspected(working, arguments.server) else arguments.poll_seconds
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(stopping), seconds)
+            if not _inspected(working, arguments.server, stopped):
+                seconds = max(arguments.poll_seconds, _IDLE * (time.monotonic() - began))
+                await asyncio.wait({stopping}, timeout=seconds)
         stopping.cancel()
     log.info("stopped")
 
@@ -94,15 +99,18 @@ async def _follow(station: Station, warnings: LogOnce) -> None:
             log.info("version %d serves now", station.make.inspector.version)
 
 
-def _inspected(working: asyncio.Task[int], server: str | None) -> int:
+def _inspected(working: asyncio.Task[int], server: str | None, stopped: LogOnce) -> int:
     """How many files were; a service that gives no verdicts now is asked again. Raises StoppedError of an engine."""
     try:
-        return working.result()
+        count = working.result()
     except StoppedError as error:
         if not server:
             raise
-        log.warning("%s", error)
+        stopped.update({str(error)})
         return 0
+    if count:
+        stopped.update(set())
+    return count
 
 
 def _lines(out: Path) -> tuple[bytes, Callable[[Row, str, str | None], bytes]]:
