@@ -41,7 +41,8 @@ class Recording:
     def of(scope: RequestScope, loaded: LoadedModel, idempotency_key: str | None = None) -> "Recording":
         record = current.get()
         assert record
-        origin = Origin.of(record, scope.service.settings.station, idempotency_key)
+        settings = scope.service.settings
+        origin = Origin.of(record, settings.station, settings.line, idempotency_key)
         return Recording(scope.service.records, origin, Basis.of(loaded))
 
     @property

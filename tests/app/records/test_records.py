@@ -34,7 +34,7 @@ async def test_record_has_what_the_reply_has(recorder: Recorder) -> None:
         "image": sent["image"] | kept
     }
     assert record["part_id"] == "Stück 1"
-    assert record["station"] == "cell 7"
+    assert (record["station"], record["line"]) == ("cell 7", "line 3")
     assert record["request_id"] == reply.headers["x-request-id"]
     assert before.timestamp() - 1 < datetime.fromisoformat(record["received_at"]).timestamp() < before.timestamp() + 60
     assert record["serving_sha256"] == hashlib.sha256(b"{}\n").hexdigest()

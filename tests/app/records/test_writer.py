@@ -84,7 +84,7 @@ def test_what_waits_is_one_transaction(held: Writer, engine: Engine, counts: Cou
 
 
 def test_an_inspection_comes_back_as_it_was(held: Writer, engine: Engine) -> None:
-    sent = inspection(3, part_id="Stück 1", key="k", station="s", idempotency_key="i")
+    sent = inspection(3, part_id="Stück 1", key="k", station="s", line="l", idempotency_key="i")
     held.put(entry := Entry(sent))
     held.thread.start()
     assert entry.done.result(PATIENCE)
