@@ -14,6 +14,7 @@ from training.cli_arguments import (
     add_parts_per_false_alarm,
     add_report,
     add_rule,
+    add_sign,
     add_store,
     add_weights,
     at_least,
@@ -119,6 +120,7 @@ def _fit(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     add_odd_rate(parser, "0.005")
     add_parts_per_false_alarm(parser, "100000")
+    add_sign(parser)
     parser.add_argument(
         "--curve",
         type=Path,
@@ -170,6 +172,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         help="choose calibration and thresholds anew on these images, and publish the same network with them as a new "
         "version",
     )
+    add_sign(parser)
     rules = parser.add_argument_group("thresholds and limits with --recalibrate (default: by the rules of the version)")
     add_rule(rules)
     add_group(rules)
@@ -259,7 +262,7 @@ def _training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trunk",
         choices=["auto", "full", "narrow"],
-        help="full: VGG-16's convolutions as they are; narrow: a quarter of their channels, chosen for this product, "
+        help="full: VGG-16's convolutions as they are; narrow: three eighths of its channels, chosen for a product, "
         "several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
         "(default: the preset's)",
     )

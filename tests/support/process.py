@@ -115,8 +115,9 @@ def started(command: Sequence[str], environment: Mapping[str, str] | None, *, ma
     reading.set()
     reader = threading.Thread(target=_read_log, args=[process.stderr, lines, reading], daemon=True)
     try:
-        found = re.search(r"listening on (https?://\S+),", process.stderr.readline())
-        assert found, process.stderr.read()
+        while not (found := re.search(r"listening on (https?://\S+),", line := process.stderr.readline())):
+            assert line, "".join(lines)
+            lines.append(line)
         reader.start()
         yield Server(process, found[1], lines, reading)
     finally:

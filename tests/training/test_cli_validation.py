@@ -106,7 +106,7 @@ def asked(**arguments: object) -> argparse.Namespace:
     return chosen(
         **{
             "anomalies": "real", "command": "fit", "recalibrate": False, "defects": [5, 10], "group": None,
-            "odd_rate": None, "parts_per_false_alarm": None,
+            "odd_rate": None, "parts_per_false_alarm": None, "sign": None,
         } | arguments
     )  # fmt: skip
 
