@@ -13,7 +13,7 @@ from msgspec import structs
 
 from app.inference.pipeline import Heatmap
 from app.score.cli import inspector_settings
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from app.score.files import STDIN, check_paths, files
 from app.score.inspector import Inspector
 from app.score.journal import Journal, Run
@@ -27,7 +27,7 @@ from app.score.tables import writer_for
 
 
 def score(arguments: argparse.Namespace) -> int:
-    """Returns the exit status. Raises InputsError and what loading a version raises, where nothing was done;
+    """Returns the exit status. Raises UsageError and what loading a version raises, where nothing was done;
     StoppedError or OSError, where a run that was begun can be resumed."""
     check_paths(arguments.paths)
     write = writer_for(arguments.out)
@@ -46,7 +46,10 @@ async def _inspect_all(arguments: argparse.Namespace, journal: Journal, summary:
     """Seconds, and files that were inspected in them."""
     kind, folder = _heatmaps(arguments)
     version = arguments.version or (journal.run.version if journal.run else None)
-    async with _row_maker(arguments, version, kind, folder, summary) as (make, run, jobs, executor):
+    async with (
+        _threads(arguments.jobs or 1) as executor,
+        _row_maker(arguments, version, executor, kind, folder, summary) as (make, run, jobs),
+    ):
         images = f"{kind} in {folder}" if folder else ""
         journal.begin(structs.replace(run, images=images, timing=arguments.timing))
         left = _files(arguments)
@@ -60,15 +63,29 @@ async def _inspect_all(arguments: argparse.Namespace, journal: Journal, summary:
 
 
 @asynccontextmanager
+async def _threads(jobs: int) -> AsyncIterator[Executor]:
+    """That read and write files."""
+    executor = ThreadPoolExecutor(jobs + 1, thread_name_prefix="files")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)  # one may wait for a list that nobody goes on writing
+
+
+@asynccontextmanager
 async def _row_maker(
-    arguments: argparse.Namespace, version: int | None, kind: Heatmap, folder: Path | None, summary: Summary
-) -> AsyncIterator[tuple[Callable[[str], Awaitable[Row]], Run, int, Executor]]:
-    """What makes a file's row, what rows depend on, how many are made at once, and threads that read files."""
+    arguments: argparse.Namespace,
+    version: int | None,
+    executor: Executor,
+    kind: Heatmap,
+    folder: Path | None,
+    summary: Summary,
+) -> AsyncIterator[tuple[Callable[[str], Awaitable[Row]], Run, int]]:
+    """What makes a file's row, what rows depend on, and how many files are worked on at once."""
     if arguments.ray is None:
         async with inspector_of(arguments, version) as (inspector, run):
-            with ThreadPoolExecutor(arguments.jobs, thread_name_prefix="files") as executor:
-                make = RowMaker(inspector, executor, kind, folder, arguments.timing, summary.time)
-                yield make, run, arguments.jobs, executor
+            make = RowMaker(inspector, executor, kind, folder, arguments.timing, summary.time)
+            yield make, run, arguments.jobs
     else:
         from app.score.ray_cluster import ray_cluster
         from app.score.ray_worker import Work
@@ -77,8 +94,7 @@ async def _row_maker(
         choice = choose(settings, arguments.model, version)
         work = Work(settings, choice, kind, folder, arguments.paths, os.getcwd())
         async with ray_cluster(arguments.ray, work, arguments.jobs, arguments.timing, summary.time) as (ray, run, jobs):
-            with ThreadPoolExecutor(1, thread_name_prefix="files") as executor:
-                yield ray.row, run, jobs, executor
+            yield ray.row, run, jobs
 
 
 @asynccontextmanager
@@ -86,7 +102,7 @@ async def inspector_of(arguments: argparse.Namespace, version: int | None) -> As
     """What inspects, and what its rows depend on. `version` None: that which serves."""
     if arguments.server:
         if arguments.model is None:
-            raise InputsError("--server needs --model")
+            raise UsageError("--server needs --model")
         async with remote_inspector(arguments.server, arguments.model, version, arguments.jobs) as remote:
             yield remote, Run(remote.model, remote.version, arguments.server)
     else:

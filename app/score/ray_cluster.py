@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from app.score.cli import default_jobs
-from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.score.errors import NoVerdictError, StoppedError, UsageError
 from app.score.files import read_image, shown
 from app.score.journal import Run
 from app.score.ray_worker import RayWorker, Work
@@ -118,7 +118,7 @@ class RayCluster:
             run: Run = await worker.actor.ready.options(max_task_retries=-1).remote()
         except RayTaskError as error:
             said = _said(error, worker.machine)
-            self._fail(StoppedError(said) if self.run.done() else InputsError(said))
+            self._fail(StoppedError(said) if self.run.done() else UsageError(said))
         except RayError:
             self._left -= 1
             if not self._left:
@@ -149,7 +149,7 @@ async def ray_cluster(
     """Workers on every machine, what their rows depend on, and how many files they work on at once.
 
     `address`: of the cluster; empty: RAY_ADDRESS, this machine's, or one that is started for this run. `jobs`: of each
-    worker. Raises InputsError or StoppedError.
+    worker. Raises UsageError or StoppedError.
     """
     ray = _ray()
     try:
@@ -160,11 +160,11 @@ async def ray_cluster(
             configure_logging=False,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputsError(f"--ray {address}: {_first_line(error)}") from None
+        raise UsageError(f"--ray {address}: {_first_line(error)}") from None
     try:
         device, shares = shares_of(ray.nodes(), work.settings.device)
         if not shares:
-            raise InputsError("--ray: no machine of the cluster has " + ("a GPU" if device == "cuda" else "CPUs"))
+            raise UsageError("--ray: no machine of the cluster has " + ("a GPU" if device == "cuda" else "CPUs"))
         of_all = replace(work, settings=work.settings.model_copy(update={"device": device}))
         cluster, total = RayCluster(timing, timed), 0
         for share in shares:
@@ -195,12 +195,12 @@ def shares_of(nodes: Sequence[Mapping[str, Any]], device: DeviceChoice) -> tuple
 
 
 def _ray() -> Any:
-    """Ray, which tells nobody that it is used. Raises InputsError where it isn't installed."""
+    """Ray, which tells nobody that it is used. Raises UsageError where it isn't installed."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray
     except ImportError as error:
-        raise InputsError(f"--ray needs the packages of camspector[ray]: {error}") from None
+        raise UsageError(f"--ray needs the packages of camspector[ray]: {error}") from None
     return ray
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.inference.pipeline import Heatmap
-from app.score.errors import InputsError, StoppedError
+from app.score.errors import StoppedError, UsageError
 from app.score.files import check_paths
 from app.score.journal import Run
 from app.score.local import Choice, load, local_inspector, run_of
@@ -43,7 +43,7 @@ class RayWorker:
         """Holds what would be closed with the last one that knows it."""
 
     async def ready(self) -> Run:
-        """What its rows depend on. Raises InputsError where files aren't there, or what loading a version raises."""
+        """What its rows depend on. Raises UsageError where files aren't there, or what loading a version raises."""
         return (await self._opened())[1]
 
     async def row(self, file: str, run: Run) -> Row:
@@ -66,7 +66,7 @@ class RayWorker:
         try:
             os.chdir(work.folder)
         except OSError as error:
-            raise InputsError(f"the folder {work.folder} can't be entered: {error.strerror}") from None
+            raise UsageError(f"the folder {work.folder} can't be entered: {error.strerror}") from None
         await asyncio.to_thread(check_paths, work.paths)
         loaded = await asyncio.to_thread(load, work.settings, work.choice)
         inspector = await self._until_it_ends.enter_async_context(local_inspector(work.settings, loaded))

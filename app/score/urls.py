@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.score.errors import NoVerdictError, StoppedError, UsageError
 from model.clutter import is_clutter
 
 _SCHEME: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
@@ -16,14 +16,14 @@ def is_url(path: str) -> bool:
 
 
 def check_url(url: str) -> None:
-    """Raises InputsError where nothing is there, or what its scheme needs is missing."""
+    """Raises UsageError where nothing is there, or what its scheme needs is missing."""
     files, path = _opened(url)
     try:
         there = bool(files.glob(path)) if "*" in path else files.exists(path)
     except Exception as error:
-        raise InputsError(f"{url} can't be read: {_reason(error)}") from error
+        raise UsageError(f"{url} can't be read: {_reason(error)}") from error
     if not there:
-        raise InputsError(f"{url} is not there")
+        raise UsageError(f"{url} is not there")
 
 
 def files_at(url: str) -> Iterator[str]:
@@ -62,15 +62,15 @@ def read_url(url: str, max_bytes: int | None) -> bytes:
 
 
 def _opened(url: str) -> tuple[Any, str]:
-    """File system, which is kept for the next call, and the path in it. Raises InputsError."""
+    """File system, which is kept for the next call, and the path in it. Raises UsageError."""
     try:
         import fsspec
     except ImportError as error:
-        raise InputsError(f"{url} needs the packages of camspector[fleet]: {error}") from None
+        raise UsageError(f"{url} needs the packages of camspector[fleet]: {error}") from None
     try:
         files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError, OSError) as error:
-        raise InputsError(f"{url} can't be used: {error}") from None
+        raise UsageError(f"{url} can't be used: {error}") from None
     return files, path
 
 

@@ -46,6 +46,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
         pipeline.training_set.is_anomaly[real],
         pipeline.appearance,
         pipeline.appearance.distance(pipeline.model.features(real)),
+        pipeline.gate.limits["appearance"][1],
     )
     network = pipeline.model.to_network(weight)
     with run.reporter.task("export, with int8", len(dataset.samples)) as advance:
@@ -76,7 +77,12 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             created=now(),
             command=command(),
             recipe=as_dict(recipe),
-            drift=fit_drift(pipeline.predictions, pipeline.post_processor.accepted_below, pipeline.measures.watched),
+            drift=fit_drift(
+                pipeline.predictions,
+                pipeline.post_processor.accepted_below,
+                pipeline.measures.watched,
+                run.method.parts_per_false_alarm,
+            ),
             libraries={"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _LIBRARIES},
         )
         return publish_version(store, model, manifest, built.files, report)

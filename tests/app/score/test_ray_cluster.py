@@ -12,7 +12,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 from app.__main__ import main
 from app.score.cli import score_arguments
-from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.score.errors import NoVerdictError, StoppedError, UsageError
 from app.score.journal import Run
 from app.score.local import choose
 from app.score.ray_cluster import RayCluster, Share, shares_of
@@ -115,8 +115,8 @@ async def test_without_workers_the_run_stops() -> None:
 
 @pytest.mark.anyio
 async def test_a_machine_that_cannot_begin_is_named() -> None:
-    with pytest.raises(InputsError, match=r"10\.0\.0\.0: parts is not there"):
-        await rows(["a"], Actor(Row, opens=[raised(InputsError("parts is not there"))]))
+    with pytest.raises(UsageError, match=r"10\.0\.0\.0: parts is not there"):
+        await rows(["a"], Actor(Row, opens=[raised(UsageError("parts is not there"))]))
 
 
 @pytest.mark.anyio
@@ -183,9 +183,9 @@ async def test_a_worker_on_a_machine_without_the_files(
     monkeypatch.chdir(tmp_path)
     settings = Settings(store=store, device="cpu")
     choice = choose(settings, "widget", 2)
-    with pytest.raises(InputsError, match="nowhere is not there"):
+    with pytest.raises(UsageError, match="nowhere is not there"):
         await RayWorker(Work(settings, choice, "none", None, ["nowhere"], str(tmp_path)), 1_000, 2).ready()
-    with pytest.raises(InputsError, match=r"the folder .*gone can't be entered: No such file"):
+    with pytest.raises(UsageError, match=r"the folder .*gone can't be entered: No such file"):
         await RayWorker(Work(settings, choice, "none", None, ["."], str(tmp_path / "gone")), 1_000, 2).ready()
 
 

@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 from app.__main__ import main
-from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.score.errors import NoVerdictError, StoppedError, UsageError
 from app.score.files import check_paths, files, read_image
 from app.score.heatmaps import heatmap_path
 from app.score.progress import Total
@@ -77,9 +77,9 @@ def test_of_what_is_too_large_no_more_is_read_than_shows_it(memory: Any) -> None
 def test_what_is_not_there_or_cannot_be_asked(memory: Any, http: str) -> None:
     check_paths(["memory://parts", "memory://parts/b.png", "memory://parts/*.png", f"{http}/parts/b.png"])
     for url in ("memory://nowhere", "memory://parts/*.bmp", f"{http}/nowhere.png", "http://127.0.0.1:1/a.png"):
-        with pytest.raises(InputsError, match=r"is not there"):
+        with pytest.raises(UsageError, match=r"is not there"):
             check_paths([url])
-    with pytest.raises(InputsError, match="nosuch://parts can't be used"):
+    with pytest.raises(UsageError, match="nosuch://parts can't be used"):
         check_paths(["nosuch://parts"])
 
 
