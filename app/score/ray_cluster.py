@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ _ATTEMPTS: Final = 5
 """Workers that may die while they have one file."""
 _RESTARTS: Final = 20
 """Of one worker: one that dies of its machine isn't started for ever."""
+_ANSWER_SECONDS: Final = 10.0
 _CODE: Final = str(Path(__file__).parents[2])
 
 
@@ -152,6 +154,7 @@ async def ray_cluster(
     worker. Raises UsageError or StoppedError.
     """
     ray = _ray()
+    _check_listening(address or os.environ.get("RAY_ADDRESS", ""))
     try:
         ray.init(
             address or None,
@@ -202,6 +205,16 @@ def _ray() -> Any:
     except ImportError as error:
         raise UsageError(f"--ray needs the packages of camspector[ray]: {error}") from None
     return ray
+
+
+def _check_listening(address: str) -> None:
+    """Ray itself would try for minutes. Raises UsageError."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise UsageError(f"--ray {address}: {error}") from None
 
 
 def _actor(ray: Any, share: Share) -> Any:

@@ -1,6 +1,7 @@
 """Which worker makes which row, and what comes of those that die or would answer otherwise; without a cluster."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,3 +202,16 @@ def test_called_wrongly(store: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main([*command, "--ray", "--server", "http://localhost:1"])
     assert "--ray and --server exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:99999999", "nonsense"])
+def test_no_cluster_there(
+    address: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sentence at once, and nothing is left behind."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")  # which the command sets
+    command = ["score", str(store), "--store", str(store), "--model", "widget", "--out", str(tmp_path / "v.csv")]
+    assert main([*command, "--ray", address]) == 2
+    assert f"--ray {address}: " in capsys.readouterr().err
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert [*tmp_path.iterdir()] == []
