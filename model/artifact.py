@@ -50,7 +50,7 @@ class Artifact:
         return read_appearance(self.file(GATE), network.features(side))
 
     def golden_pixels(self, names: list[str]) -> NDArray[np.uint8]:
-        """The named golden images, uint8 N×S×S×3. Raises ManifestError where one isn't of the input size."""
+        """The named golden images, or tiles, uint8 N×S×S×3. Raises ManifestError where one isn't of the input size."""
         size = self.manifest.preprocessing.input_size
         images = []
         for name in names:

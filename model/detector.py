@@ -15,6 +15,7 @@ from model.artifact import read_artifact
 from model.decoding_probes import difference
 from model.engines.devices import Device
 from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
+from model.engines.output import NetworkOutput, concatenate
 from model.errors import ArtifactError, CamspectorError, EngineError
 from model.evidence import enlarge
 from model.gate import CheckName, Inspectability, OpenLimits, odd_checks
@@ -22,6 +23,7 @@ from model.image_measures import pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
 from model.preprocessing import InputImage
 from model.serving import Serving
+from model.tiles import Tiling
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
@@ -84,11 +86,35 @@ class Detector:
 
     @property
     def input_size(self) -> int:
+        """S, the side of the network's input."""
         return self.manifest.preprocessing.input_size
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the largest frame: S and S, where every image is one tile."""
+        return self.manifest.preprocessing.resizing.largest
+
+    @property
+    def tiling(self) -> Tiling:
+        return self.manifest.preprocessing.resizing.tiling
 
     def read_image(self, data: bytes) -> InputImage:
         """An encoded image as the network sees it. Raises as `model.preprocessing.Resizing` does."""
         return self.manifest.preprocessing.resizing(data)
+
+    def run(self, pixels: NDArray[np.uint8]) -> NetworkOutput:
+        """The network's output for one frame H×W×3, tile by tile: one evidence map, and the gate's features.
+
+        Raises DeviceMemoryError or EngineError.
+        """
+        tiles, most = self.tiling.cut(pixels), self.engine.preferred_batch_size
+        starts = range(0, len(tiles), most)
+        return self.merge(concatenate([self.engine.run(np.stack(tiles[i : i + most])) for i in starts]), pixels)
+
+    def merge(self, output: NetworkOutput, pixels: NDArray[np.uint8]) -> NetworkOutput:
+        """The output for the tiles of a frame H×W×3 as that for the frame."""
+        (height, width), network = pixels.shape[:2], self.manifest.network
+        return self.tiling.merge(output, height, width, network.cells(self.input_size // network.stride))
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
@@ -107,8 +133,8 @@ class Detector:
     def inspectability(
         self, pixels: NDArray[np.uint8], features: NDArray[np.float32], size: tuple[int, int] | None
     ) -> Inspectability:
-        """Whether an image can be inspected: the network's input S×S×3, its features F, and width and height of what
-        was sent, None where that was the input itself. Raises EngineError where the network gave no numbers."""
+        """Whether an image can be inspected: its frame H×W×3, its features F, and width and height of what was sent,
+        None where that was the frame itself. Raises EngineError where the network gave no numbers."""
         distance = float(self.appearance.distance(features)) / self.variant.distance_scale
         if not math.isfinite(distance):
             raise EngineError(f"the network's features in {self.variant.name} on {self.engine.device} are not finite")
@@ -122,8 +148,14 @@ class Detector:
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
     def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Heatmap of an evidence map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
-        return self.variant.heatmap_scale(enlarge(evidence, self.input_size))
+        """Heatmap of an evidence map h×w, in 0..1, on the model's own fixed scale: S×S, or of a frame of several tiles
+        as `Tiling.heatmap_size` says."""
+        return self.variant.heatmap_scale(enlarge(evidence, self.heatmap_size(evidence)))
+
+    def heatmap_size(self, evidence: NDArray[np.float32]) -> int:
+        """Longer side of an evidence map's heatmap, in pixels."""
+        stride = self.manifest.network.stride
+        return self.tiling.heatmap_size(evidence.shape[0] * stride, evidence.shape[1] * stride)
 
 
 def load_detector(

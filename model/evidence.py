@@ -17,10 +17,12 @@ class Pooling:
 
     top_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     """Share of the patches whose mean is taken, at least one. 1 is global average pooling."""
+    strongest: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Number of them in place of a share: a defect has as many patches in a large frame as in a small one."""
 
     def top_k(self, patches: int) -> int:
         """K, how many of a map's `patches` are averaged."""
-        return max(1, round(self.top_share * patches))
+        return max(1, round(self.top_share * patches)) if self.strongest is None else min(self.strongest, patches)
 
     def __call__(self, evidence: FloatArray) -> NDArray[np.float64]:
         """Evidence … ×h×w in log-odds to pooled log-odds …; float64, so that the sum's order doesn't show."""
@@ -54,6 +56,14 @@ class HeatmapScale:
         return np.asarray(1.0 / (1.0 + np.exp(exponent)), dtype=np.float32)
 
 
-def enlarge(evidence: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """One map h×w, bilinearly interpolated to size×size: what heatmap and regions are drawn from."""
-    return np.asarray(Image.fromarray(evidence).resize((size, size), Image.Resampling.BILINEAR))
+def enlarge(evidence: NDArray[np.float32], longer: int) -> NDArray[np.float32]:
+    """One map h×w, bilinearly interpolated until its longer side has so many pixels: what heatmap and regions are drawn
+    from."""
+    height, width = evidence.shape
+    most = max(height, width)
+    return interpolate(evidence, round(longer * width / most), round(longer * height / most))
+
+
+def interpolate(evidence: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """One map h×w, bilinearly interpolated to width×height."""
+    return np.asarray(Image.fromarray(evidence).resize((width, height), Image.Resampling.BILINEAR))

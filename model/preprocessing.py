@@ -1,4 +1,4 @@
-"""Makes an image the network's input: the only such code, for training and serving."""
+"""Makes an image the frame that the network sees, whole or in tiles: the only such code, for training and serving."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +9,7 @@ from PIL import Image
 
 from model.codecs.reduction import reduction
 from model.image import MAX_PIXELS, decode_reduced, to_8bit
+from model.tiles import Frame, Tiling
 
 # ImageNet channel means of the original VGG training (RGB, 0..255); the deviation is left as it is.
 MEAN: Final = (123.68, 116.779, 103.939)
@@ -19,7 +20,7 @@ class InputImage:
     """An image as the network sees it, and the size that it had."""
 
     pixels: NDArray[np.uint8]
-    """RGB, S×S×3."""
+    """RGB, H×W×3: S×S, or a frame that is to be cut into tiles of S×S."""
     width: int
     height: int
     """Of the image that was sent, EXIF-transposed, in pixels."""
@@ -27,29 +28,47 @@ class InputImage:
 
 @dataclass(frozen=True)
 class Resizing:
-    """How images of one model become its network's input."""
+    """How images of one model become its network's input, or frames of several inputs."""
 
     size: int
     """S, the input's side in pixels."""
     full_scale: int | None
     """The value that is white in 16-bit gray images; None: the model takes none of those."""
     reduced: bool
-    """Whether large images are reduced first, where both sides keep 2·S pixels and divide evenly: a JPEG while it is
-    decoded, by a smaller cosine transform, others by the means of 2×2, 4×4 or 8×8 pixels."""
+    """Whether large images are reduced first, where both sides keep twice the pixels that are wanted, and divide
+    evenly: a JPEG while it is decoded, by a smaller cosine transform, others by the means of 2×2, 4×4 or 8×8 pixels."""
+    frame: Frame | None = None
+    """What images are scaled to; None: one tile, S×S, whatever their aspect."""
+
+    @property
+    def tiling(self) -> Tiling:
+        """How frames are cut."""
+        return Tiling(self.size, self.frame.overlap if self.frame else 0)
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """Width and height of the largest frame."""
+        return (self.frame.width, self.frame.height) if self.frame else (self.size, self.size)
 
     def __call__(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> InputImage:
         """Decode and resize. Raises as `model.image.decode` does, and BrightnessError."""
-        image, (width, height) = decode_reduced(data, 2 * self.size if self.reduced else None, max_pixels=max_pixels)
+        # Where each image has a frame of its own, nobody knows before it is decoded by how much it may be reduced.
+        least = 2 * min(self.largest) if self.reduced and not (self.frame and self.frame.scale) else None
+        image, (width, height) = decode_reduced(data, least, max_pixels=max_pixels)
         image = to_8bit(image, self.full_scale)
-        if self.reduced and image.size == (width, height):
-            image = image.reduce(reduction(width, height, 2 * self.size))
-        return InputImage(resize_to_input(image, self.size), width, height)
+        if least and image.size == (width, height):
+            image = image.reduce(reduction(width, height, least))
+        return InputImage(resize_to_input(image, *self.size_for(width, height)), width, height)
+
+    def size_for(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the frame of an image of width×height."""
+        return self.frame.size_for(width, height, self.size) if self.frame else self.largest
 
 
-def resize_to_input(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """The whole frame, resized to size×size whatever its aspect: uint8 RGB, shape (size, size, 3).
+def resize_to_input(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:
+    """The whole image, resized to width×height whatever its aspect: uint8 RGB, shape (height, width, 3).
 
     `image` of 8 bits, as `model.image.to_8bit` gives it.
     """
-    resized = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.array(resized.convert("RGB"))

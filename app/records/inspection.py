@@ -1,7 +1,7 @@
 """An inspection as it is recorded: everything that its reply is made of, and by what it was decided."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, get_args
 
 import numpy as np
@@ -56,6 +56,7 @@ class Basis:
     serving_sha256: str
     """Of serving.json's content in force, as the service writes it."""
     input_size: int
+    """Longer side of the heatmap, in pixels: the input's, where that is a whole image."""
     full_scale: int | None
     heatmap_scale: HeatmapScale
 
@@ -115,7 +116,7 @@ class Inspection:
         return Inspection(
             new_inference_id(origin.received_at),
             origin,
-            basis,
+            replace(basis, input_size=result.heatmap_size),
             result.verdict,
             result.inspectability.odd,
             result.inspectability.typicality,
@@ -130,7 +131,7 @@ class Inspection:
         return not self.odd
 
     def heatmap(self) -> NDArray[np.float32]:
-        """S×S in 0..1, the same to the bit as when it was inspected."""
+        """In 0..1, the same to the bit as when it was inspected."""
         return self.basis.heatmap_scale(enlarge(self.evidence, self.basis.input_size))
 
     def regions(self) -> list[Region]:

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from fastapi import Response
 
+from app.errors import TensorError
 from app.inference.pipeline import InspectionResult
 from app.models.model_snapshot import LoadedModel
 from app.v2.message import JSON_LENGTH
@@ -42,7 +43,10 @@ def _tensor(output: Output, values: Values) -> tuple[dict[str, Any], bytes]:
 
 
 def _anomaly_maps(results: Sequence[InspectionResult], detector: Detector) -> Values:
-    return np.stack([detector.anomaly_map(result.evidence) for result in results])
+    maps = [detector.anomaly_map(result.evidence) for result in results]
+    if len({each.shape for each in maps}) > 1:
+        raise TensorError("images of different sizes have anomaly maps of different shapes: send one at a time")
+    return np.stack(maps)
 
 
 def _reasons(inspectability: Inspectability) -> str:
