@@ -100,7 +100,7 @@ class Prediction(BaseModel):
     label: Label
     probability: float = Field(description="**Of anomaly, always**, whatever the label says.")
     heatmap: str | None = Field(
-        description="Base64 PNG: gray (round(255·value), input size) or overlay; null for none."
+        description="Base64 PNG: map or gray (round(255·value), a pixel a patch or input size), or overlay; null: none."
     )
     decision: Decision = Field(
         description="What a line acts on: accept below thresholds.review, reject from .reject on. **Whatever isn't "

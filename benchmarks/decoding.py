@@ -111,6 +111,7 @@ def main() -> None:
                 "network ms": milliseconds(lambda: detector.engine.run(pixels[None], exclusive=False).evidence),  # noqa: B023
                 "heatmap ms": milliseconds(lambda: detector.heatmap(evidence)),  # noqa: B023
                 "regions ms": milliseconds(lambda: find_regions(heatmap, *image.size)),  # noqa: B023
+                "map PNG ms": milliseconds(lambda: heatmap_png(detector.variant.heatmap_scale(evidence))),  # noqa: B023
                 "gray PNG ms": milliseconds(lambda: heatmap_png(heatmap)),  # noqa: B023
                 "overlay PNG ms": milliseconds(lambda: overlay_png(image, heatmap, regions))  # noqa: B023
                 if image.mode != "I;16"

@@ -1,6 +1,6 @@
 """The whole service over HTTP against others that serve the same model, in interleaved rounds on this machine.
 
-    python -m benchmarks.service --version run/store/carpet/1 [--litserve run/litserve/bin/python] [--rounds 3]
+    python -m benchmarks.service --version run/store/carpet/1 [--narrow STORE/carpet/1] [--litserve PYTHON] [--rounds 3]
 
 Each contender is started, warmed and measured for some seconds, then the next one, and that several times over: figures
 are medians of the rounds, and ratios are of figures of the same round.
@@ -40,23 +40,49 @@ class Measured:
     """The most that it had resident."""
 
 
-def contenders(version: Path, litserve: Path | None) -> list[Contender]:
-    """Ours with the variant that serves by default, and in float32; what one writes in an afternoon; LitServe."""
-    store, model = version.parent.parent, version.parent.name
-    serve = (sys.executable, "-m", "app", "serve", "--store", str(store), "--default-model", model)
-    ours = (*serve, "--port", "{port}", "--versions-kept", "1", "--deadline-ms", "60000", "--log-level", "warning")
+NARROW: Final = ", narrow"
+
+
+def contenders(version: Path, narrow: Path | None, litserve: Path | None) -> list[Contender]:
+    """Ours with the variant that serves by default, and in float32; the same of a version with a narrow trunk; what
+    one writes in an afternoon; LitServe with either version's files."""
     uvicorn = (sys.executable, "-m", "uvicorn", "benchmarks.baseline_service:app", "--port", "{port}")
     found = [
-        Contender("Camspector", ours, "/readyz", "/predict"),
-        Contender("Camspector, float32", (*ours, "--variant", "float32"), "/readyz", "/predict"),
+        _camspector("Camspector", version),
+        _camspector("Camspector, float32", version, "--variant", "float32"),
         Contender("afternoon", uvicorn, "/ready", "/predict", (("BASELINE_VERSION", str(version)),)),
     ]
     if litserve:
-        command = (str(litserve), "-m", "benchmarks.litserve_service", "{port}")
-        for kind in ("int8", "eager"):
-            environment = (("LITSERVE_VERSION", str(version)), ("LITSERVE_MODEL", kind))
-            found.append(Contender(f"LitServe, {kind}", command, "/health", "/predict", environment, "request"))
+        found += [_litserve(f"LitServe, {kind}", litserve, version, kind) for kind in ("int8", "eager")]
+    if narrow:
+        found.append(_camspector(f"Camspector{NARROW}", narrow))
+        if litserve:
+            found.append(_litserve(f"LitServe, int8{NARROW}", litserve, narrow, "int8"))
     return found
+
+
+def _camspector(name: str, version: Path, *flags: str) -> Contender:
+    store, model = version.parent.parent, version.parent.name
+    serve = (
+        sys.executable,
+        "-m",
+        "app",
+        "serve",
+        "--store",
+        str(store),
+        "--default-model",
+        model,
+        "--versions-kept",
+        "1",
+    )
+    command = (*serve, "--port", "{port}", "--deadline-ms", "60000", "--log-level", "warning", *flags)
+    return Contender(name, command, "/readyz", "/predict")
+
+
+def _litserve(name: str, python: Path, version: Path, kind: str) -> Contender:
+    command = (str(python), "-m", "benchmarks.litserve_service", "{port}")
+    environment = (("LITSERVE_VERSION", str(version)), ("LITSERVE_MODEL", kind))
+    return Contender(name, command, "/health", "/predict", environment, "request")
 
 
 def bare(detector: Detector, seconds: float = _BARE_SECONDS) -> tuple[float, float]:
@@ -102,7 +128,9 @@ def main() -> None:
         "Camspector": load_detector(chosen.version, "cpu"),
         "Camspector, float32": load_detector(chosen.version, "cpu", variant="float32"),
     }
-    entrants = contenders(chosen.version, chosen.litserve)
+    if chosen.narrow:
+        detectors[f"Camspector{NARROW}"] = load_detector(chosen.narrow, "cpu")
+    entrants = contenders(chosen.version, chosen.narrow, chosen.litserve)
     images = {name: camera_image(*what) for name, what in PAYLOADS.items()}
     rounds: dict[tuple[str, str, int], list[Measured]] = defaultdict(list)
     bares: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -136,8 +164,9 @@ def _print(
     folder: Path | None,
 ) -> None:
     rows: list[dict[str, object]] = []
+    ours_is = next((name for name, *_ in rounds if name == f"Camspector{NARROW}"), "Camspector")
     for (name, payload, clients), found in rounds.items():
-        ours = rounds["Camspector", payload, clients]
+        ours = rounds[ours_is, payload, clients]
         ratios = [mine.load.rate / other.load.rate for mine, other in zip(ours, found, strict=True)]
         rows.append(
             {
@@ -149,7 +178,7 @@ def _print(
                 "p99 ms": f"{median(each.load.milliseconds(99) for each in found):.0f}",
                 "CPU ms/image": f"{1000 * median(each.cpu_seconds for each in found):.0f}",
                 "peak MB": f"{max(each.megabytes for each in found):.0f}",
-                "Camspector is faster by": f"{median(ratios):.2f}",
+                f"{ours_is} is faster by": f"{median(ratios):.2f}",
             }
         )
     report("Closed loop", rows, folder and folder / "service.json")
@@ -193,13 +222,14 @@ def _percent(shares: list[float]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", type=Path, required=True, help="a version's folder in a store")
+    parser.add_argument("--narrow", type=Path, help="a version of the same product with a narrow trunk")
     parser.add_argument("--litserve", type=Path, help="Python that has LitServe (make run/litserve/ready)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--brief", action="store_true", help="only what ratios are taken of: JPEG, 8 clients and 1")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     parser.add_argument("--json", type=Path, help="folder for the same figures as JSON")
     chosen = parser.parse_args()
-    chosen.version = chosen.version.resolve()
+    chosen.version, chosen.narrow = chosen.version.resolve(), chosen.narrow and chosen.narrow.resolve()
     return chosen
 
 

@@ -53,4 +53,4 @@ def fit(
         f"serve it:   {program('app')} serve --store {shlex.quote(str(store.root))}\n"
         f"then:       curl -F file=@{shlex.quote(str(worst))} http://127.0.0.1:8000/v1/models/{model}/predict"
     )
-    return Evaluation(path, figures, pipeline.predictions)
+    return Evaluation(path, figures, pipeline.predictions, trunk_choice=pipeline.trunk_choice)

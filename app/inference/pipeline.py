@@ -28,7 +28,8 @@ from model.verdict import Verdict
 if TYPE_CHECKING:
     from app.records.inspection import Inspection
 
-Heatmap = Literal["none", "gray", "overlay"]
+Heatmap = Literal["none", "map", "gray", "overlay"]
+"""map: a value a patch, for the client to enlarge; gray: at the input size; overlay: on the image as it was sent."""
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -157,6 +158,8 @@ class Pipeline:
         """
         if kind == "none":
             return None
+        if kind == "map":
+            return await self.in_executor(lambda: heatmap_png(inspection.basis.heatmap_scale(inspection.evidence)))
         if kind == "gray":
             return await self.in_executor(lambda: heatmap_png(inspection.heatmap()))
         heatmap, found = await self.in_executor(lambda: (inspection.heatmap(), inspection.regions() if regions else []))
@@ -209,10 +212,12 @@ def _post_process(
     output = loaded.detector.merge(concatenate([tile.output for tile in tiles]), image.pixels)
     evidence = output.evidence[0]
     verdict, inspectability = _inspect(image, output, loaded)
-    rendered = options.regions or options.heatmap != "none"
+    rendered = options.regions or options.heatmap in ("gray", "overlay")
     heatmap = loaded.detector.heatmap(evidence) if rendered else None
     regions = find_regions(heatmap, image.width, image.height) if heatmap is not None and options.regions else []
     png = heatmap_png(heatmap) if heatmap is not None and options.heatmap == "gray" else None
+    if options.heatmap == "map":
+        png = heatmap_png(loaded.detector.variant.heatmap_scale(evidence))
     steps = [
         image.decode,
         *_engine_steps(tiles),

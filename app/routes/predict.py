@@ -28,7 +28,11 @@ router = APIRouter(tags=["predict"])
 async def _render_options(
     request: Request,
     heatmap: Annotated[
-        Heatmap, Query(description="The heatmap in the reply. gray is cheap; a full-size overlay costs most of all.")
+        Heatmap,
+        Query(
+            description="The heatmap in the reply. map has one pixel a patch, for the client to enlarge: cheapest; "
+            "gray is as large as the network's input; a full-size overlay costs most of all."
+        ),
     ] = "gray",
     regions: Annotated[bool, Query(description="Whether regions are looked for; without, the list is empty.")] = True,
 ) -> RenderOptions:

@@ -184,11 +184,25 @@ async def test_every_verdict_has_its_own_id(client: httpx.AsyncClient) -> None:
     assert len({reply.json()["inference_id"] for reply in replies}) == 2
 
 
-@pytest.mark.parametrize(("heatmap", "size", "mode"), [("gray", 64, "L"), ("overlay", 96, "RGB")])
+@pytest.mark.parametrize(("heatmap", "size", "mode"), [("map", 4, "L"), ("gray", 64, "L"), ("overlay", 96, "RGB")])
 async def test_heatmap(client: httpx.AsyncClient, heatmap: str, size: int, mode: str) -> None:
     reply = (await client.post(f"/predict?heatmap={heatmap}", content=encoded())).json()
     png = Image.open(io.BytesIO(base64.b64decode(reply["heatmap"])))
     assert (png.format, png.size, png.mode) == ("PNG", (size, size), mode)
+
+
+async def test_the_map_is_the_heatmap_before_it_is_enlarged(client: httpx.AsyncClient) -> None:
+    """Enlarged by the client it is the gray one, but for the rounding of values and of a scale that isn't linear."""
+    small, gray = [
+        Image.open(
+            io.BytesIO(
+                base64.b64decode((await client.post(f"/predict?heatmap={kind}", content=encoded())).json()["heatmap"])
+            )
+        )
+        for kind in ("map", "gray")
+    ]
+    enlarged = np.asarray(small.resize(gray.size, Image.Resampling.BILINEAR), np.float32)
+    assert np.corrcoef(enlarged.ravel(), np.asarray(gray, np.float32).ravel())[0, 1] > 0.95
 
 
 async def test_without_regions(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +213,8 @@ async def test_without_regions(client: httpx.AsyncClient, monkeypatch: pytest.Mo
     gray = (await client.post("/predict?regions=false", content=encoded())).json()
     assert (gray["regions"], gray["heatmap"]) == ([], whole["heatmap"])
     monkeypatch.setattr(Detector, "heatmap", lambda *_: pytest.fail("computed"))
+    small = (await client.post("/predict?regions=false&heatmap=map", content=encoded())).json()
+    assert small["heatmap"] is not None
     bare = (await client.post("/predict?regions=false&heatmap=none", content=encoded())).json()
     assert (bare["regions"], bare["heatmap"]) == ([], None)
     assert bare["probability"] == whole["probability"]

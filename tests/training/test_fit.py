@@ -24,7 +24,7 @@ from training.data.training_set import Anomalies
 from training.estimators.estimator import PreparedEstimator
 from training.estimators.factory import estimator_for
 from training.estimators.image_head import add_image_head
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation, results
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
@@ -120,6 +120,8 @@ def test_the_version_says_which_trunk_it_has_and_why(patches_fit: Fit, auto_fit:
     assert narrow.trunk_choice is not None
     assert narrow.trunk_choice.trunk == "narrow"
     assert "trunk" not in narrow.recipe["hypercolumn"]
+    assert results(auto_fit.fitted)["trunk_choice"] == narrow.trunk_choice
+    assert "trunk_choice" not in results(patches_fit.fitted)
     page = (auto_fit.fitted.version / "report" / "report.html").read_text("utf-8")
     assert "The trunk: narrow" in page
     assert "lower by 0.3 points at most" in page

@@ -15,6 +15,7 @@ from model.errors import DataError, ManifestError
 from model.figures import Figures
 from model.gate import Inspectability
 from model.manifest import Manifest
+from model.trunk_choice import TrunkChoice
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
 from training.data.file_errors import naming_file
@@ -38,6 +39,8 @@ class Evaluation:
     """What a reader needs to know before trusting the figures."""
     inspectability: Sequence[Inspectability] = ()
     """What the version's gate found of each image."""
+    trunk_choice: TrunkChoice | None = None
+    """Why the version has the trunk it has; None: trunks were not compared."""
 
 
 def evaluate(
@@ -138,4 +141,5 @@ def results(evaluation: Evaluation) -> dict[str, Any]:
         "model": evaluation.version.parent.name,
         "version": int(evaluation.version.name),
         "figures": evaluation.figures,
+        **({"trunk_choice": evaluation.trunk_choice} if evaluation.trunk_choice else {}),
     }
