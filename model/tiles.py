@@ -71,9 +71,12 @@ class Tiling:
 
     def cut(self, frame: Pixels) -> list[Pixels]:
         """The tiles, as views: no pixel is copied."""
-        rows, columns = (self.starts(length) for length in frame.shape[:2])
         side = self.tile
-        return [frame[top : top + side, left : left + side] for top in rows for left in columns]
+        return [frame[top : top + side, left : left + side] for top, left in self.corners(*frame.shape[:2])]
+
+    def corners(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Row and column of each tile's first pixel."""
+        return [(top, left) for top in self.starts(height) for left in self.starts(width)]
 
     def blend(self, maps: Iterable[Floats], height: int, width: int) -> Floats:
         """The map h×w×… of a frame of height×width pixels from its tiles' s×s×…; one tile's own, to the bit.
@@ -103,10 +106,10 @@ class Tiling:
         many, each the mean of the tiles' cells in its part. One tile's own, to the bit."""
         rows, columns = len(self.starts(height)), len(self.starts(width))
         if rows == columns == 1:
-            return features[0]
+            return np.asarray(features[0])
         grid = features.reshape(rows, columns, -1, cells, cells).transpose(2, 0, 3, 1, 4)  # C×rows×cells×columns×cells
         parts = grid.reshape(len(grid), cells, rows, cells, columns)
-        return np.asarray(parts.mean((2, 4), dtype=np.float32).ravel())
+        return np.ravel(parts.mean((2, 4), dtype=np.float32))
 
     def heatmap_size(self, height: int, width: int) -> int:
         """Longer side of such a frame's heatmap: its own, halved until the heatmap is no larger than a megapixel."""
@@ -137,4 +140,4 @@ class Tiling:
 
 
 def _scaled(side: int, scale: float, least: int, most: int) -> int:
-    return min(max(GRANULE * round(side * scale / GRANULE), least), most)
+    return min(max(GRANULE * int(side * scale / GRANULE + 0.5), least), most)

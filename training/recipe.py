@@ -11,9 +11,10 @@ from model.errors import RecipeError
 from model.evidence import Pooling
 from model.files import utf8
 from model.hypercolumn import Hypercolumn
+from model.tiles import Frame, Tiling
 
-_NOT_WRITTEN: Final = {"trunk"}
-"""Members of a recipe's tables that training decides: the narrow trunk's widths."""
+_NOT_WRITTEN: Final = {"trunk", "head_apart", "strongest"}
+"""Members of a recipe's tables that training decides: the narrow trunk's widths, and what follows from a frame."""
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
@@ -23,6 +24,9 @@ TrunkName = Literal["auto", "full", "narrow"]
 InputSize = Annotated[int, msgspec.Meta(ge=32, le=1024, multiple_of=16)]
 
 
+OtherSizes = Literal["refuse", "scale"]
+
+
 class FineTuning(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="fine-tuning", tag_field="kind"
 ):
@@ -30,6 +34,8 @@ class FineTuning(
 
     takes_synthetic_anomalies: ClassVar[bool] = False
     trunk: ClassVar[TrunkName] = "full"
+    frame: ClassVar[Frame | None] = None
+    resolution: ClassVar[str | None] = None
     inner_folds: ClassVar[int] = 0
     """It calibrates nothing, so that nothing has to be cross-validated within a training set."""
 
@@ -75,6 +81,14 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     takes_synthetic_anomalies: ClassVar[bool] = True
     fixed_threshold: ClassVar[float | None] = None
     """Thresholds are chosen on out-of-fold predictions, by a rule."""
+    frame: Frame | None = None
+    """What images are scaled to before they are cut into tiles; None: every image is resized to one tile. Training
+    chooses it, by `resolution`."""
+    resolution: str | None = None
+    """auto, WIDTHxHEIGHT or a factor (`training.resolution`); None: one tile."""
+    other_sizes: OtherSizes = "refuse"
+    """What becomes of images of another size than in training, where there are frames: refuse: the gate finds them odd;
+    scale: they are scaled by the same factor."""
 
     name: str
     input_size: InputSize
@@ -112,13 +126,29 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     seed: Seed
     """Seed of the splits and of the patches drawn."""
 
+    @property
+    def tiling(self) -> Tiling:
+        """How frames are cut."""
+        return Tiling(self.input_size, self.frame.overlap if self.frame else 0)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the largest frame, in pixels."""
+        return (self.frame.width, self.frame.height) if self.frame else (self.input_size, self.input_size)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of the largest frame."""
+        width, height = self.frame_size
+        return self.tiling.count(height, width)
+
 
 Recipe = FineTuning | Patches
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe in plain JSON types, as the manifest keeps it: what a preset's file says."""
-    written = msgspec.to_builtins(recipe)
+    written = {name: value for name, value in msgspec.to_builtins(recipe).items() if value is not None}
     for name, table in written.items():
         if isinstance(table, dict):
             written[name] = {member: value for member, value in table.items() if member not in _NOT_WRITTEN}
@@ -130,8 +160,10 @@ def preset_names() -> list[str]:
     return sorted(entry.name[:-5] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 
-def read_recipe(preset: str, *, seed: int | None = None, trunk: TrunkName | None = None) -> Recipe:
-    """A preset by name, or a TOML file of one's own by path; `seed` and `trunk` replace what is written there.
+def read_recipe(
+    preset: str, *, seed: int | None = None, trunk: TrunkName | None = None, resolution: str | None = None
+) -> Recipe:
+    """A preset by name, or a TOML file of one's own by path; the others replace what is written there.
 
     Raises RecipeError, naming the file and the member that is wrong.
     """
@@ -155,6 +187,12 @@ def read_recipe(preset: str, *, seed: int | None = None, trunk: TrunkName | None
                 f"preset {recipe.name} fine-tunes the full trunk, so --trunk {trunk} is for other presets"
             )
         recipe = msgspec.structs.replace(recipe, trunk=trunk)
+    if resolution is not None:
+        if isinstance(recipe, FineTuning):
+            raise RecipeError(
+                f"preset {recipe.name} resizes every image to one tile, so --resolution is for other presets"
+            )
+        recipe = msgspec.structs.replace(recipe, resolution=resolution)
     return recipe
 
 

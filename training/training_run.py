@@ -30,4 +30,5 @@ class TrainingRun:
     @property
     def resizing(self) -> Resizing:
         """How every image becomes the network's input."""
-        return Resizing(self.recipe.input_size, self.dataset.full_scale, self.recipe.reduced_decoding)
+        recipe = self.recipe
+        return Resizing(recipe.input_size, self.dataset.full_scale, recipe.reduced_decoding, recipe.frame)

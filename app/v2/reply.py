@@ -43,10 +43,9 @@ def _tensor(output: Output, values: Values) -> tuple[dict[str, Any], bytes]:
 
 
 def _anomaly_maps(results: Sequence[InspectionResult], detector: Detector) -> Values:
-    maps = [detector.anomaly_map(result.evidence) for result in results]
-    if len({each.shape for each in maps}) > 1:
+    if len({result.evidence.shape for result in results}) > 1:
         raise TensorError("images of different sizes have anomaly maps of different shapes: send one at a time")
-    return np.stack(maps)
+    return np.stack([detector.anomaly_map(result.evidence) for result in results])
 
 
 def _reasons(inspectability: Inspectability) -> str:

@@ -28,8 +28,7 @@ class PatchRegression:
 
     def evidence(self, indices: Indices) -> Floats:
         """Evidence maps n×h×w of these samples, without the image head."""
-        side = self.prepared.side
-        return np.stack([self.patch_model(self.prepared.features[i]).reshape(side, side) for i in indices])
+        return np.stack([self.patch_model(self.prepared.features[i]).reshape(self.prepared.grid) for i in indices])
 
     def features(self, indices: Indices) -> Floats:
         """The gate's features n×F of these samples."""

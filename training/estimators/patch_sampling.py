@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 Score = Callable[[Floats], Floats]
 """Standardised features n×C to how anomalous each patch is, n."""
 _MOST_PSEUDO_LABELS: Final = 0.04
-"""Largest share of an image's patches that are taken for defective without a mask."""
+"""Largest share of a tile's patches that are taken for defective without a mask, of all of an image's together."""
 _FULL: Final = 0.25
 """Share of a patch that is defective from which the whole patch counts as defective."""
 _GOOD_COMPARED: Final = 60
@@ -61,7 +61,8 @@ class PatchSampler:
         for i in anomalies:
             patches = scale(self.features[i])
             scores = score(patches)
-            count = int(np.clip((scores > level).sum(), 1, max(1, _MOST_PSEUDO_LABELS * len(scores))))
+            most = max(1, _MOST_PSEUDO_LABELS * len(scores) / self.recipe.tiles)
+            count = int(np.clip((scores > level).sum(), 1, most))
             found.append(patches[np.argpartition(-scores, count - 1)[:count]])
         return np.concatenate(found)
 

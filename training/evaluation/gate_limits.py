@@ -89,16 +89,17 @@ def with_held_out(appearance: Appearance, held_out: HeldOutMeasures) -> Appearan
     return replace(appearance, distances=thinned)
 
 
-def fit_gate(held_out: HeldOutMeasures, odd_rate: float) -> Gate:
+def fit_gate(held_out: HeldOutMeasures, odd_rate: float, *, one_size: bool = False) -> Gate:
     """Limits beyond which a share of at most `odd_rate` of such images lies, as far as n of them can tell.
 
     Each check's limits are the extremes of the images, with slack. An image's score is its largest value between the
     middle (0) and the limits (1) of the other folds' images; all limits are moved out, if need be, to the score's
     conformal quantile (split conformal prediction: Vovk et al. 2005; Bates et al. 2023). So the rate holds for all
     checks together. One image may always lie outside: often it is a wrong one, and would blind the gate.
+    `one_size`: an image of another size shows things at another scale, and is odd.
     """
     values, folds = held_out.values, held_out.fold_ids
-    slack = _slack(with_defects=bool(held_out.is_anomaly.any()))
+    slack = _slack(with_defects=bool(held_out.is_anomaly.any()), one_size=one_size)
     scores = np.zeros(len(values))
     for fold in np.unique(folds).tolist():
         inside = folds == fold
@@ -121,9 +122,11 @@ def fit_gate(held_out: HeldOutMeasures, odd_rate: float) -> Gate:
     )
 
 
-def _slack(*, with_defects: bool) -> Floats:
+def _slack(*, with_defects: bool, one_size: bool) -> Floats:
     """Factor and summand of each check's limits, 2×8."""
     slack = np.array([_SLACK[name] for name in CHECKS]).T
+    if one_size:
+        slack[0, CHECKS.index("size")] = _SLACK["aspect"][0]
     if not with_defects:
         slack[0, APPEARANCE] = _SLACK_WITHOUT_DEFECTS
     return slack

@@ -42,6 +42,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
     weight = pipeline.post_processor.image_weight
     images = ReferenceImages(
         [image_loader(sample, run.resizing) for sample in dataset.samples],
+        run.resizing.tiling,
         add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight),
         pipeline.training_set.is_anomaly[real],
         pipeline.appearance,
@@ -57,11 +58,11 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             schema=SCHEMA,
             classes=("good", "anomaly"),
             preprocessing=Preprocessing(
-                recipe.input_size, dataset.full_scale, recipe.reduced_decoding, decoding_here()
+                recipe.input_size, dataset.full_scale, recipe.reduced_decoding, decoding_here(), recipe.frame
             ),
             network=network.hypercolumn,
             trunk_choice=pipeline.trunk_choice,
-            pooling=recipe.pooling,
+            pooling=pipeline.post_processor.pooling,
             operating_point=operating_point(run.method, pipeline.predictions),
             gate=pipeline.gate,
             variants=built.variants,
