@@ -1,34 +1,39 @@
-"""`serve`: the service in a process of its own. `key`: a new API key for it."""
+"""`serve`: the service in a process of its own. `key`: a new API key for it. `score`: verdicts on files, without it."""
 
 import argparse
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from app.connection.server import serve
+from app.connection.server import end, serve
 from app.middleware.keys import ROLES, KeysError, new_key
+from app.score.cli import score_arguments
 from app.settings import ConfigurationError, read_settings
 from app.standard_streams import open_closed_streams
 from model.engines.devices import choose_device
-from model.errors import DeviceUnavailableError
+from model.errors import CamspectorError, DeviceUnavailableError
 from model.program import program
 
 log = logging.getLogger("app")
 
 _USAGE: Final = """usage: {0} serve --store DIR (--help: every setting)
-       {0} key --role ROLE --name NAME"""
+       {0} key --role ROLE --name NAME
+       {0} score PATH… --store DIR --out FILE"""
+_INTERRUPTED: Final = 130
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status: 2 where it was called wrongly."""
     open_closed_streams()
     command, flags = arguments[:1], arguments[1:]
-    if command == ["key"]:
-        return _key(flags)
     if command in (["--help"], ["-h"]):
-        flags = ["--help"]
-    elif command != ["serve"]:
-        return _refuse(_USAGE.format(program("app")))
+        command, flags = ["serve"], ["--help"]
+    run = _COMMANDS.get(*command) if command else None
+    return run(flags) if run else _refuse(_USAGE.format(program("app")))
+
+
+def _serve(flags: list[str]) -> int:
     try:
         settings = read_settings(flags)
         if settings.device == "cuda":
@@ -65,10 +70,35 @@ def _key(flags: list[str]) -> int:
     return 0
 
 
+def _score(flags: list[str]) -> int:
+    from app.score.command import score
+    from app.score.errors import StoppedError
+
+    arguments, name = score_arguments(flags), f"{program('app')} score"
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    try:
+        return score(arguments)
+    except (StoppedError, OSError) as error:
+        _refuse(f"{name}: {error}; --resume goes on with it")
+        return 1
+    except (ConfigurationError, CamspectorError) as error:
+        return _refuse(f"{name}: {error}")
+    except KeyboardInterrupt:
+        _refuse(f"{name}: interrupted; --resume goes on with it")
+        end(_INTERRUPTED)  # a thread may be reading a list that nobody goes on writing
+
+
 def _refuse(reason: str) -> int:
     print(reason, file=sys.stderr)  # noqa: T201
     return 2
 
+
+_COMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {"serve": _serve, "key": _key, "score": _score}
+PARSERS: Final[Mapping[str, Callable[[list[str]], argparse.Namespace]]] = {
+    "key": key_arguments,
+    "score": score_arguments,
+}
+"""Arguments of the commands; `serve` has the settings."""
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

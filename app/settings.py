@@ -6,7 +6,7 @@ import ssl
 from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -288,9 +288,13 @@ class Settings(BaseSettings):
 def read_settings(flags: list[str]) -> Settings:
     """Flags over environment over defaults. Raises ConfigurationError; --help and unknown flags raise SystemExit."""
     _refuse_removed(flags)
+    return settings_of(_cli_parse_args=flags, _cli_prog_name=f"{program('app')} serve")
+
+
+def settings_of(**given: Any) -> Settings:
+    """What is given over environment over defaults; the store may come from either. Raises ConfigurationError."""
     try:
-        # store may come from a flag or the environment
-        return Settings(_cli_parse_args=flags, _cli_prog_name=f"{program('app')} serve")  # type: ignore[call-arg]
+        return Settings(**given)
     except ValidationError as error:
         raise ConfigurationError(
             "\n".join(_line(str(each["loc"][0]), each["msg"].removeprefix("Value error, ")) for each in error.errors())

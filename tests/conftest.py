@@ -16,9 +16,10 @@ FOLDER: Final = Path(__file__).parent
 WHOLE: Final = "test_end_to_end.py"
 SKIPPED_IN_CI: Final = {"needs a CUDA device"}
 _SLOW: Final = """
-    app/records/test_postgresql.py app/records/test_process.py app/sandbox/test_pool.py app/test_bad_uploads.py
+    app/records/test_postgresql.py app/records/test_process.py app/sandbox/test_pool.py app/score/test_command.py
+    app/score/test_remote.py app/test_bad_uploads.py
     app/test_docs.py app/test_docs_page.py app/test_fuzz.py
-    app/test_gateway.py app/test_http_protocol.py app/test_inspect_folder.py app/test_load.py
+    app/test_gateway.py app/test_http_protocol.py app/test_load.py
     app/test_log_backlog.py app/test_network.py app/test_openapi.py app/test_senders.py
     app/test_stalled_store.py app/test_start.py app/test_stderr.py app/test_stop.py app/test_tracing.py
     app/test_v2_client.py examples/test_plc.py model/test_drafts.py model/test_graphs.py model/test_image_damage.py

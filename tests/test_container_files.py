@@ -16,7 +16,7 @@ from app.settings import Settings
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-FILES = ["Dockerfile", ".dockerignore", "docker-compose.yml", "docs/operations.md"]
+FILES = ["Dockerfile", ".dockerignore", "docker-compose.yml", "docs/operations.md", "docs/deployment.md"]
 VARIABLES = {f"CAMSPECTOR_{name.upper()}" for name in Settings.model_fields}
 HOST = r"[\w-]+(\.[\w-]+)*\.(io|org|com|dev|net)\b"
 

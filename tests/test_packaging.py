@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.__main__ import PARSERS
 from app.documentation import VERSION
 from tests.support.artifacts import publish
 from tests.support.images import encoded
@@ -63,10 +64,10 @@ def test_the_command_is_what_is_installed(installed: Path) -> None:
 def test_its_help_names_every_command(installed: Path) -> None:
     run = camspector(installed, "--help")
     assert (run.returncode, run.stderr) == (0, "")
-    assert re.findall(r"[a-z]+(?=[,\n])", run.stdout.partition("\n\n")[2]) == ["serve", "key", *COMMANDS]
+    assert re.findall(r"[a-z]+(?=[,\n])", run.stdout.partition("\n\n")[2]) == ["serve", *PARSERS, *COMMANDS]
 
 
-@pytest.mark.parametrize("command", ["serve", "key", "fit"])
+@pytest.mark.parametrize("command", ["serve", *PARSERS, "fit"])
 def test_a_command_says_its_own_name(installed: Path, command: str) -> None:
     run = camspector(installed, command, "--help")
     assert (run.returncode, run.stderr) == (0, "")

@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SERVING = PROJECT["project"]["dependencies"]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 FILES = {
-    "dev": [*SERVING, *EXTRAS["tracing"], *EXTRAS["train"], *PROJECT["dependency-groups"]["dev"]],
+    "dev": [*SERVING, *(each for extra in EXTRAS.values() for each in extra), *PROJECT["dependency-groups"]["dev"]],
     "serve": [*SERVING, *EXTRAS["tracing"]],
     "serve-cpu": [*SERVING, *EXTRAS["tracing"], *EXTRAS["cpu"]],
     "train": [*SERVING, *EXTRAS["train"]],

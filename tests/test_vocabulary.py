@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("app", "benchmarks", "camspector", "examples", "model", "tests", "training")
 OTHERS = ("app/docs/*",)  # Swagger UI's
-TEXTS = ("*.md", "Dockerfile", "Makefile", "docker-compose.yml", "pyproject.toml", "deploy/*", "docs/*.md")
+TEXTS = ("*.md", "Dockerfile", "Makefile", "docker-compose.yml", "pyproject.toml", "deploy/**/*.*", "docs/*.md")
 
 
 @dataclass(frozen=True)

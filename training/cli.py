@@ -20,7 +20,7 @@ from training.cli_arguments import (
 from training.recipe import preset_names
 
 KEY_VARIABLE = "INSPECTION_API_KEY"
-"""As for examples/inspect_folder.py."""
+"""As for `score --server`."""
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

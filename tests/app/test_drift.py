@@ -1,6 +1,7 @@
 """Drift over HTTP: from requests to an alarm in /stats, log and metrics, until an administrator acknowledges it."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,17 @@ ACKNOWLEDGE = "/v1/admin/models/widget/drift/acknowledge"
 
 @pytest.fixture
 async def station(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterator[Station]:
+    async with watched(store, tmp_path) as station:
+        yield station
+
+
+@asynccontextmanager
+async def watched(store: Path, folder: Path) -> AsyncIterator[Station]:
     """Log-odds of good images were about 0; a dark image has -5."""
-    (tmp_path / "keys").write_text(f"{ADMIN_KEY.line}\n{LINE_KEY.line}\n")
-    (tmp_path / "state").mkdir()
+    (folder / "keys").write_text(f"{ADMIN_KEY.line}\n{LINE_KEY.line}\n")
+    (folder / "state").mkdir()
     chart = Chart([-1.0, 1.0], [10, 10, 10], [-19, 0, 19], 11, {"up": 30, "down": 30}, 0.0, 1.0)
-    async with opened(store, tmp_path) as station:
+    async with opened(store, folder) as station:
         models = station.service.model_manager.snapshot
         loaded = models.find("widget")
         manifest = replace(loaded.detector.manifest, drift=Drift(100_000, {"log_odds": chart}, []))

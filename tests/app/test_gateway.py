@@ -1,6 +1,7 @@
 """deploy/nginx.conf with the real nginx, in front of real services."""
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -22,18 +23,22 @@ from tests.support.process import PATIENCE, ROOT, Server, served
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin")
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
+UPSTREAM = (ROOT / "deploy" / "upstream.conf").read_text()
+FLEET = (ROOT / "deploy" / "fleet-upstream.conf").read_text()
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian package nginx-light)")
 
 
 @contextmanager
-def gateway(folder: Path, *ports: int) -> Iterator[str]:
+def gateway(folder: Path, *ports: int, upstream: str = UPSTREAM) -> Iterator[str]:
     """The address of an nginx before services on these ports."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     servers = "".join(f"server 127.0.0.1:{port};" for port in ports)
-    text = CONFIGURATION.replace("server 127.0.0.1:8000;", servers).replace("listen 8080;", f"listen 127.0.0.1:{port};")
-    assert text.count("127.0.0.1:") == len(ports) + 2  # the commented one is the last
+    text = upstream.replace("server 127.0.0.1:8000;", servers)
+    assert servers in text
+    text += CONFIGURATION.replace("listen 8080;", f"listen 127.0.0.1:{port};")
+    assert f"listen 127.0.0.1:{port};" in text
     (folder / "camspector.conf").write_text(text)
     temporary = "".join(
         f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -72,6 +77,15 @@ def test_requests_pass(server: Server, tmp_path: Path) -> None:
         assert "camspector_http_requests_total" in client.get("/metrics").text
         reply = client.post("/predict", content=b"hello")
         assert (reply.status_code, reply.json()["error"]) == (415, "unsupported-format")
+
+
+def test_requests_pass_where_docker_names_the_services(server: Server, tmp_path: Path) -> None:
+    """But for two words that Debian's nginx is too old for."""
+    resolver = re.search(r"^ +resolver .+;.*$", FLEET, re.MULTILINE)
+    assert resolver
+    upstream = FLEET.replace("server camspector:8000 resolve;", "server 127.0.0.1:8000;").replace(resolver[0], "")
+    with gateway(tmp_path, port_of(server), upstream=upstream) as url:
+        assert httpx.post(f"{url}/predict", content=encoded(), timeout=PATIENCE).status_code == 200
 
 
 def test_too_large_bodies(server: Server, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, get_args
 from unittest.mock import patch
@@ -16,7 +16,7 @@ import msgspec
 from fastapi import FastAPI
 from prometheus_client import ProcessCollector
 
-from app.__main__ import key_arguments
+from app.__main__ import PARSERS
 from app.application import create_app
 from app.errors import TABLE
 from app.monitoring.logs import JsonFormatter
@@ -154,7 +154,7 @@ def _log_fields() -> list[str]:
 
 def _commands() -> list[Row]:
     """Commands, and flags with the commands that take them. `serve` has the settings."""
-    parsers = {"key": _parser(lambda: key_arguments([]))}
+    parsers = {name: _parser(partial(parse_flags, ["--none"])) for name, parse_flags in PARSERS.items()}
     training = _parser(lambda: parse([]))
     parsers |= next(action.choices for action in training._actions if isinstance(action.choices, dict))
     rows = [("serve", "Run the service.")]

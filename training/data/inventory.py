@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from model.clutter import is_clutter
 from model.errors import DataError
 from model.image import FORMATS, sniff
 
@@ -15,14 +16,6 @@ _SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 # Cameras' raw files and microscopes' slides begin like a TIFF, and aren't one that can be used.
 _LIKE_TIFF: Final = {".dng", ".nef", ".nrw", ".cr2", ".arw", ".pef", ".srw", ".3fr", ".iiq", ".svs", ".ndpi", ".scn"}
 _BMP_HEADERS: Final = {12, 16, 40, 52, 56, 64, 108, 124}
-
-# What operating systems, file servers and tools leave in folders; beside these, every name that begins with a dot.
-_CLUTTER: Final = {
-    "__macosx", "__pycache__", "lost+found", "thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db",
-    "desktop.ini", "icon\r", "$recycle.bin", "recycler", "recycled", "system volume information", "@eadir", "@recycle",
-    "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "~snapshot", "network trash folder", "temporary items",
-}  # fmt: skip
-_TEMPORARY: Final = ("~", ".bak", ".orig", ".tmp", ".temp", ".swp", ".part", ".partial", ".crdownload", ".download")
 
 _CLUTTERS: Final = "hidden, system or temporary files or folders"
 _NO_IMAGES: Final = f"files that are no {FORMATS} image"
@@ -58,7 +51,7 @@ def take_inventory(root: Path) -> Inventory:
         found.folders.append(folder)
         for entry in _entries(root / folder):
             path = folder / entry.name
-            if _is_clutter(entry.name):
+            if is_clutter(entry.name):
                 found.left_out[_CLUTTERS].append(path)
             elif _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(path)
@@ -90,10 +83,6 @@ def _identity(folder: Path) -> tuple[int, int]:
     except OSError as error:
         raise DataError(f"{shown(folder)} can't be read: {error.strerror}") from error
     return status.st_dev, status.st_ino
-
-
-def _is_clutter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _CLUTTER or name.lower().endswith(_TEMPORARY)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,0 +1,29 @@
+"""Files of heatmaps and overlays, in folders like those of the images."""
+
+import base64
+import os
+import tempfile
+from pathlib import Path
+
+
+def heatmap_path(folder: Path, file: str) -> Path:
+    """`folder`/parts/a.jpg.png for parts/a.jpg; what isn't below the current folder has its whole path there."""
+    relative = os.path.relpath(file)
+    if relative.startswith(".."):
+        relative = os.path.abspath(file).lstrip("/")
+    return folder / f"{relative}.png"
+
+
+def write_heatmap(folder: Path, file: str, png: str) -> None:
+    """Whole or not at all; `png` in base64. Raises OSError."""
+    path = heatmap_path(folder, file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as target:
+            target.write(base64.b64decode(png))
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise

@@ -1,0 +1,143 @@
+"""The service's engine and pipeline in this process, without HTTP, admission and deadlines."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from app.body.upload import Upload
+from app.errors import BodyTooLargeError, CodecsUnavailableError, NotReadyError, QueueFullError, problem_of
+from app.inference.admission import Admitted
+from app.inference.batch_queue import BatchQueue
+from app.inference.latency_estimator import Kind, LatencyEstimator
+from app.inference.pipeline import Heatmap, InspectionResult, Pipeline, RenderOptions
+from app.inference.watchdog import Watchdog
+from app.inference.worker import Worker
+from app.models.loader import Loader
+from app.models.model_snapshot import LoadedModel
+from app.monitoring.metrics import Metrics
+from app.records.inspection import STEPS, Basis, Inspection, Origin
+from app.sandbox.limits import Limits
+from app.sandbox.pool import CodecPool
+from app.schemas import Prediction
+from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.settings import LONGEST_DEADLINE_MS, Settings
+from model.cpus import available_cpus
+from model.engines.devices import choose_device
+from model.errors import EngineError
+from model.store import Store
+
+log = logging.getLogger(__name__)
+
+_CONTENT_TYPE: Final = "application/octet-stream"
+_RETRY_SECONDS: Final = 1.0
+
+
+def load(settings: Settings, model: str | None, version: int | None) -> LoadedModel:
+    """The version that serves, or the one that is named, under the model's serving.json.
+
+    Raises InputsError, or any error of a version or a device.
+    """
+    store = Store(settings.store, settings.default_model)
+    name = model or settings.default_model or _only(store)
+    serving = store.serving(name)
+    number = version or serving.version or store.versions(name)[-1]
+    return Loader(settings, store).load(name, number, choose_device(settings.device)).under(serving)
+
+
+def _only(store: Store) -> str:
+    models = store.models()
+    if len(models) != 1:
+        raise InputsError(f"--model: which? In {store.root} there are: {', '.join(models) or 'none'}")
+    return models[0]
+
+
+@dataclass(frozen=True)
+class LocalInspector:
+    """Its parts are the service's. Times are those of work: without waiting for others of the same run."""
+
+    loaded: LoadedModel
+    max_bytes: int
+    pipeline: Pipeline
+    latency: LatencyEstimator
+    watchdog: Watchdog
+
+    async def inspect(self, image: bytes, name: str, heatmap: Heatmap) -> Prediction:
+        """See `Inspector.inspect`."""
+        inspecting = asyncio.create_task(self._answer(image, heatmap))
+        while not inspecting.done():
+            await asyncio.wait({inspecting}, timeout=1)
+            if stalled := self.watchdog.stalled(time.monotonic()):
+                inspecting.cancel()
+                raise StoppedError(stalled)
+        return inspecting.result()
+
+    async def _answer(self, image: bytes, heatmap: Heatmap) -> Prediction:
+        while True:
+            try:
+                return await self._inspect(image, heatmap)
+            except QueueFullError:  # as many images that take long as may be are being decoded
+                await asyncio.sleep(_RETRY_SECONDS)
+            except (NotReadyError, CodecsUnavailableError) as error:
+                raise StoppedError(str(error)) from error
+            except Exception as error:
+                if isinstance(error, EngineError):
+                    await self.pipeline.in_executor(self._check_engine)
+                if problem_of(error).status == 500:
+                    log.exception("a bug: an image has no verdict")
+                raise NoVerdictError(problem_of(error).error, str(error)) from error
+
+    async def _inspect(self, image: bytes, heatmap: Heatmap) -> Prediction:
+        """Raises any error of the table in app.errors."""
+        if len(image) > self.max_bytes:
+            raise BodyTooLargeError(f"the file has more than {self.max_bytes:,} bytes")
+        image = await self.pipeline.in_executor(Upload(image, _CONTENT_TYPE, "", self.max_bytes).image)
+        until = asyncio.get_running_loop().time() + LONGEST_DEADLINE_MS / 1000
+        kind = Kind.of(self.loaded.key, len(image))
+        with self.latency.work(kind) as work:
+            decoded = await self.pipeline.decode(image, self.loaded, until)
+            origin = Origin("", round(1000 * time.time()))
+
+            def encode(results: list[InspectionResult]) -> Prediction:
+                (result,) = results
+                worked = {name: round(1000 * result.record.worked(name), 1) for name in STEPS}
+                inspection = Inspection.of(result, Basis.of(self.loaded), origin, None, regions=True)
+                return Prediction.of(replace(inspection, timing_ms=worked), result.png, regions=True)
+
+            options, admitted = RenderOptions(heatmap), Admitted(kind, until, work)
+            return await self.pipeline.inspect([decoded], self.loaded, options, admitted, encode)
+
+    def _check_engine(self) -> None:
+        """Whether an engine that failed fails of any image. Raises StoppedError."""
+        size = self.loaded.detector.input_size
+        try:
+            self.loaded.detector.engine.run(np.zeros((1, size, size, 3), np.uint8))
+        except EngineError as error:
+            raise StoppedError(f"the engine failed: {error}") from error
+
+
+@asynccontextmanager
+async def local_inspector(settings: Settings, loaded: LoadedModel) -> AsyncIterator[LocalInspector]:
+    """Queue, workers, codec processes and pipeline, as `app.service.Service` has them."""
+    cpus, metrics, latency = available_cpus(), Metrics(), LatencyEstimator()
+    queue = BatchQueue(cpus, settings.max_batch, metrics)
+    workers = [Worker(queue, metrics, lambda _: None, None) for _ in range(cpus)]
+    codecs = CodecPool(cpus, settings.max_pixels, Limits.of(settings.max_pixels, settings.max_bytes), metrics)
+    with ThreadPoolExecutor(cpus, thread_name_prefix="executor") as executor:
+        for worker in workers:
+            worker.start()
+        codecs.start()
+        pipeline = Pipeline(executor, codecs, queue, latency, LatencyEstimator())
+        try:
+            yield LocalInspector(
+                loaded, settings.max_bytes, pipeline, latency, Watchdog(workers, settings.stall_seconds)
+            )
+        finally:
+            codecs.stop()
+            queue.close()
