@@ -17,11 +17,11 @@ from model.engines.devices import Device
 from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
 from model.engines.output import NetworkOutput, concatenate
 from model.errors import ArtifactError, CamspectorError, EngineError
-from model.evidence import enlarge
 from model.gate import CheckName, Inspectability, OpenLimits, odd_checks
 from model.image_measures import pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
-from model.preprocessing import InputImage
+from model.preprocessing import InputImage, Preprocessor
+from model.roi import Roi
 from model.serving import Serving
 from model.tiles import Tiling
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
@@ -48,6 +48,8 @@ class Detector:
     """Limits of checks in place of the version's; "off": it isn't made."""
     skipped_variants: Mapping[str, str] = field(default_factory=dict)
     """Why quicker variants don't serve, by name."""
+    roi: Roi | None = None
+    """Where an image counts; None: everywhere."""
     decoding_difference: str | None = None
     """How decoding here differs from decoding in training, in words; None: it doesn't."""
 
@@ -100,7 +102,11 @@ class Detector:
 
     def read_image(self, data: bytes) -> InputImage:
         """An encoded image as the network sees it. Raises as `model.preprocessing.Resizing` does."""
-        return self.manifest.preprocessing.resizing(data)
+        return self.preprocessor(data)
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        return Preprocessor(self.manifest.preprocessing.resizing, self.roi)
 
     def run(self, pixels: NDArray[np.uint8]) -> NetworkOutput:
         """The network's output for one frame H×W×3, tile by tile: one evidence map, and the gate's features.
@@ -114,7 +120,12 @@ class Detector:
     def merge(self, output: NetworkOutput, pixels: NDArray[np.uint8]) -> NetworkOutput:
         """The output for the tiles of a frame H×W×3 as that for the frame."""
         (height, width), network = pixels.shape[:2], self.manifest.network
-        return self.tiling.merge(output, height, width, network.cells(self.input_size // network.stride))
+        merged = self.tiling.merge(output, height, width, network.cells(self.input_size // network.stride))
+        if self.roi is None:
+            return merged
+        if not np.isfinite(merged.evidence).all():
+            raise EngineError(f"the network's evidence in {self.variant.name} on {self.engine.device} is not finite")
+        return merged._replace(evidence=self.roi.exclude(merged.evidence[0])[np.newaxis])
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
@@ -143,14 +154,16 @@ class Detector:
         return Inspectability(odd_checks(measures, self.limits), self.appearance.typicality(distance), measures)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's."""
+        """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's. Outside the
+        region of interest those of an ordinary good patch."""
         calibration = self.variant.calibration
+        evidence = self.variant.heatmap_scale.known(evidence)
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
     def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Heatmap of an evidence map h×w, in 0..1, on the model's own fixed scale: S×S, or of a frame of several tiles
         as `Tiling.heatmap_size` says."""
-        return self.variant.heatmap_scale(enlarge(evidence, self.heatmap_size(evidence)))
+        return self.variant.heatmap_scale.heatmap(evidence, self.heatmap_size(evidence))
 
     def heatmap_size(self, evidence: NDArray[np.float32]) -> int:
         """Longer side of an evidence map's heatmap, in pixels."""
@@ -204,6 +217,7 @@ def load_detector(
                 defect_rate,
                 thresholds,
                 skipped_variants=skipped_variants,
+                roi=artifact.roi,
                 decoding_difference=other,
             )
     raise failure

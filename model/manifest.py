@@ -53,6 +53,8 @@ class Preprocessing:
     frame: Frame | None = None
     """What images are scaled to before they are cut into tiles of the input's size; None: to one tile, whatever their
     aspect."""
+    roi: str | None = None
+    """File of the region of interest, as large as a frame; None: all of an image counts."""
 
     def __post_init__(self) -> None:
         if self.frame:

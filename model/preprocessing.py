@@ -1,6 +1,6 @@
 """Makes an image the frame that the network sees, whole or in tiles: the only such code, for training and serving."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,6 +9,7 @@ from PIL import Image
 
 from model.codecs.reduction import reduction
 from model.image import MAX_PIXELS, decode_reduced, to_8bit
+from model.roi import Roi
 from model.tiles import Frame, Tiling
 
 # ImageNet channel means of the original VGG training (RGB, 0..255); the deviation is left as it is.
@@ -63,6 +64,24 @@ class Resizing:
     def size_for(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the frame of an image of width×height."""
         return self.frame.size_for(width, height, self.size) if self.frame else self.largest
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessor:
+    """How images of one model become what its network sees: resized, and nothing of them outside the region of
+    interest."""
+
+    resizing: Resizing
+    roi: Roi | None = None
+
+    def __call__(self, data: bytes) -> InputImage:
+        """Decode, resize and fill. Raises as `Resizing` does."""
+        image = self.resizing(data)
+        return replace(image, pixels=self.fill(image.pixels))
+
+    def fill(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A frame H×W×3 without what lies outside."""
+        return pixels if self.roi is None else self.roi.fill(pixels)
 
 
 def resize_to_input(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:

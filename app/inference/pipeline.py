@@ -118,6 +118,9 @@ class Pipeline:
         began = time.perf_counter()
         resizing = loaded.detector.manifest.preprocessing.resizing
         size, pixels, worked = await self._codecs.decode(image, resizing, until)
+        if loaded.detector.roi:
+            unfilled = pixels
+            pixels = await self.in_executor(lambda: loaded.detector.preprocessor.fill(unfilled))
         seconds = time.perf_counter() - began
         step = Step("decode", began - read_seconds, read_seconds + seconds, waited=seconds - worked)
         return PreprocessedImage(pixels, size.width, size.height, step, image)

@@ -11,7 +11,7 @@ from app.inference.pipeline import InspectionResult
 from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import RequestRecord, StepName
 from app.records.inference_id import new_inference_id
-from model.evidence import HeatmapScale, enlarge
+from model.evidence import HeatmapScale
 from model.gate import Odd
 from model.regions import Region, find_regions
 from model.verdict import Thresholds, Verdict
@@ -132,7 +132,7 @@ class Inspection:
 
     def heatmap(self) -> NDArray[np.float32]:
         """In 0..1, the same to the bit as when it was inspected."""
-        return self.basis.heatmap_scale(enlarge(self.evidence, self.basis.input_size))
+        return self.basis.heatmap_scale.heatmap(self.evidence, self.basis.input_size)
 
     def regions(self) -> list[Region]:
         """Those that were found, or would have been."""

@@ -143,7 +143,9 @@ async def _decode(
     """
     if request.pixels is not None:
         sent = Step("decode", time.perf_counter(), 0.0)
-        return [PreprocessedImage(pixels, *loaded.detector.frame_size, sent) for pixels in request.pixels]
+        detector, given = loaded.detector, request.pixels
+        filled = await pipeline.in_executor(lambda: [detector.preprocessor.fill(pixels) for pixels in given])
+        return [PreprocessedImage(pixels, *detector.frame_size, sent) for pixels in filled]
     images = []
     for index, image in enumerate(request.images):
         if not image:

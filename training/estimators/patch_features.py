@@ -43,7 +43,7 @@ class PatchInputs:
     loaders: Sequence[ImageLoader]
     """V·N."""
     coverage: Floats
-    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask."""
+    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask, −1 where a patch doesn't count."""
     measures: Measures
     """Of the real samples, for the gate."""
 
@@ -59,7 +59,7 @@ class PatchInputs:
         shares: list[Floats] = []
         for load, known in zip(self.loaders, self.coverage.reshape(-1, *patch_grid(recipe)), strict=True):
             tiles = [known[y // stride :, x // stride :][:side, :side] for y, x in corners]
-            defective = [float(np.nansum(tile)) for tile in tiles]
+            defective = [float(np.nansum(tile.clip(min=0))) for tile in tiles]
             chosen = int(np.argmax(defective)) if any(defective) else int(rng.integers(len(tiles)))
             loaders.append(partial(_tile, load, recipe.tiling, chosen))
             shares.append(tiles[chosen].ravel())
@@ -68,15 +68,17 @@ class PatchInputs:
 
 def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     """Every image, its flipped copies and the synthetic anomalies."""
-    loaders = [image_loader(sample, run.resizing) for sample in run.dataset.samples]
+    loaders = [image_loader(sample, run.preprocessor) for sample in run.dataset.samples]
     training_set, loaders, shares = _with_synthetic(
         run, recipe, loaders, _known_coverage(run.dataset.samples, patch_grid(recipe), run.method.use_masks)
     )
+    if run.roi:
+        shares[:, ~run.roi.patches(recipe.hypercolumn.stride)] = -1
     copies = flipped(loaders, recipe.flips, recipe.max_images // recipe.tiles)
     shown = [loader for copy in copies for loader in copy]
     known = flipped_coverage(shares, len(copies)).reshape(len(shown), -1)
     with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
-        measures = measure_images(run.dataset.samples, run.resizing, advance)
+        measures = measure_images(run.dataset.samples, run.preprocessor, advance)
     return PatchInputs(training_set, shown, known, measures)
 
 
@@ -142,7 +144,8 @@ def _with_synthetic(
     if anomalies == "real":
         return TrainingSet(samples, indices, anomalies), loaders, shares
     with run.reporter.task("synthetic anomalies", 1):
-        made = synthesise(samples, loaders, recipe.seed, recipe.input_size // recipe.hypercolumn.stride, recipe.tiling)
+        side = recipe.input_size // recipe.hypercolumn.stride
+        made = synthesise(samples, loaders, recipe.seed, side, recipe.tiling, run.roi)
     return (
         TrainingSet(samples + made.samples, np.concatenate([indices, made.source]), anomalies),
         loaders + made.loaders(loaders),

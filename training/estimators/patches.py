@@ -47,7 +47,7 @@ class PreparedPatches:
     grid_features: Floats
     """N×F: the gate's features of each sample."""
     coverage: Floats
-    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask."""
+    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask, −1 where a patch doesn't count."""
     trunk: Trunk
     recipe: Patches
     measures: Measures
@@ -78,7 +78,7 @@ class PreparedPatches:
         recipe, sampler = self.recipe, PatchSampler(self.features, self.coverage, self.recipe)
         rng = np.random.default_rng(recipe.seed)
         good, bad = (self._with_copies(part) for part in self._by_class(indices))
-        unmasked = bad[np.isnan(self.coverage[bad, 0])]
+        unmasked = bad[np.isnan(self.coverage[bad]).any(axis=1)]
         drawn = sampler.good(good, rng)
         masked, known_targets = sampler.masked(np.setdiff1d(bad, unmasked), rng)
         scale = FeatureScale.fit(np.concatenate([drawn, masked]))

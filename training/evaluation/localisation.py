@@ -93,10 +93,9 @@ def _mask(prediction: Prediction) -> Mask | None:
 
 def _scores(prediction: Prediction) -> Scores:
     scale = prediction.heatmap_scale
+    evidence = scale.known(prediction.evidence)
     return interpolate(
-        np.asarray(
-            (prediction.evidence - scale.region_threshold) / (scale.region_threshold - scale.good_median), np.float32
-        ),
+        np.asarray((evidence - scale.region_threshold) / (scale.region_threshold - scale.good_median), np.float32),
         SIZE,
         SIZE,
     )

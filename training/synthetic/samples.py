@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from model.roi import Roi
 from model.tiles import Tiling
 from training.data.samples import Sample
 from training.synthetic.anomaly import make_anomaly
@@ -53,10 +54,15 @@ class SyntheticSamples:
 
 
 def synthesise(
-    samples: Sequence[Sample], loaders: Sequence[Loader], seed: int, side: int, tiling: Tiling | None = None
+    samples: Sequence[Sample],
+    loaders: Sequence[Loader],
+    seed: int,
+    side: int,
+    tiling: Tiling | None = None,
+    roi: Roi | None = None,
 ) -> SyntheticSamples:
     """One to four anomalies on a copy of each of at most 300 good images, on a grid of side×side patches; on one tile
-    of it where they are frames of several, cut by `tiling`.
+    of it where they are frames of several, cut by `tiling`. They begin within `roi`, and end there.
 
     `loaders` give the samples as the network sees them. What becomes of an image follows from the seed, its name and
     its own pixels alone, so that nothing of another one, which may be held out, is in it.
@@ -67,10 +73,12 @@ def synthesise(
     for i in chosen:
         frame = loaders[i]()
         tiles = [frame] if tiling is None else tiling.cut(frame)
-        number = int(draws[i].integers(len(tiles))) if len(tiles) > 1 else 0
-        corrupted, mask = _corrupted(np.ascontiguousarray(tiles[number]), draws[i])
+        corner = tiling.corners(*frame.shape[:2]) if tiling and len(tiles) > 1 else [None]
+        inside = _inside(roi, corner, len(tiles[0]))
+        number = int(draws[i].choice([n for n, part in enumerate(inside) if part.any()])) if len(tiles) > 1 else 0
+        corrupted, mask = _corrupted(np.ascontiguousarray(tiles[number]), inside[number], draws[i])
         images.append(corrupted)
-        corners.append(tiling.corners(*frame.shape[:2])[number] if tiling and len(tiles) > 1 else None)
+        corners.append(corner[number])
         size = len(mask) // side
         shares.append(mask.reshape(side, size, side, size).mean((1, 3), dtype=np.float32))
     copies = [replace(samples[i], name=f"{KIND}/{samples[i].name}", kind=KIND, mask=None) for i in chosen]
@@ -83,12 +91,21 @@ def _pasted(load: Loader, part: Pixels, corner: tuple[int, int]) -> Pixels:
     return image
 
 
-def _corrupted(image: Pixels, draws: np.random.Generator) -> tuple[Pixels, Mask]:
-    product, mask = foreground(image), np.zeros(image.shape[:2], bool)
+def _corrupted(image: Pixels, inside: Mask, draws: np.random.Generator) -> tuple[Pixels, Mask]:
+    clean, product, mask = image, foreground(image), np.zeros(image.shape[:2], bool)
+    product = product & inside if (product & inside).any() else inside
     for _ in range(draws.integers(1, 5)):
         image, changed = make_anomaly(image, product, draws)
         mask |= changed
-    return image, mask
+    return np.where(inside[:, :, np.newaxis], image, clean), mask & inside
+
+
+def _inside(roi: Roi | None, corners: Sequence[tuple[int, int] | None], side: int) -> list[Mask]:
+    """What of each tile counts."""
+    if roi is None:
+        return [np.ones((side, side), np.bool_)] * len(corners)
+    starts = [corner or (0, 0) for corner in corners]
+    return [roi.inside[top : top + side, left : left + side] for top, left in starts]
 
 
 def _draws(sample: Sample, seed: int) -> np.random.Generator:
