@@ -3,12 +3,14 @@
 #   docker build -t camspector .                                  for CPUs: ONNX Runtime, without PyTorch
 #   docker build -t camspector:cuda --target cuda .               for NVIDIA GPUs: PyTorch, as pip's own setting gives it
 #   docker build … --target cuda --build-arg TORCH_INDEX=URL .    another build of PyTorch, from the index at URL
+#   docker build … --secret id=pip,src=pip.conf --secret id=ca,src=ca.pem .      behind a company's proxy (docs/offline.md)
 
 ARG PYTHON_IMAGE=python:3.12-slim
 
 
 FROM ${PYTHON_IMAGE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+# pip's own configuration is a build secret, where there is one: index and password stay in no layer.
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_CONFIG_FILE=/run/secrets/pip
 
 # The base image's pip installs into it, so that the service's own environment has none.
 RUN python3 -m venv --without-pip /opt/venv
@@ -20,17 +22,20 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/camspector
 
 FROM build AS build-cpu
 COPY requirements/serve-cpu.txt /build/
-RUN python3 -m pip --python /opt/venv/bin/python install --require-hashes -r /build/serve-cpu.txt
+RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    python3 -m pip --python /opt/venv/bin/python install --require-hashes -r /build/serve-cpu.txt
 
 
 FROM build AS build-cuda
 # First and on its own: it is nearly all of the image, and changes least. Without torchvision, which only training needs.
 COPY requirements/torch.txt /build/
 ARG TORCH_INDEX=""
-RUN python3 -m pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    python3 -m pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
         "$(grep '^torch==' /build/torch.txt)"
 COPY requirements/serve.txt /build/
-RUN python3 -m pip --python /opt/venv/bin/python install --require-hashes -r /build/serve.txt
+RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    python3 -m pip --python /opt/venv/bin/python install --require-hashes -r /build/serve.txt
 
 
 FROM ${PYTHON_IMAGE} AS service

@@ -95,6 +95,7 @@ lock: | .venv/bin/python
 	.venv/bin/$(LOCK) --extra train -c requirements/dev.txt -o requirements/train.txt
 	.venv/bin/$(LOCK) --extra tracing -c requirements/dev.txt -o requirements/serve.txt
 	.venv/bin/$(LOCK) --extra cpu --extra tracing -c requirements/dev.txt -o requirements/serve-cpu.txt
+	.venv/bin/python -m tests.support.wheels
 	$(MAKE) test
 
 clean:

@@ -1,4 +1,5 @@
-"""`serve`: the service in a process of its own. `key`: a new API key for it. `score`: verdicts on files, without it."""
+"""`serve`: the service in a process of its own. `key`: a new API key for it. `score`, `watch`: verdicts on
+files, without it."""
 
 import argparse
 import logging
@@ -9,8 +10,10 @@ from typing import Final
 from app.connection.server import end, serve
 from app.middleware.keys import ROLES, KeysError, new_key
 from app.score.cli import score_arguments
+from app.score.errors import StoppedError
 from app.settings import ConfigurationError, read_settings
 from app.standard_streams import open_closed_streams
+from app.watch.cli import watch_arguments
 from model.engines.devices import choose_device
 from model.errors import CamspectorError, DeviceUnavailableError
 from model.program import program
@@ -19,7 +22,8 @@ log = logging.getLogger("app")
 
 _USAGE: Final = """usage: {0} serve --store DIR (--help: every setting)
        {0} key --role ROLE --name NAME
-       {0} score PATH… --store DIR --out FILE"""
+       {0} score PATH… --store DIR --out FILE
+       {0} watch DIR --store DIR --out FILE"""
 _INTERRUPTED: Final = 130
 
 
@@ -72,19 +76,32 @@ def _key(flags: list[str]) -> int:
 
 def _score(flags: list[str]) -> int:
     from app.score.command import score
-    from app.score.errors import StoppedError
 
-    arguments, name = score_arguments(flags), f"{program('app')} score"
+    arguments = score_arguments(flags)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    return _run("score", lambda: score(arguments), "; --resume goes on with it")
+
+
+def _watch(flags: list[str]) -> int:
+    from app.watch.command import watch
+
+    arguments = watch_arguments(flags)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    return _run("watch", lambda: watch(arguments), "")
+
+
+def _run(command: str, work: Callable[[], int], advice: str) -> int:
+    """The exit status of what can be ended in the middle."""
+    name = f"{program('app')} {command}"
     try:
-        return score(arguments)
+        return work()
     except (StoppedError, OSError) as error:
-        _refuse(f"{name}: {error}; --resume goes on with it")
+        _refuse(f"{name}: {error}{advice}")
         return 1
     except (ConfigurationError, CamspectorError) as error:
         return _refuse(f"{name}: {error}")
     except KeyboardInterrupt:
-        _refuse(f"{name}: interrupted; --resume goes on with it")
+        _refuse(f"{name}: interrupted{advice}")
         end(_INTERRUPTED)  # a thread may be reading a list that nobody goes on writing
 
 
@@ -93,10 +110,16 @@ def _refuse(reason: str) -> int:
     return 2
 
 
-_COMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {"serve": _serve, "key": _key, "score": _score}
+_COMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {
+    "serve": _serve,
+    "key": _key,
+    "score": _score,
+    "watch": _watch,
+}
 PARSERS: Final[Mapping[str, Callable[[list[str]], argparse.Namespace]]] = {
     "key": key_arguments,
     "score": score_arguments,
+    "watch": watch_arguments,
 }
 """Arguments of the commands; `serve` has the settings."""
 

@@ -1,12 +1,13 @@
 """Unfinished files and folders: removed where the writer was killed, kept while one is alive."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from model.locks import lock_alone, lock_shared
 
 PREFIX: Final = ".draft-"
 """Prefix of the name of what isn't whole yet."""
@@ -26,7 +27,7 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_alone(descriptor)
             lock.unlink()
         os.close(descriptor)
 
@@ -35,11 +36,11 @@ def _join(lock: Path) -> int:
     while True:
         descriptor = _open(lock)
         with suppress(OSError):  # another writer is alive
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_alone(descriptor)
             if _is_there(descriptor, lock):
                 _remove_drafts(lock.parent)
         with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            lock_shared(descriptor)
         if _is_there(descriptor, lock):
             return descriptor
         os.close(descriptor)
@@ -63,7 +64,7 @@ def _open(lock: Path) -> int:
             raise
         return os.open(lock, os.O_RDONLY)
     with suppress(PermissionError):
-        os.fchmod(descriptor, 0o644)  # whatever the umask
+        lock.chmod(0o644)  # whatever the umask
     return descriptor
 
 

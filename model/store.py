@@ -236,8 +236,8 @@ def _write(path: Path, content: bytes) -> None:
     try:
         with open(descriptor, "wb") as file:
             file.write(content)
-            os.fchmod(descriptor, 0o644)
             os.fsync(descriptor)
+        os.chmod(draft, 0o644)
         os.replace(draft, path)
     except OSError:
         os.unlink(draft)
@@ -252,6 +252,9 @@ def _settle(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
+    """On the disk from now on; not on Windows, which opens no folder, and syncs only what is opened to be written."""
+    if os.name == "nt":
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from tests.support.wheels import RECORD, locked, tags
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -39,3 +42,19 @@ def test_upper_bounds() -> None:
 def test_no_index_is_named(file: str) -> None:
     """Where packages come from is the user's own setting."""
     assert "://" not in (ROOT / "requirements" / f"{file}.txt").read_text()
+
+
+def test_every_package_of_the_cpu_image_has_a_wheel_for_arm64() -> None:
+    """As written down with the lock file. Where not: python -m tests.support.wheels, which needs pip's index."""
+    lines = [line.split("  ") for line in RECORD.read_text().splitlines()]
+    packages = locked()
+    assert len(packages) > 40
+    have = set()
+    for digest, file in lines:
+        name, version, _, built_for = parse_wheel_filename(file)
+        (package,) = [each for each in packages if canonicalize_name(each.partition("==")[0]) == name]
+        assert package.partition("==")[2] == str(version), file
+        assert built_for & tags(), file
+        assert digest in packages[package], file
+        have.add(package)
+    assert packages.keys() - have == set()

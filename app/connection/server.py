@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import os
-import resource
 import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -19,9 +19,15 @@ from app.application import create_app
 from app.connection.http_protocol import request_deadline_protocol
 from app.connection.sockets import listen, waiting
 from app.monitoring.logs import log_to_stderr
+from app.sandbox.limits import CAN_CONFINE
 from app.service import Service
 from app.settings import ConfigurationError, Settings
 from app.unknown_settings import unknown_variables
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +43,8 @@ TICK_SECONDS: Final = 0.1
 """Between two calls of uvicorn's on_tick."""
 LAST_SECONDS: Final = 2.0
 """For the last answers to be written."""
+_HANGUP: Final = getattr(signal, "SIGHUP", None)
+"""Not on Windows."""
 END_SECONDS: Final = 19.0
 """For all that comes after the requests; then, whatever has stalled, the log has its second, and the process ends."""
 
@@ -62,7 +70,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._service.draining:
-            if sig != signal.SIGHUP:  # which systemd (SendSIGHUP=) and shells send beside another
+            if sig != _HANGUP:  # which systemd (SendSIGHUP=) and shells send beside another
                 self.should_exit = self.force_exit = True
             return
         self._service.draining = True
@@ -88,7 +96,9 @@ class Server(uvicorn.Server):
     async def _stop_listening(self) -> None:
         """Take in the connections that were made already: closed with them in it, the socket would reset them."""
         loop = asyncio.get_running_loop()
-        listening = [socket.socket(fileno=os.dup(each.fileno())) for server in self.servers for each in server.sockets]
+        listening = [
+            socket.fromfd(each.fileno(), each.family, each.type) for server in self.servers for each in server.sockets
+        ]
         for server in self.servers:
             server.close()
         made: list[socket.socket] = []
@@ -154,6 +164,8 @@ def _end_late() -> None:
 
 def allow_connections() -> None:
     """As many as the system lets this process have: each takes a file descriptor, and idle ones are kept."""
+    if resource is None:
+        return
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -193,9 +205,11 @@ def serve(settings: Settings) -> None:
     app = create_app(settings)
     sockets = _listening(settings)
     log_to_stderr(settings.log_level, settings.log_format)
+    if not CAN_CONFINE:
+        log.warning("%s: images are decoded by processes that nothing confines; this is for development", sys.platform)
     for doubt in unknown_variables(os.environ, Settings.model_fields):
         log.warning("%s", doubt)
     server = Server(configuration(app, settings), app.state.service)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
-        signal.signal(signal.SIGHUP, server.handle_exit)
+    if _HANGUP and signal.getsignal(_HANGUP) != signal.SIG_IGN:  # as nohup leaves it
+        signal.signal(_HANGUP, server.handle_exit)
     server.run(sockets)

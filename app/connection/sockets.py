@@ -3,6 +3,7 @@
 import errno
 import socket
 import struct
+import sys
 from contextlib import ExitStack
 from typing import Final
 
@@ -52,6 +53,11 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[s
 
 
 def waiting(listening: socket.socket) -> int:
-    """Connections that wait to be taken in (tcp_info, linux/tcp.h: tcpi_unacked of a socket that listens)."""
+    """Connections that wait to be taken in (tcp_info, linux/tcp.h: tcpi_unacked of a socket that listens).
+
+    0 where the system doesn't tell.
+    """
+    if not sys.platform.startswith("linux"):
+        return 0
     info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
     return int(_INFO.unpack(info)[-1])

@@ -2,12 +2,19 @@
 
 import math
 import os
-import resource
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+CAN_CONFINE: Final = sys.platform.startswith("linux")
+"""Whether this system holds processes to limits of address space, and tells what processor time others have used."""
 BYTES_PER_PIXEL: Final = 22
 """That decoding, resizing and drawing hold at once, at most: WebP does (benchmarks/codec_memory.py)."""
 _BASE_BYTES: Final = 128_000_000

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from app.errors import CodecsUnavailableError, DeadlineError, QueueFullError
 from app.monitoring.metrics import Metrics
-from app.sandbox.limits import Limits
+from app.sandbox.limits import CAN_CONFINE, Limits
 from app.sandbox.messages import MEMORY, Answer, Decode, Decoded, Overlay, Refused, Request
 from app.sandbox.process import CodecProcess, Template
+from app.sandbox.unconfined import Starter
 from model import errors
 from model.errors import ImageError, ImageTooCostlyError, UndecodableImageError
 from model.preprocessing import Resizing
@@ -60,7 +61,7 @@ class CodecPool:
         self._idle: list[CodecProcess] = []
         self._starting: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Task[Result]] = set()
-        self._template: Template | None = None
+        self._template: Template | Starter | None = None
         self._waiting = 0
         self._last_taken = 0.0
         self._failed = False
@@ -234,7 +235,7 @@ class CodecPool:
                 break
             template = self._template
             try:
-                template = self._template = template or Template(self._limits, self._program)
+                template = self._template = template or self._new_template()
                 process = await template.fork()
             except (OSError, EOFError) as error:
                 log.error("no codec process can be started: %s; their template is started anew", error)
@@ -246,6 +247,9 @@ class CodecPool:
                 return process
         self._failed = True
         raise CodecsUnavailableError("no process that decodes images can be started")
+
+    def _new_template(self) -> Template | Starter:
+        return Template(self._limits, self._program) if CAN_CONFINE else Starter()
 
 
 async def _takes_long(asked: asyncio.Task[Result], process: CodecProcess) -> bool:

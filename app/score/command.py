@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from msgspec import structs
+
 from app.inference.pipeline import Heatmap
 from app.score.cli import inspector_settings
 from app.score.errors import InputsError
@@ -43,7 +45,8 @@ async def _inspect_all(arguments: argparse.Namespace, journal: Journal, summary:
     kind, folder = _heatmaps(arguments)
     version = arguments.version or (journal.run.version if journal.run else None)
     async with inspector_of(arguments, version) as (inspector, run):
-        journal.begin(run)
+        images = f"{kind} in {folder}" if folder else ""
+        journal.begin(structs.replace(run, images=images, timing=arguments.timing))
         left = _files(arguments)
         progress = Progress(journal.skip(left), Total(None if STDIN in arguments.paths else _files(arguments)))
         with ThreadPoolExecutor(arguments.jobs, thread_name_prefix="files") as executor:
@@ -63,17 +66,13 @@ async def inspector_of(arguments: argparse.Namespace, version: int | None) -> As
         if arguments.model is None:
             raise InputsError("--server needs --model")
         async with remote_inspector(arguments.server, arguments.model, version, arguments.jobs) as remote:
-            yield remote, _run(arguments, remote.model, remote.version, arguments.server, "")
+            yield remote, Run(remote.model, remote.version, arguments.server)
     else:
         settings = inspector_settings(arguments)
         loaded = load(settings, arguments.model, version)
         serving = f"{loaded.config_sha256} {loaded.detector.variant.name}"
         async with local_inspector(settings, loaded) as local:
-            yield local, _run(arguments, loaded.model, loaded.version, "local", serving)
-
-
-def _run(arguments: argparse.Namespace, model: str, version: int, source: str, serving: str) -> Run:
-    return Run(model, version, source, serving, " ".join(map(str, _heatmaps(arguments))), arguments.timing)
+            yield local, Run(loaded.model, loaded.version, "local", serving)
 
 
 def _heatmaps(arguments: argparse.Namespace) -> tuple[Heatmap, Path | None]:

@@ -3,7 +3,7 @@
 import glob
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import BinaryIO, Final
 
 from app.score.errors import InputsError, NoVerdictError
@@ -29,10 +29,28 @@ def files(paths: Iterable[str], stdin: BinaryIO) -> Iterator[str]:
     for path in paths:
         if path == STDIN:
             for name in _lines(stdin):
-                yield from _walk(name) if os.path.isdir(name) else [name]
+                yield from walk(name) if os.path.isdir(name) else [name]
         else:
             for match in [path] if os.path.lexists(path) else sorted(glob.iglob(path, recursive=True)):
-                yield from _walk(match) if os.path.isdir(match) else [match]
+                yield from walk(match) if os.path.isdir(match) else [match]
+
+
+def walk(folder: str, excluded: Set[str] = frozenset()) -> Iterator[str]:
+    """Every file below a folder, but for those in folders, and files, that are excluded."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(_marked(entry) for entry in entries if not is_clutter(entry.name) and _is_wanted(entry))
+    except OSError:
+        yield folder  # which can't be read: so it is missed by name
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        if path.removesuffix("/") in excluded:
+            continue
+        if name.endswith("/"):
+            yield from walk(path.removesuffix("/"), excluded)
+        else:
+            yield path
 
 
 def read_image(path: str, max_bytes: int | None = None) -> bytes:
@@ -54,21 +72,6 @@ def read_image(path: str, max_bytes: int | None = None) -> bytes:
 def shown(path: str) -> str:
     """A path as text; what isn't UTF-8 in it as escapes."""
     return path.encode("utf-8", "backslashreplace").decode()
-
-
-def _walk(folder: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(_marked(entry) for entry in entries if not is_clutter(entry.name) and _is_wanted(entry))
-    except OSError:
-        yield folder  # which can't be read: so it is missed by name
-        return
-    for name in names:
-        path = os.path.join(folder, name)
-        if name.endswith("/"):
-            yield from _walk(path.removesuffix("/"))
-        else:
-            yield path
 
 
 def _marked(entry: os.DirEntry[str]) -> str:

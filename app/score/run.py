@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +50,7 @@ class RowMaker:
 
 async def rows(
     files: Iterator[str], make: Callable[[str], Awaitable[Row]], jobs: int, executor: Executor
-) -> AsyncIterator[Row]:
+) -> AsyncGenerator[Row, None]:
     """The files' rows in their order, `jobs` files at a time. Raises what `make` raises."""
     loop, free = asyncio.get_running_loop(), asyncio.Semaphore(jobs)
     begun: deque[asyncio.Task[Row]] = deque()

@@ -31,7 +31,11 @@ def writer_for(path: Path) -> Write:
 def write_csv(rows: Iterable[Row], file: BinaryIO, timing: bool) -> None:
     file.write(csv_line(columns(timing=timing)))
     for row in rows:
-        file.write(csv_line(_text(read(row)) for _, read in columns(timing=timing).values()))
+        file.write(csv_line(csv_cells(row, timing=timing)))
+
+
+def csv_cells(row: Row, *, timing: bool) -> list[object]:
+    return [_text(read(row)) for _, read in columns(timing=timing).values()]
 
 
 def csv_line(cells: Iterable[object]) -> bytes:

@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.app.test_challenge import DEFECTIVE, DOUBTFUL, GOOD
 from tests.app.test_drift import inspect, watched
 from tests.support.images import encoded
-from tests.support.queries import DASHBOARDS, Query, of_dashboard, of_rules
+from tests.support.queries import DASHBOARDS, Query, of_dashboard, of_rules, of_scaling
 
 PROMTOOL = shutil.which("promtool")
-QUERIES = [query for path in DASHBOARDS for query in of_dashboard(path)]
+QUERIES = [query for path in DASHBOARDS for query in of_dashboard(path)] + of_scaling()
 ALL = QUERIES + of_rules()
 SCRAPE = {"job": "camspector", "instance": "a"}
 """Labels that Prometheus adds."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,9 +94,20 @@ def served(
     But for its records, where it keeps any, or where it may.
     """
     command = [sys.executable, *program, "serve", "--store", str(store), "--port", str(port), "--device", "cpu", *flags]
-    limit = "unlimited" if may_write or "--records" in flags else "0"
+    with started(command, None, may_write=may_write or "--records" in flags) as server:
+        yield server
+
+
+@contextmanager
+def started(command: Sequence[str], environment: Mapping[str, str] | None, *, may_write: bool) -> Iterator[Server]:
+    """The server that a command starts; it can't write to any file unless it may. `environment`: None: this one's."""
+    limit = "unlimited" if may_write else "0"
     process = subprocess.Popen(
-        ["sh", "-c", f'ulimit -f {limit}; exec "$@"', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        ["sh", "-c", f'ulimit -f {limit}; exec "$@"', "sh", *command],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     lines: list[str] = []
@@ -104,8 +115,9 @@ def served(
     reading.set()
     reader = threading.Thread(target=_read_log, args=[process.stderr, lines, reading], daemon=True)
     try:
-        found = re.search(r"listening on (https?://\S+),", process.stderr.readline())
-        assert found, process.stderr.read()
+        while not (found := re.search(r"listening on (https?://\S+),", line := process.stderr.readline())):
+            assert line, "".join(lines)
+            lines.append(line)
         reader.start()
         yield Server(process, found[1], lines, reading)
     finally:

@@ -12,6 +12,7 @@ import yaml
 ROOT: Final = Path(__file__).parents[2]
 DASHBOARDS: Final = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 ALERTS: Final = ROOT / "deploy" / "alerts.yml"
+KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
 
 _METRIC: Final = r"(?:camspector|process)_\w+|\bup\b"
 _SELECTOR: Final = re.compile(r"([A-Za-z_:]\w*)\{([^}]*)\}")
@@ -69,6 +70,17 @@ def of_dashboard(path: Path) -> list[Query]:
 def of_rules(path: Path = ALERTS) -> list[Query]:
     groups = yaml.safe_load(path.read_text())["groups"]
     return [Query(rule["alert"], rule["expr"]) for group in groups for rule in group["rules"]]
+
+
+def of_scaling() -> list[Query]:
+    """By KEDA, and by prometheus-adapter, which puts in what it is asked for."""
+    (scaled,) = yaml.safe_load_all((KUBERNETES / "keda.yml").read_text())
+    found = [Query("keda.yml", trigger["metadata"]["query"]) for trigger in scaled["spec"]["triggers"]]
+    _, adapter = yaml.safe_load_all((KUBERNETES / "hpa.yml").read_text())
+    for rule in yaml.safe_load(adapter["data"]["config.yaml"])["rules"]:
+        text = rule["metricsQuery"].replace("<<.Series>>", rule["seriesQuery"].partition("{")[0])
+        found.append(Query("hpa.yml", text.replace("<<.GroupBy>>", "instance").replace(",<<.LabelMatchers>>", "")))
+    return found
 
 
 def _chosen(text: str) -> str:

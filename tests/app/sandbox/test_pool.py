@@ -13,6 +13,7 @@ from app.monitoring.metrics import Metrics
 from app.sandbox import pool as pool_module
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
+from app.sandbox.process import Template
 from model.errors import ImageTooCostlyError, UndecodableImageError
 from model.preprocessing import Resizing
 from tests.app.conftest import until
@@ -185,7 +186,7 @@ async def test_stalled_where_no_slot_becomes_free(pool: Pool, monkeypatch: pytes
 
 
 async def test_a_template_that_dies_is_started_anew(pool: Pool) -> None:
-    assert pool.codecs._template
+    assert isinstance(pool.codecs._template, Template)
     pool.codecs._template._process.kill()
     pool.codecs._template._process.wait()
     assert await pool.decode("fine") == 4  # its processes live on
@@ -230,7 +231,7 @@ async def test_signals_to_all_processes_end_none(pool: Pool) -> None:
     """As systemd and terminals send them."""
     working = pool.decode("sleep 0.5")
     await until(lambda: pool.busy() == 1)
-    assert pool.codecs._template
+    assert isinstance(pool.codecs._template, Template)
     (template,) = [pool.codecs._template._process.pid]
     with open(f"/proc/{template}/task/{template}/children", encoding="ascii") as file:
         processes = [template, *map(int, file.read().split())]
@@ -248,7 +249,7 @@ async def test_stopped_every_process_ends(anyio_backend: str) -> None:
     await until(lambda: len(codecs._idle) == 2)
     working = asyncio.create_task(codecs.decode(b"sleep 60", RESIZING, asyncio.get_running_loop().time() + 60))
     await until(lambda: len(codecs._idle) == 1)
-    assert codecs._template
+    assert isinstance(codecs._template, Template)
     with open(f"/proc/{codecs._template._process.pid}/task/{codecs._template._process.pid}/children") as file:
         processes = [int(each) for each in file.read().split()]
     assert len(processes) == 2
