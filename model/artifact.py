@@ -55,7 +55,7 @@ class Artifact:
     def roi(self) -> Roi | None:
         """Where an image counts; None: everywhere. Raises as `read_roi` does."""
         preprocessing = self.manifest.preprocessing
-        return read_roi(self.file(preprocessing.roi), *preprocessing.resizing.largest) if preprocessing.roi else None
+        return read_roi(self.file(preprocessing.roi), *preprocessing.resizing.frame_size) if preprocessing.roi else None
 
     def golden_pixels(self, names: list[str]) -> NDArray[np.uint8]:
         """The named golden images, or tiles, uint8 N×S×S×3. Raises ManifestError where one isn't of the input size."""

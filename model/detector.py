@@ -93,8 +93,8 @@ class Detector:
 
     @property
     def frame_size(self) -> tuple[int, int]:
-        """Width and height of the largest frame: S and S, where every image is one tile."""
-        return self.manifest.preprocessing.resizing.largest
+        """Width and height of what the network sees of an image: S and S, where that is one tile."""
+        return self.manifest.preprocessing.resizing.frame_size
 
     @property
     def tiling(self) -> Tiling:
@@ -161,14 +161,14 @@ class Detector:
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
     def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Heatmap of an evidence map h×w, in 0..1, on the model's own fixed scale: S×S, or of a frame of several tiles
-        as `Tiling.heatmap_size` says."""
-        return self.variant.heatmap_scale.heatmap(evidence, self.heatmap_size(evidence))
+        """Heatmap of an evidence map h×w, in 0..1, on the model's own fixed scale: S×S, or a frame's, up to a
+        megapixel."""
+        return self.variant.heatmap_scale.heatmap(evidence, self.heatmap_size)
 
-    def heatmap_size(self, evidence: NDArray[np.float32]) -> int:
-        """Longer side of an evidence map's heatmap, in pixels."""
-        stride = self.manifest.network.stride
-        return self.tiling.heatmap_size(evidence.shape[0] * stride, evidence.shape[1] * stride)
+    @property
+    def heatmap_size(self) -> int:
+        """Longer side of a heatmap, in pixels."""
+        return self.manifest.preprocessing.resizing.heatmap_size
 
 
 def load_detector(

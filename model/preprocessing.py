@@ -1,5 +1,6 @@
 """Makes an image the frame that the network sees, whole or in tiles: the only such code, for training and serving."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +15,8 @@ from model.tiles import Frame, Tiling
 
 # ImageNet channel means of the original VGG training (RGB, 0..255); the deviation is left as it is.
 MEAN: Final = (123.68, 116.779, 103.939)
+MOST_HEATMAP: Final = 1024 * 1024
+"""Pixels of a frame's heatmap, at most: it has no more to show than a value a patch, and is drawn for every reply."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +50,26 @@ class Resizing:
         return Tiling(self.size, self.frame.overlap if self.frame else 0)
 
     @property
-    def largest(self) -> tuple[int, int]:
-        """Width and height of the largest frame."""
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of what images are resized to."""
         return (self.frame.width, self.frame.height) if self.frame else (self.size, self.size)
+
+    @property
+    def heatmap_size(self) -> int:
+        """Longer side of a frame's heatmap: its own, halved until the heatmap is no larger than a megapixel."""
+        reduced = 1
+        while math.prod(self.frame_size) > MOST_HEATMAP * reduced**2:
+            reduced *= 2
+        return max(self.frame_size) // reduced
 
     def __call__(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> InputImage:
         """Decode and resize. Raises as `model.image.decode` does, and BrightnessError."""
-        # Where each image has a frame of its own, nobody knows before it is decoded by how much it may be reduced.
-        least = 2 * min(self.largest) if self.reduced and not (self.frame and self.frame.scale) else None
+        least = 2 * min(self.frame_size) if self.reduced else None
         image, (width, height) = decode_reduced(data, least, max_pixels=max_pixels)
         image = to_8bit(image, self.full_scale)
         if least and image.size == (width, height):
             image = image.reduce(reduction(width, height, least))
-        return InputImage(resize_to_input(image, *self.size_for(width, height)), width, height)
-
-    def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of the frame of an image of width×height."""
-        return self.frame.size_for(width, height, self.size) if self.frame else self.largest
+        return InputImage(resize_to_input(image, *self.frame_size), width, height)
 
 
 @dataclass(frozen=True, eq=False)

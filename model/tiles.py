@@ -17,30 +17,20 @@ Pixels = NDArray[np.uint8]
 GRANULE: Final = 16
 """What all sides and positions are multiples of, in pixels: the largest stride, so that patches of tiles coincide."""
 MAX_SIDE: Final = 16_384
-MOST_HEATMAP: Final = 1024 * 1024
-"""Pixels of a heatmap, at most: it has no more to show than a patch, and is drawn for every reply."""
 
 Side = Annotated[int, msgspec.Meta(ge=32, le=MAX_SIDE, multiple_of=GRANULE)]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What images are scaled to before they are cut into tiles. Its aspect is the images', to a multiple of 16."""
+    """What images are scaled to before they are cut into tiles: their aspect, to a multiple of 16. One of another size
+    or aspect than in training is odd to the gate, as it would be at another scale."""
 
     width: Side
     height: Side
-    """Of the largest image of the training data, at least a tile's side each."""
+    """At least a tile's side each."""
     overlap: Annotated[int, msgspec.Meta(ge=0, le=MAX_SIDE, multiple_of=GRANULE)]
     """Least overlap of neighbouring tiles, in pixels."""
-    scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
-    """Factor by which an image of any size is scaled, up to this frame; None: all are scaled to it, and one of another
-    size or aspect is odd to the gate."""
-
-    def size_for(self, width: int, height: int, tile: int) -> tuple[int, int]:
-        """Working size of an image of width×height."""
-        if self.scale is None:
-            return self.width, self.height
-        return _scaled(width, self.scale, tile, self.width), _scaled(height, self.scale, tile, self.height)
 
 
 def check_frame(frame: Frame, tile: int) -> None:
@@ -111,13 +101,6 @@ class Tiling:
         parts = grid.reshape(len(grid), cells, rows, cells, columns)
         return np.ravel(parts.mean((2, 4), dtype=np.float32))
 
-    def heatmap_size(self, height: int, width: int) -> int:
-        """Longer side of such a frame's heatmap: its own, halved until the heatmap is no larger than a megapixel."""
-        reduced = 1
-        while height * width > MOST_HEATMAP * reduced**2:
-            reduced *= 2
-        return max(height, width) // reduced
-
     def merge(self, output: NetworkOutput, height: int, width: int, cells: int) -> NetworkOutput:
         """The network's output for a frame's tiles as that for one image, the frame: with its image head, whose mean
         over all of the frame is added to every patch."""
@@ -137,7 +120,3 @@ class Tiling:
             falling = np.minimum(1, inside[::-1] / after) if after else np.ones(side)
             own[start // stride :][:side] = rising * falling
         return np.asarray(weights / weights.sum(0), np.float32)
-
-
-def _scaled(side: int, scale: float, least: int, most: int) -> int:
-    return min(max(GRANULE * int(side * scale / GRANULE + 0.5), least), most)

@@ -24,9 +24,6 @@ TrunkName = Literal["auto", "full", "narrow"]
 InputSize = Annotated[int, msgspec.Meta(ge=32, le=1024, multiple_of=16)]
 
 
-OtherSizes = Literal["refuse", "scale"]
-
-
 class FineTuning(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="fine-tuning", tag_field="kind"
 ):
@@ -86,9 +83,6 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     chooses it, by `resolution`."""
     resolution: str | None = None
     """auto, WIDTHxHEIGHT or a factor (`training.resolution`); None: one tile."""
-    other_sizes: OtherSizes = "refuse"
-    """What becomes of images of another size than in training, where there are frames: refuse: the gate finds them odd;
-    scale: they are scaled by the same factor."""
 
     name: str
     input_size: InputSize
@@ -133,12 +127,12 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def frame_size(self) -> tuple[int, int]:
-        """Width and height of the largest frame, in pixels."""
+        """Width and height of a frame, in pixels."""
         return (self.frame.width, self.frame.height) if self.frame else (self.input_size, self.input_size)
 
     @property
     def tiles(self) -> int:
-        """Tiles of the largest frame."""
+        """Tiles of a frame."""
         width, height = self.frame_size
         return self.tiling.count(height, width)
 

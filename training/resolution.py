@@ -140,9 +140,9 @@ def _framed(recipe: Patches, largest: Size, scale: float) -> Patches:
             f"--resolution makes frames of {width}×{height}: their sides must lie between {2 * GRANULE} and {MAX_SIDE}"
         )
     tile = tile_for((width, height), recipe.input_size)
-    if (width, height) == (tile, tile) and recipe.other_sizes == "refuse":
+    if (width, height) == (tile, tile):
         return msgspec.structs.replace(recipe, input_size=tile)
-    frame = Frame(width, height, _overlap(tile), scale if recipe.other_sizes == "scale" else None)
+    frame = Frame(width, height, _overlap(tile))
     check_frame(frame, tile)
     hypercolumn = replace(recipe.hypercolumn, head_apart=recipe.hypercolumn.image_head)
     return msgspec.structs.replace(recipe, input_size=tile, frame=frame, hypercolumn=hypercolumn)

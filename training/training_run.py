@@ -33,7 +33,7 @@ class TrainingRun:
     @cached_property
     def roi(self) -> Roi | None:
         """What of a frame counts; None: all. Raises DataError where too little is left."""
-        return None if self.dataset.roi is None else roi_of(self.dataset.roi, *self.resizing.largest)
+        return None if self.dataset.roi is None else roi_of(self.dataset.roi, *self.resizing.frame_size)
 
     @property
     def preprocessor(self) -> Preprocessor:

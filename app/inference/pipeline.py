@@ -68,8 +68,6 @@ class InspectionResult:
     image: PreprocessedImage
     evidence: NDArray[np.float32]
     """The network's evidence map, h×w."""
-    heatmap_size: int
-    """Longer side of its heatmap, in pixels."""
     heatmap: NDArray[np.float32] | None
     """In 0..1, as `Detector.heatmap` gives it."""
     regions: list[Region]
@@ -229,7 +227,7 @@ def _post_process(
     measures: dict[Quantity, float] = {name: inspectability.measures[name] for name in WATCHED}
     measures["log_odds"] = verdict.log_odds - loaded.detector.shift
     record = ImageRecord(verdict, steps, measures, inspectability)
-    return InspectionResult(image, evidence, loaded.detector.heatmap_size(evidence), heatmap, regions, png, record)
+    return InspectionResult(image, evidence, heatmap, regions, png, record)
 
 
 def _engine_steps(tiles: Sequence[EngineResult]) -> list[Step]:

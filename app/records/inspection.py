@@ -1,7 +1,7 @@
 """An inspection as it is recorded: everything that its reply is made of, and by what it was decided."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, get_args
 
 import numpy as np
@@ -71,7 +71,7 @@ class Basis:
             detector.thresholds,
             detector.defect_rate,
             loaded.config_sha256,
-            detector.input_size,
+            detector.heatmap_size,
             preprocessing.full_scale,
             detector.variant.heatmap_scale,
         )
@@ -116,7 +116,7 @@ class Inspection:
         return Inspection(
             new_inference_id(origin.received_at),
             origin,
-            replace(basis, input_size=result.heatmap_size),
+            basis,
             result.verdict,
             result.inspectability.odd,
             result.inspectability.typicality,

@@ -106,7 +106,7 @@ class CodecPool:
         answer, pixels = await self._detached(self._decode(request, image, until))
         sent = answer.content
         assert isinstance(sent, Decoded)
-        width, height = resizing.size_for(sent.width, sent.height)
+        width, height = resizing.frame_size
         return sent, np.frombuffer(pixels, np.uint8).reshape(height, width, 3), answer.seconds
 
     async def overlay(
@@ -178,7 +178,7 @@ class CodecPool:
 
     def _most_bytes(self, request: Request) -> int:
         if isinstance(request, Decode):
-            return 3 * math.prod(request.resizing.largest)
+            return 3 * math.prod(request.resizing.frame_size)
         return _PNG_BYTES_PER_PIXEL * self._max_pixels
 
     async def _detached(self, work: Coroutine[Any, Any, Result]) -> Result:

@@ -109,7 +109,7 @@ async def test_a_record_draws_the_same_heatmap(frames: Frames) -> None:
 
 async def test_the_version_says_what_its_frame_is(frames: Frames) -> None:
     (found,) = (await frames.client.get("/v1/models/belt")).json()["versions"]
-    assert (found["input_size"], found["frame"]) == (64, {"width": 160, "height": 112, "overlap": 16, "scale": None})
+    assert (found["input_size"], found["frame"]) == (64, {"width": 160, "height": 112, "overlap": 16})
 
 
 def framed(bench: Bench) -> Service:

@@ -14,7 +14,8 @@ from model.errors import ManifestError
 from model.hypercolumn import Hypercolumn
 from model.manifest import decode
 from model.network import VGG16CAM
-from model.tiles import GRANULE, MOST_HEATMAP, Frame, Tiling
+from model.preprocessing import Resizing
+from model.tiles import GRANULE, Frame, Tiling
 from tests.support.artifacts import pattern, publish, random_weights
 from tests.support.images import encoded
 
@@ -97,10 +98,9 @@ def test_a_frames_gate_features_are_its_tiles_by_their_position() -> None:
 
 
 def test_a_heatmap_is_as_large_as_its_frame_up_to_a_megapixel() -> None:
-    assert TILING.heatmap_size(448, 448) == 448
-    assert TILING.heatmap_size(1024, 1024) == 1024
-    assert TILING.heatmap_size(3008, 4000) == 1000
-    assert MOST_HEATMAP >= 1000 * 752
+    assert Resizing(1024, None, True).heatmap_size == 1024
+    assert Resizing(448, None, True, Frame(1024, 768, 48)).heatmap_size == 1024
+    assert Resizing(448, None, True, Frame(4000, 3008, 48)).heatmap_size == 1000
 
 
 def test_what_a_frame_must_be_is_checked_when_its_version_is_read(tmp_path: Path) -> None:

@@ -222,4 +222,4 @@ def test_a_version_whose_file_is_of_another_size_is_refused(version: Path, tmp_p
     assert manifest.files.keys() >= {ROI}
     (tmp_path / ROI).write_bytes(Roi(np.ones((32, 32), np.bool_)).png)
     with pytest.raises(ManifestError, match=r"roi.png is \(32, 32\), not"):
-        read_roi(tmp_path / ROI, *manifest.preprocessing.resizing.largest)
+        read_roi(tmp_path / ROI, *manifest.preprocessing.resizing.frame_size)

@@ -11,7 +11,6 @@ from model.artifact import read_artifact
 from model.evidence import Pooling
 from model.figures import Figures
 from model.manifest import Manifest
-from model.preprocessing import Resizing
 from training.data.dataset import Dataset
 from training.data.samples import kinds_of
 from training.evaluation.calibration import calibration_error
@@ -33,7 +32,7 @@ def run_report(run: TrainingRun, model: str, about: str, predictions: Sequence[P
         version=None,
         about=about,
         recipe=as_dict(run.recipe),
-        input_size=_heatmap_size(run.resizing),
+        input_size=run.resizing.heatmap_size,
         full_scale=run.dataset.full_scale,
         seconds=dict(run.reporter.seconds),
         defect_rate=run.method.defect_rate,
@@ -41,11 +40,6 @@ def run_report(run: TrainingRun, model: str, about: str, predictions: Sequence[P
         **_common(run.dataset, run.method.rule, predictions),
     )
     return Report(subject, predictions, figures)
-
-
-def _heatmap_size(resizing: Resizing) -> int:
-    width, height = resizing.largest
-    return resizing.tiling.heatmap_size(height, width)
 
 
 def version_report(
@@ -57,7 +51,7 @@ def version_report(
         version=None,
         about=about,
         recipe=manifest.recipe,
-        input_size=_heatmap_size(manifest.preprocessing.resizing),
+        input_size=manifest.preprocessing.resizing.heatmap_size,
         full_scale=manifest.preprocessing.full_scale,
         seconds={},
         calibrated_at=manifest.variant("float32").calibration.defect_rate,

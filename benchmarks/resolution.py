@@ -1,0 +1,117 @@
+"""What a frame of n tiles costs, against n images of one tile: in the network alone, and in the service.
+
+    python -m benchmarks.resolution --tile 448 --columns 3 --rows 2 --rounds 5
+
+Random weights of the preset's layers. The service runs in this process, by its own code and its own codec processes;
+what is sent are PNGs as large as the frame, and as the tile. `heatmap=none`: a frame's heatmap is one, n images' are n.
+"""
+
+import argparse
+import asyncio
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from app.application import create_app
+from app.settings import Settings
+from benchmarks.machine import report
+from model.detector import Detector, load_detector
+from model.hypercolumn import Hypercolumn
+from model.tiles import Frame
+from tests.app.conftest import running, until
+from tests.support.artifacts import publish
+from training.cli_arguments import at_least
+
+OVERLAP = 48
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tile", type=at_least(64), default=448, help="side of a tile in pixels, a multiple of 16")
+    parser.add_argument("--columns", type=at_least(1), default=3)
+    parser.add_argument("--rows", type=at_least(1), default=2)
+    parser.add_argument("--rounds", type=at_least(1), default=5)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--json", type=Path, metavar="FOLDER")
+    chosen = parser.parse_args()
+    step = chosen.tile - OVERLAP
+    frame = Frame(chosen.tile + step * (chosen.columns - 1), chosen.tile + step * (chosen.rows - 1), OVERLAP)
+    with tempfile.TemporaryDirectory() as folder:
+        store, onnx = Path(folder), chosen.device == "cpu"
+        apart, within = (Hypercolumn((2, 3, 4), 16, image_head=True, head_apart=each) for each in (True, False))
+        tiled = publish(store, "frames", hypercolumn=apart, frame=frame, size=chosen.tile, onnx=onnx)
+        single = publish(store, "tiles", hypercolumn=within, size=chosen.tile, onnx=onnx)
+        frames = load_detector(tiled, chosen.device)
+        rows = [_network(frames, load_detector(single, chosen.device), frame, chosen.rounds)]
+        rows.append(asyncio.run(_service(store, frames, frame, chosen)))
+    title = f"A frame of {frame.width}×{frame.height} in tiles of {chosen.tile}×{chosen.tile}"
+    report(title, rows, chosen.json / "resolution.json" if chosen.json else None)
+
+
+def _network(tiled: Detector, single: Detector, frame: Frame, rounds: int) -> dict[str, object]:
+    pixels = np.random.default_rng(0).integers(0, 256, (frame.height, frame.width, 3), np.uint8)
+    tiles = tiled.tiling.cut(pixels)
+    seconds: dict[str, list[float]] = {"frame": [], "tiles": []}
+    for _ in range(rounds + 1):
+        seconds["frame"].append(_timed(lambda: tiled.run(pixels)))
+        seconds["tiles"].append(_timed(lambda: [single.run(tile) for tile in tiles]))
+    return _row("network", len(tiles), *(statistics.median(each[1:]) for each in seconds.values()))
+
+
+async def _service(store: Path, tiled: Detector, frame: Frame, chosen: argparse.Namespace) -> dict[str, object]:
+    pixels = np.random.default_rng(0).integers(0, 256, (frame.height, frame.width, 3), np.uint8)
+    tiles = [_png(tile) for tile in tiled.tiling.cut(pixels)]
+    app = create_app(Settings(store=store, device=chosen.device, deadline_ms=60_000, queue_size=len(tiles) + 1))
+    async with running(app) as client:
+        await until(lambda: len(app.state.service.model_manager.snapshot.served()) == 2)
+
+        async def ask(model: str, image: bytes) -> None:
+            reply = await client.post(f"/v1/models/{model}/predict?heatmap=none&regions=false", content=image)
+            assert reply.status_code == 200, reply.text
+
+        seconds: dict[str, list[float]] = {"frame": [], "tiles": []}
+        whole = _png(pixels)
+        for _ in range(chosen.rounds + 1):
+            seconds["frame"].append(await _awaited(lambda: ask("frames", whole)))
+            seconds["tiles"].append(
+                await _awaited(lambda: asyncio.gather(*(ask("tiles", tile) for tile in tiles)))  # all at once
+            )
+    return _row("service", len(tiles), *(statistics.median(each[1:]) for each in seconds.values()))
+
+
+def _row(what: str, tiles: int, frame_seconds: float, tiles_seconds: float) -> dict[str, object]:
+    return {
+        "": what,
+        "tiles": tiles,
+        "frame ms": round(1000 * frame_seconds),
+        "as many images ms": round(1000 * tiles_seconds),
+        "ratio": round(frame_seconds / tiles_seconds, 3),
+    }
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+async def _awaited(work: Callable[[], Awaitable[object]]) -> float:
+    began = time.perf_counter()
+    await work()
+    return time.perf_counter() - began
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+if __name__ == "__main__":
+    main()
