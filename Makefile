@@ -90,7 +90,7 @@ run/litserve/ready: | .venv/dev
 LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
         --no-emit-index-url --no-emit-find-links pyproject.toml
 lock: | .venv/bin/python
-	$(PIP) install uv
+	$(PIP) install uv packaging
 	.venv/bin/$(LOCK) --extra fleet --extra parquet --extra tracing --extra train --group dev -o requirements/dev.txt
 	.venv/bin/$(LOCK) --extra train -c requirements/dev.txt -o requirements/train.txt
 	.venv/bin/$(LOCK) --extra tracing -c requirements/dev.txt -o requirements/serve.txt

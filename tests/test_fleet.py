@@ -28,6 +28,9 @@ SERVICES = FLEET["services"]
 GRAFANA = "deploy/grafana/provisioning"
 
 
+REPLICAS = [name for name in SERVICES if re.match("camspector", name)]
+
+
 def environment(service: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in SERVICES[service]["environment"])
 
@@ -41,9 +44,11 @@ def test_it_adds_to_the_service_and_takes_its_port_away() -> None:
     base = loaded("docker-compose.yml")
     assert set(base["services"]) == {"camspector"}
     assert base["services"]["camspector"]["ports"]
-    assert SERVICES["camspector"]["ports"] == []
-    assert "ports: !reset []" in TEXT
+    assert REPLICAS == ["camspector", "camspector-2"]
+    assert [SERVICES[name]["ports"] for name in REPLICAS] == [[], []]
+    assert TEXT.count("    ports: !reset []") == len(REPLICAS)
     assert environment("camspector").keys() - {"PGPASSWORD"} <= VARIABLES
+    assert environment("camspector")["CAMSPECTOR_STATE"] == ""  # whatever is set for one alone
 
 
 def test_every_file_is_there() -> None:
@@ -62,7 +67,7 @@ def test_what_is_mounted_from_here_is_read_only() -> None:
 
 def test_images_are_pinned_and_no_registry_is_named() -> None:
     for name, service in SERVICES.items():
-        if name != "camspector":
+        if name not in REPLICAS:
             assert re.fullmatch(r"\$\{\w+_IMAGE:-[\w/]+:v?\d[\d.]*\}", service["image"]), name
     assert re.findall(rf"\w+://(?!camspector@postgresql)\S+|{HOST}", TEXT) == []
 
@@ -84,9 +89,9 @@ def test_what_has_no_password_is_for_this_host_alone() -> None:
 
 
 def test_programs_find_each_other() -> None:
-    assert re.findall(r"server (\w+):8000 resolve;", (ROOT / "deploy" / "fleet-upstream.conf").read_text()) == [
-        "camspector"
-    ]
+    upstream = (ROOT / "deploy" / "fleet-upstream.conf").read_text()
+    assert re.findall(r"^    server (\S+):8000 resolve;", upstream, re.MULTILINE) == REPLICAS
+    assert SERVICES["gateway"]["depends_on"] == REPLICAS
     assert environment("camspector")["CAMSPECTOR_RECORDS"] == "postgresql://camspector@postgresql/camspector"
     (source,) = loaded(f"{GRAFANA}/datasources/prometheus.yml")["datasources"]
     assert (source["type"], source["uid"], source["url"]) == ("prometheus", "camspector", "http://prometheus:9090")
@@ -97,17 +102,20 @@ def test_programs_find_each_other() -> None:
     assert [line.rpartition(":")[2] for line in SERVICES["gateway"]["ports"]] == listening
 
 
+def test_replicas_differ_in_their_name_alone() -> None:
+    first, second = (dict(SERVICES[name]) for name in REPLICAS)
+    assert second.pop("extends") == {"file": "docker-compose.yml", "service": "camspector"}
+    assert first == second
+
+
 def test_every_replica_is_scraped_under_its_name() -> None:
-    """As compose names containers: project, service, number."""
     (job,) = loaded("deploy/prometheus.yml")["scrape_configs"]
-    replicas = SERVICES["camspector"]["deploy"]["replicas"]
-    project = loaded("docker-compose.yml")["name"]
     (group,) = job["static_configs"]
-    assert group["targets"] == [f"{project}-camspector-{number}:8000" for number in range(1, replicas + 1)]
+    assert group["targets"] == [f"{name}:8000" for name in REPLICAS]
     assert job["job_name"] == "camspector"
     (rule,) = job["relabel_configs"]
     matches = [re.fullmatch(rule["regex"], target) for target in group["targets"]]
-    assert [match and match[1] for match in matches] == ["camspector-1", "camspector-2"]
+    assert [match and match[1] for match in matches] == REPLICAS
 
 
 def test_rules_are_beside_the_configuration() -> None:

@@ -256,8 +256,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trunk",
         choices=["auto", "full", "narrow"],
-        help="full: VGG-16's convolutions as they are; narrow: a quarter of their channels, chosen for this product, "
-        "several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
+        help="full: VGG-16's convolutions as they are; narrow: three eighths of their channels, chosen for this "
+        "product, several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
         "(default: the preset's)",
     )
     parser.add_argument(

@@ -84,6 +84,7 @@ def test_requests_pass_where_docker_names_the_services(server: Server, tmp_path:
     resolver = re.search(r"^ +resolver .+;.*$", FLEET, re.MULTILINE)
     assert resolver
     upstream = FLEET.replace("server camspector:8000 resolve;", "server 127.0.0.1:8000;").replace(resolver[0], "")
+    upstream = upstream.replace("server camspector-2:8000 resolve;", "")
     with gateway(tmp_path, port_of(server), upstream=upstream) as url:
         assert httpx.post(f"{url}/predict", content=encoded(), timeout=PATIENCE).status_code == 200
 
