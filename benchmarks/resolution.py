@@ -2,8 +2,8 @@
 
     python -m benchmarks.resolution --tile 448 --columns 3 --rows 2 --rounds 5
 
-Random weights of the preset's layers. The service runs in this process, by its own code and its own codec processes;
-what is sent are PNGs as large as the frame, and as the tile. `heatmap=none`: a frame's heatmap is one, n images' are n.
+Random weights of the layers of a preset, on the CPU. What is sent are PNGs as large as the frame, and as the tile, all
+n at once. `heatmap=none`: a heatmap of the frame is one, of n images n.
 """
 
 import argparse
@@ -18,14 +18,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.application import create_app
-from app.settings import Settings
+from benchmarks.client import Client
 from benchmarks.machine import report
 from model.detector import Detector, load_detector
 from model.hypercolumn import Hypercolumn
 from model.tiles import Frame
-from tests.app.conftest import running, until
 from tests.support.artifacts import publish
+from tests.support.process import served
 from training.cli_arguments import at_least
 
 OVERLAP = 48
@@ -37,19 +36,20 @@ def main() -> None:
     parser.add_argument("--columns", type=at_least(1), default=3)
     parser.add_argument("--rows", type=at_least(1), default=2)
     parser.add_argument("--rounds", type=at_least(1), default=5)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, metavar="FOLDER")
     chosen = parser.parse_args()
     step = chosen.tile - OVERLAP
     frame = Frame(chosen.tile + step * (chosen.columns - 1), chosen.tile + step * (chosen.rows - 1), OVERLAP)
     with tempfile.TemporaryDirectory() as folder:
-        store, onnx = Path(folder), chosen.device == "cpu"
+        store = Path(folder) / "store"
         apart, within = (Hypercolumn((2, 3, 4), 16, image_head=True, head_apart=each) for each in (True, False))
-        tiled = publish(store, "frames", hypercolumn=apart, frame=frame, size=chosen.tile, onnx=onnx)
-        single = publish(store, "tiles", hypercolumn=within, size=chosen.tile, onnx=onnx)
-        frames = load_detector(tiled, chosen.device)
-        rows = [_network(frames, load_detector(single, chosen.device), frame, chosen.rounds)]
-        rows.append(asyncio.run(_service(store, frames, frame, chosen)))
+        tiled = publish(store, "frames", hypercolumn=apart, frame=frame, size=chosen.tile, onnx=True)
+        single = publish(store, "tiles", hypercolumn=within, size=chosen.tile, onnx=True)
+        frames = load_detector(tiled, "cpu")
+        rows = [_network(frames, load_detector(single, "cpu"), frame, chosen.rounds)]
+        with served(store) as server:
+            server.wait_until_ready()
+            rows.append(asyncio.run(_service(server.port, frames, frame, chosen.rounds)))
     title = f"A frame of {frame.width}×{frame.height} in tiles of {chosen.tile}×{chosen.tile}"
     report(title, rows, chosen.json / "resolution.json" if chosen.json else None)
 
@@ -64,24 +64,21 @@ def _network(tiled: Detector, single: Detector, frame: Frame, rounds: int) -> di
     return _row("network", len(tiles), *(statistics.median(each[1:]) for each in seconds.values()))
 
 
-async def _service(store: Path, tiled: Detector, frame: Frame, chosen: argparse.Namespace) -> dict[str, object]:
+async def _service(port: int, tiled: Detector, frame: Frame, rounds: int) -> dict[str, object]:
     pixels = np.random.default_rng(0).integers(0, 256, (frame.height, frame.width, 3), np.uint8)
-    tiles = [_png(tile) for tile in tiled.tiling.cut(pixels)]
-    app = create_app(Settings(store=store, device=chosen.device, deadline_ms=60_000, queue_size=len(tiles) + 1))
-    async with running(app) as client:
-        await until(lambda: len(app.state.service.model_manager.snapshot.served()) == 2)
+    whole, tiles = _png(pixels), [_png(tile) for tile in tiled.tiling.cut(pixels)]
+    client = Client(port)
 
-        async def ask(model: str, image: bytes) -> None:
-            reply = await client.post(f"/v1/models/{model}/predict?heatmap=none&regions=false", content=image)
-            assert reply.status_code == 200, reply.text
+    async def ask(model: str, image: bytes) -> None:
+        path = f"/v1/models/{model}/predict?heatmap=none&regions=false"
+        reply = await client.post(path, image, X_Deadline_Ms=60000)
+        assert reply.status == 200, reply.body
 
-        seconds: dict[str, list[float]] = {"frame": [], "tiles": []}
-        whole = _png(pixels)
-        for _ in range(chosen.rounds + 1):
-            seconds["frame"].append(await _awaited(lambda: ask("frames", whole)))
-            seconds["tiles"].append(
-                await _awaited(lambda: asyncio.gather(*(ask("tiles", tile) for tile in tiles)))  # all at once
-            )
+    seconds: dict[str, list[float]] = {"frame": [], "tiles": []}
+    for _ in range(rounds + 1):
+        seconds["frame"].append(await _awaited(lambda: ask("frames", whole)))
+        seconds["tiles"].append(await _awaited(lambda: asyncio.gather(*(ask("tiles", tile) for tile in tiles))))
+    client.close()
     return _row("service", len(tiles), *(statistics.median(each[1:]) for each in seconds.values()))
 
 

@@ -257,8 +257,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
         "--trunk",
         choices=["auto", "full", "narrow"],
         help="full: VGG-16's convolutions as they are; narrow: three eighths of their channels, chosen for this "
-        "product, several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
-        "(default: the preset's)",
+        "product, several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do "
+        "no harm (default: the preset's)",
     )
     parser.add_argument(
         "--resolution",

@@ -192,6 +192,8 @@ def read_recipe(
 
 def _check_complete(recipe: Recipe, written: dict[str, Any]) -> None:
     """Tables too must name all their members and no other: hypercolumn and pooling have defaults, for artifacts."""
+    if "frame" in written:
+        raise ValueError("frame follows from the images: write resolution in its place")
     for name, table in written.items():
         if not isinstance(table, dict):
             continue

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.errors import RecipeError
-from tests.training.conftest import tiny_patches
+from tests.training.conftest import OWN_PATCHES, tiny_patches
 from training.data.masks import Mask
 from training.data.samples import Sample
 from training.recipe import Patches, read_recipe
@@ -66,6 +66,15 @@ def test_a_frame_too_small_for_a_tile_is_refused() -> None:
 def test_the_fine_tuned_preset_has_one_tile() -> None:
     with pytest.raises(RecipeError, match="--resolution is for other presets"):
         read_recipe("baseline", resolution="0.5")
+
+
+def test_a_recipe_says_the_resolution_and_not_the_frame(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(OWN_PATCHES + 'resolution = "0.5"\n')
+    assert read_recipe(str(path)).resolution == "0.5"
+    path.write_text(OWN_PATCHES + "frame = { width = 128, height = 64, overlap = 16 }\n")
+    with pytest.raises(RecipeError, match="write resolution in its place"):
+        read_recipe(str(path))
 
 
 def test_the_smallest_defect_is_told() -> None:
