@@ -1,5 +1,5 @@
 """`serve`: the service in a process of its own. `key`: a new API key for it. `score`, `watch`: verdicts on
-files, without it."""
+files, without it. `pull`, `push`: versions from and to another store."""
 
 import argparse
 import logging
@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from app.connection.server import end, serve
+from app.fleet.cli import pull_arguments, push_arguments
 from app.middleware.keys import ROLES, KeysError, new_key
 from app.score.cli import score_arguments
 from app.score.errors import StoppedError
@@ -15,7 +16,7 @@ from app.settings import ConfigurationError, read_settings
 from app.standard_streams import open_closed_streams
 from app.watch.cli import watch_arguments
 from model.engines.devices import choose_device
-from model.errors import CamspectorError, DeviceUnavailableError
+from model.errors import CamspectorError, DeviceUnavailableError, KeyFileError
 from model.program import program
 
 log = logging.getLogger("app")
@@ -23,7 +24,9 @@ log = logging.getLogger("app")
 _USAGE: Final = """usage: {0} serve --store DIR (--help: every setting)
        {0} key --role ROLE --name NAME
        {0} score PATH… --store DIR --out FILE
-       {0} watch DIR --store DIR --out FILE"""
+       {0} watch DIR --store DIR --out FILE
+       {0} pull --from URL --store DIR
+       {0} push --to URL --store DIR"""
 _INTERRUPTED: Final = 130
 
 
@@ -43,7 +46,7 @@ def _serve(flags: list[str]) -> int:
         if settings.device == "cuda":
             choose_device(settings.device)
         serve(settings)
-    except (ConfigurationError, DeviceUnavailableError, KeysError) as error:
+    except (ConfigurationError, DeviceUnavailableError, KeyFileError, KeysError) as error:
         return _refuse(f"{program('app')} serve: {error}")
     return 0
 
@@ -90,6 +93,22 @@ def _watch(flags: list[str]) -> int:
     return _run("watch", lambda: watch(arguments), "")
 
 
+def _pull(flags: list[str]) -> int:
+    from app.fleet.command import pull
+
+    arguments = pull_arguments(flags)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    return _run("pull", lambda: pull(arguments), "")
+
+
+def _push(flags: list[str]) -> int:
+    from app.fleet.command import push
+
+    arguments = push_arguments(flags)
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    return _run("push", lambda: push(arguments), "")
+
+
 def _run(command: str, work: Callable[[], int], advice: str) -> int:
     """The exit status of what can be ended in the middle."""
     name = f"{program('app')} {command}"
@@ -115,11 +134,15 @@ _COMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {
     "key": _key,
     "score": _score,
     "watch": _watch,
+    "pull": _pull,
+    "push": _push,
 }
 PARSERS: Final[Mapping[str, Callable[[list[str]], argparse.Namespace]]] = {
     "key": key_arguments,
     "score": score_arguments,
     "watch": watch_arguments,
+    "pull": pull_arguments,
+    "push": push_arguments,
 }
 """Arguments of the commands; `serve` has the settings."""
 

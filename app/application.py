@@ -20,7 +20,7 @@ from app.settings import Settings
 def create_app(settings: Settings) -> FastAPI:
     """An application with its own service in `app.state.service`, which runs from startup to shutdown.
 
-    Raises KeysError.
+    Raises KeysError, KeyFileError or ConfigurationError.
     """
     service = Service(settings)
 

@@ -39,7 +39,7 @@ class Service:
     """Everything that requests share. `draining` is set when the process is told to stop."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises KeysError or ConfigurationError."""
+        """Raises KeysError, KeyFileError or ConfigurationError."""
         self.settings = settings
         self.metrics = Metrics()
         self.records = _open_records(settings, self.metrics)

@@ -164,6 +164,10 @@ class Settings(BaseSettings):
     keys_file: Annotated[
         Path | None, Field(description="File of API keys. Without it nobody needs one, and nobody is an administrator.")
     ] = None
+    trusted_keys: Annotated[
+        Path | None,
+        Field(description="File of public Ed25519 keys (PEM); versions that none of them signed are refused."),
+    ] = None
     tls_certificate: Annotated[
         Path | None, Field(description="File of the certificate and those between it and the root (PEM), for HTTPS.")
     ] = None

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-_SERVICE: Final = ("serve", "key", "score", "watch")
+_SERVICE: Final = ("serve", "key", "score", "watch", "pull", "push")
 _TRAINING: Final = ("collect", "fit", "crossval", "curve", "evaluate", "report", "msa", "challenge", "weights")
 _USAGE: Final = f"""usage: camspector COMMAND …     (camspector COMMAND --help: its arguments)
 

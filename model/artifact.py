@@ -80,8 +80,19 @@ def write_artifact(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -
     digests = {name: _sha256(content) for name, content in files.items()}
     written = manifests.encode(replace(manifest, files=digests))
     (path / MANIFEST).write_bytes(written)
-    lines = [f"{digest}  {name}\n" for name, digest in sorted({MANIFEST: _sha256(written), **digests}.items())]
-    (path / SUMS).write_text("".join(lines), "utf-8")
+    _write_sums(path, {MANIFEST: _sha256(written), **digests})
+
+
+def complete_sums(path: Path) -> None:
+    """Let SHA256SUMS have every file of the version, as its report. Raises as `read_sums` does, or OSError."""
+    sums = read_sums(path / SUMS)
+    names = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    others = {name: sha256_of(path / name) for name in names if name not in (SUMS, *sums)}
+    _write_sums(path, sums | others)
+
+
+def _write_sums(path: Path, sums: Mapping[str, str]) -> None:
+    (path / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), "utf-8")
 
 
 def golden_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -102,9 +113,9 @@ def read_artifact(path: Path) -> Artifact:
     if unlisted := used - manifest.files.keys():
         raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
     for name in manifest.files:
-        if not _is_inside(name):
+        if not is_inside(name):
             raise ManifestError(f"{source} names {name!r}, which is no file within the version")
-    sums = _read_sums(path / SUMS)
+    sums = read_sums(path / SUMS)
     for name in (MANIFEST, *manifest.files):
         if name not in sums:
             raise SumsError(f"{path / SUMS} gives no SHA-256 of {name}")
@@ -117,10 +128,15 @@ def read_artifact(path: Path) -> Artifact:
     return Artifact(path, manifest)
 
 
-def _read_sums(path: Path) -> dict[str, str]:
+def read_sums(path: Path) -> dict[str, str]:
     """SHA-256 by name. Raises MissingFileError, UnreadableFileError or SumsError."""
+    return parse_sums(read_file(path), str(path))
+
+
+def parse_sums(content: bytes, path: str) -> dict[str, str]:
+    """SHA-256 by name. Raises SumsError, which names the `path`."""
     try:
-        text = read_file(path).decode()
+        text = content.decode()
     except UnicodeDecodeError:
         raise SumsError(f"{path} can't be read: not UTF-8") from None
     sums = {}
@@ -135,6 +151,7 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _is_inside(name: str) -> bool:
+def is_inside(name: str) -> bool:
+    """Whether a file's name leads to no other folder than the version's."""
     parts = PurePosixPath(name).parts
     return bool(parts) and parts[0] != "/" and ".." not in parts and "\0" not in name

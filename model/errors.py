@@ -59,6 +59,14 @@ class SumsError(ArtifactError):
     """SHA256SUMS isn't of the form that sha256sum writes, or lacks a file."""
 
 
+class SignatureError(ArtifactError):
+    """The version isn't signed by a trusted key, or was changed since."""
+
+
+class KeyFileError(CamspectorError):
+    """A file of keys can't be read, or has none of the kind that is wanted."""
+
+
 class ManifestError(ArtifactError):
     """manifest.json isn't JSON, or not of the declared form."""
 
@@ -105,6 +113,10 @@ class PinError(CamspectorError):
 
 class ChallengeError(CamspectorError):
     """A model's challenge folder isn't there, can't be read, or can't show what it is for."""
+
+
+class RemoteStoreError(CamspectorError):
+    """A store elsewhere can't be reached, read or written."""
 
 
 # Engines

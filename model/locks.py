@@ -23,3 +23,12 @@ def lock_shared(descriptor: int) -> None:
     if fcntl is None:
         raise OSError(errno.ENOLCK, _NO_LOCKS)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def locked_by_another(descriptor: int) -> bool:
+    """If not, this process has the lock now, where there are any."""
+    try:
+        lock_alone(descriptor)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return False

@@ -22,6 +22,7 @@ from model.errors import (
 )
 from model.files import read_file
 from model.serving import SERVING, Serving
+from model.signatures import SigningKey
 from model.store_layout import MODEL_NAME, VERSION, folders, single_model
 
 _NAMED: Final = 8
@@ -39,6 +40,8 @@ class Store:
     root: Path
     only: str | None = None
     """The name of that one model; None: its folder's."""
+    signing_key: SigningKey | None = None
+    """With which versions are signed when they are published."""
 
     def models(self) -> list[str]:
         """The names of models that have a version, sorted, and of folders that can't be read: `versions` says why.
@@ -91,7 +94,9 @@ class Store:
         with self._draft(model) as draft:
             try:
                 fill(draft)
-                _settle(draft)
+                if self.signing_key:
+                    self.signing_key.sign(draft)
+                settle(draft)
                 return self._number(draft, draft.parent)
             except OSError as error:
                 raise StoreError(f"writing a version of {model!r} failed: {error}") from error
@@ -145,7 +150,7 @@ class Store:
                 for name, content in files.items():
                     (draft / name).parent.mkdir(exist_ok=True)
                     (draft / name).write_bytes(content)
-                _settle(draft)
+                settle(draft)
                 if folder.exists():  # no folder can be renamed onto one that isn't empty
                     shutil.rmtree(previous := folder.with_name(f".{CHALLENGE}-previous"), ignore_errors=True)
                     folder.rename(previous)
@@ -244,9 +249,10 @@ def _write(path: Path, content: bytes) -> None:
         raise
 
 
-def _settle(folder: Path) -> None:
-    """Make everything below readable by other users, and be sure that it is on the disk."""
-    for path in (folder, *folder.rglob("*")):
+def settle(folder: Path, *, deep: bool = True) -> None:
+    """Make a folder, and all below it unless it isn't `deep`, readable by other users, and be sure that it is on the
+    disk. Raises OSError."""
+    for path in (folder, *(folder.rglob("*") if deep else ())):
         path.chmod(0o755 if path.is_dir() else 0o644)
         _sync(path)
 

@@ -35,7 +35,7 @@ MODULES = [
     module.name
     for package in ("model", "training", "app")
     for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}.")
-    if not module.name.endswith("__main__") and not module.name.startswith("app.score")
+    if not module.name.endswith("__main__")
 ]
 
 

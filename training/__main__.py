@@ -6,6 +6,7 @@ import sys
 
 from model.engines.devices import choose_device
 from model.errors import CamspectorError
+from model.signatures import SigningKey
 from model.store import Store
 from training.cli import KEY_VARIABLE, parse
 from training.progress import Reporter
@@ -35,7 +36,7 @@ def _fit(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.learning_curve import read_curve
     from training.report.results import write_results
 
-    store = Store(arguments.store)
+    store = _signing_store(arguments)
     curve = read_curve(arguments.curve) if arguments.curve else None
     task = check_task(arguments, reporter)
     store.check_writable(arguments.model)
@@ -95,7 +96,7 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
     check_evaluation(arguments)
     check_writable(arguments.json, arguments.report)
-    store = Store(arguments.store)
+    store = _signing_store(arguments)
     path = store.path(arguments.model, arguments.version)
     dataset = load_dataset(arguments.data, group=arguments.group, sample=None, seed=0, reporter=reporter)
     if arguments.recalibrate:
@@ -175,6 +176,11 @@ def _weights(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.features.imagenet import imagenet_trunk
 
     imagenet_trunk(arguments.weights, say=reporter.line)
+
+
+def _signing_store(arguments: argparse.Namespace) -> Store:
+    """Raises KeyFileError: before hours of training."""
+    return Store(arguments.store, signing_key=SigningKey.read(arguments.sign) if arguments.sign else None)
 
 
 def _collect(arguments: argparse.Namespace, reporter: Reporter) -> None:

@@ -13,6 +13,7 @@ from training.cli_arguments import (
     add_odd_rate,
     add_report,
     add_rule,
+    add_sign,
     add_store,
     add_weights,
     at_least,
@@ -117,6 +118,7 @@ def _fit(parser: argparse.ArgumentParser) -> None:
     _training(parser)
     add_store(parser)
     add_odd_rate(parser, "0.005")
+    add_sign(parser)
     parser.add_argument(
         "--curve",
         type=Path,
@@ -168,6 +170,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         help="choose calibration and thresholds anew on these images, and publish the same network with them as a new "
         "version",
     )
+    add_sign(parser)
     rules = parser.add_argument_group("thresholds with --recalibrate (default: by the rule of the version)")
     add_rule(rules)
     add_group(rules)
@@ -256,9 +259,9 @@ def _training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trunk",
         choices=["auto", "full", "narrow"],
-        help="full: VGG-16's convolutions as they are; narrow: three eighths of their channels, chosen for this "
-        "product, several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do "
-        "no harm (default: the preset's)",
+        help="full: VGG-16's convolutions as they are; narrow: three eighths of its channels, chosen for a product, "
+        "several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
+        "(default: the preset's)",
     )
     parser.add_argument(
         "--resolution",

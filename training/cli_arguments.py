@@ -102,6 +102,16 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sign(parser: argparse._ActionsContainer) -> None:
+    """Who publishes: --sign."""
+    parser.add_argument(
+        "--sign",
+        type=Path,
+        metavar="KEY",
+        help="sign the version with this Ed25519 key (PEM, without password)",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where networks run: --device."""
     parser.add_argument(

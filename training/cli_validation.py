@@ -95,6 +95,8 @@ def check_evaluation(arguments: argparse.Namespace) -> None:
     check_odd_rate(arguments)
     if arguments.odd_rate is not None and not arguments.recalibrate:
         raise RecipeError("--odd-rate chooses new limits of the gate: it needs --recalibrate")
+    if arguments.sign is not None and not arguments.recalibrate:
+        raise RecipeError("--sign signs a new version: it needs --recalibrate")
     if (rule := named_rule(arguments)) and not arguments.recalibrate:
         raise RecipeError(f"{rule} chooses new thresholds: it needs --recalibrate")
     if arguments.group is not None and not arguments.recalibrate:

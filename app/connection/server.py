@@ -200,7 +200,7 @@ def _listening(settings: Settings) -> list[socket.socket]:
 
 
 def serve(settings: Settings) -> None:
-    """Run until a signal. Raises KeysError or ConfigurationError."""
+    """Run until a signal. Raises KeysError, KeyFileError or ConfigurationError."""
     allow_connections()
     app = create_app(settings)
     sockets = _listening(settings)

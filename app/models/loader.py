@@ -11,6 +11,7 @@ from model.detector import Detector, load_detector
 from model.engines.devices import Device
 from model.errors import CamspectorError, DeviceMemoryError, EngineError, ServingError, UnreadableFileError
 from model.serving import Serving
+from model.signatures import TrustedKeys
 from model.store import Store
 
 
@@ -18,8 +19,10 @@ class Loader:
     """Remembers what was refused, and tries it again only when its files have changed."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
+        """Raises KeyFileError."""
         self._settings = settings
         self._store = store
+        self._trusted = TrustedKeys.read(settings.trusted_keys) if settings.trusted_keys else None
         self._opened: dict[tuple[str, int], object] = {}
         """Signatures of the files that what was loaded last came from."""
         self._refused: dict[tuple[str, int], tuple[object, CamspectorError]] = {}
@@ -55,7 +58,10 @@ class Loader:
         self._refused.pop(key, None)
         try:
             engine, variant = self._settings.engine, self._settings.variant
-            detector = load_detector(self._store.path(model, version), device, engine=engine, variant=variant)
+            path = self._store.path(model, version)
+            if self._trusted:
+                self._trusted.check(path)
+            detector = load_detector(path, device, engine=engine, variant=variant)
             self._warm(detector)
         except CamspectorError as error:
             if not isinstance(error, EngineError):  # it's the device's, and may recover: try at every poll

@@ -11,6 +11,8 @@ from model.clutter import is_clutter
 
 STDIN: Final = "-"
 """The path that stands for a list on standard input."""
+_FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""A pipe would keep who opens it."""
 
 
 def check_paths(paths: Iterable[str]) -> None:
@@ -56,7 +58,7 @@ def walk(folder: str, excluded: Set[str] = frozenset()) -> Iterator[str]:
 def read_image(path: str, max_bytes: int | None = None) -> bytes:
     """A file's bytes; of one with more than `max_bytes` no more than shows that. Raises NoVerdictError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would keep who opens it
+        descriptor = os.open(path, os.O_RDONLY | _FLAGS)
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise NoVerdictError("unreadable-file", f"{shown(path)} is no file")

@@ -4,7 +4,6 @@ However the run ends, the journal has its first rows, each whole; a run that is 
 is made of it at the end: so that it is the same file, byte for byte, however often the run was ended.
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ import msgspec
 from app.score.errors import InputsError
 from app.score.files import shown
 from app.score.row import Row
+from model.locks import locked_by_another
 
 _FORM: Final = 1
 """Of the journal's lines: another program's isn't gone on with."""
@@ -118,12 +118,10 @@ class Journal:
 
     def _lock(self) -> None:
         """Raises InputsError where another run has it, or has just made the output of it."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path)):
+        descriptor = self._file.fileno()
+        with suppress(FileNotFoundError):
+            if not locked_by_another(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(self.path)):
                 return
-        except (BlockingIOError, FileNotFoundError):
-            pass
         self._file.close()
         raise InputsError(f"another run writes {self.output}")
 

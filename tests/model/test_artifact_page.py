@@ -15,6 +15,7 @@ from model.appearance import encode_appearance
 from model.figures import Decisions, Estimate, Figures
 from model.hypercolumn import Hypercolumn
 from model.manifest import SCHEMA, Manifest
+from model.signatures import SIGNATURE
 from model.weights import tensor_shapes
 from tests.support.artifacts import appearance_of
 
@@ -60,6 +61,7 @@ def test_every_member_has_a_row(heading: str, kind: type) -> None:
 
 def test_every_file_has_a_row() -> None:
     named = {artifact.MANIFEST, artifact.SUMS, artifact.WEIGHTS, artifact.ONNX, artifact.ONNX_INT8, artifact.GATE}
+    named.add(SIGNATURE)
     assert set(rows("Files")) == named | {"golden/N.png", "report/report.html", "report/report.json"}
 
 

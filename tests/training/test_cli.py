@@ -13,8 +13,10 @@ from safetensors.numpy import save_file
 from model.artifact import read_artifact
 from model.errors import RecipeError
 from model.hypercolumn import narrow_widths
+from model.signatures import TrustedKeys
 from model.weights import trunk_digest
 from tests.support.artifacts import publish
+from tests.support.signing import key_files
 from tests.training.conftest import OWN_FINE_TUNING, OWN_PATCHES, MakeFolder, part_image, replace_prepare, save
 from tests.training.report.reader import Reader
 from training.__main__ import main
@@ -195,7 +197,10 @@ def test_fit_then_curve_report_and_new_thresholds(workplace: Path, capsys: pytes
     """A product's life: a version with a learning curve in its report, newly labelled parts, a better version."""
     write_parts(workplace / "more", seed=1)
     assert main(["curve", *PATCHES, "--defects", "3", "--draws", "2", "--json", "curve.json"]) == 0
-    assert main(["fit", *PATCHES, *PART, "--best-balanced-accuracy", "--curve", "curve.json"]) == 0
+    private, public = key_files(workplace)
+    signed = ["--sign", str(private)]
+    assert main(["fit", *PATCHES, *PART, "--best-balanced-accuracy", "--curve", "curve.json", *signed]) == 0
+    TrustedKeys.read(public).check(workplace / "store" / "part" / "1")
     page = Reader((workplace / "store/part/1/report/report.html").read_text()).words
     assert "Learning curve" in page
     assert "Best balanced accuracy" in page

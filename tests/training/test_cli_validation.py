@@ -107,6 +107,7 @@ def asked(**arguments: object) -> argparse.Namespace:
         **{
             "anomalies": "real", "command": "fit", "recalibrate": False, "defects": [5, 10], "group": None,
             "odd_rate": None,
+            "sign": None,
         } | arguments
     )  # fmt: skip
 

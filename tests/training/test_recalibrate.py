@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from model.artifact import GATE, Artifact, read_artifact
+from model.artifact import GATE, SUMS, Artifact, read_artifact, read_sums
 from model.detector import load_detector
 from model.errors import DataError, ErrorBoundError
 from model.manifest import OperatingPoint
+from model.signatures import SIGNATURE, SigningKey
 from model.store import Store
 from model.verdict import Thresholds, logit, prior_shift
 from tests.support.artifacts import publish
+from tests.support.signing import key_files
 from tests.training.conftest import quiet
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import Evaluation, evaluate
@@ -34,7 +36,8 @@ class Recalibrated:
 
 @pytest.fixture(scope="module")
 def recalibrated(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Recalibrated:
-    store = Store(tmp_path_factory.mktemp("store"))
+    private, _ = key_files(tmp_path_factory.mktemp("keys"))
+    store = Store(tmp_path_factory.mktemp("store"), signing_key=SigningKey.read(private))
     version = publish(store.root, "spots")
     old = read_artifact(version)
     before = evaluate(version, dataset, "cpu", quiet())
@@ -56,6 +59,13 @@ def test_the_network_is_the_same_and_still_gives_its_golden_outputs(recalibrated
     goldens = [artifact.manifest.variant("float32").golden for artifact in (recalibrated.old, recalibrated.new)]
     assert goldens[0] == goldens[1]
     load_detector(recalibrated.new.path, "cpu")  # replays them
+
+
+def test_it_is_signed_with_every_file_in_the_sums(recalibrated: Recalibrated) -> None:
+    files = {path.relative_to(recalibrated.new.path).as_posix() for path in recalibrated.new.path.rglob("*.*")}
+    assert "report/report.html" in files
+    assert read_sums(recalibrated.new.file(SUMS)).keys() == files - {SIGNATURE}
+    assert recalibrated.new.file(SIGNATURE).stat().st_size == 89  # 64 bytes in base64, and the line's end
 
 
 def test_what_is_new_is_what_comes_after_the_network(recalibrated: Recalibrated, dataset: Dataset) -> None:

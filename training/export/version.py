@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from model.artifact import ROI, write_artifact
+from model.artifact import ROI, complete_sums, write_artifact
 from model.decoding_probes import decoding_here
 from model.detector import load_detector
 from model.errors import StoreError
@@ -116,5 +116,6 @@ def publish_version(store: Store, model: str, manifest: Manifest, files: Mapping
         if load_detector(draft, "cpu").variant.name != "float32":
             load_detector(draft, "cpu", variant="float32")  # the one that must not fail
         write_report(draft / "report", report)
+        complete_sums(draft)
 
     return store.publish(model, fill)
