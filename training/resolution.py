@@ -74,6 +74,9 @@ def with_frame(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str, in
     if isinstance(recipe, FineTuning) or recipe.resolution is None:
         return recipe, []
     resolution, images = Resolution.parse(recipe.resolution), [_size(text) for text in sizes]
+    if resolution.is_auto and not _are_of_one_size(images):
+        side = recipe.input_size
+        return recipe, [f"resolution: images are of many sizes, so each is resized to one tile of {side}×{side}"]
     _check_sizes(images)
     largest, defect = (max(width for width, _ in images), max(height for _, height in images)), smallest_defect(samples)
     if resolution.is_auto:
@@ -148,11 +151,16 @@ def _framed(recipe: Patches, largest: Size, scale: float) -> Patches:
     return msgspec.structs.replace(recipe, input_size=tile, frame=frame, hypercolumn=hypercolumn)
 
 
-def _check_sizes(images: Sequence[Size]) -> None:
-    """Raise RecipeError where images of too many sizes are to share one frame."""
+def _are_of_one_size(images: Sequence[Size]) -> bool:
+    """Nearly, so that one frame has one scale."""
     aspects = [width / height for width, height in images]
     areas = [math.sqrt(width * height) for width, height in images]
-    if max(aspects) / min(aspects) > MAX_STRETCH or max(areas) / min(areas) > MAX_STRETCH:
+    return max(aspects) / min(aspects) <= MAX_STRETCH and max(areas) / min(areas) <= MAX_STRETCH
+
+
+def _check_sizes(images: Sequence[Size]) -> None:
+    """Raise RecipeError where images of too many sizes are to share one frame."""
+    if not _are_of_one_size(images):
         smallest, largest = min(images, key=math.prod), max(images, key=math.prod)
         raise RecipeError(
             f"--resolution needs images of one size, and these are from {smallest[0]}×{smallest[1]} to "

@@ -56,6 +56,9 @@ def test_another_aspect_is_refused_with_the_right_one() -> None:
 def test_images_of_many_sizes_have_no_frame() -> None:
     with pytest.raises(RecipeError, match="images of one size, and these are from 400×300 to 800×600"):
         framed("0.5", {"800×600": 9, "400×300": 1})
+    recipe, (sentence,) = with_frame(read_recipe("fast", resolution="auto"), [], {"800×600": 9, "400×300": 1})
+    assert recipe == read_recipe("fast", resolution="auto")
+    assert sentence == "resolution: images are of many sizes, so each is resized to one tile of 224×224"
 
 
 def test_a_frame_too_small_for_a_tile_is_refused() -> None:
