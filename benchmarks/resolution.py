@@ -27,7 +27,7 @@ from tests.support.artifacts import publish
 from tests.support.process import served
 from training.cli_arguments import at_least
 
-OVERLAP = 48
+OVERLAP = 64
 
 
 def main() -> None:

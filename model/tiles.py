@@ -72,8 +72,8 @@ class Tiling:
         """The map h×w×… of a frame of height×width pixels from its tiles' s×s×…; one tile's own, to the bit.
 
         Where tiles overlap, each counts the more the farther a patch is from its edge, as patches near it see zeros
-        beyond (linear feathering; the overlap-tile strategy of Ronneberger et al. 2015, section 3). Weights add up to
-        1, so that the blended map is linear in the features of the blended tiles.
+        beyond: by the square of that distance (the overlap-tile strategy of Ronneberger et al. 2015, section 3).
+        Weights add up to 1, so that the blended map is linear in the features of the blended tiles.
         """
         rows, columns = self.starts(height), self.starts(width)
         if len(rows) == len(columns) == 1:
@@ -118,5 +118,5 @@ class Tiling:
         for own, start, (before, after) in zip(weights, starts, pairwise(ramps), strict=True):
             rising = np.minimum(1, inside / before) if before else np.ones(side)
             falling = np.minimum(1, inside[::-1] / after) if after else np.ones(side)
-            own[start // stride :][:side] = rising * falling
+            own[start // stride :][:side] = (rising * falling) ** 2
         return np.asarray(weights / weights.sum(0), np.float32)
