@@ -1,4 +1,5 @@
-"""What a frame of n tiles costs, against n images of one tile: in the network alone, and in the service.
+"""What a frame of n tiles costs, against n images of one tile: in the network alone, and in the service. And how well
+tiles are blended.
 
     python -m benchmarks.resolution --tile 448 --columns 3 --rows 2 --rounds 5
 
@@ -16,16 +17,21 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from benchmarks.client import Client
+from benchmarks.large_frames import sheet
 from benchmarks.machine import report
 from model.detector import Detector, load_detector
 from model.hypercolumn import Hypercolumn
-from model.tiles import Frame
+from model.tiles import Frame, Tiling
 from tests.support.artifacts import publish
 from tests.support.process import served
 from training.cli_arguments import at_least
+from training.estimators.logistic import FeatureScale
+from training.estimators.network import fresh_network
+from training.features.imagenet import imagenet_trunk
 
 OVERLAP = 64
 
@@ -50,6 +56,8 @@ def main() -> None:
         with served(store) as server:
             server.wait_until_ready()
             rows.append(asyncio.run(_service(server.port, frames, frame, chosen.rounds)))
+    seams = {overlap: round(_seams(256, overlap), 3) for overlap in (0, 32, 48, OVERLAP, 96)}
+    print(f"features of blended tiles off by, in deviations in the worst column, by overlap: {seams}")
     title = f"A frame of {frame.width}×{frame.height} in tiles of {chosen.tile}×{chosen.tile}"
     report(title, rows, chosen.json / "resolution.json" if chosen.json else None)
 
@@ -80,6 +88,25 @@ async def _service(port: int, tiled: Detector, frame: Frame, rounds: int) -> dic
         seconds["tiles"].append(await _awaited(lambda: asyncio.gather(*(ask("tiles", tile) for tile in tiles))))
     client.close()
     return _row("service", len(tiles), *(statistics.median(each[1:]) for each in seconds.values()))
+
+
+def _seams(tile: int, overlap: int) -> float:
+    """How far blended features are from those of one pass over a frame of two tiles, in deviations: root mean square
+    over features, of the worst column of patches."""
+    network = fresh_network(imagenet_trunk(None, say=lambda _: None), Hypercolumn((2, 3, 4), 16), 0, "cpu")
+    tiling, width = Tiling(tile, overlap), 2 * tile - overlap
+    part = sheet(np.random.default_rng(0), width, tile)
+    pixels = np.repeat(np.rint(255 * part.clip(0, 1)).astype(np.uint8)[:, :, None], 3, axis=2)
+
+    def features(frame: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            layers = network.layers(network.normalised(torch.from_numpy(np.ascontiguousarray(frame)[None])))
+            return network.columns(layers)[0].permute(1, 2, 0).numpy()
+
+    whole = features(pixels)
+    scale = FeatureScale.fit(whole.reshape(-1, whole.shape[-1]))
+    off = (tiling.blend([features(each) for each in tiling.cut(pixels)], tile, width) - whole) / scale.deviation
+    return float(np.sqrt(np.square(off).mean((0, 2))).max())
 
 
 def _row(what: str, tiles: int, frame_seconds: float, tiles_seconds: float) -> dict[str, object]:

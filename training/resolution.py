@@ -22,7 +22,7 @@ LEAST_DEFECT: Final = 4.0
 """Pixels that a defect must measure in the frame, for nobody to be warned."""
 OVERLAP: Final = 64
 """Pixels by which tiles overlap at least. Patches within some 48 pixels of a tile's edge see zeros beyond it; blended,
-their features are then off by 0.11 deviations at most, and by 0.26 with an overlap of 48 (docs/concepts.md)."""
+their features are then off by 0.10 deviations at most, and by 0.25 with an overlap of 48 (benchmarks.resolution)."""
 MAX_STRETCH: Final = 1.05
 """Factor by which the aspects of images of one frame may differ."""
 _LEAST_TILE: Final = 0.5
