@@ -130,6 +130,19 @@ def test_spots_inside_are_found_and_those_outside_are_not(version: Path) -> None
     assert figures.auroc.value == 1.0
 
 
+def test_int8_is_compared_within(version: Path, dataset: Dataset) -> None:
+    """The agreement that its version tells is that of what it serves."""
+    int8 = load_detector(version, "cpu", engine="onnxruntime", variant="int8")
+    log_odds = [
+        [each.verdict(each.run(each.read_image(sample.path.read_bytes()).pixels).evidence[0]).log_odds for each in pair]
+        for pair in [(int8, open_version(version))]
+        for sample in dataset.samples
+    ]
+    assert int8.variant.agreement is not None
+    found = float(np.median(np.abs(np.diff(log_odds))))
+    assert found == pytest.approx(int8.variant.agreement.median_log_odds_change, abs=1e-3)
+
+
 async def served(version: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Settings(store=version.parent.parent, device="cpu", deadline_ms=60_000))
     async with running(app) as client:

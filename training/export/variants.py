@@ -170,7 +170,8 @@ def _int8(
 ) -> Variant:
     pooling = post_processor.pooling
     reference, output = pooling(images.evidence), _predict(engine, images, cells, advance)
-    log_odds, distances = pooling(output.evidence), images.appearance.distance(output.features)
+    counted = np.where(np.isneginf(images.evidence), -np.inf, output.evidence)  # within the region of interest
+    log_odds, distances = pooling(counted), images.appearance.distance(output.features)
     distance_scale = float(np.median(distances) / np.median(images.distances))
     own = post_processor.moved(*linear_map(reference, log_odds))
     tolerance = MAX_LOG_ODDS_CHANGE / own.calibration.slope
