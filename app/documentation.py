@@ -150,12 +150,15 @@ RECORDS: Final = {NoRecordsError, UnknownInspectionError, ImageNotKeptError, Rec
 _V2S: Final = {TensorError, BatchTooLargeError}
 _NATIVES: Final = {IdempotencyKeyError}
 _PREDICTS: Final = [error for error in TABLE if error not in UNANSWERED | ADMINS | RECORDS | REPORTS | _V2S]
-_RECORDED: Final = {
-    "X-Camspector-Inference-ID": _header("Of each image, after commas.", {"type": "string"}, required=True),
+_COMMITTED: Final = {
     "X-Camspector-Recorded": _header(
         "With --records: true once it is committed; false: not yet, or lost; pending: nobody waited.",
         {"type": "string", "enum": ["true", "false", "pending"]},
-    ),
+    )
+}
+AUDITED: Final[Replies] = {200: {"headers": _COMMITTED}}
+_RECORDED: Final = _COMMITTED | {
+    "X-Camspector-Inference-ID": _header("Of each image, after commas.", {"type": "string"}, required=True)
 }
 
 PREDICT_REPLIES: Final[Replies] = {

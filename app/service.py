@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from app.challenge.outcomes import ChallengeOutcomes, PassedRuns
+from app.documentation import VERSION
 from app.drift.monitor import DriftMonitor, DriftStates
 from app.inference.admission import Admission
 from app.inference.batch_queue import BatchQueue
@@ -42,13 +43,14 @@ class Service:
         """Raises KeysError, KeyFileError or ConfigurationError."""
         self.settings = settings
         self.metrics = Metrics()
+        self.metrics.service.info({"version": VERSION, "station": settings.station, "line": settings.line})
         self.records = _open_records(settings, self.metrics)
         self.keyring = Keyring(settings.keys_file, self._audit_keys)
         self.statistics = Statistics()
         self.events = Events()
         passed_runs = StateFile(settings.state, "challenge.json", PassedRuns)
         self.challenges = ChallengeOutcomes(settings.challenge_hours, self.metrics, passed_runs)
-        self.tracing = _open_tracing(settings.trace_endpoint)
+        self.tracing = _open_tracing(settings)
         self.model_manager = ModelManager(settings, self.metrics.registry, self._audit_serving)
         self.drift = DriftMonitor(self.metrics.registry, StateFile(settings.state, "drift.json", DriftStates))
         self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
@@ -141,13 +143,13 @@ def _open_records(settings: Settings, metrics: Metrics) -> "Records | None":
     return Records(settings, metrics)
 
 
-def _open_tracing(endpoint: str | None) -> "Tracing | None":
+def _open_tracing(settings: Settings) -> "Tracing | None":
     """OpenTelemetry is imported only where it is asked for. Raises ConfigurationError where it isn't installed."""
-    if endpoint is None:
+    if settings.trace_endpoint is None:
         return None
     try:
         from app.monitoring.tracing import export_to
     except ImportError as error:
         raise ConfigurationError(f"--trace-endpoint needs the packages of camspector[tracing]: {error}") from None
 
-    return export_to(endpoint)
+    return export_to(settings.trace_endpoint, settings.station, settings.line)

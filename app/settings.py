@@ -157,7 +157,10 @@ class Settings(BaseSettings):
     records_days: Annotated[
         int | None, Field(ge=1, description="Days that a record is kept, labelled or not; without: no limit.")
     ] = None
-    station: Annotated[str, Field(max_length=64, description="Name of the station, in the records.")] = ""
+    station: Annotated[
+        str, Field(max_length=64, description="Name of the station, in records, log (json), metrics and traces.")
+    ] = ""
+    line: Annotated[str, Field(max_length=64, description="Name of the production line, in the same places.")] = ""
     trace_endpoint: Annotated[
         str | None, Field(description="Where OpenTelemetry traces go, as http://HOST:4318/v1/traces. Without it: none.")
     ] = None

@@ -68,7 +68,7 @@ def built(product: Product, train: Indices) -> tuple[Gate, Callable[[Features, M
         values = completed(product.features[inner], product.measures[inner], appearance.distance)
         parts.append(HeldOutMeasures(values, product.is_anomaly[inner], np.full(len(inner), fold)))
     whole = fit_appearance(product.features[train])
-    gate = fit_gate(HeldOutMeasures.concatenate(parts), _ODD_RATE)
+    gate = fit_gate(HeldOutMeasures.concatenate(parts), whole, _ODD_RATE)
     return gate, lambda features, measures: completed(features, measures, whole.distance)
 
 

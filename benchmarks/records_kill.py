@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.client import Client
+from benchmarks.machine import report
 from tests.support.artifacts import publish
 from tests.support.images import encoded
 from tests.support.process import Server, served
@@ -55,8 +56,11 @@ def main() -> None:
     parser.add_argument("--replies", type=int, default=2000, help="before each kill")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--sync", choices=["normal", "full"], default="normal")
+    parser.add_argument("--json", type=Path, help="folder to write the table to, too")
     options = parser.parse_args()
-    body, total, lost = encoded(size=64), 0, 0
+    body = encoded(size=64)
+    rows: list[dict[str, object]] = []
+    total, lost = 0, 0
     with tempfile.TemporaryDirectory() as folder:
         publish(Path(folder) / "store", onnx=True, size=32)
         records = Path(folder) / "records"
@@ -69,12 +73,17 @@ def main() -> None:
             there = recorded(records)
             missing = len(set(answered) - there)
             total, lost = total + len(answered), lost + missing
-            print(
-                f"kill {number + 1}: {len(answered)} replies with 200, {missing} without a record, "
-                f"{len(there)} records, {time.monotonic() - began:.0f} s",
-                flush=True,
-            )
-    print(f"{lost} of {total} replies with 200 have no record")
+            row: dict[str, object] = {
+                "kill": number + 1,
+                "replies with 200": len(answered),
+                "without a record": missing,
+                "records": len(there),
+                "seconds": round(time.monotonic() - began),
+            }
+            print(row, flush=True)
+            rows.append(row)
+    rows.append({"kill": "all", "replies with 200": total, "without a record": lost, "records": "", "seconds": ""})
+    report("Killed under load", rows, options.json and options.json / "records_kill.json")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from app.records.inference_id import new_inference_id
 from app.records.inspection import Basis, Inspection, Origin, Recorded, SentImage
 from app.records.rows import row_of
 from app.records.tables import inspections
+from benchmarks.machine import report
 from model.evidence import HeatmapScale
 from model.verdict import Decision, Thresholds, Verdict
 
@@ -63,14 +64,17 @@ def fill(connection: Connection, rows: int, began: int) -> None:
             connection.execute(insert(inspections), chunk)
 
 
-def timed(name: str, query: Callable[[], object], times: int = 20) -> None:
+def timed(name: str, query: Callable[[], object], times: int = 20) -> dict[str, object]:
     seconds = []
     for _ in range(times):
         began = time.perf_counter()
         query()
         seconds.append(time.perf_counter() - began)
-    median, worst = 1000 * statistics.median(seconds), 1000 * max(seconds)
-    print(f"{name:45s} median {median:8.2f} ms, worst {worst:8.2f} ms", flush=True)
+    return {
+        "asked": name,
+        "median ms": f"{1000 * statistics.median(seconds):.2f}",
+        "worst ms": f"{1000 * max(seconds):.2f}",
+    }
 
 
 def day_as_csv(connection: Connection, wanted: Filter) -> tuple[int, int]:
@@ -86,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--records", help="folder, or URL of a PostgreSQL database, empty (default: a new folder)")
+    parser.add_argument("--json", type=Path, help="folder to write the table to, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         engine = open_database(options.records or folder, "normal")
@@ -102,27 +107,29 @@ def main() -> None:
                 return lambda: queries.page(connection, replace(Filter(), **wanted), 50)  # type: ignore[arg-type]
 
             middle = began + 15 * DAY_MS
-            timed("part", first_page(part_id=f"part {options.rows // 3}"))
-            timed("part that isn't there", first_page(part_id="none"))
-            timed("newest", first_page())
-            timed("model", first_page(model="grid"))
-            timed("decision", first_page(decision="reject"))
-            timed("model and oldest version", first_page(model="capsule", version=1))
-            timed("model, version that isn't there", first_page(model="capsule", version=9))
             day = {"since": middle, "until": middle + DAY_MS}
-            timed("a day in the middle", first_page(**day))
-            timed("model and decision, a day in the middle", first_page(model="grid", decision="reject", **day))
-            timed("label, of which there is none", first_page(label="scratch"))
-            timed("bytes of all images", lambda: queries.kept_bytes(connection))
-            timed("oldest images", lambda: queries.oldest_kept(connection, 100))
+            rows = [
+                timed("part", first_page(part_id=f"part {options.rows // 3}")),
+                timed("part that isn't there", first_page(part_id="none")),
+                timed("newest", first_page()),
+                timed("model", first_page(model="grid")),
+                timed("decision", first_page(decision="reject")),
+                timed("model and oldest version", first_page(model="capsule", version=1)),
+                timed("model, version that isn't there", first_page(model="capsule", version=9)),
+                timed("a day in the middle", first_page(**day)),
+                timed("model and decision, a day in the middle", first_page(model="grid", decision="reject", **day)),
+                timed("label, of which there is none", first_page(label="scratch")),
+                timed("bytes of all images", lambda: queries.kept_bytes(connection)),
+                timed("oldest images", lambda: queries.oldest_kept(connection, 100)),
+            ]
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             clock = time.perf_counter()
             lines, size = day_as_csv(connection, Filter(since=middle, until=middle + DAY_MS))
             after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            print(
-                f"a day as CSV: {lines} lines, {size / 1e6:.1f} MB in {time.perf_counter() - clock:.1f} s; "
-                f"largest resident size grew by {(after - before) / 1000:.1f} MB"
-            )
+            took = f"{1000 * (time.perf_counter() - clock):.0f}"
+            grown = f"a day as CSV: {lines} lines, {size / 1e6:.1f} MB, memory +{(after - before) / 1000:.1f} MB"
+            rows.append({"asked": grown, "median ms": took, "worst ms": took})
+        report(f"{options.rows:,} records", rows, options.json and options.json / "records_lookup.json")
         engine.dispose()
 
 

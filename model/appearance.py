@@ -1,5 +1,6 @@
 """How like the training images an image looks to the network: a distance, and its conformal p-value."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,12 @@ class Appearance:
     """Variance in each direction beside the components."""
     distances: Floats
     """n, ascending: of held-out images, good and defective, from such models of the other images."""
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of how far images of length 1 lie from the components, all directions beside them together:
+        a change of features by so much adds 1 to the square of the distance."""
+        return math.sqrt(self.residual * self.mean.size)
 
     def distance(self, features: Floats) -> NDArray[np.float64]:
         """Of images with the network's features, … ×F: root mean square, in deviations, over the F directions."""

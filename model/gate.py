@@ -27,7 +27,7 @@ class Gate:
     odd_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     """Share of ordinary images that may be called odd, as it was asked for."""
     odd_bound: Share
-    """The share that so many images can vouch for: the conformal rank of the limits."""
+    """The share that so many images can vouch for: the conformal rank of the limits, of the class that has fewer."""
     images: Annotated[int, msgspec.Meta(ge=1)]
     """Held-out images that the limits come from."""
     good_odd: Estimate | None

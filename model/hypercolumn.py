@@ -10,6 +10,9 @@ BLOCKS: Final[Widths] = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512),
 
 GRID: Final = 4
 """Side of the coarse grid whose cells the deepest layer is averaged over, for the gate; less where a map is smaller."""
+MEAN_WEIGHT: Final = 7
+"""How often the mean of all cells is added to each. What differs from cell to cell is mostly chance, in an image of
+grain or of mesh, and would hide that the whole image is of something else; place still counts."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Agreement:
     median_log_odds_change: Amount
     """Median absolute difference of the calibrated log-odds."""
     changed_verdicts: Count
-    """Images whose label or decision differs."""
+    """Images whose label, decision or inspectability differs."""
     auroc_change: float | None
     """The variant's AUROC minus float32's; None: the data has one class."""
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.hypercolumn import Hypercolumn, grid_window
+from model.hypercolumn import MEAN_WEIGHT, Hypercolumn, grid_window
 from model.preprocessing import MEAN
 
 
@@ -104,9 +104,11 @@ class VGG16CAM(nn.Module):
         return torch.split(torch.stack(maps).sum(0), 2, dim=1)
 
     def grid_features(self, deepest: Tensor) -> Tensor:
-        """The deepest layer, N×C×h×w, averaged over the patches of each cell of a coarse grid: N×F."""
+        """The deepest layer, N×C×h×w, averaged over the patches of each cell of a coarse grid, each with the mean of
+        all cells added: N×F."""
         patches = self._averaged(deepest, self.hypercolumn.blocks[-1])
-        return nn.functional.avg_pool2d(patches, *grid_window(patches.shape[-1])).flatten(1)
+        cells = nn.functional.avg_pool2d(patches, *grid_window(patches.shape[-1]))
+        return (cells + MEAN_WEIGHT * cells.mean((2, 3), keepdim=True)).flatten(1)
 
     def _averaged(self, x: Tensor, block: int) -> Tensor:
         side = self.hypercolumn.stride >> (block - 1)

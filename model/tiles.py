@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.engines.output import NetworkOutput
+from model.hypercolumn import MEAN_WEIGHT
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -93,13 +94,16 @@ class Tiling:
 
     def pool_cells(self, features: Floats, height: int, width: int, cells: int) -> Floats:
         """The gate's features F of a frame, from its tiles' T×F: each tile has cells×cells of them, and the frame as
-        many, each the mean of the tiles' cells in its part. One tile's own, to the bit."""
+        many, each the mean of the tiles' cells in its part, with the mean of all of them added as a tile's has its own
+        (`model.network.VGG16CAM.grid_features`). One tile's own, to the bit."""
         rows, columns = len(self.starts(height)), len(self.starts(width))
         if rows == columns == 1:
             return np.asarray(features[0])
-        grid = features.reshape(rows, columns, -1, cells, cells).transpose(2, 0, 3, 1, 4)  # C×rows×cells×columns×cells
-        parts = grid.reshape(len(grid), cells, rows, cells, columns)
-        return np.ravel(parts.mean((2, 4), dtype=np.float32))
+        tiles = features.reshape(rows, columns, -1, cells, cells)
+        own = tiles - tiles.mean((3, 4), keepdims=True) * np.float32(MEAN_WEIGHT / (1 + MEAN_WEIGHT))
+        grid = own.transpose(2, 0, 3, 1, 4)  # C×rows×cells×columns×cells
+        pooled = grid.reshape(len(grid), cells, rows, cells, columns).mean((2, 4), dtype=np.float32)
+        return np.ravel(pooled + np.float32(MEAN_WEIGHT) * pooled.mean((1, 2), keepdims=True))
 
     def merge(self, output: NetworkOutput, height: int, width: int, cells: int) -> NetworkOutput:
         """The network's output for a frame's tiles as that for one image, the frame: with its image head, whose mean

@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.support.browser import CHROMIUM, NO_CHROMIUM, browser
 from tests.support.process import PATIENCE, ROOT, Server, served
 
 GOOD: Final = 40
@@ -180,6 +181,43 @@ def test_a_good_part_stays_dark(fitted: Fitted, server: Server) -> None:
     replies = [post(server, fitted.new / row["path"]) for row in fitted.evaluated["images"] if row["target"] == "good"]
     assert np.median([np.median(decoded_heatmap(reply)) for reply in replies]) < 0.1 * 255
     assert np.mean([bool(reply["regions"]) for reply in replies]) <= 0.2
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+def test_a_dropped_image_shows_its_defect_its_record_and_its_history(fitted: Fitted, tmp_path: Path) -> None:
+    """On the page of the service that `make run` starts."""
+    command = re.search(r"-m app serve --store run/store (.+) --port", (ROOT / "Makefile").read_text())
+    assert command
+    flags = [each.replace("run/", f"{tmp_path}/") for each in command[1].split()]
+    found = sorted(
+        (row for row in fitted.evaluated["images"] if row["target"] != "good"),
+        key=lambda row: -float(row["probability"]),
+    )
+    parts = [tmp_path / name / "part 7.png" for name in ("first", "second")]
+    for part, row in zip(parts, found, strict=False):
+        part.parent.mkdir()
+        part.write_bytes((fitted.new / row["path"]).read_bytes())
+    with served(fitted.store, *flags) as server, browser(tmp_path / "profile") as tab:
+        server.wait_until_ready()
+        tab.open(f"{server.url}/")
+        tab.until(f"document.querySelector('#model').value === '{fitted.new.name}'")
+        for number, part in enumerate(parts, 1):
+            tab.drop_files([part], ".drop")
+            tab.until(f"document.querySelectorAll('.items .chip').length === {number}")
+        tab.press("ArrowRight")
+        tab.until("document.querySelectorAll('.history li').length === 2")
+        inference_id = tab.text(".facts code")
+        record = httpx.get(f"{server.url}/v1/inspections/{inference_id}", timeout=PATIENCE).json()
+        assert (record["part_id"], record["decision"]) == ("part 7", "reject")
+        assert tab.text(".banner strong") == "Reject"
+        scores = tab.value(
+            "[...document.querySelectorAll('.side tbody tr td:nth-child(2)')].map((each) => each.innerText)"
+        )
+        assert scores == [f"{region['score']:.2f}" for region in record["regions"][:12]]
+        assert scores
+        tab.click("Review")
+        tab.until("document.querySelector('.viewer canvas').ariaLabel.startsWith('Part part 7: Reject')")
+        assert tab.problems == []
 
 
 def decoded_heatmap(reply: dict[str, Any]) -> NDArray[np.uint8]:

@@ -101,7 +101,12 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
     dataset = load_dataset(arguments.data, group=arguments.group, sample=None, seed=0, reporter=reporter)
     if arguments.recalibrate:
         method = choose_method(
-            read_artifact(path).manifest, dataset, rule_of(arguments), arguments.defect_rate, arguments.odd_rate
+            read_artifact(path).manifest,
+            dataset,
+            rule_of(arguments),
+            arguments.defect_rate,
+            arguments.odd_rate,
+            arguments.parts_per_false_alarm,
         )
         store.check_writable(arguments.model)
         check_room_for_copy(path)

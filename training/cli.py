@@ -11,6 +11,7 @@ from training.cli_arguments import (
     add_group,
     add_json,
     add_odd_rate,
+    add_parts_per_false_alarm,
     add_report,
     add_rule,
     add_sign,
@@ -118,6 +119,7 @@ def _fit(parser: argparse.ArgumentParser) -> None:
     _training(parser)
     add_store(parser)
     add_odd_rate(parser, "0.005")
+    add_parts_per_false_alarm(parser, "100000")
     add_sign(parser)
     parser.add_argument(
         "--curve",
@@ -171,10 +173,11 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         "version",
     )
     add_sign(parser)
-    rules = parser.add_argument_group("thresholds with --recalibrate (default: by the rule of the version)")
+    rules = parser.add_argument_group("thresholds and limits with --recalibrate (default: by the rules of the version)")
     add_rule(rules)
     add_group(rules)
     add_odd_rate(rules, "the version's")
+    add_parts_per_false_alarm(rules, "the version's")
     add_defect_rate(parser, "the version's, if it has one")
     add_device(parser)
     add_report(parser)

@@ -77,6 +77,17 @@ def add_odd_rate(parser: argparse._ActionsContainer, default: str) -> None:
     )
 
 
+def add_parts_per_false_alarm(parser: argparse._ActionsContainer, default: str) -> None:
+    """How often drift may be a false alarm: --parts-per-false-alarm. `default`: what stands in for it, in words."""
+    parser.add_argument(
+        "--parts-per-false-alarm",
+        type=int,
+        metavar="N",
+        help="average number of parts, where nothing has changed, until an alarm of drift: the average run length of "
+        f"all control charts together (default: {default})",
+    )
+
+
 def add_report(parser: argparse.ArgumentParser) -> None:
     """A page for people: --report."""
     parser.add_argument(

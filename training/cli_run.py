@@ -11,6 +11,7 @@ from training.data.dataset import Dataset, load_dataset
 from training.data.splits import Split, make_folds
 from training.estimators.estimator import PreparedEstimator
 from training.estimators.factory import estimator_for
+from training.evaluation.drift import PARTS_PER_FALSE_ALARM
 from training.evaluation.post_processing import ODD_RATE
 from training.evaluation.thresholds import Rule
 from training.export.disk_space import check_room
@@ -83,6 +84,7 @@ def prepare_run(
                 use_masks=arguments.masks == "auto",
             ),
             odd_rate=getattr(arguments, "odd_rate", None) or ODD_RATE,
+            parts_per_false_alarm=getattr(arguments, "parts_per_false_alarm", None) or PARTS_PER_FALSE_ALARM,
         ),
         trunk=imagenet_trunk(arguments.weights, say=reporter.line),
         reporter=reporter,

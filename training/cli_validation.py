@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from model.errors import ErrorBoundError, RecipeError
 from training.data.samples import Sample
 from training.data.training_set import Anomalies, available
+from training.evaluation.drift import FEWEST_PARTS, MOST_PARTS
 from training.evaluation.error_bounds import max_errors
 from training.evaluation.thresholds import BestBalancedAccuracy, ErrorRateLimits, LeastCost, Rule
 from training.recipe import Recipe
@@ -49,6 +50,15 @@ def check_odd_rate(arguments: argparse.Namespace) -> None:
         raise RecipeError(f"--odd-rate must lie between 0 and 1, not {odd_rate:g}")
 
 
+def check_parts_per_false_alarm(arguments: argparse.Namespace) -> None:
+    """Raise RecipeError where no chart's limit can be computed for it. Commands that make no charts don't have it."""
+    parts = getattr(arguments, "parts_per_false_alarm", None)
+    if parts is not None and not FEWEST_PARTS <= parts <= MOST_PARTS:
+        raise RecipeError(
+            f"--parts-per-false-alarm must lie between {FEWEST_PARTS:,} and {MOST_PARTS:,}, not {parts:,}"
+        )
+
+
 def named_rule(arguments: argparse.Namespace) -> str:
     """The first argument that chooses a rule, as it was typed; empty where there is none."""
     values = {
@@ -64,6 +74,7 @@ def check_training(arguments: argparse.Namespace, recipe: Recipe) -> None:
     """Raise RecipeError where the preset, or the anomalies that are learnt from, can't be had with the rest."""
     rule_of(arguments)
     check_odd_rate(arguments)
+    check_parts_per_false_alarm(arguments)
     rule = named_rule(arguments)
     if rule and recipe.fixed_threshold is not None:
         raise RecipeError(
@@ -93,6 +104,9 @@ def check_evaluation(arguments: argparse.Namespace) -> None:
     """Raise RecipeError for arguments that choose or divide nothing without --recalibrate."""
     rule_of(arguments)
     check_odd_rate(arguments)
+    check_parts_per_false_alarm(arguments)
+    if arguments.parts_per_false_alarm is not None and not arguments.recalibrate:
+        raise RecipeError("--parts-per-false-alarm chooses new limits of drift: it needs --recalibrate")
     if arguments.odd_rate is not None and not arguments.recalibrate:
         raise RecipeError("--odd-rate chooses new limits of the gate: it needs --recalibrate")
     if arguments.sign is not None and not arguments.recalibrate:

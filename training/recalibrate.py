@@ -17,7 +17,7 @@ from training.data.dataset import Dataset
 from training.data.samples import Sample
 from training.data.splits import Split, groups_by_class, make_folds
 from training.evaluation.data_warnings import data_warnings
-from training.evaluation.drift import fit_drift
+from training.evaluation.drift import PARTS_PER_FALSE_ALARM, fit_drift
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.figures import measure
 from training.evaluation.gate_limits import HeldOutMeasures, fit_gate, with_held_out
@@ -39,9 +39,14 @@ _FOLDS: Final = 5
 
 
 def choose_method(
-    manifest: Manifest, dataset: Dataset, rule: Rule | None, defect_rate: float | None, odd_rate: float | None = None
+    manifest: Manifest,
+    dataset: Dataset,
+    rule: Rule | None,
+    defect_rate: float | None,
+    odd_rate: float | None = None,
+    parts_per_false_alarm: int | None = None,
 ) -> Method:
-    """How to recalibrate; `rule` None: by the version's own rule, `defect_rate` and `odd_rate` None: at its own.
+    """How to recalibrate; what is None: as the version has it.
 
     A fixed threshold was chosen for nothing, so least cost takes its place. Raises DataError where the images are those
     that the network learnt from or too few, ErrorBoundError where a fold's other images are too few for the rule.
@@ -58,6 +63,7 @@ def choose_method(
         defect_rate or manifest.operating_point.defect_rate,
         odd_rate=odd_rate or manifest.gate.odd_rate,
         one_size=manifest.preprocessing.frame is not None,
+        parts_per_false_alarm=parts_per_false_alarm or _parts_per_false_alarm(manifest),
     )
 
 
@@ -90,8 +96,8 @@ def recalibrate(
     manifest = replace(
         manifest,
         operating_point=operating_point(method, predictions, dataset.fingerprint),
-        gate=fit_gate(measures, method.odd_rate, one_size=method.one_size),
-        drift=fit_drift(predictions, post_processor.accepted_below, measures.watched),
+        gate=fit_gate(measures, artifact.appearance, method.odd_rate, one_size=method.one_size),
+        drift=fit_drift(predictions, post_processor.accepted_below, measures.watched, method.parts_per_false_alarm),
     )
     warnings = data_warnings(figures, synthetic=False)
     about = (
@@ -110,6 +116,11 @@ def recalibrate(
     with reporter.task("export", 1):
         path = publish_version(store, model, manifest, files, report)
     return Evaluation(path, figures, predictions, method.defect_rate, warnings)
+
+
+def _parts_per_false_alarm(manifest: Manifest) -> int:
+    """What the version's charts were made for; some have none."""
+    return manifest.drift.parts_per_false_alarm if manifest.drift else PARTS_PER_FALSE_ALARM
 
 
 def _in_folds(evaluation: Evaluation) -> OutOfFold:

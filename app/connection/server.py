@@ -204,7 +204,7 @@ def serve(settings: Settings) -> None:
     allow_connections()
     app = create_app(settings)
     sockets = _listening(settings)
-    log_to_stderr(settings.log_level, settings.log_format)
+    log_to_stderr(settings.log_level, settings.log_format, settings.station, settings.line)
     if not CAN_CONFINE:
         log.warning("%s: images are decoded by processes that nothing confines; this is for development", sys.platform)
     for doubt in unknown_variables(os.environ, Settings.model_fields):

@@ -21,10 +21,17 @@ class DriftState(msgspec.Struct):
     run: RunWithoutReject = msgspec.field(default_factory=RunWithoutReject)
     alarms: list[Alarm] = []
 
+    @property
+    def standing(self) -> set[tuple[Watched, Change]]:
+        """What this version's own alarms are of."""
+        return {alarm.key for alarm in self.alarms if alarm.version == self.version}
+
     def acknowledge(self) -> list[Alarm]:
-        """Take back all alarms, begin their sums anew, and return them."""
-        alarms, self.alarms = self.alarms, []
+        """Take back all alarms, begin this version's sums of them anew, and return them."""
+        standing, alarms, self.alarms = self.standing, self.alarms, []
         for alarm in alarms:
+            if alarm.key not in standing:
+                continue
             if alarm.quantity == "rejects":
                 self.run.restart()
             elif cusum := self.sums.get(f"{alarm.quantity} {alarm.change}"):
@@ -33,7 +40,7 @@ class DriftState(msgspec.Struct):
 
 
 class ModelDrift:
-    """Watches one version. What an alarm stands for isn't watched until that is acknowledged."""
+    """Watches one version. What an alarm of its own stands for isn't watched until that is acknowledged."""
 
     def __init__(self, detector: Detector, drift: Drift, state: DriftState) -> None:
         self.detector = detector
@@ -47,7 +54,7 @@ class ModelDrift:
 
     def add(self, image: ImageRecord, part: PartReference, now: float) -> list[Alarm]:
         """One more part; returns new alarms."""
-        standing = {alarm.key for alarm in self.state.alarms}
+        standing = self.state.standing
         alarms = []
         for quantity, chart in self.drift.charts.items():
             value = image.measures.get(quantity)

@@ -9,7 +9,7 @@ from app.fleet import push as pushing
 from app.fleet.pull import Pull, alone, remove_drafts
 from app.fleet.remote_store import RemoteStore
 from app.monitoring.log_once import LogOnce
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from model.errors import CamspectorError, RemoteStoreError
 from model.signatures import TrustedKeys
 from model.store import Store
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def pull(arguments: argparse.Namespace) -> int:
-    """1 where something wasn't taken. With --every it doesn't return. Raises InputsError or KeyFileError."""
+    """1 where something wasn't taken. With --every it doesn't return. Raises UsageError or KeyFileError."""
     store, remote = Store(arguments.store), RemoteStore(arguments.url)
     trusted = TrustedKeys.read(arguments.trusted_keys) if arguments.trusted_keys else None
     pulling, warnings = Pull(remote, store, trusted, log.info), LogOnce(log)
@@ -47,9 +47,9 @@ def _pull(pulling: Pull, model: str | None, *, serving: bool) -> list[str]:
 
 
 def push(arguments: argparse.Namespace) -> int:
-    """1 where something wasn't sent. Raises InputsError, UnknownModelError or UnknownVersionError."""
+    """1 where something wasn't sent. Raises UsageError, UnknownModelError or UnknownVersionError."""
     if arguments.version and not arguments.model:
-        raise InputsError("--version needs --model")
+        raise UsageError("--version needs --model")
     store, remote, status = Store(arguments.store), RemoteStore(arguments.url), 0
     for model in [arguments.model] if arguments.model else store.models():
         versions = [arguments.version] if arguments.version else store.versions(model)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from app.fleet.remote_store import RemoteStore
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from model import serving as servings
 from model.artifact import SUMS, is_inside, parse_sums
 from model.errors import CamspectorError, DigestError, SignatureError, StoreError, SumsError
@@ -115,17 +115,17 @@ class Pull:
 
 @contextmanager
 def alone(store: Store) -> Iterator[None]:
-    """One pull at a time. Raises InputsError."""
+    """One pull at a time. Raises UsageError."""
     try:
         store.root.mkdir(parents=True, exist_ok=True)
         if single_model(store.root):
-            raise InputsError(f"{store.root} is a model's own folder, or a version's: name the store above it")
+            raise UsageError(f"{store.root} is a model's own folder, or a version's: name the store above it")
         descriptor = os.open(store.root, os.O_RDONLY)
     except OSError as error:
-        raise InputsError(f"the store {store.root} can't be written: {error.strerror}") from None
+        raise UsageError(f"the store {store.root} can't be written: {error.strerror}") from None
     try:
         if locked_by_another(descriptor):
-            raise InputsError(f"another pull writes into {store.root}")
+            raise UsageError(f"another pull writes into {store.root}")
         yield
     finally:
         os.close(descriptor)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from model.artifact import SUMS
 from model.errors import RemoteStoreError
 from model.store_layout import MODEL_NAME, VERSION
@@ -19,16 +19,16 @@ class RemoteStore:
     """Folders of models, as `model.store.Store` has them. Every call may raise RemoteStoreError."""
 
     def __init__(self, url: str) -> None:
-        """Raises InputsError where the address, or what its scheme needs, isn't there."""
+        """Raises UsageError where the address, or what its scheme needs, isn't there."""
         try:
             import fsspec
         except ImportError as error:
-            raise InputsError(f"this needs the packages of camspector[fleet]: {error}") from None
+            raise UsageError(f"this needs the packages of camspector[fleet]: {error}") from None
         self.url = url
         try:
             self._files, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)
         except (ImportError, ValueError, OSError) as error:
-            raise InputsError(f"{url} can't be used: {error}") from None
+            raise UsageError(f"{url} can't be used: {error}") from None
         self._root = root.rstrip("/") or root
 
     @property

@@ -9,7 +9,8 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from app.errors import QueueFullError
-from app.monitoring.request_record import RequestRecord
+from app.monitoring.request_record import RequestRecord, Retained
+from model.gate import CheckName
 from model.verdict import Decision, Label
 
 WAITING: Final = 100
@@ -23,11 +24,17 @@ class InspectionEvent(BaseModel):
     at: float = Field(description="Seconds since 1970.")
     model: str
     model_version: int
+    inference_id: str | None = Field(description="null: the request failed after the image was inspected.")
     part_id: str | None
     label: Label
     decision: Decision
+    inspectable: bool
+    odd: list[CheckName] = Field(description="Checks by which it wasn't inspectable; empty: it was.")
     probability: float
     log_odds: float
+    recorded: Retained | None = Field(
+        description="What /v1/inspections has of it: the image too, or the evidence alone; null: nothing, or not yet."
+    )
     seconds: float = Field(description="From the request's headers to its reply.")
 
 
@@ -83,11 +90,15 @@ class Events:
                 at=time.time(),
                 model=record.model,
                 model_version=record.version,
+                inference_id=image.inference_id,
                 part_id=record.part_id_text,
                 label=verdict.label,
                 decision=verdict.decision,
+                inspectable=image.inspectability.inspectable,
+                odd=[reason.check for reason in image.inspectability.odd],
                 probability=verdict.probability,
                 log_odds=verdict.log_odds,
+                recorded=image.recorded,
                 seconds=record.seconds,
             ).model_dump_json()
             for listener in self._listeners:

@@ -22,13 +22,14 @@ _LIBRARIES: Final = (
 )  # fmt: skip
 
 
-def log_to_stderr(level: str, form: LogFormat) -> None:
-    """Log to stderr from `level` on; libraries only their errors, as their other messages quote what clients sent.
+def log_to_stderr(level: str, form: LogFormat, station: str = "", line: str = "") -> None:
+    """Log to stderr from `level` on, with station and line in every object of JSON; libraries only their errors, as
+    their other messages quote what clients sent.
 
     From now on no write to sys.stderr blocks.
     """
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    formatter = JsonFormatter() if form == "json" else text
+    formatter = JsonFormatter(station, line) if form == "json" else text
     stderr = BoundedStderr(_descriptor(), _loss(formatter))
     sys.stderr = stderr
     handler = Handler(stderr)
@@ -58,14 +59,21 @@ class Handler(logging.StreamHandler[BoundedStderr]):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, and the message or a request's fields."""
+    """One JSON object per line: time, level, logger, station and line where they have names, and the message or a
+    request's fields."""
+
+    def __init__(self, station: str = "", line: str = "") -> None:
+        super().__init__()
+        self._names: dict[str, object] = {
+            name: value for name, value in (("station", station), ("line", line)) if value
+        }
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-        }
+        } | self._names
         line |= getattr(record, "fields", None) or {"message": record.getMessage()}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from app.errors import TABLE
 from app.monitoring.stderr import backlog
@@ -26,6 +26,7 @@ class Metrics:
         histogram = partial(Histogram, namespace="camspector", registry=registry)
         seconds = partial(histogram, buckets=_SECONDS)
 
+        self.service = Info("service", "Release, station and line.", namespace="camspector", registry=registry)
         self.requests = counter("http_requests_total", "Requests answered.", ["method", "route", "status"])
         self.request_seconds = seconds(
             "http_request_duration_seconds", "From a request's headers to the end of its answer.", ["method", "route"]

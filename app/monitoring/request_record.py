@@ -12,6 +12,8 @@ from model.gate import CheckName, Inspectability
 from model.verdict import Verdict
 
 StepName = Literal["decode", "queue", "predict", "render"]
+Retained = Literal["image", "evidence"]
+"""What the inspection records have of an image: itself too, or its evidence map alone."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class ImageRecord:
     measures: Mapping[Quantity, float] = field(default_factory=dict)
     """What the model's control charts watch."""
     inspectability: Inspectability = field(default_factory=Inspectability)
+    inference_id: str | None = None
+    """None: there is no reply yet."""
+    recorded: Retained | None = None
+    """None: nothing, or not yet."""
 
     def seconds(self, name: StepName) -> float:
         """Seconds of all steps of that name."""
@@ -60,8 +66,6 @@ class RequestRecord:
     method: str
     part_id: str | None = None
     """As it was sent: in ASCII, without spaces, and so in the log as well. What it means: app.part_id."""
-    inference_id: str | None = None
-    """The native reply's."""
     traceparent: str | None = None
     key: str | None = None
     """Name of the API key that was shown."""
@@ -88,6 +92,11 @@ class RequestRecord:
     def part_id_text(self) -> str | None:
         """The part id percent-decoded."""
         return part_id_text(self.part_id) if self.part_id else None
+
+    @property
+    def inference_id(self) -> str | None:
+        """The native reply's; None also where there are several."""
+        return self.images[0].inference_id if len(self.images) == 1 else None
 
     @property
     def decisions(self) -> list[str]:

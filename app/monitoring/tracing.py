@@ -21,10 +21,10 @@ EXPORT_SECONDS: Final = 5
 class Tracing:
     """A span for every request with its steps below it, and one for every batch, linked to the requests in it."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        self._provider = TracerProvider(
-            resource=Resource.create({"service.name": "camspector"}), shutdown_on_exit=False
-        )
+    def __init__(self, exporter: SpanExporter, station: str = "", line: str = "") -> None:
+        names = {"camspector.station": station, "camspector.line": line}
+        resource = {"service.name": "camspector"} | {name: value for name, value in names.items() if value}
+        self._provider = TracerProvider(resource=Resource.create(resource), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("camspector")
         self._clock_began = time.time_ns() - time.perf_counter_ns()
@@ -85,6 +85,6 @@ class Tracing:
         return self._clock_began + round(1e9 * moment)
 
 
-def export_to(endpoint: str) -> Tracing:
+def export_to(endpoint: str, station: str, line: str) -> Tracing:
     """Tracing that exports to `endpoint` by OTLP over HTTP."""
-    return Tracing(OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS))
+    return Tracing(OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS), station, line)

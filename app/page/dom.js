@@ -13,6 +13,14 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/** An element of a drawing. */
+export function svg(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 
 /** A probability so that 0 and 1 are only shown where they are meant. */

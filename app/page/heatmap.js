@@ -5,11 +5,14 @@ import { logit } from "./dom.js";
 /** Black-violet-red-yellow-white, as in the service's own overlay. */
 const STOPS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
 
-export const COLOURS = Array.from({ length: 256 }, (_, value) => {
+const COLOURS = Array.from({ length: 256 }, (_, value) => {
   const at = (value / 255) * (STOPS.length - 1);
   const low = Math.min(Math.floor(at), STOPS.length - 2);
   return STOPS[low].map((from, channel) => Math.round(from + (at - low) * (STOPS[low + 1][channel] - from)));
 });
+
+/** The same as pixels (their bytes red, green, blue, alpha), the more opaque the larger the value. */
+const PALETTE = new Uint32Array(Uint8Array.from(COLOURS.flatMap((colour, value) => [...colour, value])).buffer);
 
 /** Values 0 to 255 of a gray PNG, row by row. */
 export async function decodeHeatmap(blob) {
@@ -29,7 +32,8 @@ export function coloured({ width, height, values }) {
   const canvas = canvasOf(width, height);
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
-  values.forEach((value, index) => image.data.set([...COLOURS[value], value], 4 * index));
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let index = 0; index < values.length; index++) pixels[index] = PALETTE[values[index]];
   context.putImageData(image, 0, 0);
   return canvas;
 }

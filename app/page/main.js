@@ -1,19 +1,15 @@
 // The inspection page: which view is shown, for which model, with which key.
 
 import { ApiError, forgetKey, getJson, hasKey, onKeyNeeded, setKey } from "./api.js";
-import { DecideView } from "./decide.js";
 import { h } from "./dom.js";
-import { InspectView } from "./inspect.js";
-import { LiveView } from "./live.js";
-import { ModelsView } from "./models.js";
-import { ReviewView } from "./review.js";
 
+/** Each view's title, and its class, which is loaded when it is first opened. */
 const VIEWS = {
-  inspect: ["Inspect", InspectView],
-  live: ["Live", LiveView],
-  review: ["Review", ReviewView],
-  decide: ["Decide", DecideView],
-  models: ["Models", ModelsView],
+  inspect: ["Inspect", async () => (await import("./inspect.js")).InspectView],
+  live: ["Live", async () => (await import("./live.js")).LiveView],
+  review: ["Review", async () => (await import("./review.js")).ReviewView],
+  decide: ["Decide", async () => (await import("./decide.js")).DecideView],
+  models: ["Models", async () => (await import("./models.js")).ModelsView],
 };
 const REFRESH = 10_000;
 const CHOSEN = "camspector-model";
@@ -87,9 +83,13 @@ class App {
     this.state.className = `state ${kind}`;
   }
 
-  _open() {
+  async _open() {
     const id = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : Object.keys(VIEWS)[0];
-    const [title, View] = VIEWS[id];
+    const [title, load] = VIEWS[id];
+    this.opening = id;
+    const View = await load().catch(() => null);
+    if (this.opening !== id) return; // another one was chosen meanwhile
+    if (!View) return this._tell("The service can't be reached.", "bad");
     this.view?.hide?.();
     this.view = this.views[id] ??= new View(this);
     document.getElementById("view").replaceChildren(this.view.element);

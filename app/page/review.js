@@ -1,9 +1,9 @@
 // Review: inspections whose label is worth most, one after the other, by single keys.
 
-import { call, getJson, sendJson } from "./api.js";
+import { getJson, sendJson } from "./api.js";
 import { count, h, isTyping, logit } from "./dom.js";
-import { decodeHeatmap } from "./heatmap.js";
 import { ImageViewer } from "./image_viewer.js";
+import { recordedImages } from "./recorded_images.js";
 import { banner, facts, outcomeTitle } from "./verdict.js";
 
 const AT_MOST = 500;
@@ -91,11 +91,14 @@ export class ReviewView {
     const inspection = this.queue[index];
     this._say(`${index + 1} of ${this.queue.length}; ${count(this.done, "label")} given.`);
     this._tell(inspection);
-    const [bitmap, heatmap] = await images(inspection);
+    const shown = await images(inspection).catch((error) => error);
     images(this.queue[index + 1]); // so that it is there when it is wanted
-    if (this.index !== index) return;
+    if (shown instanceof Error) return this.index === index && this._say(shown.message);
+    const { image, heatmap } = shown;
+    const bitmap = await createImageBitmap(image).catch(() => null);
+    if (this.index !== index) return bitmap?.close();
     const version = this.app.version(inspection.model, inspection.model_version);
-    this.viewer.show({ bitmap: bitmap && (await createImageBitmap(bitmap)), heatmap, regions: inspection.regions, size: inspection.image }, version?.heatmap_scale, `Part ${inspection.part_id ?? "without an id"}: ${outcomeTitle(inspection)}`);
+    this.viewer.show({ bitmap, heatmap, regions: inspection.regions, size: inspection.image }, version?.heatmap_scale, `Part ${inspection.part_id ?? "without an id"}: ${outcomeTitle(inspection)}`);
   }
 
   _tell(inspection) {
@@ -148,14 +151,12 @@ function value({ log_odds, thresholds, inspectable, labelled }) {
 
 const fetched = new Map();
 
-/** The image as a blob, null where the browser can't show it, and the heatmap; the last few are kept. */
+/** As `recordedImages`; the last few are kept. */
 function images(inspection) {
   if (!inspection) return null;
   const id = inspection.inference_id;
   if (!fetched.has(id)) {
-    const blob = async (name) => (await call(`v1/inspections/${id}/${name}`)).blob();
-    const shown = async (image) => createImageBitmap(image).then((bitmap) => (bitmap.close(), image), () => null);
-    fetched.set(id, Promise.all([blob("image").then(shown), blob("heatmap").then(decodeHeatmap)]));
+    fetched.set(id, recordedImages(id));
     fetched.get(id).catch(() => fetched.delete(id));
     if (fetched.size > 6) fetched.delete(fetched.keys().next().value);
   }

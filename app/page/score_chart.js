@@ -1,6 +1,6 @@
 // A histogram of log-odds, good images above the axis and defects below, with both thresholds as handles.
 
-import { h, logit, percent, sigmoid } from "./dom.js";
+import { h, logit, percent, sigmoid, svg } from "./dom.js";
 
 const WIDTH = 1000;
 const HEIGHT = 270;
@@ -14,13 +14,6 @@ const HANDLES = { review: "Accept below", reject: "Reject from" };
 
 const clamp = (value) => Math.min(FARTHEST, Math.max(-FARTHEST, value));
 const place = (logOdds) => ((clamp(logOdds) + FARTHEST) / (2 * FARTHEST)) * WIDTH;
-
-function svg(tag, attributes, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 export class ScoreChart {
   /** `onmove({review, reject})`: probabilities, while a handle is moved. */

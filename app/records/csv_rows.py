@@ -9,10 +9,10 @@ from app.records.inspection import STEPS, Recorded
 from app.records.schemas import time_of
 
 HEADER: Final = (
-    "inference_id", "received_at", "part_id", "station", "key", "challenge", "request_id", "model", "model_version",
-    "variant", "decision", "label", "probability", "log_odds", "inspectable", "odd", "typicality", "threshold_review",
-    "threshold_label", "threshold_reject", "defect_rate", "serving_sha256", "width", "height", "image_sha256",
-    "image_bytes", "image_kept",
+    "inference_id", "received_at", "part_id", "station", "line", "key", "challenge", "request_id", "model",
+    "model_version", "variant", "decision", "label", "probability", "log_odds", "inspectable", "odd", "typicality",
+    "threshold_review", "threshold_label", "threshold_reject", "defect_rate", "serving_sha256", "width", "height",
+    "image_sha256", "image_bytes", "image_kept",
     *(f"{name}_ms" for name in STEPS),
     "labelled", "labelled_by", "labelled_at", "note",
 )  # fmt: skip
@@ -36,6 +36,7 @@ def _row(recorded: Recorded) -> list[object]:
         _time(origin.received_at),
         origin.part_id,
         origin.station,
+        origin.line,
         origin.key,
         origin.challenge,
         origin.request_id,

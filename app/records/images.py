@@ -1,5 +1,8 @@
 """Images as they were sent, in a tree of folders: DAY/HOUR/INFERENCE_ID.SUFFIX (UTC)."""
 
+import math
+import os
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +12,8 @@ from app.records.inference_id import milliseconds_of
 from model.image import sniff
 
 _SUFFIXES: Final = {"PNG": "png", "JPEG": "jpg", "BMP": "bmp", "TIFF": "tif", "WEBP": "webp"}
+
+_NAME: Final = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join([*_SUFFIXES.values(), 'bin'])})")
 
 
 class Images:
@@ -32,6 +37,20 @@ class Images:
             raise
         return relative
 
+    def touch(self, relative: str) -> None:
+        """Its record is still to be written."""
+        os.utime(self.folder / relative)
+
+    def hours(self) -> list[str]:
+        """The folders of an hour, the oldest first."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob("????-??-??/??"))
+
+    def older(self, hour: str, before: float) -> list[str]:
+        """Images of an hour that were written, or touched, before that moment. Other files aren't among them."""
+        with suppress(FileNotFoundError), os.scandir(self.folder / hour) as entries:
+            return [f"{hour}/{each.name}" for each in entries if _NAME.fullmatch(each.name) and _time(each) < before]
+        return []
+
     def read(self, relative: str) -> bytes:
         return (self.folder / relative).read_bytes()
 
@@ -42,3 +61,11 @@ class Images:
         with suppress(OSError):  # another image is there, or is just coming
             path.parent.rmdir()
             path.parent.parent.rmdir()
+
+
+def _time(entry: "os.DirEntry[str]") -> float:
+    """When it was written; of one that has just gone: now."""
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf

@@ -34,13 +34,20 @@ class Origin:
     idempotency_key: str | None = None
     challenge: str | None = None
     """What a known test part is known to be (X-Challenge); None: a part of production."""
+    line: str | None = None
+    """Name of the production line."""
 
     @staticmethod
-    def of(record: RequestRecord, station: str, idempotency_key: str | None = None) -> "Origin":
-        received_at = round(1000 * record.received_at)
-        key, challenge = record.key, record.challenge_kind
+    def of(record: RequestRecord, station: str, line: str, idempotency_key: str | None = None) -> "Origin":
         return Origin(
-            record.request_id, received_at, record.part_id_text, key, station or None, idempotency_key, challenge
+            record.request_id,
+            round(1000 * record.received_at),
+            record.part_id_text,
+            record.key,
+            station or None,
+            idempotency_key,
+            record.challenge_kind,
+            line or None,
         )
 
 

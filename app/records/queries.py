@@ -1,5 +1,7 @@
 """What is asked of the records."""
 
+from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Final
 
 from sqlalchemy import Connection, Select, func, select
@@ -73,6 +75,13 @@ def oldest_kept(
         query = query.where(columns.inference_id < first_id_at(until))
     rows = connection.execute(query.order_by(columns.inference_id).limit(limit))
     return [(inference_id, path, size) for inference_id, path, size in rows]
+
+
+def named_images(connection: Connection, paths: Sequence[str]) -> set[str]:
+    """Which of these images a record names."""
+    ids = [PurePosixPath(path).stem for path in paths]
+    rows = connection.execute(select(columns.image_path).where(columns.inference_id.in_(ids)))
+    return {path for (path,) in rows if path}
 
 
 def oldest(connection: Connection, limit: int, until: int) -> list[tuple[str, str | None]]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import ImageNotKeptError, RecordsUnavailableError, UnknownInspectionError
 from app.monitoring.metrics import Metrics
+from app.monitoring.request_record import Retained
 from app.records import audit, queries
 from app.records.audit import Change, What
 from app.records.database import is_url, open_database
@@ -89,10 +90,13 @@ class Records:
         """Why no inspections should come yet, in words. Empty: they are recorded, or can't be."""
         return [] if self._writer.opened else ["the records are being opened"]
 
-    async def keep(self, inspections: Sequence[Inspection], images: Sequence[bytes], seconds: float) -> Kept:
+    async def keep(
+        self, inspections: Sequence[Inspection], images: Sequence[bytes], seconds: float
+    ) -> tuple[Kept, list[Retained | None]]:
         """Have inspections written, and wait until they are, for a share of `seconds` at most.
 
-        true: they are committed. false: not yet, or not at all. pending: nobody waits, by --records-wait.
+        true: they are committed. false: not yet, or not at all. pending: nobody waits, by --records-wait. And what
+        is, or is just being, retained of each.
         """
         entries = [
             Entry(inspection, image if self._keeps(inspection, image) else None)
@@ -102,11 +106,11 @@ class Records:
         for entry in entries:
             self._writer.put(entry)
         if not self._wait:
-            return "pending"
-        written = available and await self._written(entries, min(SHARE * seconds, MOST_SECONDS))
-        if not written:
-            self._counts.labels("unconfirmed").inc(len(entries))
-        return "true" if written else "false"
+            return "pending", [entry.retained for entry in entries]
+        if available and await self._written(entries, min(SHARE * seconds, MOST_SECONDS)):
+            return "true", [entry.retained for entry in entries]
+        self._counts.labels("unconfirmed").inc(len(entries))
+        return "false", [None] * len(entries)
 
     async def page(self, wanted: Filter, limit: int, cursor: str | None = None) -> list[Recorded]:
         """The newest `limit` inspections, of those before the one whose id is `cursor`. Raises
@@ -164,6 +168,16 @@ class Records:
     def audit_change(self, what: What, subject: str, after: str, by: str | None) -> None:
         """Add to the audit, unless its last row has the same content."""
         self._writer.change(lambda connection: audit.add_if_changed(connection, what, subject, after, by), durable=True)
+
+    async def audit_written(self) -> bool:
+        """Whether the changes so far are in the audit, once they are, or can't be for now; waits as `keep` does."""
+        if not self._writer.available:
+            return False
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(self._writer.change(lambda _: None)), MOST_SECONDS)
+        except (TimeoutError, RecordsUnavailableError):
+            return False
+        return True
 
     @asynccontextmanager
     async def one_at_a_time(self, name: object) -> AsyncIterator[None]:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.monitoring.log_once import LogOnce
 from app.records import queries
 from app.records.images import Images
+from app.records.leftovers import Leftovers
 from app.records.tables import inspections
 from app.records.writer import Writer
 from model.errors import CamspectorError
@@ -42,6 +43,7 @@ class Retention:
         self._engine = engine
         self._writer = writer
         self._images = images
+        self._leftovers = Leftovers(engine, images) if images else None
         self._max_bytes = max_bytes
         self._image_days = image_days
         self._days = days
@@ -67,7 +69,7 @@ class Retention:
         if self._days is not None:
             while self._remove_records(now - self._days * DAY_MS):
                 self._pause()
-        if self._images is None:
+        if self._leftovers is None:
             return
         if self._image_days is not None:
             until = now - self._image_days * DAY_MS
@@ -79,6 +81,7 @@ class Retention:
             while over > 0 and (freed := self._remove_images(over, labelled=labelled)):
                 over -= freed
                 self._pause()
+        self._leftovers.sweep(self._pause)
 
     def _remove_records(self, until: int) -> int:
         """How many."""

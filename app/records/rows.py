@@ -26,6 +26,7 @@ def row_of(recorded: Recorded) -> dict[str, Any]:
         "part_id": origin.part_id,
         "key": origin.key,
         "station": origin.station,
+        "line": origin.line,
         "idempotency_key": origin.idempotency_key,
         "challenge": origin.challenge,
         "model": basis.model,
@@ -73,6 +74,7 @@ def recorded_of(row: Mapping[str, Any] | RowMapping) -> Recorded:
             row["station"],
             row["idempotency_key"],
             row["challenge"],
+            row["line"],
         ),
         Basis(
             row["model"],

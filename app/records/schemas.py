@@ -47,6 +47,7 @@ class InspectionInfo(BaseModel):
     request_id: str
     part_id: str | None
     station: str | None
+    line: str | None = Field(description="Name of the production line.")
     key: str | None = Field(description="Name of the API key that it was sent with.")
     challenge: str | None = Field(description="What a known part is known to be (X-Challenge); null: of production.")
     model: str
@@ -77,6 +78,7 @@ class InspectionInfo(BaseModel):
             request_id=origin.request_id,
             part_id=origin.part_id,
             station=origin.station,
+            line=origin.line,
             key=origin.key,
             challenge=origin.challenge,
             model=basis.model,

@@ -26,6 +26,7 @@ inspections: Final = Table(
     Column("part_id", Text),
     Column("key", Text, doc="Name of the API key."),
     Column("station", Text),
+    Column("line", Text, doc="Name of the production line."),
     Column("idempotency_key", Text),
     Column("model", Text, nullable=False),
     Column("version", Integer, nullable=False),

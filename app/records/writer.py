@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from app.errors import RecordsUnavailableError
+from app.monitoring.request_record import Retained
 from app.records.database import migrate
 from app.records.images import Images
 from app.records.inspection import Inspection, Recorded
@@ -46,6 +47,11 @@ class Entry:
     """None: it isn't kept, or it is in its file."""
     image_path: str | None = None
     done: Future[bool] = field(default_factory=Future)
+
+    @property
+    def retained(self) -> Retained:
+        """What there is of it once it is written."""
+        return "evidence" if self.image is None and self.image_path is None else "image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +203,7 @@ class Writer:
             self._leave(group)
             self._counts.labels("written").inc(len(group))
             for entry in group:
-                _resolve(entry, True)
+                _resolve(entry.done, True)
 
     def _write_image(self, entry: Entry) -> None:
         if entry.image is None or self._images is None:
@@ -226,9 +232,9 @@ class Writer:
                 with self._changed:
                     self._jobs.appendleft(job)
                 raise
-            job.done.set_exception(error)
+            _fail(job.done, error)
         else:
-            job.done.set_result(result)
+            _resolve(job.done, result)
 
     def _fail(self, error: Exception) -> None:
         """What waits goes on waiting; changes are refused."""
@@ -241,7 +247,15 @@ class Writer:
             refused = [job for job in self._jobs if not job.durable]
             self._jobs = deque(job for job in self._jobs if job.durable)
         for job in refused:
-            job.done.set_exception(self._unavailable())
+            _fail(job.done, self._unavailable())
+        self._touch_images()
+
+    def _touch_images(self) -> None:
+        """Of those that wait, or they would be taken for left behind (app.records.leftovers)."""
+        for index in range(min(GROUP, len(self._entries))):
+            if (path := self._entries[index].image_path) and self._images:
+                with suppress(OSError):
+                    self._images.touch(path)
 
     def _unavailable(self) -> RecordsUnavailableError:
         return RecordsUnavailableError(f"the records can't be written: {self.error or 'the service is stopping'}")
@@ -264,7 +278,7 @@ class Writer:
             if entry.image_path and self._images:
                 with suppress(OSError):
                     self._images.remove(entry.image_path)
-            _resolve(entry, False)
+            _resolve(entry.done, False)
 
     def _say(self, text: str) -> None:
         """Log an error, but the same at most once a minute."""
@@ -279,6 +293,11 @@ def _is_the_databases(error: Exception) -> bool:
     return isinstance(error, SQLAlchemyError) and not isinstance(error, DataError | IntegrityError)
 
 
-def _resolve(entry: Entry, written: bool) -> None:
+def _resolve(done: Future[T], result: T) -> None:
     with suppress(InvalidStateError):  # nobody waits any more
-        entry.done.set_result(written)
+        done.set_result(result)
+
+
+def _fail(done: Future[Any], error: Exception) -> None:
+    with suppress(InvalidStateError):
+        done.set_exception(error)

@@ -4,11 +4,11 @@ import asyncio
 from concurrent.futures import Future
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from app.body.upload import receive
-from app.documentation import SERVING_BODY, problems
+from app.documentation import AUDITED, SERVING_BODY, problems
 from app.drift.monitor import DriftAlarm
 from app.errors import (
     AdminNeedsKeysError,
@@ -27,6 +27,7 @@ from app.middleware.keys import Key
 from app.records.schemas import AuditPage, ChangeInfo
 from app.routes.dependencies import TheService
 from app.routes.inspections import the_records
+from app.routes.recording import RECORDED
 from app.routes.request_scope import Positive
 from app.schemas import Change, ModelInfo, Reloaded
 from model import serving as servings
@@ -73,7 +74,8 @@ async def reload(service: TheService) -> Reloaded:
 @router.put(
     "/models/{model}/serving",
     openapi_extra=SERVING_BODY,
-    responses=problems(
+    responses=AUDITED
+    | problems(
         ServingError,
         UnsupportedEncodingError,
         MalformedBodyError,
@@ -85,16 +87,18 @@ async def reload(service: TheService) -> Reloaded:
         QueueFullError,
     ),
 )
-async def put_serving(model: str, request: Request, service: TheService) -> ModelInfo:
+async def put_serving(model: str, request: Request, response: Response, service: TheService) -> ModelInfo:
     """Write the model's serving.json: the version that serves, thresholds and defect rate, all in one step.
 
     What it leaves out is as without the file, so `{}` takes everything back. A version that can't be loaded changes
-    nothing.
+    nothing. With --records the change is in the audit before the reply is sent, or the header says that it isn't yet.
     """
     with service.admission.body() as body:
         upload = await receive(request, MAX_BYTES, body)
     config = servings.decode(upload.content(), "the body")
     await _done(service.model_manager.set_serving(model, config, request.state.key.name))
+    if service.records:
+        response.headers[RECORDED] = "true" if await service.records.audit_written() else "false"
     return ModelInfo.of(model, service.model_manager.snapshot.model(model))
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Header, Response
 
 from app.errors import IdempotencyKeyError
 from app.models.model_snapshot import LoadedModel
-from app.monitoring.request_record import current
+from app.monitoring.request_record import Retained, current
 from app.records.inspection import Basis, Inspection, Origin, sha256_hex
 from app.routes.request_scope import RequestScope
 
@@ -41,7 +41,8 @@ class Recording:
     def of(scope: RequestScope, loaded: LoadedModel, idempotency_key: str | None = None) -> "Recording":
         record = current.get()
         assert record
-        origin = Origin.of(record, scope.service.settings.station, idempotency_key)
+        settings = scope.service.settings
+        origin = Origin.of(record, settings.station, settings.line, idempotency_key)
         return Recording(scope.service.records, origin, Basis.of(loaded))
 
     @property
@@ -74,11 +75,16 @@ class Recording:
         self, response: Response, inspections: Sequence[Inspection], images: Sequence[bytes], seconds: float
     ) -> Response:
         """The response, once the inspections are recorded, or can't be; its headers say which."""
-        response.headers[INFERENCE_ID] = ",".join(inspection.inference_id for inspection in inspections)
-        if (record := current.get()) and len(inspections) == 1:
-            record.inference_id = inspections[0].inference_id
+        ids = [inspection.inference_id for inspection in inspections]
+        response.headers[INFERENCE_ID] = ",".join(ids)
+        retained: Sequence[Retained | None] = [None] * len(ids)
         if self.records:
-            response.headers[RECORDED] = await self.records.keep(inspections, images, seconds)
+            response.headers[RECORDED], retained = await self.records.keep(inspections, images, seconds)
+        if record := current.get():
+            record.images = [
+                replace(image, inference_id=inference_id, recorded=recorded)
+                for image, inference_id, recorded in zip(record.images, ids, retained, strict=True)
+            ]
         return response
 
     def replay(self, response: Response, recalled: Inspection) -> Response:

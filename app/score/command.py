@@ -12,7 +12,7 @@ from msgspec import structs
 
 from app.inference.pipeline import Heatmap
 from app.score.cli import inspector_settings
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from app.score.files import STDIN, check_paths, files
 from app.score.inspector import Inspector
 from app.score.journal import Journal, Run
@@ -25,7 +25,7 @@ from app.score.tables import writer_for
 
 
 def score(arguments: argparse.Namespace) -> int:
-    """Returns the exit status. Raises InputsError and what loading a version raises, where nothing was done;
+    """Returns the exit status. Raises UsageError and what loading a version raises, where nothing was done;
     StoppedError or OSError, where a run that was begun can be resumed."""
     check_paths(arguments.paths)
     write = writer_for(arguments.out)
@@ -49,13 +49,15 @@ async def _inspect_all(arguments: argparse.Namespace, journal: Journal, summary:
         journal.begin(structs.replace(run, images=images, timing=arguments.timing))
         left = _files(arguments)
         progress = Progress(journal.skip(left), Total(None if STDIN in arguments.paths else _files(arguments)))
-        with ThreadPoolExecutor(arguments.jobs, thread_name_prefix="files") as executor:
-            make = RowMaker(inspector, executor, kind, folder, arguments.timing, summary.time)
-            done = 0
+        executor, done = ThreadPoolExecutor(arguments.jobs + 1, thread_name_prefix="files"), 0
+        make = RowMaker(inspector, executor, kind, folder, arguments.timing, summary.time)
+        try:
             async for row in rows(left, make, arguments.jobs, executor):
                 journal.append(row)
                 progress.step()
                 done += 1
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)  # one may wait for a list that nobody goes on writing
     return progress.end(), done
 
 
@@ -64,7 +66,7 @@ async def inspector_of(arguments: argparse.Namespace, version: int | None) -> As
     """What inspects, and what its rows depend on. `version` None: that which serves."""
     if arguments.server:
         if arguments.model is None:
-            raise InputsError("--server needs --model")
+            raise UsageError("--server needs --model")
         async with remote_inspector(arguments.server, arguments.model, version, arguments.jobs) as remote:
             yield remote, Run(remote.model, remote.version, arguments.server)
     else:

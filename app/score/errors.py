@@ -12,7 +12,7 @@ class NoVerdictError(CamspectorError):
         self.error = error
 
 
-class InputsError(CamspectorError):
+class UsageError(CamspectorError):
     """The command was called wrongly: nothing was done."""
 
 

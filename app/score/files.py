@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterable, Iterator, Set
 from typing import BinaryIO, Final
 
-from app.score.errors import InputsError, NoVerdictError
+from app.score.errors import NoVerdictError, UsageError
 from model.clutter import is_clutter
 
 STDIN: Final = "-"
@@ -16,10 +16,10 @@ _FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def check_paths(paths: Iterable[str]) -> None:
-    """Raises InputsError for what isn't there: it would go unnoticed among many."""
+    """Raises UsageError for what isn't there: it would go unnoticed among many."""
     for path in paths:
         if path != STDIN and not os.path.lexists(path) and next(glob.iglob(path, recursive=True), None) is None:
-            raise InputsError(f"{shown(path)} is not there")
+            raise UsageError(f"{shown(path)} is not there")
 
 
 def files(paths: Iterable[str], stdin: BinaryIO) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -18,12 +17,6 @@ def write_heatmap(folder: Path, file: str, png: str) -> None:
     """Whole or not at all; `png` in base64. Raises OSError."""
     path = heatmap_path(folder, file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as target:
-            target.write(base64.b64decode(png))
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except OSError:
-        os.unlink(draft)
-        raise
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(base64.b64decode(png))
+    os.replace(draft, path)

@@ -13,6 +13,13 @@ class Inspector(Protocol):
     def max_bytes(self) -> int | None:
         """Of the largest image that is taken; None: whoever inspects it says so."""
 
+    @property
+    def version(self) -> int:
+        """Of the model."""
+
+    async def followed(self) -> "Inspector":
+        """Of the version that serves now; the same one where nothing has changed. Raises CamspectorError."""
+
     async def inspect(self, image: bytes, name: str, heatmap: Heatmap) -> Prediction:
         """The reply to POST /predict; `name` is the file's, and the part's.
 

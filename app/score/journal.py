@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from app.score.files import shown
 from app.score.row import Row
 from model.locks import locked_by_another
@@ -40,23 +40,23 @@ class Journal:
     """Use it in a `with`: it is another run's for nobody meanwhile."""
 
     def __init__(self, output: Path, *, resume: bool) -> None:
-        """Raises InputsError where the output, or a journal that isn't to be resumed, is there already."""
+        """Raises UsageError where the output, or a journal that isn't to be resumed, is there already."""
         self.output = output
         self.path = self.path_of(output)
         self.run: Run | None = None
         """Of the run that is resumed; None: there is none."""
         self._rows_begin = 0
         if output.exists() and not self.path.exists():
-            raise InputsError(f"{output} is there already: remove it, or choose another --out")
+            raise UsageError(f"{output} is there already: remove it, or choose another --out")
         try:
             self._file: BinaryIO = open(self.path, "a+b", buffering=0)  # noqa: SIM115  # closed by __exit__
             self._lock()
             self._recover()
         except OSError as error:
-            raise InputsError(f"--out {output} can't be written: {error.strerror}") from None
+            raise UsageError(f"--out {output} can't be written: {error.strerror}") from None
         if self.run and not resume:
             self._file.close()
-            raise InputsError(f"{output} was begun: --resume goes on with it; remove {self.path} to begin anew")
+            raise UsageError(f"{output} was begun: --resume goes on with it; remove {self.path} to begin anew")
 
     @staticmethod
     def path_of(output: Path) -> Path:
@@ -72,7 +72,7 @@ class Journal:
         self._file.close()
 
     def begin(self, run: Run) -> None:
-        """Raises InputsError where what is resumed was another run."""
+        """Raises UsageError where what is resumed was another run."""
         if self.run is None:
             self._file.write(msgspec.json.encode(run) + b"\n")
             self._rows_begin = self._file.tell()
@@ -82,7 +82,7 @@ class Journal:
             other = ", ".join(
                 f"{name} {before[name]!r}, now {now[name]!r}" for name in now if before[name] != now[name]
             )
-            raise InputsError(f"{self.output} was begun otherwise ({other}): remove {self.path} to begin anew")
+            raise UsageError(f"{self.output} was begun otherwise ({other}): remove {self.path} to begin anew")
 
     def rows(self) -> Iterator[Row]:
         """Those that are there."""
@@ -91,12 +91,12 @@ class Journal:
             yield from map(msgspec.json.Decoder(Row).decode, file)
 
     def skip(self, files: Iterator[str]) -> int:
-        """Take from `files` those that have rows, and return how many. Raises InputsError where they are others."""
+        """Take from `files` those that have rows, and return how many. Raises UsageError where they are others."""
         number = 0
         for number, row in enumerate(self.rows(), 1):
             file = next(files, None)
             if file is None or shown(file) != row.file:
-                raise InputsError(
+                raise UsageError(
                     f"the files aren't those with which {self.output} was begun: file {number} was {row.file}, now it "
                     f"is {'none' if file is None else shown(file)}; remove {self.path} to begin anew"
                 )
@@ -117,13 +117,13 @@ class Journal:
         self.path.unlink()
 
     def _lock(self) -> None:
-        """Raises InputsError where another run has it, or has just made the output of it."""
+        """Raises UsageError where another run has it, or has just made the output of it."""
         descriptor = self._file.fileno()
         with suppress(FileNotFoundError):
             if not locked_by_another(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(self.path)):
                 return
         self._file.close()
-        raise InputsError(f"another run writes {self.output}")
+        raise UsageError(f"another run writes {self.output}")
 
     def _recover(self) -> None:
         """Take off what was being written when the run ended."""

@@ -26,11 +26,12 @@ from app.records.inspection import STEPS, Basis, Inspection, Origin
 from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from app.schemas import Prediction
-from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.score.errors import NoVerdictError, StoppedError, UsageError
 from app.settings import LONGEST_DEADLINE_MS, Settings
 from model.cpus import available_cpus
-from model.engines.devices import choose_device
+from model.engines.devices import Device, choose_device
 from model.errors import EngineError
+from model.serving import Serving
 from model.store import Store
 
 log = logging.getLogger(__name__)
@@ -42,19 +43,24 @@ _RETRY_SECONDS: Final = 1.0
 def load(settings: Settings, model: str | None, version: int | None) -> LoadedModel:
     """The version that serves, or the one that is named, under the model's serving.json.
 
-    Raises InputsError, or any error of a version or a device.
+    Raises UsageError, or any error of a version or a device.
     """
     store = Store(settings.store, settings.default_model)
     name = model or settings.default_model or _only(store)
     serving = store.serving(name)
-    number = version or serving.version or store.versions(name)[-1]
+    number = version or _number(store, name, serving)
     return Loader(settings, store).load(name, number, choose_device(settings.device)).under(serving)
+
+
+def _number(store: Store, model: str, serving: Serving) -> int:
+    """The version that serves: the pinned one, else the newest."""
+    return serving.version or store.versions(model)[-1]
 
 
 def _only(store: Store) -> str:
     models = store.models()
     if len(models) != 1:
-        raise InputsError(f"--model: which? In {store.root} there are: {', '.join(models) or 'none'}")
+        raise UsageError(f"--model: which? In {store.root} there are: {', '.join(models) or 'none'}")
     return models[0]
 
 
@@ -63,10 +69,22 @@ class LocalInspector:
     """Its parts are the service's. Times are those of work: without waiting for others of the same run."""
 
     loaded: LoadedModel
+    loader: Loader
+    store: Store
+    device: Device
     max_bytes: int
     pipeline: Pipeline
     latency: LatencyEstimator
     watchdog: Watchdog
+
+    @property
+    def version(self) -> int:
+        return self.loaded.version
+
+    async def followed(self) -> "LocalInspector":
+        """See `Inspector.followed`."""
+        loaded = await self.pipeline.in_executor(self._serving)
+        return self if loaded is self.loaded else replace(self, loaded=loaded)
 
     async def inspect(self, image: bytes, name: str, heatmap: Heatmap) -> Prediction:
         """See `Inspector.inspect`."""
@@ -113,6 +131,13 @@ class LocalInspector:
             options, admitted = RenderOptions(heatmap), Admitted(kind, until, work)
             return await self.pipeline.inspect([decoded], self.loaded, options, admitted, encode)
 
+    def _serving(self) -> LoadedModel:
+        name = self.loaded.model
+        serving = self.store.serving(name)
+        number = _number(self.store, name, serving)
+        loaded = self.loaded if number == self.loaded.version else self.loader.load(name, number, self.device)
+        return loaded.under(serving)
+
     def _check_engine(self) -> None:
         """Whether an engine that failed fails of any image. Raises StoppedError."""
         size = self.loaded.detector.input_size
@@ -135,8 +160,16 @@ async def local_inspector(settings: Settings, loaded: LoadedModel) -> AsyncItera
         codecs.start()
         pipeline = Pipeline(executor, codecs, queue, latency, LatencyEstimator())
         try:
+            store = Store(settings.store, settings.default_model)
             yield LocalInspector(
-                loaded, settings.max_bytes, pipeline, latency, Watchdog(workers, settings.stall_seconds)
+                loaded,
+                Loader(settings, store),
+                store,
+                choose_device(settings.device),
+                settings.max_bytes,
+                pipeline,
+                latency,
+                Watchdog(workers, settings.stall_seconds),
             )
         finally:
             codecs.stop()

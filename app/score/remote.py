@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from app.inference.pipeline import Heatmap
 from app.part_id import HEADER, LONGEST
 from app.schemas import ModelInfo, Prediction
-from app.score.errors import InputsError, NoVerdictError, StoppedError
+from app.score.errors import NoVerdictError, StoppedError, UsageError
 from app.score.files import shown
 from app.settings import LONGEST_DEADLINE_MS
 
@@ -50,6 +50,10 @@ class RemoteInspector:
     model: str
     version: int
     max_bytes: None = None
+
+    async def followed(self) -> "RemoteInspector":
+        """See `Inspector.followed`."""
+        return replace(self, version=await _serving(self.client, self.model))
 
     async def inspect(self, image: bytes, name: str, heatmap: Heatmap) -> Prediction:
         """See `Inspector.inspect`."""
@@ -90,16 +94,16 @@ class RemoteInspector:
 
 @asynccontextmanager
 async def remote_inspector(url: str, model: str, version: int | None, jobs: int) -> AsyncIterator[RemoteInspector]:
-    """Of the version that serves now, or the one that is named. Raises InputsError or StoppedError."""
+    """Of the version that serves now, or the one that is named. Raises UsageError or StoppedError."""
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not re.fullmatch("[!-~]*", key):
-        raise InputsError(f"{KEY_VARIABLE} is no key: it has spaces, or characters that aren't ASCII")
+        raise UsageError(f"{KEY_VARIABLE} is no key: it has spaces, or characters that aren't ASCII")
     try:
         import httpx
     except ImportError as error:
-        raise InputsError(f"--server needs the packages of camspector[client]: {error}") from None
+        raise UsageError(f"--server needs the packages of camspector[client]: {error}") from None
     if not re.match("https?://[^/]", url):
-        raise InputsError(f"--server {url} is no address of a service, as http://localhost:8000")
+        raise UsageError(f"--server {url} is no address of a service, as http://localhost:8000")
     headers = {"Accept": "application/json", "X-Deadline-Ms": str(LONGEST_DEADLINE_MS)}
     headers |= {"Authorization": f"Bearer {key}"} if key else {}
     limits = httpx.Limits(max_connections=jobs, max_keepalive_connections=jobs, keepalive_expiry=_IDLE_SECONDS)
@@ -116,12 +120,12 @@ async def _serving(client: "httpx.AsyncClient", model: str) -> int:
     try:
         reply = await client.get(f"/v1/models/{model}")
         if reply.status_code != 200:
-            raise InputsError(f"{client.base_url} answers {reply.status_code}: {reply.text[:300]}")
+            raise UsageError(f"{client.base_url} answers {reply.status_code}: {reply.text[:300]}")
         serving = ModelInfo.model_validate_json(reply.content).serving
     except httpx.TransportError as error:
         raise StoppedError(f"{client.base_url} doesn't answer: {error or type(error).__name__}") from None
     except ValidationError:
-        raise InputsError(f"{client.base_url} is no service: its answer isn't one on a model") from None
+        raise UsageError(f"{client.base_url} is no service: its answer isn't one on a model") from None
     if serving is None:
         raise StoppedError(f"no version of model {model!r} serves at {client.base_url}")
     return serving

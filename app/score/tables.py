@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from app.score.row import Row, columns
 
 _CHUNK: Final = 10_000
@@ -19,10 +19,10 @@ Write = Callable[[Iterable[Row], BinaryIO, bool], None]
 
 
 def writer_for(path: Path) -> Write:
-    """What writes rows, with or without their timing, as the path's suffix says. Raises InputsError."""
+    """What writes rows, with or without their timing, as the path's suffix says. Raises UsageError."""
     writers: Mapping[str, Write] = {".csv": write_csv, ".jsonl": write_jsonl, ".parquet": write_parquet}
     if (write := writers.get(path.suffix.lower())) is None:
-        raise InputsError(f"--out {path}: the name must end in {', '.join(writers)}")
+        raise UsageError(f"--out {path}: the name must end in {', '.join(writers)}")
     if write is write_parquet:
         _pyarrow()
     return write
@@ -76,10 +76,10 @@ def _text(value: object) -> object:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    """Raises InputsError where it isn't installed."""
+    """Raises UsageError where it isn't installed."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise InputsError(f"Parquet needs the packages of camspector[parquet]: {error}") from None
+        raise UsageError(f"Parquet needs the packages of camspector[parquet]: {error}") from None
     return pyarrow, pyarrow.parquet

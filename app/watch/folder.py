@@ -37,7 +37,7 @@ class WatchedFolder:
     root: Path
     settle_seconds: float
     excluded: frozenset[str] = frozenset()
-    """Absolute paths."""
+    """Their real paths."""
     clock: Callable[[], float] = time.monotonic
     _seen: dict[str, tuple[Signature, float]] = field(default_factory=dict)
     """Files that may still grow, and since when they have been so."""
@@ -66,4 +66,4 @@ class WatchedFolder:
         return sorted(ready, key=lambda each: (each[1].mtime_ns, each[0])), there
 
     def _paths(self) -> Iterable[str]:
-        return walk(os.path.abspath(self.root), self.excluded)
+        return walk(os.path.realpath(self.root), self.excluded)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from app.watch.folder import Signature
 
 _TABLE: Final = """
@@ -47,7 +47,7 @@ class Ledger:
     """For one process and one thread. Its methods raise sqlite3.Error where it can't be written."""
 
     def __init__(self, path: Path) -> None:
-        """Raises InputsError."""
+        """Raises UsageError."""
         try:
             self._database = sqlite3.connect(path, isolation_level=None, timeout=0)
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -56,7 +56,7 @@ class Ledger:
             self._database.execute(_TABLE)
             self._database.execute("DELETE FROM files WHERE id < 0")  # takes the lock
         except sqlite3.Error as error:
-            raise InputsError(f"the ledger {path} can't be used, or another process does: {error}") from None
+            raise UsageError(f"the ledger {path} can't be used, or another process does: {error}") from None
         newest = self._entries("ORDER BY id")
         self.known = {entry.path: entry.signature for entry in newest}
         """Signatures of the files that were inspected, by path."""

@@ -76,7 +76,7 @@ class Station:
 
     def _entry(self, path: str, signature: Signature, row: Row) -> Entry:
         taken = {entry.destination for entry in self.ledger.pending.values() if entry.destination}
-        relative = os.path.relpath(path, os.path.abspath(self.folder.root))
+        relative = os.path.relpath(path, os.path.realpath(self.folder.root))
         destination = self.destinations.choose(row.decision, relative, taken)
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return Entry(path, signature, self.line(row, now, destination), destination, is_sorted=destination is None)

@@ -12,6 +12,7 @@ import pytest
 from app.errors import QueueFullError
 from app.monitoring.events import LISTENERS, WAITING, Events
 from app.monitoring.request_record import ImageRecord, RequestRecord
+from model.gate import Inspectability, Odd
 from model.verdict import Verdict
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server, served
@@ -43,6 +44,15 @@ def test_an_event_is_an_image() -> None:
     got, lost = heard(Events(), record(images=2))
     assert (len(got), lost) == (2, 0)
     assert got[0].items() >= {"model": "widget", "model_version": 2, "part_id": "part 1", "decision": "reject"}.items()
+    assert (got[0]["inspectable"], got[0]["odd"], got[0]["recorded"]) == (True, [], None)
+
+
+def test_an_event_says_why_an_image_is_not_inspectable() -> None:
+    dark = Inspectability((Odd("brightness", 3.0, (20.0, None)),))
+    image = ImageRecord(Verdict("good", "review", 0.1, -2.2), [], {}, dark, "ab", "evidence")
+    (event,), _ = heard(Events(), RequestRecord("r", "POST", model="widget", version=2, images=[image]))
+    assert (event["inspectable"], event["odd"]) == (False, ["brightness"])
+    assert (event["inference_id"], event["recorded"]) == ("ab", "evidence")
 
 
 def test_who_is_slow_loses_the_oldest() -> None:

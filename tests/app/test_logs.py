@@ -146,10 +146,12 @@ def test_other_lines_as_json() -> None:
 
 def test_every_line_of_a_process_is_json(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "app", "serve", "--store", str(tmp_path), "--port", "0", "--log-format", "json"]
+    command += ["--station", "cell-7", "--line", "3"]
     process = subprocess.Popen([*command, "--device", "cpu"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     first = json.loads(process.stderr.readline())
     assert first["message"].startswith("listening on http://127.0.0.1:")
+    assert (first["station"], first["line"]) == ("cell-7", "3")
     process.terminate()
     process.terminate()
     assert [json.loads(line)["level"] for line in process.stderr]

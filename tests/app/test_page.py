@@ -20,7 +20,8 @@ def addresses(text: str) -> list[str]:
 def test_every_file_is_served_and_none_is_missing() -> None:
     assert {path.name for path in FOLDER.iterdir()} == PAGE_FILES | {"index.html"}
     modules = {name for name in PAGE_FILES if name.endswith(".js")}
-    imports = {each for name in modules for each in re.findall(r'from "\./([^"]+)"', (FOLDER / name).read_text())}
+    code = "".join((FOLDER / name).read_text() for name in modules)
+    imports = set(re.findall(r'(?:from |import\()"\./([^"]+)"', code))
     assert imports == modules - {"main.js"}
 
 

@@ -19,7 +19,7 @@ PARENT = "b7ad6b7169203331"
 @pytest.fixture
 def exporter(bench: Bench) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
-    bench.service.tracing = Tracing(exporter)
+    bench.service.tracing = Tracing(exporter, station="cell-7")
     for worker in bench.service.workers:
         worker._tracing = bench.service.tracing
     return exporter
@@ -46,6 +46,8 @@ async def test_a_request_its_steps_and_its_batch(bench: Bench, exporter: InMemor
     assert request.attributes["camspector.decision"] == ("reject",)
     assert request.attributes["camspector.part_id"] == "part-1"
     assert request.attributes["http.response.status_code"] == 200
+    assert request.resource.attributes["camspector.station"] == "cell-7"
+    assert "camspector.line" not in request.resource.attributes
     batch = found.pop("batch")
     assert [link.context for link in batch.links] == [request.context]
     assert batch.parent is None

@@ -11,7 +11,7 @@ import torch
 from model.detector import load_detector
 from model.engines.output import NetworkOutput
 from model.errors import ManifestError
-from model.hypercolumn import Hypercolumn
+from model.hypercolumn import MEAN_WEIGHT, Hypercolumn
 from model.manifest import decode
 from model.network import VGG16CAM
 from model.preprocessing import Resizing
@@ -91,10 +91,11 @@ def test_blended_evidence_is_linear_in_blended_features() -> None:
 
 
 def test_a_frames_gate_features_are_its_tiles_by_their_position() -> None:
-    cells = np.arange(6 * 3 * 16, dtype=np.float32).reshape(6, 48)  # 2×3 tiles, 3 channels, 4×4 cells
-    pooled = Tiling(64).pool_cells(cells, 128, 192, 4).reshape(3, 4, 4)
-    whole = cells.reshape(2, 3, 3, 4, 4).transpose(2, 0, 3, 1, 4).reshape(3, 8, 12)
-    assert pooled == pytest.approx(whole.reshape(3, 4, 2, 4, 3).mean((2, 4)))
+    cells = np.random.default_rng(3).random((2, 3, 3, 4, 4), np.float32)  # 2×3 tiles, 3 channels, 4×4 cells
+    features = (cells + MEAN_WEIGHT * cells.mean((3, 4), keepdims=True)).reshape(6, 48)
+    pooled = Tiling(64).pool_cells(features, 128, 192, 4).reshape(3, 4, 4)
+    whole = cells.transpose(2, 0, 3, 1, 4).reshape(3, 4, 2, 4, 3).mean((2, 4))
+    assert pooled == pytest.approx(whole + MEAN_WEIGHT * whole.mean((1, 2), keepdims=True), rel=1e-5)
 
 
 def test_a_heatmap_is_as_large_as_its_frame_up_to_a_megapixel() -> None:

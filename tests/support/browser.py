@@ -21,6 +21,9 @@ OFFLINE: Final = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 """chromium's --host-resolver-rules."""
 WIDE: Final = (1280, 800)
 PHONE: Final = (390, 844)
+PNG: Final = "{ type: 'image/png' }"
+CONTROL: Final = 2
+SHIFT: Final = 8
 
 _VIRTUAL_KEYS: Final = {
     "ArrowLeft": 37,
@@ -61,8 +64,10 @@ class Browser:
         )
 
     def colours(self, scheme: str) -> None:
-        """light or dark."""
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        """light or dark; at once."""
+        wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wanted.items()]
+        self.send("Emulation.setEmulatedMedia", features=features)
 
     def value(self, expression: str) -> Any:
         """Of an expression of JavaScript, awaited."""
@@ -78,6 +83,10 @@ class Browser:
             assert time.monotonic() < give_up, f"{expression}; {self.problems}; {self.text()}"
             time.sleep(0.05)
         return value
+
+    def painted(self) -> None:
+        """Wait until what was changed before is on the screen."""
+        self.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 
     def text(self, selector: str = "body") -> str:
         """What a person reads there."""
@@ -107,16 +116,30 @@ class Browser:
             if last == (x, y):
                 return x, y
 
-    def mouse(self, kind: str, x: float, y: float) -> None:
-        button = "none" if kind == "mouseMoved" else "left"
-        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1)
+    def drag(self, element: str, by: float) -> None:
+        """What this expression finds, so many pixels to the right, by the mouse and in steps."""
+        x, y = self.middle(element)
+        self.mouse("mouseMoved", x, y)
+        self.mouse("mousePressed", x, y)
+        for step in range(1, 6):
+            self.mouse("mouseMoved", x + by * step / 5, y, held=True)
+        self.mouse("mouseReleased", x + by, y)
 
-    def press(self, key: str) -> None:
-        """On the keyboard, whatever has the focus."""
-        text = {"text": {"Enter": "\r"}.get(key, key)} if len(key) == 1 or key == "Enter" else {}
+    def mouse(self, kind: str, x: float, y: float, *, held: bool = False) -> None:
+        button = "none" if kind == "mouseMoved" and not held else "left"
+        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=int(held), clickCount=1)
+
+    def press(self, key: str, modifiers: int = 0, *commands: str) -> None:
+        """On the keyboard, whatever has the focus. `commands`: what the keys mean to an editor."""
+        text = (
+            {"text": {"Enter": "\r"}.get(key, key)}
+            if (len(key) == 1 and modifiers != CONTROL) or key == "Enter"
+            else {}
+        )
         code = _VIRTUAL_KEYS.get(key, ord(key[0].upper()))
-        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
-        self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+        keys = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        self.send("Input.dispatchKeyEvent", type="keyDown", commands=commands, **keys, **text)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **keys)
 
     def type(self, text: str) -> None:
         self.send("Input.insertText", text=text)
@@ -131,6 +154,26 @@ class Browser:
         data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
             self.send("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def paste(self, image: Path) -> None:
+        """A PNG, from the clipboard."""
+        content = base64.b64encode(image.read_bytes()).decode()
+        self.send("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+        self.value(
+            f"((bytes) => navigator.clipboard.write([new ClipboardItem({{ 'image/png': new Blob([bytes], {PNG}) }})]))"
+            f"(Uint8Array.from(atob('{content}'), (each) => each.charCodeAt(0)))"
+        )
+        self.press("v", CONTROL, "paste")
+
+    def downloaded(self, folder: Path, click: str) -> Path:
+        """The file that clicking on this text saves, in an empty folder."""
+        self.send("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self.click(click)
+        give_up = time.monotonic() + PATIENCE
+        while not (found := [path for path in folder.iterdir() if path.suffix != ".crdownload"]):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        return found[0]
 
     def screenshot(self, path: Path) -> None:
         reply = self.send("Page.captureScreenshot", format=path.suffix.removeprefix("."), quality=80)
@@ -177,15 +220,17 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(folder: Path, *, nice: int = 0) -> Iterator[Browser]:
     """`folder`: for its profile."""
     assert CHROMIUM
     (their_read, our_write), (our_read, their_write) = os.pipe(), os.pipe()
-    command = [
-        *[CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"],
+    flags = [
+        *["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"],
         *[f"--user-data-dir={folder}", f"--host-resolver-rules={OFFLINE}", "--force-color-profile=srgb"],
         *["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"],
+        *["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
     ]
+    command = ["nice", "-n", str(nice), CHROMIUM, *flags]
     process = subprocess.Popen(
         ["bash", "-c", f'exec "$@" 3<&{their_read} 4>&{their_write}', "bash", *command],
         pass_fds=(their_read, their_write),

@@ -147,7 +147,7 @@ def _log_fields() -> list[str]:
         raise ValueError
     except ValueError:
         error = logging.LogRecord("x", logging.ERROR, "", 0, "", None, sys.exc_info())
-    fields = json.loads(JsonFormatter().format(error)) | record.fields()
+    fields = json.loads(JsonFormatter("s", "l").format(error)) | record.fields()
     times = fields.pop("ms")
     return [*fields, *(f"ms.{name}" for name in times)]
 

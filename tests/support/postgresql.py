@@ -26,13 +26,18 @@ class PostgreSQL:
 
     folder: Path
     port: int
+    fsync: bool = False
+    """Whether it waits for the disk: a test needn't."""
 
     @property
     def url(self) -> str:
         return f"postgresql://camspector@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=20"
+        settings = {"listen_addresses": "127.0.0.1", "fsync": self.fsync, "max_connections": 20}
+        options = f"-p {self.port} -k {self.folder} " + " ".join(
+            f"-c {name}={value}" for name, value in settings.items()
+        )
         self._run("pg_ctl", "-D", self.folder / "data", "-l", self.folder / "log", "-o", options, "-w", "start")
 
     def stop(self) -> None:
@@ -62,7 +67,7 @@ class PostgreSQL:
 
 
 @contextmanager
-def running_postgresql(folder: Path) -> Iterator[PostgreSQL]:
+def running_postgresql(folder: Path, *, fsync: bool = False) -> Iterator[PostgreSQL]:
     """`folder`: new, and short: a socket's path has 107 characters at most."""
     folder.mkdir()
     if os.getuid() == 0:
@@ -70,7 +75,7 @@ def running_postgresql(folder: Path) -> Iterator[PostgreSQL]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = PostgreSQL(folder, port)
+    server = PostgreSQL(folder, port, fsync)
     server.initialise()
     server.start()
     try:

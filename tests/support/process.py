@@ -117,7 +117,7 @@ def started(command: Sequence[str], environment: Mapping[str, str] | None, *, ma
     try:
         while not (found := re.search(r"listening on (https?://\S+),", line := process.stderr.readline())):
             assert line, "".join(lines)
-            lines.append(line)
+            lines.append(line)  # serving.json may be in force before
         reader.start()
         yield Server(process, found[1], lines, reading)
     finally:

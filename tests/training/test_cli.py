@@ -284,6 +284,10 @@ BASELINE = ["fit", "--data", "parts", "--preset", "baseline", *PART]
         ([*FIT, "--defect-rate", "31"], "--defect-rate must lie between 0 and 1, not 31"),
         ([*FIT, "--odd-rate", "0"], "--odd-rate must lie between 0 and 1, not 0"),
         ([*FIT, "--odd-rate", "nan"], "--odd-rate must lie between 0 and 1, not nan"),
+        (
+            [*FIT, "--parts-per-false-alarm", "5"],
+            "--parts-per-false-alarm must lie between 100 and 1,000,000,000, not 5",
+        ),
         (["evaluate", "--data", "parts", *PART, "--odd-rate", "0.1"], "--odd-rate chooses new limits of the gate: it"),
         ([*FIT, "--max-miss", "0.3", "--anomalies", "synthetic"], "--max-miss can't be kept for real defects"),
         ([*FIT, "--curve", "nowhere.json"], "--curve nowhere.json can't be read"),

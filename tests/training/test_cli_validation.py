@@ -106,8 +106,7 @@ def asked(**arguments: object) -> argparse.Namespace:
     return chosen(
         **{
             "anomalies": "real", "command": "fit", "recalibrate": False, "defects": [5, 10], "group": None,
-            "odd_rate": None,
-            "sign": None,
+            "odd_rate": None, "parts_per_false_alarm": None, "sign": None,
         } | arguments
     )  # fmt: skip
 
@@ -165,6 +164,17 @@ def test_a_rule_for_a_version_needs_recalibrate() -> None:
         check_evaluation(asked(odd_rate=0.01))
     with pytest.raises(RecipeError, match=r"--odd-rate must lie between 0 and 1, not 1\.5"):
         check_evaluation(asked(odd_rate=1.5, recalibrate=True))
+    with pytest.raises(RecipeError, match="--parts-per-false-alarm chooses new limits of drift: it needs --recal"):
+        check_evaluation(asked(parts_per_false_alarm=1000))
+
+
+@pytest.mark.parametrize(("parts", "named"), [(0, "0"), (99, "99"), (1_000_000_001, "1,000,000,001")])
+def test_a_false_alarm_in_too_few_or_too_many_parts_is_refused(parts: int, named: str) -> None:
+    message = f"--parts-per-false-alarm must lie between 100 and 1,000,000,000, not {named}"
+    with pytest.raises(RecipeError, match=message):
+        check_evaluation(asked(parts_per_false_alarm=parts, recalibrate=True))
+    with pytest.raises(RecipeError, match=message):
+        check_training(asked(parts_per_false_alarm=parts), tiny_patches())
 
 
 def test_every_part_that_chooses_must_have_enough_images() -> None:

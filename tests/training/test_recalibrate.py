@@ -7,6 +7,7 @@ import pytest
 
 from model.artifact import GATE, SUMS, Artifact, read_artifact, read_sums
 from model.detector import load_detector
+from model.drift import Drift
 from model.errors import DataError, ErrorBoundError
 from model.manifest import OperatingPoint
 from model.signatures import SIGNATURE, SigningKey
@@ -41,7 +42,7 @@ def recalibrated(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> 
     version = publish(store.root, "spots")
     old = read_artifact(version)
     before = evaluate(version, dataset, "cpu", quiet())
-    method = choose_method(old.manifest, dataset, BestBalancedAccuracy(), NEW)
+    method = choose_method(old.manifest, dataset, BestBalancedAccuracy(), NEW, parts_per_false_alarm=5_000)
     after = recalibrate(before, dataset, method, store, quiet())
     return Recalibrated(old, before, after, read_artifact(after.version))
 
@@ -170,6 +171,17 @@ def test_without_a_rule_or_a_rate_the_versions_own_are_kept(
     operating_point = OperatingPoint(rule, "…", 0.05, prior_invariant=True)
     method = choose_method(replace(recalibrated.old.manifest, operating_point=operating_point), dataset, asked, told)
     assert (method.rule, method.defect_rate) == (used, rate)
+
+
+def test_false_alarms_of_drift_are_as_rare_as_asked_for_or_as_before(
+    recalibrated: Recalibrated, dataset: Dataset
+) -> None:
+    old = recalibrated.old.manifest
+    assert recalibrated.new.manifest.drift is not None
+    assert recalibrated.new.manifest.drift.parts_per_false_alarm == 5_000
+    rarer = replace(old, drift=Drift(2_000_000, {}, []))
+    assert choose_method(rarer, dataset, None, None).parts_per_false_alarm == 2_000_000
+    assert choose_method(rarer, dataset, None, None, parts_per_false_alarm=500).parts_per_false_alarm == 500
 
 
 def test_images_that_the_network_learnt_from_are_refused(recalibrated: Recalibrated, dataset: Dataset) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from model.hypercolumn import grid_window
+from model.hypercolumn import MEAN_WEIGHT, grid_window
 from model.tiles import Tiling
 from training.data.masks import coverage
 from training.data.samples import Sample
@@ -114,14 +114,14 @@ def _tile(load: ImageLoader, tiling: Tiling, number: int) -> NDArray[np.uint8]:
 
 
 def grid_features(patches: Floats, width: int) -> Floats:
-    """Of one image's patches P×C the last `width` features, averaged over each cell of a coarse grid: F values, as
+    """Of one image's patches P×C the last `width` features in each cell of a coarse grid: F values, as
     `model.network.VGG16CAM.grid_features` gives them."""
     side = math.isqrt(len(patches))
     window, stride = grid_window(side)
     maps = np.asarray(patches[:, -width:]).T.reshape(width, side, side)
     starts = range(0, side - window + 1, stride)
-    cells = [[maps[:, y : y + window, x : x + window].mean((1, 2)) for x in starts] for y in starts]
-    return np.asarray(np.array(cells).transpose(2, 0, 1).ravel())
+    cells = np.array([[maps[:, y : y + window, x : x + window].mean((1, 2)) for x in starts] for y in starts])
+    return np.asarray((cells + MEAN_WEIGHT * cells.mean((0, 1))).transpose(2, 0, 1).ravel())
 
 
 def _known_coverage(samples: Sequence[Sample], grid: tuple[int, int], use_masks: bool) -> Floats:

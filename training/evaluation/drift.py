@@ -18,6 +18,9 @@ from training.synthetic.samples import KIND
 Floats = NDArray[np.float64]
 
 PARTS_PER_FALSE_ALARM: Final = 100_000
+FEWEST_PARTS: Final = 100
+MOST_PARTS: Final = 1_000_000_000
+"""Least and greatest that may be asked for: beyond, rounding counts in the Markov chain's run length."""
 LEAST: Final = 20
 """Held-out good images without which a quantity has no chart."""
 BINS: Final = 50

@@ -13,6 +13,7 @@ from training.data.masks import coverage
 from training.data.samples import Sample
 from training.estimators.image_head import ImageLogOdds, add_image_head, choose_image_weight
 from training.evaluation.calibration import fit_platt
+from training.evaluation.drift import PARTS_PER_FALSE_ALARM
 from training.evaluation.heatmap_scale import choose_heatmap_scale
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Rule, choose_thresholds
@@ -73,6 +74,8 @@ class Method:
     """Whether an image of another size is odd, since its frame would have another scale."""
     other_poolings: tuple[Pooling, ...] = ()
     """What may pool better than `pooling`: the one whose calibrated log-odds lose least is taken."""
+    parts_per_false_alarm: int = PARTS_PER_FALSE_ALARM
+    """Average number of parts until drift is alarmed of where there is none."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from model.hypercolumn import Hypercolumn, grid_window
+from model.hypercolumn import MEAN_WEIGHT, Hypercolumn, grid_window
 from model.preprocessing import MEAN
 from model.weights import Weights
 
@@ -99,7 +99,10 @@ class _Graph:
         side = hypercolumn.stride >> (hypercolumn.blocks[-1] - 1)
         patches = self.averaged(deepest, f"{_GATE}patches", side, side)
         cells = self.averaged(patches, f"{_GATE}cells", *grid_window(input_size // hypercolumn.stride))
-        self.node("Flatten", [cells], "features", axis=1)
+        mean = self.node("GlobalAveragePool", [cells], f"{_GATE}mean")
+        weight = self.constant(f"{_GATE}weight", np.array([MEAN_WEIGHT], np.float32))
+        added = self.node("Mul", [mean, weight], f"{_GATE}added")
+        self.node("Flatten", [self.node("Add", [cells, added], f"{_GATE}both")], "features", axis=1)
 
     def model(self, input_size: int, side: int, hypercolumn: Hypercolumn) -> onnx.ModelProto:
         outputs = {"evidence": [side, side], "features": [hypercolumn.features(side)]}

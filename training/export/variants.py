@@ -57,6 +57,8 @@ class ReferenceImages:
     """What the images look like to the float32 network."""
     distances: Floats
     """n: how far each is from that."""
+    farthest: float
+    """The gate's limit of that: the one check that variants' own numbers decide."""
 
     @cached_property
     def golden(self) -> dict[str, NDArray[np.uint8]]:
@@ -173,6 +175,7 @@ def _int8(
     counted = np.where(np.isneginf(images.evidence), -np.inf, output.evidence)  # within the region of interest
     log_odds, distances = pooling(counted), images.appearance.distance(output.features)
     distance_scale = float(np.median(distances) / np.median(images.distances))
+    gate_differs = (distances / distance_scale > images.farthest) != (images.distances > images.farthest)
     own = post_processor.moved(*linear_map(reference, log_odds))
     tolerance = MAX_LOG_ODDS_CHANGE / own.calibration.slope
     return replace(
@@ -184,7 +187,7 @@ def _int8(
         golden=images.golden_outputs(engine.run, pooling, (tolerance, _INT8_DISTANCE_TOLERANCE), distance_scale),
         figures=None,
         distance_scale=distance_scale,
-        agreement=agreement(post_processor, own, reference, log_odds, images.is_anomaly),
+        agreement=agreement(post_processor, own, reference, log_odds, images.is_anomaly, gate_differs),
     )
 
 
@@ -197,15 +200,22 @@ def linear_map(reference: Floats, log_odds: Floats) -> tuple[float, float]:
 
 
 def agreement(
-    float32: PostProcessor, other: PostProcessor, reference: Floats, log_odds: Floats, is_anomaly: Bools
+    float32: PostProcessor,
+    other: PostProcessor,
+    reference: Floats,
+    log_odds: Floats,
+    is_anomaly: Bools,
+    gate_differs: Bools,
 ) -> Agreement:
-    """Verdicts of `other` on another variant's `log_odds`, n, against float32's on its own, of the same images."""
+    """Verdicts of `other` on another variant's `log_odds`, n, against float32's on its own, of the same images.
+    `gate_differs`: which are inspectable by one alone."""
     ours = [float32.calibration(value, float32.shift) for value in reference.tolist()]
     theirs = [other.calibration(value, float32.shift) for value in log_odds.tolist()]
     thresholds = float32.thresholds
     changed = sum(
-        (thresholds.label_of(p), thresholds.decision_of(p)) != (thresholds.label_of(q), thresholds.decision_of(q))
-        for p, q in zip(map(sigmoid, ours), map(sigmoid, theirs), strict=True)
+        odd
+        or (thresholds.label_of(p), thresholds.decision_of(p)) != (thresholds.label_of(q), thresholds.decision_of(q))
+        for p, q, odd in zip(map(sigmoid, ours), map(sigmoid, theirs), gate_differs.tolist(), strict=True)
     )
     auroc_change = None
     if 0 < is_anomaly.sum() < len(is_anomaly):

@@ -47,6 +47,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
         pipeline.training_set.is_anomaly[real],
         pipeline.appearance,
         pipeline.appearance.distance(pipeline.model.features(real)),
+        pipeline.gate.limits["appearance"][1],
     )
     network = pipeline.model.to_network(weight)
     with run.reporter.task("export, with int8", len(dataset.samples)) as advance:
@@ -82,7 +83,12 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             created=now(),
             command=command(),
             recipe=as_dict(recipe),
-            drift=fit_drift(pipeline.predictions, pipeline.post_processor.accepted_below, pipeline.measures.watched),
+            drift=fit_drift(
+                pipeline.predictions,
+                pipeline.post_processor.accepted_below,
+                pipeline.measures.watched,
+                run.method.parts_per_false_alarm,
+            ),
             libraries={"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _LIBRARIES},
         )
         files = built.files | ({ROI: run.roi.png} if run.roi else {})

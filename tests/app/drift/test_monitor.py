@@ -44,10 +44,8 @@ def opened(folder: Path | None, clock: Clock) -> DriftMonitor:
 
 
 def answered(part: str, decision: Decision = "accept", version: int = 1, **measures: float) -> RequestRecord:
-    image = ImageRecord(Verdict("good", decision, 0.1, 0.0), [], measures)  # type: ignore[arg-type]
-    return RequestRecord(
-        f"request-{part}", "POST", part_id=part, inference_id="i", model="widget", version=version, images=[image]
-    )
+    image = ImageRecord(Verdict("good", decision, 0.1, 0.0), [], measures, inference_id="i")  # type: ignore[arg-type]
+    return RequestRecord(f"request-{part}", "POST", part_id=part, model="widget", version=version, images=[image])
 
 
 def alarm(monitor: DriftMonitor, serving: LoadedModel, start: int = 0) -> int:
@@ -121,6 +119,28 @@ def test_another_version_begins_anew_and_alarms_stand(store: Path, clock: Clock)
     found = monitor.of("widget")
     assert [each.model_version for each in found.alarms] == [1]
     assert [each.level for each in found.levels] == [0.0, 0.0, 0.2]
+
+
+def test_an_alarm_of_another_version_silences_no_chart(store: Path, clock: Clock) -> None:
+    monitor, newer = opened(None, clock), loaded(store, 2)
+    alarm(monitor, loaded(store))
+    for number in range(4):
+        monitor.add(answered(str(number), version=2, log_odds=1.5), newer)
+    assert [(each.model_version, each.quantity) for each in monitor.of("widget").alarms] == [
+        (1, "log_odds"),
+        (2, "log_odds"),
+    ]
+    for number in range(4):
+        monitor.add(answered(str(number), version=2, log_odds=1.5), newer)
+    assert len(monitor.of("widget").alarms) == 2
+
+
+def test_acknowledging_another_versions_alarm_leaves_the_sums(store: Path, clock: Clock) -> None:
+    monitor = opened(None, clock)
+    alarm(monitor, loaded(store))
+    monitor.add(answered("2", version=2, log_odds=1.5), loaded(store, 2))
+    monitor.acknowledge("widget", "office")
+    assert max(level.level for level in monitor.of("widget").levels) == pytest.approx(12 / 40)
 
 
 def test_a_version_without_charts(store: Path, clock: Clock) -> None:

@@ -47,6 +47,7 @@ async def recorder(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIter
         records=str(tmp_path / "records"),
         records_images="all",
         station="cell 7",
+        line="line 3",
     )
     app = create_app(settings)
     async with running(app) as client:

@@ -72,7 +72,7 @@ def test_migrations_make_the_tables_once(server: PostgreSQL, engine: Engine) -> 
 
 
 def test_an_inspection_comes_back_as_it_was(writer: Writer, engine: Engine) -> None:
-    sent = inspection(3, part_id="Stück 🔩", key="k", station="s", idempotency_key="i")
+    sent = inspection(3, part_id="Stück 🔩", key="k", station="s", line="l", idempotency_key="i")
     entries = [Entry(sent), *(Entry(inspection(number)) for number in range(4, 60)), Entry(sent)]
     for entry in entries:
         writer.put(entry)

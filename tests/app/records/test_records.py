@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.records.image_rules import ImageRules
+from app.records.writer import Writer
 from tests.app.records.conftest import Recorder
 from tests.support.images import encoded
 
@@ -31,7 +34,7 @@ async def test_record_has_what_the_reply_has(recorder: Recorder) -> None:
         "image": sent["image"] | kept
     }
     assert record["part_id"] == "Stück 1"
-    assert record["station"] == "cell 7"
+    assert (record["station"], record["line"]) == ("cell 7", "line 3")
     assert record["request_id"] == reply.headers["x-request-id"]
     assert before.timestamp() - 1 < datetime.fromisoformat(record["received_at"]).timestamp() < before.timestamp() + 60
     assert record["serving_sha256"] == hashlib.sha256(b"{}\n").hexdigest()
@@ -76,6 +79,28 @@ async def test_v2_is_recorded_too(recorder: Recorder) -> None:
     records = [(await recorder.client.get(f"/v1/inspections/{each}")).json() for each in ids]
     assert [record["probability"] for record in records] == reply.json()["outputs"][0]["data"]
     assert all(record["image"]["kept"] for record in records)
+
+
+async def test_events_say_what_can_be_fetched(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each image of a batch by its own id; nothing, where it can't be written."""
+    images = [base64.b64encode(encoded(seed=seed)).decode() for seed in (1, 2)]
+    body = {
+        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [2], "data": images}],
+        "outputs": [{"name": "probability"}],
+    }
+    with recorder.app.state.service.events.listening() as listener:
+        batch = await recorder.client.post("/v2/models/widget/infer", json=body)
+        heard = [json.loads(await listener.get(60.0)) for _ in images]
+        assert [each["inference_id"] for each in heard] == batch.headers["x-camspector-inference-id"].split(",")
+        assert [each["recorded"] for each in heard] == ["image", "image"]
+        for each in heard:
+            assert (await recorder.client.get(f"/v1/inspections/{each['inference_id']}/image")).status_code == 200
+        monkeypatch.setattr(recorder.records, "_rules", ImageRules.of("none"))
+        await recorder.client.post("/predict", content=encoded())
+        assert json.loads(await listener.get(60.0))["recorded"] == "evidence"
+        monkeypatch.setattr(Writer, "available", False)
+        await recorder.client.post("/predict", content=encoded())
+        assert json.loads(await listener.get(60.0))["recorded"] is None
 
 
 async def test_pages_go_back_in_time_and_have_each_once(recorder: Recorder) -> None:

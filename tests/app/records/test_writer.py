@@ -84,7 +84,7 @@ def test_what_waits_is_one_transaction(held: Writer, engine: Engine, counts: Cou
 
 
 def test_an_inspection_comes_back_as_it_was(held: Writer, engine: Engine) -> None:
-    sent = inspection(3, part_id="Stück 1", key="k", station="s", idempotency_key="i")
+    sent = inspection(3, part_id="Stück 1", key="k", station="s", line="l", idempotency_key="i")
     held.put(entry := Entry(sent))
     held.thread.start()
     assert entry.done.result(PATIENCE)
@@ -199,6 +199,17 @@ def test_written_twice_it_is_there_once(held: Writer, engine: Engine) -> None:
         assert entry.done.result(PATIENCE)
     with engine.connect() as connection:
         assert len(queries.page(connection, Filter(), 10)) == 1
+
+
+def test_a_change_that_nobody_waits_for_any_more_is_no_failure(held: Writer, counts: Counter) -> None:
+    """Its client has left, or had no more time."""
+    assert held.change(lambda _: 6).cancel()
+    assert held.change(lambda _: 1 / 0).cancel()
+    held.thread.start()
+    held.put(entry := Entry(inspection()))
+    assert entry.done.result(PATIENCE)
+    assert held.change(lambda _: 7).result(PATIENCE) == 7
+    assert (held.available, count(counts, "written")) == (True, 1)
 
 
 def test_stopping_writes_what_waits(held: Writer, engine: Engine) -> None:

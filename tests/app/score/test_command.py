@@ -208,3 +208,23 @@ def test_called_wrongly(
     assert main(["score", *arguments]) == 2
     assert re.search(reason, capsys.readouterr().err)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_ctrl_c_while_a_list_is_waited_for(onnx_store: Path, tmp_path: Path) -> None:
+    """The list's writer is still there, and silent."""
+    (tmp_path / "a.png").write_bytes(encoded())
+    arguments = [*command(Path("-"), onnx_store, tmp_path / "v.csv"), "--jobs", "1"]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdin
+    assert process.stderr
+    process.stdin.write(f"{tmp_path / 'a.png'}\n" * 2)
+    process.stdin.flush()
+    journal, give_up = tmp_path / ".v.csv.part", time.monotonic() + PATIENCE
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 130
+    assert process.stderr.read().endswith("score: interrupted; --resume goes on with it\n")
+    process.stdin.close()
+    process.stderr.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.score.errors import InputsError, NoVerdictError
+from app.score.errors import NoVerdictError, UsageError
 from app.score.files import check_paths, files, read_image, shown
 
 NO_LIST = io.BytesIO()
@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_read_is_missed_by_name(folder: Path, monkeypatc
 
 @pytest.mark.parametrize("path", ["nowhere", "parts/*.webp", ""])
 def test_what_is_not_there_is_refused(folder: Path, path: str) -> None:
-    with pytest.raises(InputsError, match="is not there"):
+    with pytest.raises(UsageError, match="is not there"):
         check_paths(["parts", path])
 
 

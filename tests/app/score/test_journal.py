@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from app.score.journal import Journal, Run
 from app.score.row import Row
 from app.score.tables import write_jsonl
@@ -57,29 +57,29 @@ def test_zeros_at_the_end_as_a_power_cut_leaves_them(tmp_path: Path) -> None:
 )
 def test_other_files_are_refused(tmp_path: Path, names: list[str], found: str) -> None:
     began(tmp_path / "v.csv", 2)
-    with Journal(tmp_path / "v.csv", resume=True) as journal, pytest.raises(InputsError, match=found):
+    with Journal(tmp_path / "v.csv", resume=True) as journal, pytest.raises(UsageError, match=found):
         journal.skip(iter(names))
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
     began(tmp_path / "v.csv")
-    with Journal(tmp_path / "v.csv", resume=True) as journal, pytest.raises(InputsError, match="version 1, now 2"):
+    with Journal(tmp_path / "v.csv", resume=True) as journal, pytest.raises(UsageError, match="version 1, now 2"):
         journal.begin(Run("widget", 2, "local"))
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     output = tmp_path / "v.csv"
     began(output)
-    with pytest.raises(InputsError, match=r"was begun: --resume .* remove .*\.v\.csv\.part"):
+    with pytest.raises(UsageError, match=r"was begun: --resume .* remove .*\.v\.csv\.part"):
         Journal(output, resume=False)
     Journal.path_of(output).unlink()
     output.touch()
-    with pytest.raises(InputsError, match="is there already"):
+    with pytest.raises(UsageError, match="is there already"):
         Journal(output, resume=False)
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    with Journal(tmp_path / "v.csv", resume=False), pytest.raises(InputsError, match="another run writes"):
+    with Journal(tmp_path / "v.csv", resume=False), pytest.raises(UsageError, match="another run writes"):
         Journal(tmp_path / "v.csv", resume=True)
 
 
@@ -89,5 +89,5 @@ def test_without_a_row_nothing_is_left(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputsError, match="can't be written: No such file"):
+    with pytest.raises(UsageError, match="can't be written: No such file"):
         Journal(tmp_path / "nowhere" / "v.csv", resume=False)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from app.score.errors import InputsError, NoVerdictError
+from app.score.errors import NoVerdictError, UsageError
 from app.score.row import Row, columns
 from app.score.tables import writer_for
 
@@ -69,11 +69,11 @@ def test_parquet_has_the_cells_of_csv(timing: bool) -> None:
 
 
 def test_other_names_are_refused() -> None:
-    with pytest.raises(InputsError, match=r"v\.xlsx: the name must end in \.csv, \.jsonl, \.parquet"):
+    with pytest.raises(UsageError, match=r"v\.xlsx: the name must end in \.csv, \.jsonl, \.parquet"):
         writer_for(Path("v.xlsx"))
 
 
 def test_parquet_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputsError, match=r"camspector\[parquet\]"):
+    with pytest.raises(UsageError, match=r"camspector\[parquet\]"):
         writer_for(Path("v.parquet"))

@@ -77,6 +77,7 @@ def test_each_file_once(tmp_path: Path) -> None:
         (["nowhere", "--out", "v.csv"], "nowhere is no folder"),
         ([".", "--out", "v.parquet"], r"must end in \.csv or \.jsonl"),
         ([".", "--out", "v.csv", "--reject", "nowhere"], "--reject nowhere is no folder"),
+        ([".", "--out", "v.csv", "--review", "."], "they would be inspected again"),
         ([".", "--out", "nowhere/v.csv"], "the ledger .* can't be used"),
         ([".", "--out", "v.csv", "--model", "gizmo"], "no model 'gizmo'"),
     ],

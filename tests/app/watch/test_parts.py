@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.score.errors import InputsError
+from app.score.errors import UsageError
 from app.watch.destinations import Destinations
 from app.watch.folder import Signature, WatchedFolder
 from app.watch.ledger import Entry, Ledger
@@ -123,7 +123,7 @@ def test_the_ledger_survives(tmp_path: Path) -> None:
     one = first.add(Entry(str(stays), signature, b"1\n", None, is_sorted=True))
     two = first.add(Entry(goes, Signature(2, 3), b"2\n", "/out/é"))
     first.update(replace(one, is_written=True))
-    with pytest.raises(InputsError, match="another process"):
+    with pytest.raises(UsageError, match="another process"):
         Ledger(tmp_path / "ledger")
     first.close()
     second = Ledger(tmp_path / "ledger")
@@ -143,5 +143,5 @@ def test_the_ledger_survives(tmp_path: Path) -> None:
 
 def test_a_ledger_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b"x" * 5000)
-    with pytest.raises(InputsError, match="can't be used"):
+    with pytest.raises(UsageError, match="can't be used"):
         Ledger(tmp_path / "ledger")

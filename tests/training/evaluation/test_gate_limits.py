@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.gate import CHECKS, CheckName, Limits
+from model.appearance import Appearance
+from model.gate import CHECKS, CheckName, Gate, Limits
 from training.evaluation.gate_limits import HeldOutMeasures, fit_appearance, fit_gate, with_held_out
 from training.features.measuring import APPEARANCE, Measures
 
@@ -29,19 +30,25 @@ def is_odd(values: Measures, limits: dict[CheckName, Limits]) -> NDArray[np.bool
     return np.asarray(((values < low) | (values > high)).any(axis=1))
 
 
+def fit_gate_of(measures: HeldOutMeasures, odd_rate: float, spread: float = 0.1) -> Gate:
+    mean = np.zeros(64, np.float32)
+    appearance = Appearance(mean, np.zeros((0, 64), np.float32), mean[:0], spread**2 / 64, mean[:1])
+    return fit_gate(measures, appearance, odd_rate)
+
+
 @pytest.mark.parametrize("odd_rate", [0.005, 0.05])
 def test_new_images_of_the_same_kind_are_seldom_odd(odd_rate: float) -> None:
     shares = []
     for seed in range(8):
-        gate = fit_gate(held_out(400, seed), odd_rate)
+        gate = fit_gate_of(held_out(400, seed), odd_rate)
         shares.append(is_odd(held_out(2000, seed + 100).values, gate.limits).mean())
     assert np.mean(shares) <= odd_rate
 
 
 def test_the_limits_are_the_extremes_with_slack() -> None:
     measures = held_out(400)
-    gate = fit_gate(measures, 0.005)
-    assert gate.limits["size"] == (256.0, 1024.0)
+    gate = fit_gate_of(measures, 0.005)
+    assert gate.limits["size"] == (pytest.approx(512 / 1.25), 640.0)
     assert gate.limits["clipped"][0] == gate.limits["appearance"][0] == 0.0
     low, high = gate.limits["sharpness"]
     values = measures.values[:, CHECKS.index("sharpness")]
@@ -50,20 +57,61 @@ def test_the_limits_are_the_extremes_with_slack() -> None:
 
 
 def test_few_images_vouch_for_less_and_the_summary_tells() -> None:
-    gate = fit_gate(held_out(60), 0.005)
-    assert gate.odd_bound == pytest.approx(2 / 61)
-    assert "So few images vouch for 3.3 % only: 0.5 % takes 399." in gate.summary
+    gate = fit_gate_of(held_out(60), 0.005)
+    assert gate.odd_bound == pytest.approx(1 / 21)
+    assert "So few images vouch for 4.8 % only: 0.5 % takes 199 of each." in gate.summary
     assert "of 40 good images and 0 of 20 defective ones" in gate.summary
-    enough = fit_gate(held_out(399), 0.005)
-    assert enough.odd_bound == 0.005
+    enough = fit_gate_of(held_out(600), 0.005)
+    assert enough.odd_bound <= 0.005
     assert "only" not in enough.summary
+
+
+@pytest.mark.parametrize("count", [20, 60])
+def test_few_images_call_few_new_ones_odd(count: int) -> None:
+    """The extremes of so few are no limits."""
+    shares = [
+        is_odd(held_out(2000, seed + 100).values, fit_gate_of(held_out(count, seed), 0.005).limits).mean()
+        for seed in range(8)
+    ]
+    assert np.mean(shares) <= 0.01
+
+
+def test_what_one_check_finds_moves_no_other_checks_limits() -> None:
+    measures = held_out(100)
+    sound = fit_gate_of(measures, 0.005).limits
+    for row, value in ((3, 0.3), (4, 0.6), (6, 0.9)):  # a defective image is far off, and a good one: only they may be
+        measures.values[row, CHECKS.index("clipped")] = value
+    limits = fit_gate_of(measures, 0.005).limits
+    assert limits["clipped"][1] > 0.3
+    assert {name: limits[name] for name in CHECKS if name != "clipped"} == {
+        name: sound[name] for name in CHECKS if name != "clipped"
+    }
+
+
+def test_defective_images_are_as_seldom_odd_as_good_ones() -> None:
+    """One defect in 100 is dark: 4 of 1,200 images, which may all lie outside where defects aren't counted apart."""
+    measures = held_out(1200)
+    dark = np.flatnonzero(measures.is_anomaly)[::100]
+    measures.values[dark, CHECKS.index("brightness")] = np.linspace(10, 13, len(dark))
+    gate = fit_gate_of(measures, 0.005)
+    assert (measures.values[dark, CHECKS.index("brightness")] < gate.limits["brightness"][0]).sum() <= 1
+
+
+def test_a_large_defect_is_not_odd_where_none_was_seen() -> None:
+    """It moves features by a quarter: more deviations, the less images vary."""
+    measures = held_out(400)
+    measures.is_anomaly[:] = False
+    farthest = measures.values[:, APPEARANCE].max()
+    uniform, varied = (fit_gate_of(measures, 0.005, spread).limits["appearance"][1] for spread in (0.05, 0.5))
+    assert uniform == pytest.approx(np.hypot(1.2 * farthest + 0.1, 5), abs=1e-3)
+    assert varied == pytest.approx(np.hypot(1.2 * farthest + 0.1, 0.5), abs=1e-3)
 
 
 def test_a_single_wrong_image_does_not_blind_the_gate() -> None:
     measures = held_out(100)
-    sound = fit_gate(measures, 0.005).limits
+    sound = fit_gate_of(measures, 0.005).limits
     measures.values[7, CHECKS.index("brightness")] = 0.0
-    limits = fit_gate(measures, 0.005).limits
+    limits = fit_gate_of(measures, 0.005).limits
     assert limits["sharpness"][0] > 0.9 * sound["sharpness"][0]
     assert limits["appearance"][1] < 1.1 * sound["appearance"][1]
 
@@ -71,7 +119,7 @@ def test_a_single_wrong_image_does_not_blind_the_gate() -> None:
 def test_good_images_alone() -> None:
     measures = held_out(50)
     measures.is_anomaly[:] = False
-    gate = fit_gate(measures, 0.005)
+    gate = fit_gate_of(measures, 0.005)
     assert gate.defects_odd is None
     assert gate.good_odd is not None
     assert "defective" not in gate.summary
@@ -79,7 +127,7 @@ def test_good_images_alone() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_as_few_images_as_there_can_be(count: int) -> None:
-    gate = fit_gate(held_out(count, folds=2), 0.005)
+    gate = fit_gate_of(held_out(count, folds=2), 0.005)
     assert not is_odd(held_out(count, folds=2).values[1:], gate.limits).any()
     assert gate.images == count
 
