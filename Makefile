@@ -91,7 +91,7 @@ LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --gen
         --no-emit-index-url --no-emit-find-links pyproject.toml
 lock: | .venv/bin/python
 	$(PIP) install uv packaging
-	.venv/bin/$(LOCK) --extra fleet --extra parquet --extra tracing --extra train --group dev -o requirements/dev.txt
+	.venv/bin/$(LOCK) --extra fleet --extra parquet --extra ray --extra tracing --extra train --group dev -o requirements/dev.txt
 	.venv/bin/$(LOCK) --extra train -c requirements/dev.txt -o requirements/train.txt
 	.venv/bin/$(LOCK) --extra fleet --extra tracing -c requirements/dev.txt -o requirements/serve.txt
 	.venv/bin/$(LOCK) --extra cpu --extra fleet --extra tracing -c requirements/dev.txt -o requirements/serve-cpu.txt

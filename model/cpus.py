@@ -6,13 +6,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
+
+_shares: Final[list[int]] = []
 
 
 def available_cpus(root: Path = Path("/")) -> int:
-    """The smaller of the CPUs that the scheduler allows and the control groups' quota, rounded up; ≥ 1."""
+    """The smallest of the CPUs that the scheduler allows, the control groups' quota, rounded up, and what the process
+    has agreed to; ≥ 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = quota(root)
-    return allowed if limit is None else max(1, min(allowed, math.ceil(limit)))
+    return max(1, min([allowed, *_shares] if limit is None else [allowed, math.ceil(limit), *_shares]))
+
+
+def agree_to(cpus: int) -> None:
+    """Take no more of a machine that is shared by agreement alone, as Ray's workers do."""
+    _shares.append(cpus)
 
 
 def quota(root: Path = Path("/")) -> float | None:

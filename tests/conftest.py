@@ -19,10 +19,10 @@ _SLOW: Final = """
     app/page/test_appearance.py app/page/test_decide.py app/page/test_inspect.py app/page/test_live.py
     app/page/test_models.py app/page/test_review.py
     app/records/test_postgresql.py app/records/test_process.py app/sandbox/test_pool.py app/score/test_command.py
-    app/score/test_remote.py app/test_bad_uploads.py app/test_dashboards.py
+    app/score/test_ray.py app/score/test_remote.py app/test_bad_uploads.py app/test_dashboards.py
     app/test_docs.py app/test_docs_page.py app/test_fuzz.py
     app/test_gateway.py app/test_http_protocol.py app/test_load.py
-    app/test_log_backlog.py app/test_network.py app/test_openapi.py app/test_senders.py
+    app/test_log_backlog.py app/test_network.py app/test_openapi.py app/test_ray_serve.py app/test_senders.py
     app/test_stalled_store.py app/test_start.py app/test_stderr.py app/test_stop.py app/test_tracing.py
     app/test_v2_client.py app/watch/test_command.py examples/test_plc.py model/test_drafts.py model/test_graphs.py
     model/test_image_damage.py model/test_image_limits.py test_alerts.py test_calls_nobody.py test_compose.py

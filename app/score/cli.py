@@ -22,22 +22,42 @@ def score_arguments(flags: list[str]) -> argparse.Namespace:
         epilog="Exit status: 0, every file has a verdict; 1, some have none, or the run was stopped and --resume goes "
         "on with it; 2, nothing was done.",
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders, globs; -: a list on standard input")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="files, folders, globs, also s3://… and the like; -: a list on standard input",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the table: a name in .csv, .jsonl or .parquet")
     images = parser.add_mutually_exclusive_group()
     images.add_argument("--heatmaps", type=Path, metavar="DIR", help="write each image's heatmap there, as PNG")
     images.add_argument("--overlays", type=Path, metavar="DIR", help="write each image there with its heatmap drawn in")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was ended, if there is one")
     parser.add_argument("--timing", action="store_true", help="with the milliseconds of each step, which vary")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="let the machines of a Ray cluster inspect; --jobs: of each worker",
+    )
     add_inspector(parser)
-    return parser.parse_args(flags)
+    parser.set_defaults(jobs=None)
+    arguments = parser.parse_args(flags)
+    if arguments.ray is not None and arguments.server:
+        parser.error("--ray and --server exclude each other")
+    if arguments.ray is None and arguments.jobs is None:  # a Ray worker's machine has other CPUs
+        arguments.jobs = default_jobs(available_cpus())
+    return arguments
 
 
 def add_inspector(parser: argparse.ArgumentParser) -> None:
     """What inspects: a version of a store in this process, or a service."""
     parser.add_argument("--model", help="name of the model; without: the only one")
     parser.add_argument("--version", type=_positive, help="version of the model; without: the one that serves")
-    parser.add_argument("--jobs", type=_positive, default=_default_jobs(), help="images worked on at once")
+    parser.add_argument(
+        "--jobs", type=_positive, default=default_jobs(available_cpus()), help="images worked on at once"
+    )
     parser.add_argument("--server", metavar="URL", help="let that service inspect; key: INSPECTION_API_KEY")
     local = parser.add_argument_group("without --server, as the service's settings, which have the same defaults")
     local.add_argument("--store", type=Path, help="folder of models, or one's own")
@@ -59,6 +79,6 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _default_jobs() -> int:
+def default_jobs(cpus: int) -> int:
     """Enough that the network never waits: one image in it and one being decoded for each CPU, and two being read."""
-    return 2 * available_cpus() + 2
+    return 2 * cpus + 2

@@ -2,9 +2,10 @@
 
 import argparse
 import asyncio
+import os
 import sys
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from app.score.errors import UsageError
 from app.score.files import STDIN, check_paths, files
 from app.score.inspector import Inspector
 from app.score.journal import Journal, Run
-from app.score.local import load, local_inspector
+from app.score.local import choose, load, local_inspector, run_of
 from app.score.progress import Progress, Total
 from app.score.remote import remote_inspector
+from app.score.row import Row
 from app.score.run import RowMaker, rows
 from app.score.summary import Summary
 from app.score.tables import writer_for
@@ -44,21 +46,55 @@ async def _inspect_all(arguments: argparse.Namespace, journal: Journal, summary:
     """Seconds, and files that were inspected in them."""
     kind, folder = _heatmaps(arguments)
     version = arguments.version or (journal.run.version if journal.run else None)
-    async with inspector_of(arguments, version) as (inspector, run):
+    async with (
+        _threads(arguments.jobs or 1) as executor,
+        _row_maker(arguments, version, executor, kind, folder, summary) as (make, run, jobs),
+    ):
         images = f"{kind} in {folder}" if folder else ""
         journal.begin(structs.replace(run, images=images, timing=arguments.timing))
         left = _files(arguments)
         progress = Progress(journal.skip(left), Total(None if STDIN in arguments.paths else _files(arguments)))
-        executor, done = ThreadPoolExecutor(arguments.jobs + 1, thread_name_prefix="files"), 0
-        make = RowMaker(inspector, executor, kind, folder, arguments.timing, summary.time)
-        try:
-            async for row in rows(left, make, arguments.jobs, executor):
-                journal.append(row)
-                progress.step()
-                done += 1
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)  # one may wait for a list that nobody goes on writing
+        done = 0
+        async for row in rows(left, make, jobs, executor):
+            journal.append(row)
+            progress.step()
+            done += 1
     return progress.end(), done
+
+
+@asynccontextmanager
+async def _threads(jobs: int) -> AsyncIterator[Executor]:
+    """That read and write files."""
+    executor = ThreadPoolExecutor(jobs + 1, thread_name_prefix="files")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)  # one may wait for a list that nobody goes on writing
+
+
+@asynccontextmanager
+async def _row_maker(
+    arguments: argparse.Namespace,
+    version: int | None,
+    executor: Executor,
+    kind: Heatmap,
+    folder: Path | None,
+    summary: Summary,
+) -> AsyncIterator[tuple[Callable[[str], Awaitable[Row]], Run, int]]:
+    """What makes a file's row, what rows depend on, and how many files are worked on at once."""
+    if arguments.ray is None:
+        async with inspector_of(arguments, version) as (inspector, run):
+            make = RowMaker(inspector, executor, kind, folder, arguments.timing, summary.time)
+            yield make, run, arguments.jobs
+    else:
+        from app.score.ray_cluster import ray_cluster
+        from app.score.ray_worker import Work
+
+        settings = inspector_settings(arguments)
+        choice = choose(settings, arguments.model, version)
+        work = Work(settings, choice, kind, folder, arguments.paths, os.getcwd())
+        async with ray_cluster(arguments.ray, work, arguments.jobs, arguments.timing, summary.time) as (ray, run, jobs):
+            yield ray.row, run, jobs
 
 
 @asynccontextmanager
@@ -71,10 +107,9 @@ async def inspector_of(arguments: argparse.Namespace, version: int | None) -> As
             yield remote, Run(remote.model, remote.version, arguments.server)
     else:
         settings = inspector_settings(arguments)
-        loaded = load(settings, arguments.model, version)
-        serving = f"{loaded.config_sha256} {loaded.detector.variant.name}"
+        loaded = load(settings, choose(settings, arguments.model, version))
         async with local_inspector(settings, loaded) as local:
-            yield local, Run(loaded.model, loaded.version, "local", serving)
+            yield local, run_of(loaded)
 
 
 def _heatmaps(arguments: argparse.Namespace) -> tuple[Heatmap, Path | None]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import BinaryIO, Final
 
 from app.score.errors import NoVerdictError, UsageError
+from app.score.urls import check_url, files_at, is_url, read_url
 from model.clutter import is_clutter
 
 STDIN: Final = "-"
@@ -18,7 +19,9 @@ _FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 def check_paths(paths: Iterable[str]) -> None:
     """Raises UsageError for what isn't there: it would go unnoticed among many."""
     for path in paths:
-        if path != STDIN and not os.path.lexists(path) and next(glob.iglob(path, recursive=True), None) is None:
+        if is_url(path):
+            check_url(path)
+        elif path != STDIN and not os.path.lexists(path) and next(glob.iglob(path, recursive=True), None) is None:
             raise UsageError(f"{shown(path)} is not there")
 
 
@@ -26,12 +29,14 @@ def files(paths: Iterable[str], stdin: BinaryIO) -> Iterator[str]:
     """Every file, in the order of `paths`; within a folder sorted by name. Names of one folder are in memory at a time.
 
     In folders, those below included, what is hidden, a system's own or half-written by its name is left alone, and so
-    are links to folders.
+    are links to folders. Raises StoppedError where a folder elsewhere can't be listed.
     """
     for path in paths:
         if path == STDIN:
             for name in _lines(stdin):
                 yield from walk(name) if os.path.isdir(name) else [name]
+        elif is_url(path):
+            yield from files_at(path)
         else:
             for match in [path] if os.path.lexists(path) else sorted(glob.iglob(path, recursive=True)):
                 yield from walk(match) if os.path.isdir(match) else [match]
@@ -57,6 +62,8 @@ def walk(folder: str, excluded: Set[str] = frozenset()) -> Iterator[str]:
 
 def read_image(path: str, max_bytes: int | None = None) -> bytes:
     """A file's bytes; of one with more than `max_bytes` no more than shows that. Raises NoVerdictError."""
+    if is_url(path):
+        return read_url(path, max_bytes)
     try:
         descriptor = os.open(path, os.O_RDONLY | _FLAGS)
         with open(descriptor, "rb") as file:

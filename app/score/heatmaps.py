@@ -4,10 +4,13 @@ import base64
 import os
 from pathlib import Path
 
+from app.score.urls import is_url
+
 
 def heatmap_path(folder: Path, file: str) -> Path:
-    """`folder`/parts/a.jpg.png for parts/a.jpg; what isn't below the current folder has its whole path there."""
-    relative = os.path.relpath(file)
+    """`folder`/parts/a.jpg.png for parts/a.jpg; what isn't below the current folder has its whole path there, and what
+    is elsewhere its address: s3/bucket/a.jpg.png."""
+    relative = os.path.relpath(file.replace("://", "/") if is_url(file) else file)
     if relative.startswith(".."):
         relative = os.path.abspath(file).lstrip("/")
     return folder / f"{relative}.png"

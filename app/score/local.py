@@ -27,6 +27,7 @@ from app.sandbox.limits import Limits
 from app.sandbox.pool import CodecPool
 from app.schemas import Prediction
 from app.score.errors import NoVerdictError, StoppedError, UsageError
+from app.score.journal import Run
 from app.settings import LONGEST_DEADLINE_MS, Settings
 from model.cpus import available_cpus
 from model.engines.devices import Device, choose_device
@@ -40,16 +41,32 @@ _CONTENT_TYPE: Final = "application/octet-stream"
 _RETRY_SECONDS: Final = 1.0
 
 
-def load(settings: Settings, model: str | None, version: int | None) -> LoadedModel:
-    """The version that serves, or the one that is named, under the model's serving.json.
+@dataclass(frozen=True)
+class Choice:
+    """A version, and the model's serving.json as it was then."""
 
-    Raises UsageError, or any error of a version or a device.
-    """
+    model: str
+    version: int
+    serving: Serving
+
+
+def choose(settings: Settings, model: str | None, version: int | None) -> Choice:
+    """The version that serves, or the one that is named. Raises UsageError or any error of a store."""
     store = Store(settings.store, settings.default_model)
     name = model or settings.default_model or _only(store)
     serving = store.serving(name)
-    number = version or _number(store, name, serving)
-    return Loader(settings, store).load(name, number, choose_device(settings.device)).under(serving)
+    return Choice(name, version or _number(store, name, serving), serving)
+
+
+def load(settings: Settings, choice: Choice) -> LoadedModel:
+    """Raises any error of a version or a device."""
+    loader = Loader(settings, Store(settings.store, settings.default_model))
+    return loader.load(choice.model, choice.version, choose_device(settings.device)).under(choice.serving)
+
+
+def run_of(loaded: LoadedModel) -> Run:
+    """What the rows of such a run depend on."""
+    return Run(loaded.model, loaded.version, "local", f"{loaded.config_sha256} {loaded.detector.variant.name}")
 
 
 def _number(store: Store, model: str, serving: Serving) -> int:

@@ -4,7 +4,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, TextIO
+
+from app.score.errors import StoppedError
 
 _TERMINAL_SECONDS: Final = 0.5
 _LOG_SECONDS: Final = 60.0
@@ -48,7 +51,8 @@ class Total:
             threading.Thread(target=self._count, args=[files], daemon=True).start()
 
     def _count(self, files: Iterator[str]) -> None:
-        self.files = sum(1 for _ in files)
+        with suppress(StoppedError):  # who works on them is told the same
+            self.files = sum(1 for _ in files)
 
 
 def progress_text(skipped: int, done: int, seconds: float, total: int | None) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from model.cpus import available_cpus, quota
+from model import cpus as module
+from model.cpus import agree_to, available_cpus, quota
 
 ALLOWED = len(os.sched_getaffinity(0))
 V2 = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw\n"
@@ -130,3 +131,11 @@ def test_no_group_that_can_be_read(machine: Path, mounts: str) -> None:
 )
 def test_a_share_of_a_cpu_counts_as_one(machine: Path, text: str, cpus: int) -> None:
     assert available_cpus(v2(machine, "/", {".": text})) == cpus
+
+
+def test_a_share_that_was_agreed_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_shares", [])
+    agree_to(1)
+    assert available_cpus() == 1
+    agree_to(1_000)
+    assert available_cpus() == 1
