@@ -13,6 +13,7 @@ from model.figures import Figures
 from model.gate import CheckName, Gate, Odd, OpenLimits
 from model.manifest import Agreement, OperatingPoint
 from model.regions import Region
+from model.tiles import Frame
 from model.verdict import Decision, Label, Thresholds
 
 
@@ -151,7 +152,12 @@ class VersionInfo(BaseModel):
 
     version: int
     created: str
-    input_size: int = Field(description="Side in pixels of the square that every image is resized to.")
+    input_size: int = Field(
+        description="Side in pixels of the network's square input: a whole image, or one tile of a frame."
+    )
+    frame: Frame | None = Field(
+        description="What images are scaled to before they are cut into tiles; null: every image is resized to one."
+    )
     engine: str
     variant: str = Field(description="Numeric form of the network that serves.")
     agreement: Agreement | None = Field(description="Of that variant with float32; null for float32 itself.")
@@ -184,6 +190,7 @@ class VersionInfo(BaseModel):
             version=loaded.version,
             created=detector.manifest.created,
             input_size=detector.input_size,
+            frame=detector.manifest.preprocessing.frame,
             engine=detector.engine.name,
             variant=detector.variant.name,
             agreement=detector.variant.agreement,

@@ -105,9 +105,9 @@ class Service:
         error = EngineError(reason)
         self.queue.fail(error)
         for worker in self.workers:
-            for image in worker.current or []:
+            for tile in worker.current or []:
                 with suppress(InvalidStateError):  # it has come back after all
-                    image.answer.set_exception(error)
+                    tile.answer.set_exception(error)
 
     def _audit_serving(self, model: str, config: Serving, by: str) -> None:
         if self.records:

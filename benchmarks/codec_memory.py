@@ -80,7 +80,7 @@ async def measure(width: int, height: int) -> None:
     for name, image in images(width, height):
         scale = 65535 if "16" in name else None
         decode = Decode(MOST_PIXELS, Resizing(INPUT, scale, reduced=False))
-        overlay = Overlay(MOST_PIXELS, scale, INPUT, heatmap, [])
+        overlay = Overlay(MOST_PIXELS, scale, INPUT, INPUT, heatmap, [])
         found = [await bytes_a_pixel(template, request, image, width * height) for request in (decode, overlay)]
         print(f"{name:24} {len(image) / 1e6:8.1f} {found[0]:>8} {found[1]:>9}", flush=True)
     template.close()

@@ -153,7 +153,7 @@ def modified(
             rows, features, labels = [], [], []
             for i in shown:
                 image = modification(decode(prepared.training_set.samples[i].path.read_bytes()).convert("RGB"))
-                pixels = resize_to_input(image, prepared.recipe.input_size)
+                pixels = resize_to_input(image, *2 * (prepared.recipe.input_size,))
                 evidence, of_gate = outputs(network, pixels)
                 log_odds = post_processor.calibration(float(prepared.recipe.pooling(evidence)))
                 rows.append([*product.measures[i, : len(_SIZES)], *as_row(pixel_measures(pixels))[len(_SIZES) :]])

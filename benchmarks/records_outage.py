@@ -9,10 +9,12 @@ Every inference id that was answered is looked for in the database: what isn't t
 
 import argparse
 import asyncio
+import json
 import re
 import resource
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,7 +46,8 @@ class Phase:
     ids: list[bytes] = field(default_factory=list)
     unrecorded: int = 0
     """Replies that said that they aren't recorded yet."""
-    failed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    """Inspections without a verdict, by the error that was answered."""
     lost: float = 0.0
     """Counted by the service, since its start."""
     alarmed: bool = False
@@ -70,7 +73,7 @@ async def load(server: Server, phase: Phase, rate: float, seconds: float, images
         await asyncio.sleep(began + number / rate - time.perf_counter())
         reply = await client.post(PATH, images[number % len(images)], X_Deadline_Ms=60000)
         if reply.status != 200:
-            phase.failed += 1
+            phase.failed[str(json.loads(reply.body or b"{}").get("error", reply.status))[:40]] += 1
             return
         phase.milliseconds.append(1000 * reply.seconds)
         phase.ids.append(reply.headers[b"x-camspector-inference-id"])
@@ -124,7 +127,7 @@ def measure(outage: Outage, options: argparse.Namespace) -> list[dict[str, objec
             "records": outage.url.partition(":")[0],
             "phase": phase.name,
             "answered": len(phase.ids),
-            "failed": phase.failed,
+            "failed": ", ".join(f"{count} {error}" for error, count in phase.failed.items()) or 0,
             "p50 ms": f"{percentile(phase.milliseconds, 50):.1f}",
             "p99 ms": f"{percentile(phase.milliseconds, 99):.1f}",
             "not recorded yet": phase.unrecorded,

@@ -23,11 +23,13 @@ from model.errors import DigestError, ImageError, ManifestError, SumsError
 from model.files import read_file, sha256_of
 from model.image import decode
 from model.manifest import Manifest
+from model.roi import Roi, read_roi
 
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 WEIGHTS: Final = "weights.safetensors"
 GATE: Final = "gate.safetensors"
+ROI: Final = "roi.png"
 ONNX: Final = "model.onnx"
 ONNX_INT8: Final = "model.int8.onnx"
 
@@ -49,8 +51,14 @@ class Artifact:
         side = self.manifest.preprocessing.input_size // network.stride
         return read_appearance(self.file(GATE), network.features(side))
 
+    @cached_property
+    def roi(self) -> Roi | None:
+        """Where an image counts; None: everywhere. Raises as `read_roi` does."""
+        preprocessing = self.manifest.preprocessing
+        return read_roi(self.file(preprocessing.roi), *preprocessing.resizing.frame_size) if preprocessing.roi else None
+
     def golden_pixels(self, names: list[str]) -> NDArray[np.uint8]:
-        """The named golden images, uint8 N×S×S×3. Raises ManifestError where one isn't of the input size."""
+        """The named golden images, or tiles, uint8 N×S×S×3. Raises ManifestError where one isn't of the input size."""
         size = self.manifest.preprocessing.input_size
         images = []
         for name in names:
@@ -101,7 +109,8 @@ def read_artifact(path: Path) -> Artifact:
     content = read_file(source)
     manifest = manifests.decode(content, str(source))
     used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
-    if unlisted := (used | {GATE}) - manifest.files.keys():
+    used |= {name for name in (GATE, manifest.preprocessing.roi) if name}
+    if unlisted := used - manifest.files.keys():
         raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
     for name in manifest.files:
         if not is_inside(name):

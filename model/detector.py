@@ -15,13 +15,15 @@ from model.artifact import read_artifact
 from model.decoding_probes import difference
 from model.engines.devices import Device
 from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
+from model.engines.output import NetworkOutput, concatenate
 from model.errors import ArtifactError, CamspectorError, EngineError
-from model.evidence import enlarge
 from model.gate import CheckName, Inspectability, OpenLimits, odd_checks
 from model.image_measures import pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
-from model.preprocessing import InputImage
+from model.preprocessing import InputImage, Preprocessor
+from model.roi import Roi
 from model.serving import Serving
+from model.tiles import Tiling
 from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ class Detector:
     """Limits of checks in place of the version's; "off": it isn't made."""
     skipped_variants: Mapping[str, str] = field(default_factory=dict)
     """Why quicker variants don't serve, by name."""
+    roi: Roi | None = None
+    """Where an image counts; None: everywhere."""
     decoding_difference: str | None = None
     """How decoding here differs from decoding in training, in words; None: it doesn't."""
 
@@ -84,11 +88,44 @@ class Detector:
 
     @property
     def input_size(self) -> int:
+        """S, the side of the network's input."""
         return self.manifest.preprocessing.input_size
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of what the network sees of an image: S and S, where that is one tile."""
+        return self.manifest.preprocessing.resizing.frame_size
+
+    @property
+    def tiling(self) -> Tiling:
+        return self.manifest.preprocessing.resizing.tiling
 
     def read_image(self, data: bytes) -> InputImage:
         """An encoded image as the network sees it. Raises as `model.preprocessing.Resizing` does."""
-        return self.manifest.preprocessing.resizing(data)
+        return self.preprocessor(data)
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        return Preprocessor(self.manifest.preprocessing.resizing, self.roi)
+
+    def run(self, pixels: NDArray[np.uint8]) -> NetworkOutput:
+        """The network's output for one frame H×W×3, tile by tile: one evidence map, and the gate's features.
+
+        Raises DeviceMemoryError or EngineError.
+        """
+        tiles, most = self.tiling.cut(pixels), self.engine.preferred_batch_size
+        starts = range(0, len(tiles), most)
+        return self.merge(concatenate([self.engine.run(np.stack(tiles[i : i + most])) for i in starts]), pixels)
+
+    def merge(self, output: NetworkOutput, pixels: NDArray[np.uint8]) -> NetworkOutput:
+        """The output for the tiles of a frame H×W×3 as that for the frame."""
+        (height, width), network = pixels.shape[:2], self.manifest.network
+        merged = self.tiling.merge(output, height, width, network.cells(self.input_size // network.stride))
+        if self.roi is None:
+            return merged
+        if not np.isfinite(merged.evidence).all():
+            raise EngineError(f"the network's evidence in {self.variant.name} on {self.engine.device} is not finite")
+        return merged._replace(evidence=self.roi.exclude(merged.evidence[0])[np.newaxis])
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
@@ -107,8 +144,8 @@ class Detector:
     def inspectability(
         self, pixels: NDArray[np.uint8], features: NDArray[np.float32], size: tuple[int, int] | None
     ) -> Inspectability:
-        """Whether an image can be inspected: the network's input S×S×3, its features F, and width and height of what
-        was sent, None where that was the input itself. Raises EngineError where the network gave no numbers."""
+        """Whether an image can be inspected: its frame H×W×3, its features F, and width and height of what was sent,
+        None where that was the frame itself. Raises EngineError where the network gave no numbers."""
         distance = float(self.appearance.distance(features)) / self.variant.distance_scale
         if not math.isfinite(distance):
             raise EngineError(f"the network's features in {self.variant.name} on {self.engine.device} are not finite")
@@ -117,13 +154,21 @@ class Detector:
         return Inspectability(odd_checks(measures, self.limits), self.appearance.typicality(distance), measures)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's."""
+        """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's. Outside the
+        region of interest those of an ordinary good patch."""
         calibration = self.variant.calibration
+        evidence = self.variant.heatmap_scale.known(evidence)
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
     def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Heatmap of an evidence map h×w at the input size: S×S in 0..1, on the model's own fixed scale."""
-        return self.variant.heatmap_scale(enlarge(evidence, self.input_size))
+        """Heatmap of an evidence map h×w, in 0..1, on the model's own fixed scale: S×S, or a frame's, up to a
+        megapixel."""
+        return self.variant.heatmap_scale.heatmap(evidence, self.heatmap_size)
+
+    @property
+    def heatmap_size(self) -> int:
+        """Longer side of a heatmap, in pixels."""
+        return self.manifest.preprocessing.resizing.heatmap_size
 
 
 def load_detector(
@@ -172,6 +217,7 @@ def load_detector(
                 defect_rate,
                 thresholds,
                 skipped_variants=skipped_variants,
+                roi=artifact.roi,
                 decoding_difference=other,
             )
     raise failure

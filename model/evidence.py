@@ -17,18 +17,30 @@ class Pooling:
 
     top_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     """Share of the patches whose mean is taken, at least one. 1 is global average pooling."""
+    strongest: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Number of them in place of a share: a defect has as many patches in a large frame as in a small one."""
 
     def top_k(self, patches: int) -> int:
         """K, how many of a map's `patches` are averaged."""
-        return max(1, round(self.top_share * patches))
+        return max(1, round(self.top_share * patches)) if self.strongest is None else min(self.strongest, patches)
 
     def __call__(self, evidence: FloatArray) -> NDArray[np.float64]:
-        """Evidence … ×h×w in log-odds to pooled log-odds …; float64, so that the sum's order doesn't show."""
+        """Evidence … ×h×w in log-odds to pooled log-odds …; float64, so that the sum's order doesn't show.
+
+        Patches of −∞ don't count (`model.roi`).
+        """
         flat = evidence.reshape(*evidence.shape[:-2], -1)
+        if np.isneginf(flat).any():
+            return np.apply_along_axis(self._of_some, -1, flat)
         count = flat.shape[-1]
         k = self.top_k(count)
         strongest = flat if k == count else np.partition(flat, count - k, axis=-1)[..., count - k :]
         return np.asarray(strongest.mean(axis=-1, dtype=np.float64))
+
+    def _of_some(self, patches: FloatArray) -> NDArray[np.float64]:
+        """Of those that count alone; without any, −∞."""
+        some = patches[~np.isneginf(patches)]
+        return self(some[np.newaxis]) if len(some) else np.asarray(-np.inf)
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,30 @@ class HeatmapScale:
         exponent = np.clip(-steepness * (np.asarray(evidence, dtype=np.float64) - self.region_threshold), -60.0, 60.0)
         return np.asarray(1.0 / (1.0 + np.exp(exponent)), dtype=np.float32)
 
+    def heatmap(self, evidence: NDArray[np.float32], longer: int) -> NDArray[np.float32]:
+        """What one evidence map h×w is shown as, `enlarge`d until its longer side has so many pixels; 0 where patches
+        don't count (−∞, `model.roi`)."""
+        outside = np.isneginf(evidence)
+        if not outside.any():
+            return self(enlarge(evidence, longer))
+        values = self(enlarge(self.known(evidence), longer))
+        size = values.shape[::-1]
+        values[np.asarray(Image.fromarray(outside).resize(size, Image.Resampling.NEAREST))] = 0.0
+        return values
 
-def enlarge(evidence: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """One map h×w, bilinearly interpolated to size×size: what heatmap and regions are drawn from."""
-    return np.asarray(Image.fromarray(evidence).resize((size, size), Image.Resampling.BILINEAR))
+    def known(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The evidence, where a patch doesn't count that of an ordinary good one."""
+        return np.where(np.isneginf(evidence), np.float32(self.good_median), evidence)
+
+
+def enlarge(evidence: NDArray[np.float32], longer: int) -> NDArray[np.float32]:
+    """One map h×w, bilinearly interpolated until its longer side has so many pixels: what heatmap and regions are drawn
+    from."""
+    height, width = evidence.shape
+    most = max(height, width)
+    return interpolate(evidence, round(longer * width / most), round(longer * height / most))
+
+
+def interpolate(evidence: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """One map h×w, bilinearly interpolated to width×height."""
+    return np.asarray(Image.fromarray(evidence).resize((width, height), Image.Resampling.BILINEAR))

@@ -27,6 +27,9 @@ class Hypercolumn:
     image_head: bool = False
     """Whether each patch also has the means of all features over the whole image (ParseNet: Liu, Rabinovich & Berg
     2015, section 3.1). They are the same at every patch, and linear in the features like the rest."""
+    head_apart: bool = False
+    """Whether the image head's part of each patch leaves the network beside the evidence, since its mean is to be taken
+    over a frame of several tiles (`model.tiles`)."""
     trunk: Widths = BLOCKS
     """Channels of each convolution that the next one reads; fewer than VGG-16's in a narrow trunk. The hypercolumn's
     own layers have all of VGG-16's channels, of which the next convolution reads the first."""
@@ -37,6 +40,8 @@ class Hypercolumn:
             raise ValueError(f"a hypercolumn's blocks must ascend within 1 … {len(BLOCKS)}, not {self.blocks}")
         if self.stride not in (strides := [2**power for power in range(self.blocks[-1] - 1, len(BLOCKS))]):
             raise ValueError(f"the stride of block {self.blocks[-1]} must be one of {strides}, not {self.stride}")
+        if self.head_apart and not self.image_head:
+            raise ValueError("there is no image head that could leave the network apart")
         if [len(block) for block in self.trunk] != [len(block) for block in BLOCKS] or not all(
             1 <= width <= most
             for block, widest in zip(self.trunk, BLOCKS, strict=True)
@@ -74,7 +79,12 @@ class Hypercolumn:
 
     def features(self, side: int) -> int:
         """F, the gate's features of a map of side×side patches: each channel of the deepest layer in each cell."""
-        return self.widths[-1] * min(GRID, side) ** 2
+        return self.widths[-1] * self.cells(side) ** 2
+
+    @staticmethod
+    def cells(side: int) -> int:
+        """Cells of the grid in a row of a map of side×side patches."""
+        return min(GRID, side)
 
 
 def narrow_widths(share: float) -> Widths:

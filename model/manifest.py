@@ -14,6 +14,7 @@ from model.gate import Gate
 from model.hypercolumn import Hypercolumn
 from model.image import FullScale
 from model.preprocessing import Resizing
+from model.tiles import Frame, check_frame
 from model.trunk_choice import TrunkChoice
 from model.verdict import Calibration, Thresholds
 
@@ -49,10 +50,19 @@ class Preprocessing:
     reduced_decoding: bool
     """Whether large images are reduced while they are decoded."""
     decoding: Decoding
+    frame: Frame | None = None
+    """What images are scaled to before they are cut into tiles of the input's size; None: to one tile, whatever their
+    aspect."""
+    roi: str | None = None
+    """File of the region of interest, as large as a frame; None: all of an image counts."""
+
+    def __post_init__(self) -> None:
+        if self.frame:
+            check_frame(self.frame, self.input_size)
 
     @property
     def resizing(self) -> Resizing:
-        return Resizing(self.input_size, self.full_scale, self.reduced_decoding)
+        return Resizing(self.input_size, self.full_scale, self.reduced_decoding, self.frame)
 
 
 @dataclass(frozen=True)

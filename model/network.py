@@ -37,10 +37,15 @@ class VGG16CAM(nn.Module):
         """The evidence map."""
         return self.evidence(self.class_maps(self.layers(self.normalised(pixels))))  # N×h×w
 
-    def outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """The evidence map, and beside it the gate's features N×F."""
+    def outputs(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """As `model.engines.output.NetworkOutput`: the evidence map, the gate's features N×F, and the image head's part
+        N×h×w where it leaves the network apart."""
         layers = self.layers(self.normalised(pixels))
-        return self.evidence(self.class_maps(layers)), self.grid_features(layers[-1])
+        features = self.grid_features(layers[-1])
+        if not self.hypercolumn.head_apart:
+            return self.evidence(self.class_maps(layers)), features
+        of_patches, of_image = self._weighted(layers)
+        return self.evidence(of_patches + self.dense.bias[:, None, None]), features, self.evidence(of_image)
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """uint8 RGB pixels N×S×S×3 as block 1 takes them: float N×3×S×S."""
@@ -76,7 +81,14 @@ class VGG16CAM(nn.Module):
         )
 
     def class_maps(self, layers: Sequence[Tensor]) -> Tensor:
-        """The dense layer at every patch: N×2×h×w. For conv5_3 alone, their means over patches are the two logits.
+        """The dense layer at every patch: N×2×h×w. For conv5_3 alone, their means over patches are the two logits."""
+        maps_of_classes, *of_images = self._weighted(layers)
+        for of_image in of_images:
+            maps_of_classes = maps_of_classes + of_image.mean((2, 3), keepdim=True)
+        return maps_of_classes + self.dense.bias[:, None, None]
+
+    def _weighted(self, layers: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """What each patch adds to its own classes, N×2×h×w without the bias, and by the image head to the image's.
 
         Each layer is weighted before it is averaged, over a patch or over the image: the same, and cheaper.
         """
@@ -89,10 +101,7 @@ class VGG16CAM(nn.Module):
                 self.hypercolumn.blocks, layers, torch.split(rows, self.hypercolumn.widths, dim=1), strict=True
             )
         ]
-        maps_of_classes, *of_images = torch.split(torch.stack(maps).sum(0), 2, dim=1)  # N×2×h×w
-        for of_image in of_images:
-            maps_of_classes = maps_of_classes + of_image.mean((2, 3), keepdim=True)
-        return maps_of_classes + self.dense.bias[:, None, None]
+        return torch.split(torch.stack(maps).sum(0), 2, dim=1)
 
     def grid_features(self, deepest: Tensor) -> Tensor:
         """The deepest layer, N×C×h×w, averaged over the patches of each cell of a coarse grid, each with the mean of

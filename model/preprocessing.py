@@ -1,6 +1,7 @@
-"""Makes an image the network's input: the only such code, for training and serving."""
+"""Makes an image the frame that the network sees, whole or in tiles: the only such code, for training and serving."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,9 +10,13 @@ from PIL import Image
 
 from model.codecs.reduction import reduction
 from model.image import MAX_PIXELS, decode_reduced, to_8bit
+from model.roi import Roi
+from model.tiles import Frame, Tiling
 
 # ImageNet channel means of the original VGG training (RGB, 0..255); the deviation is left as it is.
 MEAN: Final = (123.68, 116.779, 103.939)
+MOST_HEATMAP: Final = 1024 * 1024
+"""Pixels of a frame's heatmap, at most: it has no more to show than a value a patch, and is drawn for every reply."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class InputImage:
     """An image as the network sees it, and the size that it had."""
 
     pixels: NDArray[np.uint8]
-    """RGB, S×S×3."""
+    """RGB, H×W×3: S×S, or a frame that is to be cut into tiles of S×S."""
     width: int
     height: int
     """Of the image that was sent, EXIF-transposed, in pixels."""
@@ -27,29 +32,68 @@ class InputImage:
 
 @dataclass(frozen=True)
 class Resizing:
-    """How images of one model become its network's input."""
+    """How images of one model become its network's input, or frames of several inputs."""
 
     size: int
     """S, the input's side in pixels."""
     full_scale: int | None
     """The value that is white in 16-bit gray images; None: the model takes none of those."""
     reduced: bool
-    """Whether large images are reduced first, where both sides keep 2·S pixels and divide evenly: a JPEG while it is
-    decoded, by a smaller cosine transform, others by the means of 2×2, 4×4 or 8×8 pixels."""
+    """Whether large images are reduced first, where both sides keep twice the pixels that are wanted, and divide
+    evenly: a JPEG while it is decoded, by a smaller cosine transform, others by the means of 2×2, 4×4 or 8×8 pixels."""
+    frame: Frame | None = None
+    """What images are scaled to; None: one tile, S×S, whatever their aspect."""
+
+    @property
+    def tiling(self) -> Tiling:
+        """How frames are cut."""
+        return Tiling(self.size, self.frame.overlap if self.frame else 0)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of what images are resized to."""
+        return (self.frame.width, self.frame.height) if self.frame else (self.size, self.size)
+
+    @property
+    def heatmap_size(self) -> int:
+        """Longer side of a frame's heatmap: its own, halved until the heatmap is no larger than a megapixel."""
+        reduced = 1
+        while math.prod(self.frame_size) > MOST_HEATMAP * reduced**2:
+            reduced *= 2
+        return max(self.frame_size) // reduced
 
     def __call__(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> InputImage:
         """Decode and resize. Raises as `model.image.decode` does, and BrightnessError."""
-        image, (width, height) = decode_reduced(data, 2 * self.size if self.reduced else None, max_pixels=max_pixels)
+        least = 2 * min(self.frame_size) if self.reduced else None
+        image, (width, height) = decode_reduced(data, least, max_pixels=max_pixels)
         image = to_8bit(image, self.full_scale)
-        if self.reduced and image.size == (width, height):
-            image = image.reduce(reduction(width, height, 2 * self.size))
-        return InputImage(resize_to_input(image, self.size), width, height)
+        if least and image.size == (width, height):
+            image = image.reduce(reduction(width, height, least))
+        return InputImage(resize_to_input(image, *self.frame_size), width, height)
 
 
-def resize_to_input(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """The whole frame, resized to size×size whatever its aspect: uint8 RGB, shape (size, size, 3).
+@dataclass(frozen=True, eq=False)
+class Preprocessor:
+    """How images of one model become what its network sees: resized, and nothing of them outside the region of
+    interest."""
+
+    resizing: Resizing
+    roi: Roi | None = None
+
+    def __call__(self, data: bytes) -> InputImage:
+        """Decode, resize and fill. Raises as `Resizing` does."""
+        image = self.resizing(data)
+        return replace(image, pixels=self.fill(image.pixels))
+
+    def fill(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A frame H×W×3 without what lies outside."""
+        return pixels if self.roi is None else self.roi.fill(pixels)
+
+
+def resize_to_input(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:
+    """The whole image, resized to width×height whatever its aspect: uint8 RGB, shape (height, width, 3).
 
     `image` of 8 bits, as `model.image.to_8bit` gives it.
     """
-    resized = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.array(resized.convert("RGB"))

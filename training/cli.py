@@ -266,6 +266,13 @@ def _training(parser: argparse.ArgumentParser) -> None:
         "several times quicker to serve; auto: cross-validate both, and take narrow where it is shown to do no harm "
         "(default: the preset's)",
     )
+    parser.add_argument(
+        "--resolution",
+        metavar="auto|WIDTHxHEIGHT|SCALE",
+        help="scale images by one factor to this size, and cut them into tiles that the network sees one by one: for "
+        "large images, and for long ones; auto: as large as the masked defects need (default: resize every image to "
+        "one tile)",
+    )
     rules = parser.add_argument_group(
         "thresholds (default: --miss-cost 10, or --best-balanced-accuracy where all anomalies are synthetic)"
     )

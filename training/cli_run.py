@@ -19,6 +19,7 @@ from training.features.imagenet import imagenet_trunk
 from training.progress import Reporter
 from training.recipe import Recipe, read_recipe
 from training.report.results import check_writable
+from training.resolution import with_frame
 from training.training_run import TrainingRun
 
 
@@ -35,12 +36,15 @@ class Task:
 
 def check_task(arguments: argparse.Namespace, reporter: Reporter) -> Task:
     """Check everything that can be wrong, before anything is trained."""
-    recipe = read_recipe(arguments.preset, seed=arguments.seed, trunk=arguments.trunk)
+    recipe = read_recipe(arguments.preset, seed=arguments.seed, trunk=arguments.trunk, resolution=arguments.resolution)
     check_training(arguments, recipe)
     check_writable(arguments.json, getattr(arguments, "report", None))
     dataset = load_dataset(
         arguments.data, group=arguments.group, sample=arguments.sample, seed=recipe.seed, reporter=reporter
     )
+    recipe, sentences = with_frame(recipe, dataset.samples, dataset.sizes)
+    for sentence in sentences:
+        reporter.line(sentence)
     rule = rule_of(arguments) or default_rule(arguments.anomalies, dataset.samples)
     splits = _splits(arguments, recipe, dataset)
     check_error_bounds_of_folds(rule, dataset.samples, [[dataset.samples[i] for i in split.train] for split in splits])

@@ -50,7 +50,7 @@ def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance)
         fit_post_processor(fitted.out_of_fold, method),
         _with_distances(cross_val_post_process(fitted.out_of_fold, method), fitted.measures),
         fitted.protocol,
-        fit_gate(fitted.measures, fitted.appearance, method.odd_rate),
+        fit_gate(fitted.measures, fitted.appearance, method.odd_rate, one_size=method.one_size),
         with_held_out(fitted.appearance, fitted.measures),
         fitted.measures,
         fitted.trunk_choice,

@@ -62,6 +62,7 @@ def choose_method(
         chosen,
         defect_rate or manifest.operating_point.defect_rate,
         odd_rate=odd_rate or manifest.gate.odd_rate,
+        one_size=manifest.preprocessing.frame is not None,
         parts_per_false_alarm=parts_per_false_alarm or _parts_per_false_alarm(manifest),
     )
 
@@ -95,7 +96,7 @@ def recalibrate(
     manifest = replace(
         manifest,
         operating_point=operating_point(method, predictions, dataset.fingerprint),
-        gate=fit_gate(measures, artifact.appearance, method.odd_rate),
+        gate=fit_gate(measures, artifact.appearance, method.odd_rate, one_size=method.one_size),
         drift=fit_drift(predictions, post_processor.accepted_below, measures.watched, method.parts_per_false_alarm),
     )
     warnings = data_warnings(figures, synthetic=False)

@@ -11,9 +11,10 @@ from model.errors import RecipeError
 from model.evidence import Pooling
 from model.files import utf8
 from model.hypercolumn import Hypercolumn
+from model.tiles import Frame, Tiling
 
-_NOT_WRITTEN: Final = {"trunk"}
-"""Members of a recipe's tables that training decides: the narrow trunk's widths."""
+_NOT_WRITTEN: Final = {"trunk", "head_apart", "strongest"}
+"""Members of a recipe's tables that training decides: the narrow trunk's widths, and what follows from a frame."""
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
@@ -30,6 +31,8 @@ class FineTuning(
 
     takes_synthetic_anomalies: ClassVar[bool] = False
     trunk: ClassVar[TrunkName] = "full"
+    frame: ClassVar[Frame | None] = None
+    resolution: ClassVar[str | None] = None
     inner_folds: ClassVar[int] = 0
     """It calibrates nothing, so that nothing has to be cross-validated within a training set."""
 
@@ -75,6 +78,11 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     takes_synthetic_anomalies: ClassVar[bool] = True
     fixed_threshold: ClassVar[float | None] = None
     """Thresholds are chosen on out-of-fold predictions, by a rule."""
+    frame: Frame | None = None
+    """What images are scaled to before they are cut into tiles; None: every image is resized to one tile. Training
+    chooses it, by `resolution`."""
+    resolution: str | None = None
+    """auto, WIDTHxHEIGHT or a factor (`training.resolution`); None: one tile."""
 
     name: str
     input_size: InputSize
@@ -112,13 +120,29 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     seed: Seed
     """Seed of the splits and of the patches drawn."""
 
+    @property
+    def tiling(self) -> Tiling:
+        """How frames are cut."""
+        return Tiling(self.input_size, self.frame.overlap if self.frame else 0)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of a frame, in pixels."""
+        return (self.frame.width, self.frame.height) if self.frame else (self.input_size, self.input_size)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a frame."""
+        width, height = self.frame_size
+        return self.tiling.count(height, width)
+
 
 Recipe = FineTuning | Patches
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe in plain JSON types, as the manifest keeps it: what a preset's file says."""
-    written = msgspec.to_builtins(recipe)
+    written = {name: value for name, value in msgspec.to_builtins(recipe).items() if value is not None}
     for name, table in written.items():
         if isinstance(table, dict):
             written[name] = {member: value for member, value in table.items() if member not in _NOT_WRITTEN}
@@ -130,8 +154,10 @@ def preset_names() -> list[str]:
     return sorted(entry.name[:-5] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 
-def read_recipe(preset: str, *, seed: int | None = None, trunk: TrunkName | None = None) -> Recipe:
-    """A preset by name, or a TOML file of one's own by path; `seed` and `trunk` replace what is written there.
+def read_recipe(
+    preset: str, *, seed: int | None = None, trunk: TrunkName | None = None, resolution: str | None = None
+) -> Recipe:
+    """A preset by name, or a TOML file of one's own by path; the others replace what is written there.
 
     Raises RecipeError, naming the file and the member that is wrong.
     """
@@ -155,11 +181,19 @@ def read_recipe(preset: str, *, seed: int | None = None, trunk: TrunkName | None
                 f"preset {recipe.name} fine-tunes the full trunk, so --trunk {trunk} is for other presets"
             )
         recipe = msgspec.structs.replace(recipe, trunk=trunk)
+    if resolution is not None:
+        if isinstance(recipe, FineTuning):
+            raise RecipeError(
+                f"preset {recipe.name} resizes every image to one tile, so --resolution is for other presets"
+            )
+        recipe = msgspec.structs.replace(recipe, resolution=resolution)
     return recipe
 
 
 def _check_complete(recipe: Recipe, written: dict[str, Any]) -> None:
     """Tables too must name all their members and no other: hypercolumn and pooling have defaults, for artifacts."""
+    if "frame" in written:
+        raise ValueError("frame follows from the images: write resolution in its place")
     for name, table in written.items():
         if not isinstance(table, dict):
             continue

@@ -1,9 +1,12 @@
 """The input of a training run: images, recipe, post-processing method, and tools."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from model.preprocessing import Resizing
+from model.preprocessing import Preprocessor, Resizing
+from model.roi import Roi
 from training.data.dataset import Dataset
+from training.data.roi import roi_of
 from training.data.training_set import Anomalies
 from training.evaluation.post_processing import Method
 from training.features.imagenet import Trunk
@@ -27,7 +30,18 @@ class TrainingRun:
     anomalies: Anomalies = "real"
     """Which anomalies are to be learnt from."""
 
+    @cached_property
+    def roi(self) -> Roi | None:
+        """What of a frame counts; None: all. Raises DataError where too little is left."""
+        return None if self.dataset.roi is None else roi_of(self.dataset.roi, *self.resizing.frame_size)
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """How every image becomes what the network sees."""
+        return Preprocessor(self.resizing, self.roi)
+
     @property
     def resizing(self) -> Resizing:
-        """How every image becomes the network's input."""
-        return Resizing(self.recipe.input_size, self.dataset.full_scale, self.recipe.reduced_decoding)
+        """How every image is resized."""
+        recipe = self.recipe
+        return Resizing(recipe.input_size, self.dataset.full_scale, recipe.reduced_decoding, recipe.frame)

@@ -1,4 +1,4 @@
-"""Images waiting for one device, taken greedily by its workers: threads that run the network."""
+"""Tiles waiting for one device, taken greedily by its workers: threads that run the network."""
 
 import threading
 import time
@@ -14,26 +14,27 @@ from numpy.typing import NDArray
 from app.monitoring.metrics import Metrics
 from app.monitoring.request_record import RequestRecord, current
 from model.detector import Detector
+from model.engines.output import NetworkOutput
 
 
 @dataclass(frozen=True)
 class EngineResult:
-    """The network's output for one image, and how long it took."""
+    """The network's output for one tile, and how long it took."""
 
-    map: NDArray[np.float32]
-    features: NDArray[np.float32]
+    output: NetworkOutput
+    """N = 1."""
     began: float
     """When its batch went into the network, by time.perf_counter."""
     queue_seconds: float
     predict_seconds: float
     """Of the whole batch."""
     batch: int
-    """Images in it."""
+    """Tiles in it."""
 
 
 @dataclass(frozen=True, eq=False)
-class QueuedImage:
-    """One image for one detector. Cancelling `answer` takes it out of the queue: nobody waits any more."""
+class QueuedTile:
+    """One tile for one detector. Cancelling `answer` takes it out of the queue: nobody waits any more."""
 
     detector: Detector
     pixels: NDArray[np.uint8]
@@ -45,9 +46,9 @@ class QueuedImage:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images for one detector that go through the network together."""
+    """Tiles for one detector that go through the network together."""
 
-    images: list[QueuedImage]
+    tiles: list[QueuedTile]
     exclusive: bool
     """No other batch of the device runs meanwhile: this one may use all of it."""
 
@@ -56,15 +57,15 @@ class BatchQueue:
     """No bounds of its own: app.inference.admission sees to it that not more wait than may.
 
     A batch has the device for itself where its engine asks for that, or where nothing else is queued or running: so an
-    idle device answers soonest, and a busy one runs several batches at once, which gives more images a second.
+    idle device answers soonest, and a busy one runs several batches at once, which gives more tiles a second.
     """
 
     def __init__(self, workers: int, max_batch: int, metrics: Metrics) -> None:
         self.max_batch = max_batch
-        """Images in a batch at most; less from when the device had no memory for so many."""
+        """Tiles in a batch at most; less from when the device had no memory for so many."""
         self._workers = workers
         self._metrics = metrics
-        self._images: deque[QueuedImage] = deque()
+        self._tiles: deque[QueuedTile] = deque()
         self._changed = threading.Condition()
         self._running = 0
         self._exclusive = False
@@ -73,20 +74,20 @@ class BatchQueue:
         self._failure: Exception | None = None
 
     def put(self, detector: Detector, pixels: NDArray[np.uint8]) -> Future[EngineResult]:
-        """Queue one image, uint8 S×S×3. Cancel the answer to give it up."""
-        image = QueuedImage(detector, pixels, record=current.get())
+        """Queue one tile, uint8 S×S×3. Cancel the answer to give it up."""
+        tile = QueuedTile(detector, pixels, record=current.get())
         with self._changed:
             if self._failure is not None:
-                image.answer.set_exception(self._failure)
+                tile.answer.set_exception(self._failure)
             else:
-                self._images.append(image)
-                self._metrics.queue_depth.set(len(self._images))
+                self._tiles.append(tile)
+                self._metrics.queue_depth.set(len(self._tiles))
                 self._changed.notify()
-        return image.answer
+        return tile.answer
 
     @contextmanager
     def batch(self) -> Iterator[Batch | None]:
-        """Wait for an image that this worker may run now, then take it and what else is queued for its detector: its
+        """Wait for a tile that this worker may run now, then take it and what else is queued for its detector: its
         engine's preferred batch size, `max_batch` at most. It counts as running until the end of the block.
 
         Cancelled ones are dropped here. None: the queue is closed.
@@ -102,10 +103,10 @@ class BatchQueue:
         """Answer all that wait, and all that come, with `error`."""
         with self._changed:
             self._failure = error
-            waiting, self._images = self._images, deque()
-        for image in waiting:
-            if image.answer.set_running_or_notify_cancel():
-                image.answer.set_exception(error)
+            waiting, self._tiles = self._tiles, deque()
+        for tile in waiting:
+            if tile.answer.set_running_or_notify_cancel():
+                tile.answer.set_exception(error)
 
     def close(self) -> None:
         """Let every worker's `batch` return."""
@@ -115,16 +116,16 @@ class BatchQueue:
 
     def _take(self) -> Batch | None:
         with self._changed:
-            images: list[QueuedImage] = []
-            while not images:
+            tiles: list[QueuedTile] = []
+            while not tiles:
                 self._changed.wait_for(lambda: self._closed or self._may_run())
                 if self._closed:
                     return None
-                images = self._pick(self.max_batch)
-            self._metrics.queue_depth.set(len(self._images))
-            self._exclusive = not self._running and (not self._images or self._must_be_exclusive(images[0]))
+                tiles = self._pick(self.max_batch)
+            self._metrics.queue_depth.set(len(self._tiles))
+            self._exclusive = not self._running and (not self._tiles or self._must_be_exclusive(tiles[0]))
             self._running += 1
-            return Batch(images, self._exclusive)
+            return Batch(tiles, self._exclusive)
 
     def _end(self) -> None:
         with self._changed:
@@ -133,22 +134,22 @@ class BatchQueue:
             self._changed.notify_all()
 
     def _may_run(self) -> bool:
-        if not self._images or self._exclusive:
+        if not self._tiles or self._exclusive:
             return False
-        return not self._running or not self._must_be_exclusive(self._images[0])
+        return not self._running or not self._must_be_exclusive(self._tiles[0])
 
-    def _must_be_exclusive(self, image: QueuedImage) -> bool:
-        return image.detector.engine.max_concurrency < self._workers
+    def _must_be_exclusive(self, tile: QueuedTile) -> bool:
+        return tile.detector.engine.max_concurrency < self._workers
 
-    def _pick(self, limit: int) -> list[QueuedImage]:
+    def _pick(self, limit: int) -> list[QueuedTile]:
         """Of the first detector in the queue. Empty: all were cancelled."""
-        picked: list[QueuedImage] = []
-        others: deque[QueuedImage] = deque()
-        for image in self._images:
-            if picked and (len(picked) == limit or image.detector is not picked[0].detector):
-                others.append(image)
-            elif image.answer.set_running_or_notify_cancel():
-                picked.append(image)
-                limit = min(limit, image.detector.engine.preferred_batch_size)
-        self._images = others
+        picked: list[QueuedTile] = []
+        others: deque[QueuedTile] = deque()
+        for tile in self._tiles:
+            if picked and (len(picked) == limit or tile.detector is not picked[0].detector):
+                others.append(tile)
+            elif tile.answer.set_running_or_notify_cancel():
+                picked.append(tile)
+                limit = min(limit, tile.detector.engine.preferred_batch_size)
+        self._tiles = others
         return picked

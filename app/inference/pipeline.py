@@ -18,6 +18,7 @@ from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import ImageRecord, Step, current
 from app.sandbox.pool import CodecPool
 from model.drift import Quantity
+from model.engines.output import NetworkOutput, concatenate
 from model.errors import EngineError
 from model.gate import WATCHED, Inspectability
 from model.regions import Region, find_regions
@@ -44,7 +45,7 @@ class RenderOptions:
 
 @dataclass(frozen=True)
 class PreprocessedImage:
-    """An image as the network sees it, uint8 S×S×3."""
+    """An image as the network sees it, uint8 H×W×3: S×S, or a frame of several tiles."""
 
     pixels: NDArray[np.uint8]
     width: int
@@ -68,7 +69,7 @@ class InspectionResult:
     evidence: NDArray[np.float32]
     """The network's evidence map, h×w."""
     heatmap: NDArray[np.float32] | None
-    """S×S in 0..1."""
+    """In 0..1, as `Detector.heatmap` gives it."""
     regions: list[Region]
     png: bytes | None
     """The heatmap or the overlay."""
@@ -115,6 +116,9 @@ class Pipeline:
         began = time.perf_counter()
         resizing = loaded.detector.manifest.preprocessing.resizing
         size, pixels, worked = await self._codecs.decode(image, resizing, until)
+        if loaded.detector.roi:
+            unfilled = pixels
+            pixels = await self.in_executor(lambda: loaded.detector.preprocessor.fill(unfilled))
         seconds = time.perf_counter() - began
         step = Step("decode", began - read_seconds, read_seconds + seconds, waited=seconds - worked)
         return PreprocessedImage(pixels, size.width, size.height, step, image)
@@ -131,10 +135,10 @@ class Pipeline:
 
         Raises EngineError, and for overlays as `decode` does. Cancelled, the images leave the queue.
         """
-        evidence = await self._run_engine(images, loaded)
+        tiles = await self._run_engine(images, loaded)
 
         def post_process() -> list[InspectionResult]:
-            return [_post_process(*pair, loaded, options) for pair in zip(images, evidence, strict=True)]
+            return [_post_process(*pair, loaded, options) for pair in zip(images, tiles, strict=True)]
 
         if options.heatmap == "overlay":
             results = await self.in_executor(post_process)
@@ -163,11 +167,16 @@ class Pipeline:
         png, _ = await self._codecs.overlay(image, inspection.basis.full_scale, heatmap, found, until)
         return png
 
-    async def _run_engine(self, images: Sequence[PreprocessedImage], loaded: LoadedModel) -> list[EngineResult]:
-        """Their evidence; where one fails, or this is cancelled, the others leave the queue."""
-        answers = [asyncio.wrap_future(self._queue.put(loaded.detector, image.pixels)) for image in images]
+    async def _run_engine(self, images: Sequence[PreprocessedImage], loaded: LoadedModel) -> list[list[EngineResult]]:
+        """Output for each image's tiles; where one fails, or this is cancelled, the others leave the queue.
+
+        A tile is a view of its image: only a batch in the network has pixels of its own.
+        """
+        tiles = [loaded.detector.tiling.cut(image.pixels) for image in images]
+        answers = [asyncio.wrap_future(self._queue.put(loaded.detector, tile)) for cut in tiles for tile in cut]
         try:
-            return list(await asyncio.gather(*answers))
+            results = iter(await asyncio.gather(*answers))
+            return [[next(results) for _ in cut] for cut in tiles]
         finally:
             for answer in answers:
                 answer.cancel()
@@ -198,35 +207,47 @@ class Pipeline:
 
 
 def _post_process(
-    image: PreprocessedImage, engine: EngineResult, loaded: LoadedModel, options: RenderOptions
+    image: PreprocessedImage, tiles: Sequence[EngineResult], loaded: LoadedModel, options: RenderOptions
 ) -> InspectionResult:
     began = time.perf_counter()
-    verdict, inspectability = _inspect(image, engine, loaded)
+    output = loaded.detector.merge(concatenate([tile.output for tile in tiles]), image.pixels)
+    evidence = output.evidence[0]
+    verdict, inspectability = _inspect(image, output, loaded)
     rendered = options.regions or options.heatmap in ("gray", "overlay")
-    heatmap = loaded.detector.heatmap(engine.map) if rendered else None
+    heatmap = loaded.detector.heatmap(evidence) if rendered else None
     regions = find_regions(heatmap, image.width, image.height) if heatmap is not None and options.regions else []
     png = heatmap_png(heatmap) if heatmap is not None and options.heatmap == "gray" else None
     if options.heatmap == "map":
-        png = heatmap_png(loaded.detector.variant.heatmap_scale(engine.map))
+        png = heatmap_png(loaded.detector.variant.heatmap_scale(evidence))
     steps = [
         image.decode,
-        Step("queue", engine.began - engine.queue_seconds, engine.queue_seconds, waited=engine.queue_seconds),
-        Step("predict", engine.began, engine.predict_seconds, images=engine.batch),
+        *_engine_steps(tiles),
         Step("render", began, time.perf_counter() - began),
     ]
     measures: dict[Quantity, float] = {name: inspectability.measures[name] for name in WATCHED}
     measures["log_odds"] = verdict.log_odds - loaded.detector.shift
     record = ImageRecord(verdict, steps, measures, inspectability)
-    return InspectionResult(image, engine.map, heatmap, regions, png, record)
+    return InspectionResult(image, evidence, heatmap, regions, png, record)
 
 
-def _inspect(image: PreprocessedImage, engine: EngineResult, loaded: LoadedModel) -> tuple[Verdict, Inspectability]:
+def _engine_steps(tiles: Sequence[EngineResult]) -> list[Step]:
+    """From the first tile's first moment in the queue to the last one's answer."""
+    first = min(tiles, key=lambda tile: tile.began)
+    seconds = max(tile.began + tile.predict_seconds for tile in tiles) - first.began
+    worked = sum(tile.predict_seconds / tile.batch for tile in tiles)
+    return [
+        Step("queue", first.began - first.queue_seconds, first.queue_seconds, waited=first.queue_seconds),
+        Step("predict", first.began, seconds, images=seconds / worked if worked else 1),
+    ]
+
+
+def _inspect(image: PreprocessedImage, output: NetworkOutput, loaded: LoadedModel) -> tuple[Verdict, Inspectability]:
     """The verdict, with the gate's decision where the image isn't inspectable. Raises EngineError, once it is in the
     log."""
     detector = loaded.detector
     try:
-        verdict = detector.verdict(engine.map)
-        inspectability = detector.inspectability(image.pixels, engine.features, image.size)
+        verdict = detector.verdict(output.evidence[0])
+        inspectability = detector.inspectability(image.pixels, output.features[0], image.size)
         return replace(verdict, decision=inspectability.decision(verdict.decision)), inspectability
     except EngineError as error:  # the client is only told that the log has it
         log.error("model %s version %d: %s", loaded.model, loaded.version, error)

@@ -26,8 +26,8 @@ class Step:
     seconds: float
     waited: float = 0.0
     """Seconds of these in which nothing was done for the image: it waited for a codec process or the network."""
-    images: int = 1
-    """Images that were worked on at once."""
+    images: float = 1
+    """Images that were worked on at once: so many share the seconds. Below 1 where several workers had tiles of one."""
 
     @property
     def worked(self) -> float:

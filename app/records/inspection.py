@@ -11,7 +11,7 @@ from app.inference.pipeline import InspectionResult
 from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import RequestRecord, StepName
 from app.records.inference_id import new_inference_id
-from model.evidence import HeatmapScale, enlarge
+from model.evidence import HeatmapScale
 from model.gate import Odd
 from model.regions import Region, find_regions
 from model.verdict import Thresholds, Verdict
@@ -63,6 +63,7 @@ class Basis:
     serving_sha256: str
     """Of serving.json's content in force, as the service writes it."""
     input_size: int
+    """Longer side of the heatmap, in pixels: the input's, where that is a whole image."""
     full_scale: int | None
     heatmap_scale: HeatmapScale
 
@@ -77,7 +78,7 @@ class Basis:
             detector.thresholds,
             detector.defect_rate,
             loaded.config_sha256,
-            detector.input_size,
+            detector.heatmap_size,
             preprocessing.full_scale,
             detector.variant.heatmap_scale,
         )
@@ -137,8 +138,8 @@ class Inspection:
         return not self.odd
 
     def heatmap(self) -> NDArray[np.float32]:
-        """S×S in 0..1, the same to the bit as when it was inspected."""
-        return self.basis.heatmap_scale(enlarge(self.evidence, self.basis.input_size))
+        """In 0..1, the same to the bit as when it was inspected."""
+        return self.basis.heatmap_scale.heatmap(self.evidence, self.basis.input_size)
 
     def regions(self) -> list[Region]:
         """Those that were found, or would have been."""

@@ -102,10 +102,10 @@ async def infer_by_version(
 
 async def _answer(scope: RequestScope, model: str, version: int | None, json_length: int | None) -> Response:
     service, loaded = scope.service, scope.find(model, version)
-    size, max_batch, pipeline = loaded.detector.input_size, service.settings.max_batch, service.pipeline
+    frame, max_batch, pipeline = loaded.detector.frame_size, service.settings.max_batch, service.pipeline
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
-        request = await pipeline.in_executor(lambda: read_request(upload.content(), json_length, size, max_batch))
+        request = await pipeline.in_executor(lambda: read_request(upload.content(), json_length, frame, max_batch))
         kind = Kind.of(loaded.key, len(upload.body) // request.size)
         admitted.work.end()  # as one image of the whole body's size
         left = admitted.until - asyncio.get_running_loop().time()
@@ -142,8 +142,10 @@ async def _decode(
     Raises ImageError or EmptyImageError that names the image, or RefusedError.
     """
     if request.pixels is not None:
-        size, sent = loaded.detector.input_size, Step("decode", time.perf_counter(), 0.0)
-        return [PreprocessedImage(pixels, size, size, sent) for pixels in request.pixels]
+        sent = Step("decode", time.perf_counter(), 0.0)
+        detector, given = loaded.detector, request.pixels
+        filled = await pipeline.in_executor(lambda: [detector.preprocessor.fill(pixels) for pixels in given])
+        return [PreprocessedImage(pixels, *detector.frame_size, sent) for pixels in filled]
     images = []
     for index, image in enumerate(request.images):
         if not image:

@@ -55,7 +55,7 @@ def _answer(request: Request, image: bytes) -> tuple[Decoded | Drawn | Refused, 
             read = request.resizing(image, max_pixels=request.max_pixels)
             return Decoded(read.width, read.height), read.pixels.tobytes()
         decoded = decode(image, max_pixels=request.max_pixels)
-        values = np.frombuffer(request.values, np.float32).reshape(request.size, request.size)
+        values = np.frombuffer(request.values, np.float32).reshape(request.height, request.width)
         return Drawn(), overlay_png(to_8bit(decoded, request.full_scale), values, request.regions)
     except ImageError as error:
         return Refused(type(error).__name__, str(error)), b""

@@ -30,14 +30,15 @@ class Overlay(msgspec.Struct, frozen=True, tag=True):
 
     max_pixels: int
     full_scale: int | None
-    size: int
+    width: int
+    height: int
     values: bytes
-    """The heatmap, float32 size×size in 0..1."""
+    """The heatmap, float32 height×width in 0..1."""
     regions: list[Region]
 
 
 class Decoded(msgspec.Struct, frozen=True, tag=True):
-    """Payload: the network's input, uint8 S×S×3."""
+    """Payload: the frame that the network sees, uint8 H×W×3, as large as `Resizing.frame_size`."""
 
     width: int
     height: int

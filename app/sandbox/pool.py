@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -103,8 +104,10 @@ class CodecPool:
         self._last_taken = asyncio.get_running_loop().time()
         request = Decode(self._max_pixels, resizing)
         answer, pixels = await self._detached(self._decode(request, image, until))
-        assert isinstance(answer.content, Decoded)
-        return answer.content, np.frombuffer(pixels, np.uint8).reshape(resizing.size, resizing.size, 3), answer.seconds
+        sent = answer.content
+        assert isinstance(sent, Decoded)
+        width, height = resizing.frame_size
+        return sent, np.frombuffer(pixels, np.uint8).reshape(height, width, 3), answer.seconds
 
     async def overlay(
         self,
@@ -119,7 +122,8 @@ class CodecPool:
         Raises as `decode` does.
         """
         await self._overlays.acquire()
-        request = Overlay(self._max_pixels, full_scale, len(heatmap), heatmap.tobytes(), regions)
+        height, width = heatmap.shape
+        request = Overlay(self._max_pixels, full_scale, width, height, heatmap.tobytes(), regions)
         answer, png = await self._detached(self._draw(request, image, until))
         return bytes(png), answer.seconds
 
@@ -174,7 +178,7 @@ class CodecPool:
 
     def _most_bytes(self, request: Request) -> int:
         if isinstance(request, Decode):
-            return 3 * request.resizing.size**2
+            return 3 * math.prod(request.resizing.frame_size)
         return _PNG_BYTES_PER_PIXEL * self._max_pixels
 
     async def _detached(self, work: Coroutine[Any, Any, Result]) -> Result:

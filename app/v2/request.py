@@ -32,9 +32,9 @@ _VALUES_PER_NUMBER: Final = 2
 _NOT_OFFERED: Final = ("shared_memory_region", "classification")
 
 
-def inputs_of(size: int) -> dict[str, tuple[str, list[int]]]:
-    """Datatype and shape of each input, for a network with inputs of size×size."""
-    return {"image": ("BYTES", [-1]), "pixels": ("UINT8", [-1, size, size, 3])}
+def inputs_of(width: int, height: int) -> dict[str, tuple[str, list[int]]]:
+    """Datatype and shape of each input, for a version whose frames are width×height."""
+    return {"image": ("BYTES", [-1]), "pixels": ("UINT8", [-1, height, width, 3])}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class InferRequest:
 
     images: list[bytes]
     pixels: NDArray[np.uint8] | None
-    """N×S×S×3, as the network sees them; None: `images` are to be decoded."""
+    """N×H×W×3, as the network sees them; None: `images` are to be decoded."""
     outputs: list[Output]
     id: str | None
     parameters: Parameters
@@ -69,24 +69,22 @@ class InferRequest:
         return len(self.images if self.pixels is None else self.pixels)
 
 
-def read_request(body: bytes, json_length: int | None, size: int, max_images: int) -> InferRequest:
-    """Raises MalformedBodyError, MissingFieldError, TensorError or BatchTooLargeError."""
-    request, chunks = split_body(
-        body, json_length, _VALUES_PER_NUMBER * max_images * math.prod(inputs_of(size)["pixels"][1][1:])
-    )
+def read_request(body: bytes, json_length: int | None, frame: tuple[int, int], max_images: int) -> InferRequest:
+    """`frame`: width and height. Raises MalformedBodyError, MissingFieldError, TensorError or BatchTooLargeError."""
+    request, chunks = split_body(body, json_length, _VALUES_PER_NUMBER * max_images * 3 * math.prod(frame))
     if len(request.inputs) != 1:
         raise TensorError(f"send one input, image or pixels; the request has {len(request.inputs)}")
     tensor = request.inputs[0]
-    _check(tensor, chunks[0], size, max_images)
+    _check(tensor, chunks[0], frame, max_images)
     images = read_strings(tensor, chunks[0]) if tensor.name == "image" else []
     pixels = read_bytes(tensor, chunks[0]) if tensor.name == "pixels" else None
     echoed = {name: value for name, value in _given(request.parameters).items() if name != "binary_data_output"}
     return InferRequest(images, pixels, _outputs(request), request.id, echoed)
 
 
-def _check(tensor: InputTensor, binary: bytes | None, size: int, max_images: int) -> None:
+def _check(tensor: InputTensor, binary: bytes | None, frame: tuple[int, int], max_images: int) -> None:
     """Check name, datatype and shape before the data is read. Raises TensorError or BatchTooLargeError."""
-    inputs = inputs_of(size)
+    inputs = inputs_of(*frame)
     if tensor.name not in inputs:
         raise TensorError(f"no input {tensor.name[:40]!r}; there are: {', '.join(inputs)}")
     datatype, shape = inputs[tensor.name]

@@ -68,7 +68,7 @@ class ModelMetadata(BaseModel):
             name=loaded.model,
             versions=[str(version) for version in sorted(model.loaded, reverse=True)],
             platform=f"{detector.engine.name}_{detector.variant.name}",
-            inputs=TensorMetadata.of(inputs_of(detector.input_size)),
+            inputs=TensorMetadata.of(inputs_of(*detector.frame_size)),
             outputs=TensorMetadata.of(OUTPUTS),
         )
 

@@ -80,7 +80,7 @@ def replay_golden(engine: Engine, artifact: Artifact, variant: Variant) -> None:
         raise GoldenOutputError(
             f"{artifact.path}: {variant.name} by {engine.name} gives features {output.features.shape}"
         )
-    log_odds = artifact.manifest.pooling(output.evidence)
+    log_odds = artifact.manifest.pooling(output.whole)
     distances = artifact.appearance.distance(output.features) / variant.distance_scale
     for name, value, distance in zip(names, log_odds, distances, strict=True):
         far = golden.distances[name]

@@ -38,4 +38,4 @@ class Graphs:
             batch = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)])
         if batch.shape not in self._runs:
             self._runs[batch.shape] = self._record(batch.shape)
-        return self._runs[batch.shape](batch).first(len(pixels))
+        return self._runs[batch.shape](batch).part(0, len(pixels))

@@ -37,12 +37,14 @@ class OnnxEngine:
             raise MissingFileError(f"{file} is missing") from None
         except _FAILURES as error:
             raise EngineError(f"ONNX Runtime can't open {file}: {error}") from error
+        there = {output.name for output in self._wide.get_outputs()}
+        self._outputs = [name for name in NetworkOutput._fields if name != "context" or name in there]
 
     def run(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NetworkOutput:
         """See `Engine.run`."""
         session = self._wide if exclusive else self._narrow
         try:
-            output = NetworkOutput(*session.run(NetworkOutput._fields, {"pixels": pixels}))
+            output = NetworkOutput(*session.run(self._outputs, {"pixels": pixels}))
         except (*_FAILURES, ValueError) as error:  # ValueError: the file's inputs or outputs have other names
             raise EngineError(f"ONNX Runtime failed: {error}") from error
         return output

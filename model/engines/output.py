@@ -1,4 +1,4 @@
-"""What a network gives for images in one pass."""
+"""What a network gives for tiles in one pass."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,20 +10,36 @@ Floats = NDArray[np.float32]
 
 
 class NetworkOutput(NamedTuple):
-    """For N images."""
+    """For N tiles, each an image of its own or a part of a frame (`model.tiles`)."""
 
     evidence: Floats
     """Evidence maps N×h×w in log-odds."""
     features: Floats
     """N×F: what the gate reads (`model.network.VGG16CAM.grid_features`)."""
+    context: Floats | None = None
+    """N×h×w: what the image head says of each patch, whose mean over a frame belongs to the evidence of all its
+    patches; None: the evidence has it already, or there is none."""
 
-    def first(self, count: int) -> "NetworkOutput":
-        """Of the first `count` images."""
-        return NetworkOutput(self.evidence[:count], self.features[:count])
+    @property
+    def whole(self) -> Floats:
+        """Evidence maps of tiles that are images of their own: with the image head."""
+        return self.evidence if self.context is None else self.evidence + self.context.mean((1, 2), keepdims=True)
+
+    def part(self, start: int, stop: int) -> "NetworkOutput":
+        """Of the tiles from `start` up to, but without, `stop`."""
+        context = None if self.context is None else self.context[start:stop]
+        return NetworkOutput(self.evidence[start:stop], self.features[start:stop], context)
+
+    def split(self) -> "list[NetworkOutput]":
+        """Each tile's own."""
+        return [self.part(i, i + 1) for i in range(len(self.evidence))]
 
 
 def concatenate(outputs: Sequence[NetworkOutput]) -> NetworkOutput:
-    """Of all these outputs' images."""
+    """Of all these outputs' tiles."""
+    contexts = [output.context for output in outputs if output.context is not None]
     return NetworkOutput(
-        np.concatenate([output.evidence for output in outputs]), np.concatenate([output.features for output in outputs])
+        np.concatenate([output.evidence for output in outputs]),
+        np.concatenate([output.features for output in outputs]),
+        np.concatenate(contexts) if contexts else None,
     )

@@ -36,7 +36,7 @@ def lonely(store: Path) -> Detector:
 def taken(queue: BatchQueue, limit: int = 8) -> list[Future[EngineResult]]:
     queue.max_batch = limit
     with queue.batch() as batch:
-        return [image.answer for image in batch.images] if batch else []
+        return [tile.answer for tile in batch.tiles] if batch else []
 
 
 def test_cancelled_images_are_not_taken(queue: BatchQueue, lonely: Detector) -> None:
@@ -99,7 +99,7 @@ def test_workers_share_the_device_while_more_is_queued(queue: BatchQueue, detect
         assert first is not None
         assert second is not None
         assert (first.exclusive, second.exclusive) == (False, False)
-        assert len(first.images) == len(second.images) == 1
+        assert len(first.tiles) == len(second.tiles) == 1
     with queue.batch() as last:
         assert last is not None
         assert last.exclusive

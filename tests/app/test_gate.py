@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 LIMITS: Final[dict[CheckName, Limits]] = {
     "size": (48.0, 400.0), "aspect": (0.9, 1.1), "colour": (20.0, 200.0), "brightness": (60.0, 200.0),
-    "contrast": (10.0, 100.0), "clipped": (0.0, 0.05), "sharpness": (1.0, 14.0), "appearance": (0.0, 1.3),
+    "contrast": (10.0, 100.0), "clipped": (0.0, 0.05), "sharpness": (1.0, 14.0), "appearance": (0.0, 3.0),
 }  # fmt: skip
 PREDICT: Final = "/v1/models/widget/predict"
 

@@ -15,7 +15,7 @@ LARGE = Image.fromarray(_COARSE).resize((404, 304), Image.Resampling.BICUBIC)
 def test_the_whole_frame_is_resized_to_a_square() -> None:
     image = np.zeros((300, 600, 3), dtype=np.uint8)
     image[:, 300:] = (250, 100, 50)
-    pixels = resize_to_input(Image.fromarray(image), 64)
+    pixels = resize_to_input(Image.fromarray(image), 64, 64)
     assert pixels.shape == (64, 64, 3)
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels[:, 0], np.zeros((64, 3)))
@@ -24,13 +24,13 @@ def test_the_whole_frame_is_resized_to_a_square() -> None:
 
 def test_gray_gives_the_same_pixels_as_the_same_gray_in_colour() -> None:
     gray = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 400), dtype=np.uint8))
-    assert np.array_equal(resize_to_input(gray, 96), resize_to_input(gray.convert("RGB"), 96))
+    assert np.array_equal(resize_to_input(gray, 96, 96), resize_to_input(gray.convert("RGB"), 96, 96))
 
 
 def test_resize_is_the_one_that_design_fixes() -> None:
     image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (700, 900, 3), dtype=np.uint8))
     expected = image.resize((224, 224), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    assert np.array_equal(resize_to_input(image, 224), np.asarray(expected))
+    assert np.array_equal(resize_to_input(image, 224, 224), np.asarray(expected))
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_an_image_is_reduced_as_far_as_both_sides_allow(width: int, height: int,
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF"])
 def test_a_large_image_is_resized_from_the_means_of_its_pixels(form: str) -> None:
-    expected = resize_to_input(LARGE.reduce(4), 32)
+    expected = resize_to_input(LARGE.reduce(4), 32, 32)
     read = Resizing(32, None, reduced=True)(encoded(LARGE, form))
     assert np.array_equal(read.pixels, expected)
     assert (read.width, read.height) == (404, 304)
-    assert not np.array_equal(expected, resize_to_input(LARGE, 32))
+    assert not np.array_equal(expected, resize_to_input(LARGE, 32, 32))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_jpeg_lying_on_its_side_keeps_the_size_that_is_seen() -> None:
 def test_16_bit_images_are_reduced_after_they_are_8_bit() -> None:
     gray = np.asarray(LARGE.convert("L")).astype(np.uint16) * 16
     data = encoded(Image.fromarray(gray), "TIFF")
-    expected = resize_to_input(Image.fromarray(np.rint(gray * (255 / 4095)).astype(np.uint8)).reduce(4), 32)
+    expected = resize_to_input(Image.fromarray(np.rint(gray * (255 / 4095)).astype(np.uint8)).reduce(4), 32, 32)
     assert np.array_equal(Resizing(32, 4095, reduced=True)(data).pixels, expected)
     with pytest.raises(BrightnessError, match="above the full scale of 1023"):
         Resizing(32, 1023, reduced=True)(data)

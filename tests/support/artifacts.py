@@ -21,6 +21,7 @@ from model.gate import CHECKS, CheckName, Gate, Limits
 from model.hypercolumn import Hypercolumn
 from model.manifest import SCHEMA, Data, Golden, Manifest, OperatingPoint, Preprocessing, Variant
 from model.store import Store
+from model.tiles import Frame
 from model.verdict import Calibration, Thresholds
 from model.weights import encode_weights, tensor_shapes
 from training.export.onnx_graph import onnx_model
@@ -45,10 +46,12 @@ def publish(
     size: int = INPUT_SIZE,
     hypercolumn: Hypercolumn = NETWORK,
     limits: Mapping[CheckName, Limits] | None = None,
+    frame: Frame | None = None,
 ) -> Path:
     """Publish the next version of `model` in the store `root`. Different seeds or slopes answer differently.
 
-    `onnx`: also for ONNX Runtime. `limits`: of the gate, which lets everything pass else.
+    `onnx`: also for ONNX Runtime. `limits`: of the gate, which lets everything pass else. `frame`: of several tiles;
+    None: every image is one.
     """
     weights = random_weights(seed, hypercolumn)
     images = {f"golden/{name}.png": pattern(name, size) for name in range(3)}
@@ -58,13 +61,13 @@ def publish(
         appearance = appearance_of(output.features)
         golden = Golden(
             1e-4,
-            dict(zip(images, Pooling()(output.evidence).tolist(), strict=True)),
+            dict(zip(images, Pooling()(output.whole).tolist(), strict=True)),
             dict(zip(images, appearance.distance(output.features).tolist(), strict=True)),
             1e-3,
         )
         files = {name: golden_png(pixels) for name, pixels in images.items()}
         files |= {WEIGHTS: encode_weights(weights, hypercolumn), GATE: encode_appearance(appearance)}
-        manifest = _manifest(hypercolumn, golden, slope, defect_rate, size, {**OPEN, **(limits or {})})
+        manifest = _manifest(hypercolumn, golden, slope, defect_rate, size, {**OPEN, **(limits or {})}, frame)
         if onnx:
             files[ONNX] = onnx_model(weights, hypercolumn, size).SerializeToString()
             float32 = manifest.variant("float32")
@@ -140,6 +143,7 @@ def _manifest(
     defect_rate: float | None,
     size: int,
     limits: dict[CheckName, Limits],
+    frame: Frame | None,
 ) -> Manifest:
     figures = Figures(
         protocol="drawn up for tests",
@@ -184,7 +188,7 @@ def _manifest(
     return Manifest(
         schema=SCHEMA,
         classes=("good", "anomaly"),
-        preprocessing=Preprocessing(size, 4095, True, decoding_here()),
+        preprocessing=Preprocessing(size, 4095, True, decoding_here(), frame),
         network=hypercolumn,
         pooling=Pooling(),
         operating_point=OperatingPoint(

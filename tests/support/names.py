@@ -117,7 +117,7 @@ def _definitions(kind: type[Any]) -> dict[str, Any]:
 
 
 def _tensors() -> list[Row]:
-    inputs = [(name, f"input, {datatype} {shape}") for name, (datatype, shape) in inputs_of(224).items()]
+    inputs = [(name, f"input, {datatype} {shape}") for name, (datatype, shape) in inputs_of(224, 224).items()]
     outputs = [(name, f"output, {datatype} {shape}") for name, (datatype, shape) in OUTPUTS.items()]
     parameters = [
         ("binary_data_size", "parameter of a tensor: bytes of its binary data"),

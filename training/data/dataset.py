@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -15,7 +16,9 @@ from model.cpus import available_cpus
 from model.errors import DataError
 from model.image import FullScale, full_scale_for
 from training.data.image_checks import CheckedImage, check_image, doubts, refuse_unusable
-from training.data.samples import Sample, find_samples, kinds_of
+from training.data.masks import Mask
+from training.data.roi import read_roi_file
+from training.data.samples import ROI_FILE, Sample, find_samples, kinds_of
 from training.progress import Advance, Reporter, no_progress
 
 
@@ -33,6 +36,8 @@ class Dataset:
     """How many images are so many pixels "width×height", the most frequent first."""
     warnings: Sequence[str] = ()
     """What may be wrong with the data."""
+    roi: Mask | None = None
+    """Where images count; None: everywhere."""
 
     @property
     def fingerprint(self) -> str:
@@ -56,6 +61,7 @@ def load_dataset(folder: Path, *, group: str | None, sample: int | None, seed: i
         samples = _drawn(samples, sample, seed)
     with reporter.task("reading images", len(samples)) as advance:
         dataset = check_samples(samples, advance)
+    dataset = _with_roi(dataset, folder)
     for warning in dataset.warnings:
         reporter.line(f"warning: {warning}")
     kinds = ", ".join(f"{kind} {count}" for kind, count in kinds_of(samples).items())
@@ -80,6 +86,27 @@ def check_samples(samples: Sequence[Sample], advance: Advance = no_progress) -> 
     sizes = Counter(image.size for image in images)
     masked = [_with_mask(sample, image) for sample, image in zip(samples, images, strict=True)]
     return Dataset(_tied(masked, digests), digests, full_scale, dict(sizes.most_common()), doubts(samples, images))
+
+
+def _with_roi(dataset: Dataset, folder: Path) -> Dataset:
+    """The data set with what roi.png says, and a warning where defects lie outside. Raises DataError."""
+    roi = read_roi_file(folder, dataset.sizes)
+    if roi is None:
+        return dataset
+    inside, masked = roi.pixels(), [sample for sample in dataset.samples if sample.mask and sample.is_anomaly]
+    outside = [each for each in masked if not _overlap(each.mask, inside)]
+    warnings = list(dataset.warnings)
+    if outside:
+        warnings.append(
+            f"the defects of {len(outside)} images lie outside {ROI_FILE}, as {outside[0].name}: they can't be found, "
+            "and count as missed"
+        )
+    return replace(dataset, roi=roi, warnings=warnings)
+
+
+def _overlap(mask: Mask | None, inside: NDArray[np.bool_]) -> bool:
+    """Whether any defective pixel may lie inside; masks of another size aren't compared."""
+    return mask is None or mask.shape != inside.shape or bool((mask.pixels() & inside).any())
 
 
 def _with_mask(sample: Sample, image: CheckedImage) -> Sample:

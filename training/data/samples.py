@@ -18,6 +18,8 @@ from training.data.pairing import pair
 
 __all__ = ["GOOD", "Sample", "find_samples", "kinds_of"]
 
+ROI_FILE: Final = "roi.png"
+"""No sample: where all images count (`training.data.roi`)."""
 _DEFECT: Final = "defect"
 """The kind where masks alone say that there is a defect."""
 
@@ -55,6 +57,8 @@ def find_samples(
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; --data must name the folder that holds the images")
     inventory = take_inventory(folder)
+    if (roi := PurePosixPath(ROI_FILE)) in inventory.images:
+        inventory.images.remove(roi)
     depth = wrapper_depth(inventory.images, inventory.folders)
     locations = [locate(path, depth) for path in inventory.images]
     labels = labels_of(folder)

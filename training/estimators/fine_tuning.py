@@ -69,14 +69,14 @@ class FineTuningEstimator:
         recipe, samples = self.recipe, run.dataset.samples
         if run.anomalies != "real":
             raise RecipeError(f"preset {recipe.name} learns from real anomalies only")
-        loaders = [image_loader(sample, run.resizing) for sample in samples]
+        loaders = [image_loader(sample, run.preprocessor) for sample in samples]
         network = fresh_network(run.trunk, recipe.hypercolumn, recipe.seed, run.device)
         with run.reporter.task("frozen blocks", len(loaders)) as advance:
             features = compute_features(
                 lambda pixels: network.frozen(pixels, stop=recipe.frozen_blocks), loaders, run.device, advance
             )
         with run.reporter.task("measuring images", len(samples)) as advance:
-            measures = measure_images(samples, run.resizing, advance)
+            measures = measure_images(samples, run.preprocessor, advance)
         training_set = TrainingSet(samples, np.arange(len(samples)))
         return PreparedFineTuning(training_set, features, run.trunk, recipe, run.device, measures)
 

@@ -69,11 +69,10 @@ class PreparedNarrowPatches:
         recipe, seed = self.recipe, self.recipe.seed
         widths = narrow_widths(recipe.narrow_share)
         with self.timed("narrowing"):
-            images = narrowing_images(
-                self.training_set, self.inputs.loaders, self.inputs.coverage, indices, self.recipe.seed
-            )
+            tiles = self.inputs.one_tile_each(recipe)
+            images = narrowing_images(self.training_set, *tiles, indices, self.recipe.seed)
             trunk = narrowed(fresh_network(self.trunk, recipe.hypercolumn, seed, "cpu"), widths, images, seed)
         own = msgspec.structs.replace(recipe, hypercolumn=replace(recipe.hypercolumn, trunk=widths))
         with self.timed("narrow features"):
-            features = patch_features(trunk, own, self.inputs.loaders, self.device)
-        return PreparedPatches(self.training_set, features, self.inputs.coverage, trunk, own, self.measures)
+            features = patch_features(self.inputs, trunk, own, self.device)
+        return PreparedPatches(self.training_set, *features, self.inputs.coverage, trunk, own, self.measures)

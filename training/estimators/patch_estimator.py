@@ -1,16 +1,19 @@
 """The recipe of patches: which samples it needs, and which trunk it is prepared with."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
+from model.evidence import Pooling
 from training.data.samples import Sample
 from training.data.splits import Split, make_folds
 from training.data.training_set import Anomalies, available
 from training.estimators.estimator import PreparedEstimator
 from training.estimators.narrow_patches import PreparedNarrowPatches
-from training.estimators.patch_features import PatchInputs, patch_features, patch_inputs, patches_per_side
+from training.estimators.patch_features import PatchInputs, patch_features, patch_grid, patch_inputs
 from training.estimators.patches import PreparedPatches
 from training.estimators.trunk_comparison import PreparedTrunkComparison
 from training.evaluation.post_processing import Method
@@ -19,6 +22,9 @@ from training.features.augmentation import count_of_copies
 from training.recipe import Patches
 from training.synthetic.samples import MOST
 from training.training_run import TrainingRun
+
+_STRONGEST: Final = (1, 2, 4, 8, 16, 32)
+"""Numbers of patches that a frame's evidence may be pooled over, beside the recipe's share of all."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,10 @@ class PatchEstimator:
         self, samples: Sequence[Sample], rule: Rule, *, defect_rate: float | None = None, use_masks: bool = True
     ) -> Method:
         """Thresholds by the rule; the calibration is fitted to out-of-fold evidence."""
-        return Method(self.recipe.pooling, rule, defect_rate, None, use_masks)
+        recipe = self.recipe
+        others = () if recipe.frame is None else tuple(Pooling(strongest=number) for number in _STRONGEST)
+        framed = recipe.frame is not None
+        return Method(recipe.pooling, rule, defect_rate, None, use_masks, one_size=framed, other_poolings=others)
 
     def splits(self, samples: Sequence[Sample], anomalies: Anomalies) -> list[Split]:
         """The inner folds; none where synthetic anomalies alone choose thresholds."""
@@ -49,9 +58,9 @@ class PatchEstimator:
         if available(anomalies, samples) != "real":
             images += min(MOST, sum(not sample.is_anomaly for sample in samples))
         trunks = 2 if recipe.trunk == "auto" else 1
-        copies = count_of_copies(images, recipe.flips, recipe.max_images)
-        channels = recipe.hypercolumn.channels
-        return trunks * images * copies * patches_per_side(recipe) ** 2 * channels * np.dtype(np.float32).itemsize
+        copies = count_of_copies(images, recipe.flips, recipe.max_images // recipe.tiles)
+        values = images * copies * math.prod(patch_grid(recipe)) * recipe.hypercolumn.channels
+        return trunks * values * np.dtype(np.float32).itemsize
 
     def prepare(self, run: TrainingRun) -> PreparedEstimator:
         """Compute every patch's features by the full trunk, once; a narrow one's are computed fit by fit."""
@@ -68,5 +77,5 @@ class PatchEstimator:
 
     def _full(self, run: TrainingRun, inputs: PatchInputs) -> PreparedPatches:
         with run.reporter.task("features", len(inputs.loaders)) as advance:
-            features = patch_features(run.trunk, self.recipe, inputs.loaders, run.device, advance)
-        return PreparedPatches(inputs.training_set, features, inputs.coverage, run.trunk, self.recipe, inputs.measures)
+            features = patch_features(inputs, run.trunk, self.recipe, run.device, advance)
+        return PreparedPatches(inputs.training_set, *features, inputs.coverage, run.trunk, self.recipe, inputs.measures)

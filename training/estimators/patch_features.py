@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.hypercolumn import MEAN_WEIGHT, grid_window
+from model.tiles import Tiling
 from training.data.masks import coverage
 from training.data.samples import Sample
 from training.data.training_set import TrainingSet, available
@@ -25,9 +26,10 @@ from training.training_run import TrainingRun
 Floats = NDArray[np.float32]
 
 
-def patches_per_side(recipe: Patches) -> int:
-    """Side of the square of patches that an image is divided into; P is its square."""
-    return recipe.input_size // recipe.hypercolumn.stride
+def patch_grid(recipe: Patches) -> tuple[int, int]:
+    """Height and width of the grid of patches that an image is divided into; P is their product."""
+    width, height = recipe.frame_size
+    return height // recipe.hypercolumn.stride, width // recipe.hypercolumn.stride
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,39 +43,74 @@ class PatchInputs:
     loaders: Sequence[ImageLoader]
     """V·N."""
     coverage: Floats
-    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask."""
+    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask, −1 where a patch doesn't count."""
     measures: Measures
     """Of the real samples, for the gate."""
+
+    def one_tile_each(self, recipe: Patches) -> tuple[list[ImageLoader], Floats]:
+        """For what sees images of one tile: that of each image with the most of its defect, else one drawn by the seed;
+        and its patches' coverage, V·N×P."""
+        if recipe.tiles == 1:
+            return list(self.loaders), self.coverage
+        rng, (width, height) = np.random.default_rng(recipe.seed), recipe.frame_size
+        stride, corners = recipe.hypercolumn.stride, recipe.tiling.corners(height, width)
+        side = recipe.input_size // stride
+        loaders: list[ImageLoader] = []
+        shares: list[Floats] = []
+        for load, known in zip(self.loaders, self.coverage.reshape(-1, *patch_grid(recipe)), strict=True):
+            tiles = [known[y // stride :, x // stride :][:side, :side] for y, x in corners]
+            defective = [float(np.nansum(tile.clip(min=0))) for tile in tiles]
+            chosen = int(np.argmax(defective)) if any(defective) else int(rng.integers(len(tiles)))
+            loaders.append(partial(_tile, load, recipe.tiling, chosen))
+            shares.append(tiles[chosen].ravel())
+        return loaders, np.stack(shares)
 
 
 def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     """Every image, its flipped copies and the synthetic anomalies."""
-    side = patches_per_side(recipe)
-    loaders = [image_loader(sample, run.resizing) for sample in run.dataset.samples]
+    loaders = [image_loader(sample, run.preprocessor) for sample in run.dataset.samples]
     training_set, loaders, shares = _with_synthetic(
-        run, recipe, loaders, _known_coverage(run.dataset.samples, side, run.method.use_masks)
+        run, recipe, loaders, _known_coverage(run.dataset.samples, patch_grid(recipe), run.method.use_masks)
     )
-    copies = flipped(loaders, recipe.flips, recipe.max_images)
+    if run.roi:
+        shares[:, ~run.roi.patches(recipe.hypercolumn.stride)] = -1
+    copies = flipped(loaders, recipe.flips, recipe.max_images // recipe.tiles)
     shown = [loader for copy in copies for loader in copy]
     known = flipped_coverage(shares, len(copies)).reshape(len(shown), -1)
     with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
-        measures = measure_images(run.dataset.samples, run.resizing, advance)
+        measures = measure_images(run.dataset.samples, run.preprocessor, advance)
     return PatchInputs(training_set, shown, known, measures)
 
 
 def patch_features(
-    trunk: Trunk, recipe: Patches, loaders: Sequence[ImageLoader], device: str, advance: Advance = no_progress
-) -> Features:
-    """C features of each of an image's P patches, n×P×C, by these convolutions."""
+    inputs: PatchInputs, trunk: Trunk, recipe: Patches, device: str, advance: Advance = no_progress
+) -> tuple[Features, Floats]:
+    """C features of each of an image's P patches, V·N×P×C, by these convolutions, and the gate's features N×F."""
     network = fresh_network(trunk, recipe.hypercolumn, recipe.seed, device)
-    return compute_features(
-        lambda pixels: (
-            network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1).flatten(1, 2)  # n×P×C
-        ),
-        loaders,
+    deepest, count = recipe.hypercolumn.widths[-1], len(inputs.training_set.samples)
+    cells: list[list[Floats]] = [[] for _ in range(count)]
+
+    def watch(image: int, tile: Floats) -> None:
+        if image < count:
+            cells[image].append(grid_features(tile.reshape(-1, tile.shape[-1]), deepest))
+
+    features = compute_features(
+        lambda pixels: network.columns(network.layers(network.normalised(pixels))).permute(0, 2, 3, 1),  # n×h×w×C
+        inputs.loaders,
         device,
         advance,
+        tiling=recipe.tiling,
+        tiles=recipe.tiles,
+        watch=watch,
     )
+    width, height = recipe.frame_size
+    side = recipe.hypercolumn.cells(recipe.input_size // recipe.hypercolumn.stride)
+    pooled = [recipe.tiling.pool_cells(np.stack(tiles), height, width, side) for tiles in cells]
+    return features.reshape(len(features), -1, features.shape[-1]), np.stack(pooled)
+
+
+def _tile(load: ImageLoader, tiling: Tiling, number: int) -> NDArray[np.uint8]:
+    return tiling.cut(load())[number]
 
 
 def grid_features(patches: Floats, width: int) -> Floats:
@@ -87,11 +124,11 @@ def grid_features(patches: Floats, width: int) -> Floats:
     return np.asarray((cells + MEAN_WEIGHT * cells.mean((0, 1))).transpose(2, 0, 1).ravel())
 
 
-def _known_coverage(samples: Sequence[Sample], side: int, use_masks: bool) -> Floats:
-    """The defective share of each patch, N×side×side: 0 on good images, NaN on anomalies whose mask isn't known."""
-    shares = np.zeros((len(samples), side, side), np.float32)
+def _known_coverage(samples: Sequence[Sample], grid: tuple[int, int], use_masks: bool) -> Floats:
+    """The defective share of each patch, N×h×w: 0 on good images, NaN on anomalies whose mask isn't known."""
+    shares = np.zeros((len(samples), *grid), np.float32)
     masked = [i for i, sample in enumerate(samples) if sample.mask is not None and use_masks]
-    shares[masked] = coverage([samples[i] for i in masked], side, side)
+    shares[masked] = coverage([samples[i] for i in masked], *grid)
     unknown = [i for i, sample in enumerate(samples) if sample.is_anomaly and i not in set(masked)]
     shares[unknown] = np.nan
     return shares
@@ -107,9 +144,10 @@ def _with_synthetic(
     if anomalies == "real":
         return TrainingSet(samples, indices, anomalies), loaders, shares
     with run.reporter.task("synthetic anomalies", 1):
-        made = synthesise(samples, loaders, recipe.seed, shares.shape[1])
+        side = recipe.input_size // recipe.hypercolumn.stride
+        made = synthesise(samples, loaders, recipe.seed, side, recipe.tiling, run.roi)
     return (
         TrainingSet(samples + made.samples, np.concatenate([indices, made.source]), anomalies),
-        loaders + [partial(np.copy, image) for image in made.images],
-        np.concatenate([shares, made.coverage]),
+        loaders + made.loaders(loaders),
+        np.concatenate([shares, made.placed(shares.shape[1:], recipe.hypercolumn.stride)]),
     )

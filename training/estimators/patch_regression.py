@@ -27,9 +27,10 @@ class PatchRegression:
     prepared: "PreparedPatches"
 
     def evidence(self, indices: Indices) -> Floats:
-        """Evidence maps n×h×w of these samples, without the image head."""
-        side = self.prepared.side
-        return np.stack([self.patch_model(self.prepared.features[i]).reshape(side, side) for i in indices])
+        """Evidence maps n×h×w of these samples, without the image head; −∞ where a patch doesn't count."""
+        prepared = self.prepared
+        maps = [np.where(prepared.coverage[i] < 0, -np.inf, self.patch_model(prepared.features[i])) for i in indices]
+        return np.stack(maps).astype(np.float32).reshape(-1, *prepared.grid)
 
     def features(self, indices: Indices) -> Floats:
         """The gate's features n×F of these samples."""

@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 Score = Callable[[Floats], Floats]
 """Standardised features n×C to how anomalous each patch is, n."""
 _MOST_PSEUDO_LABELS: Final = 0.04
-"""Largest share of an image's patches that are taken for defective without a mask."""
+"""Largest share of a tile's patches that are taken for defective without a mask, of all of an image's together."""
 _FULL: Final = 0.25
 """Share of a patch that is defective from which the whole patch counts as defective."""
 _GOOD_COMPARED: Final = 60
@@ -25,7 +25,8 @@ _GOOD_COMPARED: Final = 60
 
 @dataclass(frozen=True, eq=False)
 class PatchSampler:
-    """Draws patches from the features V·N×P×C; `coverage` V·N×P is the defective share of each."""
+    """Draws patches from the features V·N×P×C; `coverage` V·N×P is the defective share of each, −1 where it doesn't
+    count."""
 
     features: Features
     coverage: Floats
@@ -34,8 +35,8 @@ class PatchSampler:
     def good(self, images: Indices, rng: np.random.Generator) -> Floats:
         """Features n×C of patches drawn from good images, as many from each."""
         count = self._per_image(self.recipe.good_patches, images)
-        patches = self.features.shape[1]
-        return np.concatenate([self.features[i][rng.choice(patches, count, replace=False)] for i in images])
+        patches = map(self._counted, images)
+        return np.concatenate([each[rng.choice(len(each), count, replace=False)] for each in patches])
 
     def masked(self, images: Indices, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Features n×C and targets n, 0 to 1, of patches on defects and of as many beside them, by the masks."""
@@ -55,13 +56,14 @@ class PatchSampler:
         They score above nearly all patches of good images; of each anomaly, at least the strongest is taken.
         """
         some = good[:: -(-len(good) // _GOOD_COMPARED)]
-        scores_of_good = np.concatenate([score(scale(self.features[i])) for i in some])
+        scores_of_good = np.concatenate([score(scale(self._counted(i))) for i in some])
         level = np.quantile(scores_of_good, 1 - self.recipe.pseudo_label_share)
         found = []
         for i in anomalies:
-            patches = scale(self.features[i])
+            patches = scale(self._counted(i))
             scores = score(patches)
-            count = int(np.clip((scores > level).sum(), 1, max(1, _MOST_PSEUDO_LABELS * len(scores))))
+            most = max(1, _MOST_PSEUDO_LABELS * len(scores) / self.recipe.tiles)
+            count = int(np.clip((scores > level).sum(), 1, most))
             found.append(patches[np.argpartition(-scores, count - 1)[:count]])
         return np.concatenate(found)
 
@@ -69,10 +71,16 @@ class PatchSampler:
         """Standardised features n×C of the patches of good images that `model` takes for the most defective."""
         count = self._per_image(self.recipe.hard_patches, good)
         raw = model.unstandardised(scale)
-        return np.concatenate(
-            [scale(self.features[i][np.argpartition(-raw(self.features[i]), count - 1)[:count]]) for i in good]
-        )
+        patches = map(self._counted, good)
+        return np.concatenate([scale(each[np.argpartition(-raw(each), count - 1)[:count]]) for each in patches])
+
+    def _counted(self, image: int) -> Floats:
+        """Features n×C of those of an image's patches that count."""
+        counts = ~(self.coverage[image] < 0)
+        patches = np.asarray(self.features[image])
+        return patches if counts.all() else patches[counts]
 
     def _per_image(self, together: int, images: Indices) -> int:
-        """`together` patches divided among the images, rounded up, and no more than an image has."""
-        return int(min(self.features.shape[1], -(-together // len(images))))
+        """`together` patches divided among the images, rounded up, and no more than any has that count."""
+        fewest = int((~(self.coverage[images] < 0)).sum(axis=1).min())
+        return min(fewest, -(-together // len(images)))

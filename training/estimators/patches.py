@@ -18,7 +18,7 @@ from training.estimators.image_head import fit_image_head
 from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
 from training.estimators.mahalanobis import MahalanobisDistance
-from training.estimators.patch_features import grid_features, patches_per_side
+from training.estimators.patch_features import patch_grid
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patch_sampling import PatchSampler, Score
 from training.evaluation.post_processing import Method
@@ -44,17 +44,19 @@ class PreparedPatches:
     training_set: TrainingSet
     features: Features
     """V·N×P×C: C features of each of an image's P patches."""
+    grid_features: Floats
+    """N×F: the gate's features of each sample."""
     coverage: Floats
-    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask."""
+    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask, −1 where a patch doesn't count."""
     trunk: Trunk
     recipe: Patches
     measures: Measures
     """Of the real samples, for the gate."""
 
     @property
-    def side(self) -> int:
+    def grid(self) -> tuple[int, int]:
         """Height and width of an evidence map, in patches."""
-        return patches_per_side(self.recipe)
+        return patch_grid(self.recipe)
 
     @property
     def fit_steps(self) -> int:
@@ -64,12 +66,6 @@ class PreparedPatches:
     def means(self) -> Floats:
         """V·N×C: each image's features, averaged over its patches."""
         return np.stack([patches.mean(axis=0) for patches in self.features])
-
-    @cached_property
-    def grid_features(self) -> Floats:
-        """N×F: the gate's features of each sample."""
-        width = self.recipe.hypercolumn.widths[-1]
-        return np.stack([grid_features(patches, width) for patches in self.features[: len(self.training_set.samples)]])
 
     def fit(self, indices: Indices, advance: Advance = no_progress) -> PatchRegression:
         """Regress on these samples' patches alone, in all flipped copies; the same seed gives the same weights.
@@ -82,7 +78,7 @@ class PreparedPatches:
         recipe, sampler = self.recipe, PatchSampler(self.features, self.coverage, self.recipe)
         rng = np.random.default_rng(recipe.seed)
         good, bad = (self._with_copies(part) for part in self._by_class(indices))
-        unmasked = bad[np.isnan(self.coverage[bad, 0])]
+        unmasked = bad[np.isnan(self.coverage[bad]).any(axis=1)]
         drawn = sampler.good(good, rng)
         masked, known_targets = sampler.masked(np.setdiff1d(bad, unmasked), rng)
         scale = FeatureScale.fit(np.concatenate([drawn, masked]))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from model.detector import Detector, load_detector
 from model.engines.devices import Device
@@ -116,7 +115,7 @@ def inspect(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectabil
     """
     with naming_file(sample.path):
         image = detector.read_image(sample.path.read_bytes())
-    output = detector.engine.run(image.pixels[np.newaxis])
+    output = detector.run(image.pixels)
     evidence = output.evidence[0]
     log_odds = detector.verdict(evidence).log_odds - detector.shift
     scale = detector.variant.heatmap_scale

@@ -31,7 +31,7 @@ def measure(predictions: Sequence[Prediction], protocol: str) -> Figures:
     scores = log_odds + np.array([prediction.shift for prediction in predictions])
     good = [prediction for prediction in predictions if not prediction.sample.is_anomaly]
     with_region = sum(bool(each.evidence.max() >= each.heatmap_scale.region_threshold) for each in good)
-    good_heatmaps = [each.heatmap_scale(each.evidence).ravel() for each in good]
+    good_heatmaps = [each.heatmap_scale(each.evidence[~np.isneginf(each.evidence)]) for each in good]
     auroc, precision, miss_1, miss_5, log_loss, brier = _bootstrapped(scores, log_odds, truth)
     return Figures(
         protocol=protocol,

@@ -95,7 +95,7 @@ def with_held_out(appearance: Appearance, held_out: HeldOutMeasures) -> Appearan
     return replace(appearance, distances=thinned)
 
 
-def fit_gate(held_out: HeldOutMeasures, appearance: Appearance, odd_rate: float) -> Gate:
+def fit_gate(held_out: HeldOutMeasures, appearance: Appearance, odd_rate: float, *, one_size: bool = False) -> Gate:
     """Limits beyond which a share of at most `odd_rate` of such images lies, of good ones as of defective ones, as far
     as n of them can tell.
 
@@ -103,9 +103,10 @@ def fit_gate(held_out: HeldOutMeasures, appearance: Appearance, odd_rate: float)
     (0) and the limits (1) of the other folds' images. The images whose largest score lies within its class's conformal
     quantile (Mondrian: Vovk et al. 2005; Bates et al. 2023) must lie inside, and each check's limits are moved out as
     far as that takes. One image may lie outside if it is far off: often it is a wrong one, and would blind the gate.
+    `one_size`: an image of another size shows things at another scale, and is odd.
     """
     values, is_anomaly = held_out.values, held_out.is_anomaly
-    extremes = partial(_extremes, defect=_LARGE_DEFECT / appearance.spread, odd_rate=odd_rate)
+    extremes = partial(_extremes, defect=_LARGE_DEFECT / appearance.spread, odd_rate=odd_rate, one_size=one_size)
     scores = _held_out_scores(held_out, extremes)
     classes = [each for each in (np.flatnonzero(~is_anomaly), np.flatnonzero(is_anomaly)) if len(each)]
     by_class = [each[np.argsort(-scores[each].max(axis=1), kind="stable")] for each in classes]
@@ -143,9 +144,11 @@ def _outside(scores: Floats, odd_rate: float) -> int:
     return max(math.floor(odd_rate * (len(scores) + 1)) - 1, int(scores.max() > _FAR and len(scores) > 1))
 
 
-def _extremes(values: Measures, is_anomaly: NDArray[np.bool_], defect: float, odd_rate: float) -> Extremes:
+def _extremes(
+    values: Measures, is_anomaly: NDArray[np.bool_], defect: float, odd_rate: float, *, one_size: bool
+) -> Extremes:
     """Of these images, each class's as far out as its number takes. A `defect` may move the appearance so far."""
-    factor, summand = np.array([_SLACK[name] for name in CHECKS]).T
+    factor, summand = np.array([_SLACK["aspect" if one_size and name == "size" else name] for name in CHECKS]).T
     middle = np.median(values, axis=0)
     low = high = middle
     for of_class in (values[~is_anomaly], values[is_anomaly]):

@@ -29,9 +29,10 @@ def choose_heatmap_scale(good: Maps, defective: Maps, coverage: Maps) -> Heatmap
             "the heatmap scale needs good images that the network hasn't seen, and there are none: add good images, "
             "or use fewer folds"
         )
+    coverage = np.where(np.isneginf(defective), 0, coverage)  # what doesn't count (`model.roi`) is nobody's defect
     peaks = np.sort(good.max(axis=(1, 2)))
     allowed = max(0, int(binom.ppf(_DOUBT, len(peaks), _MAX_WITH_REGION)) - 1)
-    good_median = float(np.median(good))
+    good_median = float(np.median(good[~np.isneginf(good)]))
     # The next float32 up, since the image that has the threshold's own value mustn't reach it.
     lowest = float(np.nextafter(np.float32(max(peaks[-1 - allowed], good_median + 1e-3)), np.float32(np.inf)))
     return HeatmapScale(good_median, _best_overlap(defective, coverage, lowest))

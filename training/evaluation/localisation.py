@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from model.evidence import enlarge
+from model.evidence import interpolate
 from model.figures import Localisation
 from training.data.masks import coverage
 from training.evaluation.intervals import rate
@@ -93,10 +93,10 @@ def _mask(prediction: Prediction) -> Mask | None:
 
 def _scores(prediction: Prediction) -> Scores:
     scale = prediction.heatmap_scale
-    return enlarge(
-        np.asarray(
-            (prediction.evidence - scale.region_threshold) / (scale.region_threshold - scale.good_median), np.float32
-        ),
+    evidence = scale.known(prediction.evidence)
+    return interpolate(
+        np.asarray((evidence - scale.region_threshold) / (scale.region_threshold - scale.good_median), np.float32),
+        SIZE,
         SIZE,
     )
 

@@ -70,6 +70,10 @@ class Method:
     """Whether masks may raise the region threshold."""
     odd_rate: float = ODD_RATE
     """Share of ordinary images that the gate may stop."""
+    one_size: bool = False
+    """Whether an image of another size is odd, since its frame would have another scale."""
+    other_poolings: tuple[Pooling, ...] = ()
+    """What may pool better than `pooling`: the one whose calibrated log-odds lose least is taken."""
     parts_per_false_alarm: int = PARTS_PER_FALSE_ALARM
     """Average number of parts until drift is alarmed of where there is none."""
 
@@ -118,22 +122,42 @@ def fit_post_processor(out_of_fold: OutOfFold, method: Method) -> PostProcessor:
     """Fit calibration, thresholds and heatmap scale. Raises DataError or ErrorBoundError where the images are too
     few."""
     is_anomaly = out_of_fold.is_anomaly
-    weight = choose_image_weight(method.pooling(out_of_fold.maps), out_of_fold.image_log_odds, is_anomaly)
+    pooling = _choose_pooling(out_of_fold, method)
+    weight = choose_image_weight(pooling(out_of_fold.maps), out_of_fold.image_log_odds, is_anomaly)
     maps = add_image_head(out_of_fold.maps, out_of_fold.image_log_odds, weight)
-    log_odds = method.pooling(maps)
+    log_odds = pooling(maps)
     calibration = method.calibration or fit_platt(log_odds, is_anomaly)
     calibrated = np.array([calibration(value) for value in log_odds.tolist()])
     shift = prior_shift(calibration.defect_rate, method.defect_rate)
     masked = np.array([sample.mask is not None and method.use_masks for sample in out_of_fold.samples])
     masks = coverage(out_of_fold.of(masked).samples, *maps.shape[1:])
     return PostProcessor(
-        pooling=method.pooling,
+        pooling=pooling,
         calibration=calibration,
         thresholds=choose_thresholds(method.rule, calibrated, is_anomaly, shift),
         heatmap_scale=choose_heatmap_scale(maps[~is_anomaly], maps[masked], masks),
         shift=shift,
         image_weight=weight,
     )
+
+
+def _choose_pooling(out_of_fold: OutOfFold, method: Method) -> Pooling:
+    """The pooling whose log-odds have the least cross-entropy once they are calibrated, both classes weighing alike."""
+    if not method.other_poolings:
+        return method.pooling
+    is_anomaly = out_of_fold.is_anomaly
+    importance = np.where(is_anomaly, 0.5 / max(1, is_anomaly.sum()), 0.5 / max(1, (~is_anomaly).sum()))
+
+    def loss(pooling: Pooling) -> float:
+        pooled = pooling(out_of_fold.maps)
+        weight = choose_image_weight(pooled, out_of_fold.image_log_odds, is_anomaly)
+        if out_of_fold.image_log_odds is not None:
+            pooled = pooled + weight * out_of_fold.image_log_odds
+        calibration = fit_platt(pooled, is_anomaly)
+        calibrated = np.array([calibration(value) for value in pooled.tolist()])
+        return float(importance @ np.logaddexp(0, np.where(is_anomaly, -calibrated, calibrated)))
+
+    return min((method.pooling, *method.other_poolings), key=loss)
 
 
 def cross_val_post_process(out_of_fold: OutOfFold, method: Method) -> list[Prediction]:

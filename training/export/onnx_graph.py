@@ -15,13 +15,13 @@ _OPSET: Final = 17
 _IR_VERSION: Final = 10
 _HEAD: Final = "head_"
 _GATE: Final = "gate_"
-FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", _HEAD, "evidence", _GATE, "features")
+FLOAT_NODES: Final = ("pixels", "normalised", "conv1_1", "relu1_1", _HEAD, "evidence", "context", _GATE, "features")
 """Prefixes of the names of nodes that stay in float where the rest is quantized."""
 
 
 def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> onnx.ModelProto:
-    """`pixels` uint8 N×S×S×3 to `evidence` float32 N×h×w in log-odds and `features` N×F: what
-    `VGG16CAM.outputs` computes.
+    """`pixels` uint8 N×S×S×3 to `evidence` float32 N×h×w in log-odds, `features` N×F and, where the image head leaves
+    the network apart, `context` N×h×w: what `VGG16CAM.outputs` computes.
 
     The dense layer is one 1×1 convolution a block, with the row anomaly − good: evidence needs no other. With an image
     head it has a second channel, whose mean over the image is added to every patch.
@@ -56,13 +56,17 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
             maps.append(graph.averaged(weighted, f"{_HEAD}pool{number}", side, side))
     graph.grid_features(x, hypercolumn, input_size)
     total = graph.node("Sum", maps, f"{_HEAD}sum")
+    image = ""
     if hypercolumn.image_head:
-        patches, image = graph.nodes("Split", [total], [f"{_HEAD}patches", f"{_HEAD}image"], axis=1)
-        total = graph.node("Add", [patches, graph.node("GlobalAveragePool", [image], f"{_HEAD}mean")], f"{_HEAD}both")
+        total, image = graph.nodes("Split", [total], [f"{_HEAD}patches", f"{_HEAD}image"], axis=1)
+        if not hypercolumn.head_apart:
+            total = graph.node("Add", [total, graph.node("GlobalAveragePool", [image], f"{_HEAD}mean")], f"{_HEAD}both")
     bias = graph.constant(f"{_HEAD}bias", np.float32(weights["dense.bias"][1] - weights["dense.bias"][0]).reshape(1))
     total = graph.node("Add", [total, bias], f"{_HEAD}biased")
     channel = graph.constant(f"{_HEAD}channel", np.array([1], np.int64))
     graph.node("Squeeze", [total, channel], "evidence")
+    if hypercolumn.head_apart:
+        graph.node("Squeeze", [image, channel], "context")
     return graph.model(input_size, input_size // hypercolumn.stride, hypercolumn)
 
 
@@ -101,14 +105,14 @@ class _Graph:
         self.node("Flatten", [self.node("Add", [cells, added], f"{_GATE}both")], "features", axis=1)
 
     def model(self, input_size: int, side: int, hypercolumn: Hypercolumn) -> onnx.ModelProto:
+        outputs = {"evidence": [side, side], "features": [hypercolumn.features(side)]}
+        if hypercolumn.head_apart:
+            outputs["context"] = [side, side]
         graph = helper.make_graph(
             self._nodes,
             "vgg16cam",
             [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", input_size, input_size, 3])],
-            [
-                helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["N", side, side]),
-                helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", hypercolumn.features(side)]),
-            ],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]) for name, shape in outputs.items()],
             self._constants,
         )
         model = helper.make_model(

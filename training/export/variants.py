@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -21,6 +21,7 @@ from model.evidence import Pooling
 from model.figures import Figures
 from model.manifest import MAX_LOG_ODDS_CHANGE, Agreement, Golden, Variant
 from model.network import VGG16CAM
+from model.tiles import Tiling
 from model.verdict import sigmoid
 from model.weights import encode_weights
 from training.evaluation.post_processing import Maps, PostProcessor
@@ -36,8 +37,10 @@ _TOLERANCE: Final = {"float32": (1e-4, 1e-3), "float16": (0.05, 0.05)}
 """Of log-odds, and of distances as a share of them. float16's is a bound for float32 networks rounded to it, not yet
 measured on a GPU."""
 _INT8_DISTANCE_TOLERANCE: Final = 0.1
+_ORDINARY_LOG_ODDS: Final = 10.0
 
 Bools = NDArray[np.bool_]
+Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 
@@ -47,6 +50,7 @@ class ReferenceImages:
     with, and golden images are taken from."""
 
     loaders: Sequence[ImageLoader]
+    tiling: Tiling
     evidence: Maps
     """n×h×w."""
     is_anomaly: Bools
@@ -59,11 +63,28 @@ class ReferenceImages:
 
     @cached_property
     def golden(self) -> dict[str, NDArray[np.uint8]]:
-        """The first images of each class, and a black frame, uint8 S×S×3, by the file name that they get."""
+        """The first images of each class, and a black one, uint8 S×S×3, by the file name that they get; of a frame of
+        several tiles, the one with the most evidence."""
         classes = (np.flatnonzero(~self.is_anomaly), np.flatnonzero(self.is_anomaly))
         chosen = np.concatenate([of_class[:_GOLDEN_PER_CLASS] for of_class in classes]).tolist()
-        images = [self.loaders[i]() for i in chosen]
+        images = [self._strongest_tile(self.loaders[i](), self.evidence[i]) for i in chosen]
         return {f"golden/{number}.png": pixels for number, pixels in enumerate([*images, np.zeros_like(images[0])])}
+
+    def tiles(self) -> list[ImageLoader]:
+        """A loader of each tile of each image."""
+        height, width = self.loaders[0]().shape[:2]
+        count = self.tiling.count(height, width)
+        return [partial(self._tile, load, number) for load in self.loaders for number in range(count)]
+
+    def _tile(self, load: ImageLoader, number: int) -> Pixels:
+        return self.tiling.cut(load())[number]
+
+    def _strongest_tile(self, frame: Pixels, evidence: Maps) -> Pixels:
+        height, width = frame.shape[:2]
+        patch = height // len(evidence)
+        corners, side = self.tiling.corners(height, width), self.tiling.tile // patch
+        peaks = [float(evidence[y // patch :, x // patch :][:side, :side].max()) for y, x in corners]
+        return self.tiling.cut(frame)[int(np.argmax(peaks))]
 
     def golden_outputs(
         self,
@@ -74,9 +95,11 @@ class ReferenceImages:
     ) -> Golden:
         """Golden outputs of a network. `run`: its output for pixels n×S×S×3; `tolerances`: see _TOLERANCE."""
         output = run(np.stack(list(self.golden.values())))
-        log_odds = pooling(output.evidence).tolist()
+        log_odds = pooling(output.whole).tolist()
         distances = (self.appearance.distance(output.features) / distance_scale).tolist()
         tolerance, of_distance = tolerances
+        if pooling.strongest is not None:  # few patches' rounding doesn't cancel out, and grows with their evidence
+            tolerance *= max(1.0, max(map(abs, log_odds)) / _ORDINARY_LOG_ODDS)
         return Golden(
             tolerance,
             dict(zip(self.golden, log_odds, strict=True)),
@@ -111,11 +134,11 @@ def build_variants(
     files = {
         WEIGHTS: encode_weights(weights, network.hypercolumn),
         ONNX: model.SerializeToString(deterministic=True),
-        ONNX_INT8: quantized(model, images.loaders, recipe.seed),
+        ONNX_INT8: quantized(model, images.tiles(), recipe.seed),
         GATE: encode_appearance(images.appearance),
     } | {name: golden_png(pixels) for name, pixels in images.golden.items()}
 
-    def run(pixels: NDArray[np.uint8]) -> NetworkOutput:
+    def run(pixels: Pixels) -> NetworkOutput:
         with torch.inference_mode():
             return NetworkOutput(*(each.numpy() for each in network.outputs(torch.from_numpy(pixels))))
 
@@ -125,7 +148,7 @@ def build_variants(
         calibration=post_processor.calibration,
         thresholds=post_processor.thresholds,
         heatmap_scale=post_processor.heatmap_scale,
-        golden=images.golden_outputs(run, recipe.pooling, _TOLERANCE["float32"]),
+        golden=images.golden_outputs(run, post_processor.pooling, _TOLERANCE["float32"]),
         figures=figures,
     )
     float16 = replace(
@@ -138,15 +161,22 @@ def build_variants(
     with TemporaryDirectory() as folder:
         (file := Path(folder, ONNX_INT8)).write_bytes(files[ONNX_INT8])
         engine = OnnxEngine(file)
-    return BuiltVariants(files, [float32, float16, _int8(float32, engine, post_processor, images, advance)])
+    cells = network.hypercolumn.cells(recipe.input_size // network.hypercolumn.stride)
+    return BuiltVariants(files, [float32, float16, _int8(float32, engine, post_processor, images, cells, advance)])
 
 
 def _int8(
-    float32: Variant, engine: OnnxEngine, post_processor: PostProcessor, images: ReferenceImages, advance: Advance
+    float32: Variant,
+    engine: OnnxEngine,
+    post_processor: PostProcessor,
+    images: ReferenceImages,
+    cells: int,
+    advance: Advance,
 ) -> Variant:
     pooling = post_processor.pooling
-    reference, output = pooling(images.evidence), _predict(engine, images.loaders, advance)
-    log_odds, distances = pooling(output.evidence), images.appearance.distance(output.features)
+    reference, output = pooling(images.evidence), _predict(engine, images, cells, advance)
+    counted = np.where(np.isneginf(images.evidence), -np.inf, output.evidence)  # within the region of interest
+    log_odds, distances = pooling(counted), images.appearance.distance(output.features)
     distance_scale = float(np.median(distances) / np.median(images.distances))
     gate_differs = (distances / distance_scale > images.farthest) != (images.distances > images.farthest)
     own = post_processor.moved(*linear_map(reference, log_odds))
@@ -200,13 +230,16 @@ def _tolerating(golden: Golden, tolerance: float, distance_tolerance: float) -> 
     return replace(golden, tolerance=tolerance, distance_tolerance=distance_tolerance)
 
 
-def _predict(engine: OnnxEngine, loaders: Sequence[ImageLoader], advance: Advance) -> NetworkOutput:
-    """Output for all images, one at a time on each CPU."""
+def _predict(engine: OnnxEngine, images: ReferenceImages, cells: int, advance: Advance) -> NetworkOutput:
+    """Output for all images, one tile at a time on each CPU."""
+    tiling = images.tiling
 
     def predict(load: ImageLoader) -> NetworkOutput:
-        output = engine.run(load()[np.newaxis], exclusive=False)
+        frame = load()
+        tiles = [engine.run(tile[np.newaxis], exclusive=False) for tile in tiling.cut(frame)]
         advance()
-        return output
+        height, width = frame.shape[:2]
+        return tiling.merge(concatenate(tiles), height, width, cells)
 
     with ThreadPoolExecutor(available_cpus()) as pool:
-        return concatenate(list(pool.map(predict, loaders)))
+        return concatenate(list(pool.map(predict, images.loaders)))

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from model.artifact import complete_sums, write_artifact
+from model.artifact import ROI, complete_sums, write_artifact
 from model.decoding_probes import decoding_here
 from model.detector import load_detector
 from model.errors import StoreError
@@ -41,7 +41,8 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
     recipe, dataset, real = run.recipe, run.dataset, pipeline.training_set.real
     weight = pipeline.post_processor.image_weight
     images = ReferenceImages(
-        [image_loader(sample, run.resizing) for sample in dataset.samples],
+        [image_loader(sample, run.preprocessor) for sample in dataset.samples],
+        run.resizing.tiling,
         add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight),
         pipeline.training_set.is_anomaly[real],
         pipeline.appearance,
@@ -58,11 +59,16 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             schema=SCHEMA,
             classes=("good", "anomaly"),
             preprocessing=Preprocessing(
-                recipe.input_size, dataset.full_scale, recipe.reduced_decoding, decoding_here()
+                recipe.input_size,
+                dataset.full_scale,
+                recipe.reduced_decoding,
+                decoding_here(),
+                recipe.frame,
+                ROI if run.roi else None,
             ),
             network=network.hypercolumn,
             trunk_choice=pipeline.trunk_choice,
-            pooling=recipe.pooling,
+            pooling=pipeline.post_processor.pooling,
             operating_point=operating_point(run.method, pipeline.predictions),
             gate=pipeline.gate,
             variants=built.variants,
@@ -85,7 +91,8 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             ),
             libraries={"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _LIBRARIES},
         )
-        return publish_version(store, model, manifest, built.files, report)
+        files = built.files | ({ROI: run.roi.png} if run.roi else {})
+        return publish_version(store, model, manifest, files, report)
 
 
 def operating_point(

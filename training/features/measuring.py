@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from model.cpus import available_cpus
 from model.gate import CHECKS
 from model.image_measures import pixel_measures, size_measures
-from model.preprocessing import Resizing
 from training.data.file_errors import naming_file
 from training.data.samples import Sample
+from training.features.extraction import Preprocess
 from training.progress import Advance, no_progress
 
 Measures = NDArray[np.float64]
@@ -20,12 +20,12 @@ Measures = NDArray[np.float64]
 APPEARANCE: Final = CHECKS.index("appearance")
 
 
-def measure_images(samples: Sequence[Sample], resizing: Resizing, advance: Advance = no_progress) -> Measures:
+def measure_images(samples: Sequence[Sample], preprocessor: Preprocess, advance: Advance = no_progress) -> Measures:
     """Of these files, as the service measures what it is sent; reading raises DataError, naming the file."""
 
     def measure(sample: Sample) -> list[float]:
         with naming_file(sample.path):
-            image = resizing(sample.path.read_bytes())
+            image = preprocessor(sample.path.read_bytes())
         advance()
         return as_row(size_measures(image.width, image.height) | pixel_measures(image.pixels))
 

@@ -32,11 +32,11 @@ def run_report(run: TrainingRun, model: str, about: str, predictions: Sequence[P
         version=None,
         about=about,
         recipe=as_dict(run.recipe),
-        input_size=run.recipe.input_size,
+        input_size=run.resizing.heatmap_size,
         full_scale=run.dataset.full_scale,
         seconds=dict(run.reporter.seconds),
         defect_rate=run.method.defect_rate,
-        error_before_calibration=error_before_calibration(predictions, run.recipe.pooling),
+        error_before_calibration=error_before_calibration(predictions, run.method.pooling),
         **_common(run.dataset, run.method.rule, predictions),
     )
     return Report(subject, predictions, figures)
@@ -51,7 +51,7 @@ def version_report(
         version=None,
         about=about,
         recipe=manifest.recipe,
-        input_size=manifest.preprocessing.input_size,
+        input_size=manifest.preprocessing.resizing.heatmap_size,
         full_scale=manifest.preprocessing.full_scale,
         seconds={},
         calibrated_at=manifest.variant("float32").calibration.defect_rate,

@@ -53,7 +53,7 @@ class Subject:
     command: str
     recipe: Mapping[str, Any]
     input_size: int
-    """Side of the network's input in pixels, at which heatmaps and regions are drawn."""
+    """Longer side of the heatmaps, in pixels, in which regions are found: the network's input, or a frame's."""
     full_scale: FullScale | None
     """White of the 16-bit images; None where there are none."""
     data: DataSummary

@@ -9,7 +9,6 @@ from typing import Final
 from PIL import Image
 
 from model.errors import ImageError
-from model.evidence import enlarge
 from model.image import FullScale, decode, to_8bit
 from model.regions import find_regions
 from model.render import overlay_png
@@ -39,7 +38,7 @@ def make_thumbnails(prediction: Prediction, input_size: int, full_scale: FullSca
     mask = _mask(prediction.sample.mask) if prediction.sample.mask else None
     if image is None:
         return Thumbnails(_SIDE, _SIDE, None, None, mask)
-    heatmap = prediction.heatmap_scale(enlarge(prediction.evidence, input_size))
+    heatmap = prediction.heatmap_scale.heatmap(prediction.evidence, input_size)
     overlay = overlay_png(image, heatmap, find_regions(heatmap, *image.size))
     return Thumbnails(*image.size, _jpeg(image), _jpeg(Image.open(io.BytesIO(overlay))), mask)
 

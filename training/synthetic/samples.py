@@ -3,16 +3,20 @@
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.roi import Roi
+from model.tiles import Tiling
 from training.data.samples import Sample
 from training.synthetic.anomaly import make_anomaly
 from training.synthetic.foreground import foreground
 from training.synthetic.scene import Mask, Pixels
 
+Loader = Callable[[], Pixels]
 KIND: Final = "synthetic"
 MOST: Final = 300
 
@@ -26,37 +30,82 @@ class SyntheticSamples:
     source: NDArray[np.intp]
     """Which image that is."""
     images: list[Pixels]
-    """S×S×3 each."""
+    """S×S×3 each: the image, or the tile of it that is corrupted."""
     coverage: NDArray[np.float32]
-    """n×h×w: the changed share of each patch."""
+    """n×h×w: the changed share of each of its patches."""
+    corners: list[tuple[int, int] | None]
+    """Where the tile lies in its image: its first row and column, in pixels. None: it is the whole image."""
+
+    def loaders(self, loaders: Sequence[Loader]) -> list[Loader]:
+        """They as whole images; `loaders`: of the images that they were made from."""
+        parts = zip(self.source, self.images, self.corners, strict=True)
+        return [
+            partial(np.copy, image) if corner is None else partial(_pasted, loaders[i], image, corner)
+            for i, image, corner in parts
+        ]
+
+    def placed(self, grid: tuple[int, ...], stride: int) -> NDArray[np.float32]:
+        """The changed share of each patch of the whole images, n×H×W for a `grid` of H×W patches of `stride` pixels."""
+        shares = np.zeros((len(self.images), *grid), np.float32)
+        for whole, part, corner in zip(shares, self.coverage, self.corners, strict=True):
+            top, left = corner or (0, 0)
+            whole[top // stride :, left // stride :][: len(part), : len(part)] = part
+        return shares
 
 
 def synthesise(
-    samples: Sequence[Sample], loaders: Sequence[Callable[[], Pixels]], seed: int, side: int
+    samples: Sequence[Sample],
+    loaders: Sequence[Loader],
+    seed: int,
+    side: int,
+    tiling: Tiling | None = None,
+    roi: Roi | None = None,
 ) -> SyntheticSamples:
-    """One to four anomalies on a copy of each of at most 300 good images, on a grid of side×side patches.
+    """One to four anomalies on a copy of each of at most 300 good images, on a grid of side×side patches; on one tile
+    of it where they are frames of several, cut by `tiling`. They begin within `roi`, and end there.
 
     `loaders` give the samples as the network sees them. What becomes of an image follows from the seed, its name and
     its own pixels alone, so that nothing of another one, which may be held out, is in it.
     """
     draws = {i: _draws(sample, seed) for i, sample in enumerate(samples) if not sample.is_anomaly}
     chosen = sorted(sorted(draws, key=lambda i: draws[i].random())[:MOST])
-    images, shares = [], []
+    images, shares, corners = [], [], []
     for i in chosen:
-        corrupted, mask = _corrupted(loaders[i](), draws[i])
+        frame = loaders[i]()
+        tiles = [frame] if tiling is None else tiling.cut(frame)
+        corner = tiling.corners(*frame.shape[:2]) if tiling and len(tiles) > 1 else [None]
+        inside = _inside(roi, corner, len(tiles[0]))
+        number = int(draws[i].choice([n for n, part in enumerate(inside) if part.any()])) if len(tiles) > 1 else 0
+        corrupted, mask = _corrupted(np.ascontiguousarray(tiles[number]), inside[number], draws[i])
         images.append(corrupted)
+        corners.append(corner[number])
         size = len(mask) // side
         shares.append(mask.reshape(side, size, side, size).mean((1, 3), dtype=np.float32))
     copies = [replace(samples[i], name=f"{KIND}/{samples[i].name}", kind=KIND, mask=None) for i in chosen]
-    return SyntheticSamples(copies, np.array(chosen, np.intp), images, np.stack(shares))
+    return SyntheticSamples(copies, np.array(chosen, np.intp), images, np.stack(shares), corners)
 
 
-def _corrupted(image: Pixels, draws: np.random.Generator) -> tuple[Pixels, Mask]:
-    product, mask = foreground(image), np.zeros(image.shape[:2], bool)
+def _pasted(load: Loader, part: Pixels, corner: tuple[int, int]) -> Pixels:
+    image, (top, left), side = load().copy(), corner, len(part)
+    image[top : top + side, left : left + side] = part
+    return image
+
+
+def _corrupted(image: Pixels, inside: Mask, draws: np.random.Generator) -> tuple[Pixels, Mask]:
+    clean, product, mask = image, foreground(image), np.zeros(image.shape[:2], bool)
+    product = product & inside if (product & inside).any() else inside
     for _ in range(draws.integers(1, 5)):
         image, changed = make_anomaly(image, product, draws)
         mask |= changed
-    return image, mask
+    return np.where(inside[:, :, np.newaxis], image, clean), mask & inside
+
+
+def _inside(roi: Roi | None, corners: Sequence[tuple[int, int] | None], side: int) -> list[Mask]:
+    """What of each tile counts."""
+    if roi is None:
+        return [np.ones((side, side), np.bool_)] * len(corners)
+    starts = [corner or (0, 0) for corner in corners]
+    return [roi.inside[top : top + side, left : left + side] for top, left in starts]
 
 
 def _draws(sample: Sample, seed: int) -> np.random.Generator:

@@ -85,6 +85,6 @@ def test_fine_tuning_takes_real_anomalies_only(dataset: Dataset, trunk: Trunk) -
 def test_each_patch_is_as_large_as_the_stride_says(dataset: Dataset, trunk: Trunk) -> None:
     hypercolumn = replace(tiny_patches().hypercolumn, stride=16)
     prepared = prepare_patches(dataset, trunk, tiny_patches(hypercolumn=hypercolumn))
-    assert prepared.side == 4
+    assert prepared.grid == (4, 4)
     assert prepared.features.shape == (22, 16, 192)
     assert prepared.fit(np.arange(22)).evidence(np.arange(2)).shape == (2, 4, 4)

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.ndimage import label
 from sklearn.metrics import roc_auc_score
 
-from model.evidence import HeatmapScale, enlarge
+from model.evidence import HeatmapScale, interpolate
 from model.regions import find_regions
 from tests.training.predictions import prediction
 from training.evaluation.localisation import LIMIT, SIZE, _areas, localise, reduced_mask
@@ -53,7 +53,9 @@ def test_areas_are_those_of_the_curves(tmp_path: Path) -> None:
         ]
     )
     assert found is not None
-    maps = np.stack([enlarge(evidence.astype(np.float32), SIZE) for evidence in (good, *(e for e, _ in images))])
+    maps = np.stack(
+        [interpolate(evidence.astype(np.float32), SIZE, SIZE) for evidence in (good, *(e for e, _ in images))]
+    )
     maps -= np.float32(1.0)
     masks = np.stack([squares(), *(mask for _, mask in images)])
     assert found.pixel_auroc == pytest.approx(roc_auc_score(masks.ravel(), maps.ravel()), abs=1e-6)

@@ -1,0 +1,126 @@
+"""Frames larger than the network's input: cut into overlapping tiles, whose maps become one map of the frame."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.engines.output import NetworkOutput
+from model.hypercolumn import MEAN_WEIGHT
+
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+GRANULE: Final = 16
+"""What all sides and positions are multiples of, in pixels: the largest stride, so that patches of tiles coincide."""
+MAX_SIDE: Final = 16_384
+
+Side = Annotated[int, msgspec.Meta(ge=32, le=MAX_SIDE, multiple_of=GRANULE)]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What images are scaled to before they are cut into tiles: their aspect, to a multiple of 16. One of another size
+    or aspect than in training is odd to the gate, as it would be at another scale."""
+
+    width: Side
+    height: Side
+    """At least a tile's side each."""
+    overlap: Annotated[int, msgspec.Meta(ge=0, le=MAX_SIDE, multiple_of=GRANULE)]
+    """Least overlap of neighbouring tiles, in pixels."""
+
+
+def check_frame(frame: Frame, tile: int) -> None:
+    """Raise ValueError unless it can be cut into tiles of this side."""
+    if min(frame.width, frame.height) < tile:
+        raise ValueError(f"a frame of {frame.width}×{frame.height} is smaller than its tiles of {tile}×{tile}")
+    if frame.overlap >= tile:
+        raise ValueError(f"tiles of {tile}×{tile} can't overlap by {frame.overlap} pixels")
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How frames, H×W×3 pixels, become tiles, S×S×3, in rows from top to bottom. A frame of S×S is its own tile."""
+
+    tile: int
+    """S, the network's input."""
+    overlap: int = 0
+
+    def starts(self, length: int) -> list[int]:
+        """First pixels of the tiles along a side of a frame: evenly spaced, as few as overlap enough."""
+        beyond = length - self.tile
+        steps = -(-beyond // (self.tile - self.overlap))
+        return [GRANULE * (number * beyond // steps // GRANULE) for number in range(steps + 1)] if steps else [0]
+
+    def count(self, height: int, width: int) -> int:
+        """Number of tiles of a frame."""
+        return len(self.starts(height)) * len(self.starts(width))
+
+    def cut(self, frame: Pixels) -> list[Pixels]:
+        """The tiles, as views: no pixel is copied."""
+        side = self.tile
+        return [frame[top : top + side, left : left + side] for top, left in self.corners(*frame.shape[:2])]
+
+    def corners(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Row and column of each tile's first pixel."""
+        return [(top, left) for top in self.starts(height) for left in self.starts(width)]
+
+    def blend(self, maps: Iterable[Floats], height: int, width: int) -> Floats:
+        """The map h×w×… of a frame of height×width pixels from its tiles' s×s×…; one tile's own, to the bit.
+
+        Where tiles overlap, each counts the more the farther a patch is from its edge, as patches near it see zeros
+        beyond: by the square of that distance (the overlap-tile strategy of Ronneberger et al. 2015, section 3).
+        Weights add up to 1, so that the blended map is linear in the features of the blended tiles.
+        """
+        rows, columns = self.starts(height), self.starts(width)
+        if len(rows) == len(columns) == 1:
+            return next(iter(maps))
+        remaining = iter(maps)
+        first = next(remaining)
+        side = len(first)
+        stride = self.tile // side
+        down, across = self._weights(rows, height, stride), self._weights(columns, width, stride)
+        blended = np.zeros((height // stride, width // stride, *first.shape[2:]), np.float32)
+        for number, tile in enumerate(chain([first], remaining)):
+            row, column = divmod(number, len(columns))
+            top, left = rows[row] // stride, columns[column] // stride
+            weights = down[row, top : top + side, None] * across[column, left : left + side]
+            blended[top : top + side, left : left + side] += weights.reshape(side, side, *[1] * (tile.ndim - 2)) * tile
+        return blended
+
+    def pool_cells(self, features: Floats, height: int, width: int, cells: int) -> Floats:
+        """The gate's features F of a frame, from its tiles' T×F: each tile has cells×cells of them, and the frame as
+        many, each the mean of the tiles' cells in its part, with the mean of all of them added as a tile's has its own
+        (`model.network.VGG16CAM.grid_features`). One tile's own, to the bit."""
+        rows, columns = len(self.starts(height)), len(self.starts(width))
+        if rows == columns == 1:
+            return np.asarray(features[0])
+        tiles = features.reshape(rows, columns, -1, cells, cells)
+        own = tiles - tiles.mean((3, 4), keepdims=True) * np.float32(MEAN_WEIGHT / (1 + MEAN_WEIGHT))
+        grid = own.transpose(2, 0, 3, 1, 4)  # C×rows×cells×columns×cells
+        pooled = grid.reshape(len(grid), cells, rows, cells, columns).mean((2, 4), dtype=np.float32)
+        return np.ravel(pooled + np.float32(MEAN_WEIGHT) * pooled.mean((1, 2), keepdims=True))
+
+    def merge(self, output: NetworkOutput, height: int, width: int, cells: int) -> NetworkOutput:
+        """The network's output for a frame's tiles as that for one image, the frame: with its image head, whose mean
+        over all of the frame is added to every patch."""
+        evidence = self.blend(output.evidence, height, width)
+        if output.context is not None:
+            evidence = evidence + self.blend(output.context, height, width).mean(dtype=np.float32)
+        return NetworkOutput(evidence[np.newaxis], self.pool_cells(output.features, height, width, cells)[np.newaxis])
+
+    def _weights(self, starts: list[int], length: int, stride: int) -> Floats:
+        """Weights n×l of n tiles along a side of l patches; they add up to 1 at each."""
+        side = self.tile // stride
+        weights = np.zeros((len(starts), length // stride))
+        ramps = [0, *((self.tile - (after - before)) // stride for before, after in pairwise(starts)), 0]
+        inside = np.arange(side) + 0.5
+        for own, start, (before, after) in zip(weights, starts, pairwise(ramps), strict=True):
+            rising = np.minimum(1, inside / before) if before else np.ones(side)
+            falling = np.minimum(1, inside[::-1] / after) if after else np.ones(side)
+            own[start // stride :][:side] = (rising * falling) ** 2
+        return np.asarray(weights / weights.sum(0), np.float32)

@@ -1,0 +1,147 @@
+"""Frames of several tiles: the same reply, record and protocol as for one, and tiles that share the batches."""
+
+import base64
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.application import create_app
+from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.service import Service
+from app.settings import Settings
+from model.detector import Detector, load_detector
+from model.hypercolumn import Hypercolumn
+from model.manifest import Preprocessing
+from model.regions import find_regions
+from model.tiles import Frame
+from tests.app.conftest import Bench, running, until
+from tests.app.records.conftest import Recorder
+from tests.support.artifacts import pattern, publish
+
+pytestmark = pytest.mark.anyio
+FRAME = Frame(160, 112, 16)
+"""Of two rows of three tiles of 64×64."""
+TILES = 6
+
+
+def wide(seed: int = 3) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pattern(seed, 320)[:224]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = Hypercolumn((1, 2), 8, image_head=True, head_apart=True)
+    return publish(tmp_path_factory.mktemp("frames"), "belt", hypercolumn=network, frame=FRAME, slope=1.0)
+
+
+@dataclass
+class Frames:
+    recorder: Recorder
+    detector: Detector
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        return self.recorder.client
+
+
+@pytest.fixture
+async def frames(anyio_backend: str, version: Path, tmp_path: Path) -> AsyncIterator[Frames]:
+    records = str(tmp_path / "records")
+    store = version.parent.parent
+    app = create_app(Settings(store=store, device="cpu", deadline_ms=60_000, records=records, records_images="all"))
+    async with running(app) as client:
+        await until(lambda: app.state.service.model_manager.snapshot.models.get("belt", ModelState()).loaded)
+        await until(lambda: not app.state.service.records._writer.error)
+        yield Frames(Recorder(client, app, tmp_path), load_detector(version, "cpu"))
+
+
+async def test_a_reply_is_the_verdict_on_the_blended_map(frames: Frames) -> None:
+    reply = (await frames.client.post("/v1/models/belt/predict", content=wide())).json()
+    image = frames.detector.read_image(wide())
+    evidence = frames.detector.run(image.pixels).evidence[0]
+    assert evidence.shape == (14, 20)
+    assert reply["log_odds"] == pytest.approx(frames.detector.verdict(evidence).log_odds, abs=1e-4)
+    assert reply["image"] == {"width": 320, "height": 224}
+    heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))), np.int16)
+    assert heatmap.shape == (112, 160)
+    assert np.abs(heatmap - np.rint(255 * frames.detector.heatmap(evidence))).max() <= 1
+    expected = find_regions(frames.detector.heatmap(evidence), 320, 224)
+    assert len(reply["regions"]) == len(expected)
+    overlay = await frames.client.post("/v1/models/belt/predict?heatmap=overlay", content=wide())
+    assert Image.open(io.BytesIO(base64.b64decode(overlay.json()["heatmap"]))).size == (320, 224)
+
+
+async def test_v2_decides_the_same_of_images_and_of_frames(frames: Frames) -> None:
+    native = (await frames.client.post("/v1/models/belt/predict", content=wide())).json()
+    metadata = (await frames.client.get("/v2/models/belt")).json()
+    assert metadata["inputs"][1]["shape"] == [-1, 112, 160, 3]
+    pixels = frames.detector.read_image(wide()).pixels
+    encoded = base64.b64encode(wide()).decode()
+    for tensor in (
+        {"name": "image", "datatype": "BYTES", "shape": [1], "data": [encoded]},
+        {"name": "pixels", "datatype": "UINT8", "shape": [1, 112, 160, 3], "data": pixels.ravel().tolist()},
+    ):
+        outputs = [{"name": name} for name in ("probability", "decision", "anomaly_map")]
+        reply = await frames.client.post("/v2/models/belt/infer", json={"inputs": [tensor], "outputs": outputs})
+        assert reply.status_code == 200, reply.text
+        found = {output["name"]: output for output in reply.json()["outputs"]}
+        assert found["probability"]["data"] == pytest.approx([native["probability"]], abs=1e-6)
+        assert found["decision"]["data"] == [native["decision"]]
+        assert found["anomaly_map"]["shape"] == [1, 14, 20]
+        assert np.mean(found["anomaly_map"]["data"]) == pytest.approx(native["log_odds"], abs=1e-4)
+
+
+async def test_a_record_draws_the_same_heatmap(frames: Frames) -> None:
+    reply = (await frames.client.post("/v1/models/belt/predict", content=wide())).json()
+    path = f"/v1/inspections/{reply['inference_id']}"
+    heatmap = await frames.client.get(f"{path}/heatmap")
+    assert heatmap.content == base64.b64decode(reply["heatmap"])
+    assert (await frames.client.get(path)).json()["regions"] == reply["regions"]
+
+
+async def test_the_version_says_what_its_frame_is(frames: Frames) -> None:
+    (found,) = (await frames.client.get("/v1/models/belt")).json()["versions"]
+    assert (found["input_size"], found["frame"]) == (64, {"width": 160, "height": 112, "overlap": 16})
+
+
+def framed(bench: Bench) -> Service:
+    """Its widget has frames of six tiles."""
+    (loaded,) = bench.service.model_manager.snapshot.models["widget"].loaded.values()
+    manifest = loaded.detector.manifest
+    old = manifest.preprocessing
+    tiled = Preprocessing(old.input_size, old.full_scale, old.reduced_decoding, old.decoding, FRAME)
+    detector = replace(loaded.detector, manifest=replace(manifest, preprocessing=tiled))
+    state = ModelState(available=(1,), loaded={1: LoadedModel("widget", 1, detector)})
+    bench.service.model_manager.snapshot = ModelSnapshot({"widget": state})
+    return bench.service
+
+
+async def test_tiles_share_batches_and_are_what_the_estimator_learns(bench: Bench) -> None:
+    service = framed(bench)
+    bench.widget.gate.set()
+    reply = await bench.predict(100)
+    assert reply.status_code == 200
+    assert [len(batch) for batch in bench.widget.batches] == [3, 3]  # max_batch of tiles, not a whole frame
+    assert {mean for batch in bench.widget.batches for mean in batch} == {100}
+    (cost,) = service.latency._costs.values()
+    (image,) = [cost.service_seconds]
+    assert image >= reply.json()["timing_ms"]["predict"] / 1000 * 0.9
+
+
+async def test_a_frame_that_nobody_waits_for_leaves_the_queue_with_all_its_tiles(bench: Bench) -> None:
+    framed(bench)
+    late = await bench.predict(50, X_Deadline_Ms="300")
+    assert late.status_code == 504
+    assert bench.waiting() == 3  # the first batch is in the network
+    bench.widget.gate.set()
+    assert (await bench.predict(60)).status_code == 200
+    assert [len(batch) for batch in bench.widget.batches] == [3, 3, 3]
+    assert {mean for batch in bench.widget.batches[1:] for mean in batch} == {60}

@@ -1,0 +1,127 @@
+"""Which frame a resolution means: its size, its tiles, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.errors import RecipeError
+from tests.training.conftest import OWN_PATCHES, tiny_patches
+from training.data.masks import Mask
+from training.data.samples import Sample
+from training.recipe import Patches, read_recipe
+from training.resolution import Resolution, smallest_defect, tile_for, with_frame
+
+LARGE = {"2000×1500": 30, "1980×1500": 2}
+
+
+def framed(resolution: str, sizes: dict[str, int] = LARGE) -> Patches:
+    recipe, _ = with_frame(read_recipe("accurate", resolution=resolution), [], sizes)
+    assert isinstance(recipe, Patches)
+    return recipe
+
+
+@pytest.mark.parametrize(("resolution", "size"), [("0.5", (1008, 752)), ("1000x750", (1008, 752)), ("1", (2000, 1504))])
+def test_a_frame_keeps_the_aspect_to_a_multiple_of_16(resolution: str, size: tuple[int, int]) -> None:
+    recipe = framed(resolution)
+    assert recipe.frame_size == size
+    assert recipe.hypercolumn.head_apart
+    assert recipe.frame is not None
+    assert recipe.tiles == recipe.tiling.count(size[1], size[0]) > 1
+
+
+def test_a_long_frame_has_one_row_of_tiles() -> None:
+    recipe = framed("1", {"4096×256": 10})
+    assert (recipe.input_size, len(recipe.tiling.starts(256))) == (256, 1)
+
+
+@pytest.mark.parametrize("frame", [(1248, 496), (4096, 256), (4000, 3008), (448, 464), (96, 96)])
+def test_tiles_are_the_cheapest_of_their_sizes(frame: tuple[int, int]) -> None:
+    tile = tile_for(frame, 448)
+    assert tile % 16 == 0
+    assert tile <= min(560, *frame)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "nan", "2x", "0x5", "big", "100x200x3", "1e999"])
+def test_what_is_no_resolution_is_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match="auto, WIDTHxHEIGHT or a factor up to 1"):
+        Resolution.parse(text)
+
+
+def test_another_aspect_is_refused_with_the_right_one() -> None:
+    with pytest.raises(RecipeError, match=r"another aspect.*would be 1000x750"):
+        framed("1000x500")
+
+
+def test_images_of_many_sizes_have_no_frame() -> None:
+    with pytest.raises(RecipeError, match="images of one size, and these are from 400×300 to 800×600"):
+        framed("0.5", {"800×600": 9, "400×300": 1})
+    recipe, (sentence,) = with_frame(read_recipe("fast", resolution="auto"), [], {"800×600": 9, "400×300": 1})
+    assert recipe == read_recipe("fast", resolution="auto")
+    assert sentence == "resolution: images are of many sizes, so each is resized to one tile of 224×224"
+
+
+def test_a_frame_too_small_for_a_tile_is_refused() -> None:
+    with pytest.raises(RecipeError, match="sides must lie between 32 and"):
+        framed("0.005")
+
+
+def test_the_fine_tuned_preset_has_one_tile() -> None:
+    with pytest.raises(RecipeError, match="--resolution is for other presets"):
+        read_recipe("baseline", resolution="0.5")
+
+
+def test_a_recipe_says_the_resolution_and_not_the_frame(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(OWN_PATCHES + 'resolution = "0.5"\n')
+    assert read_recipe(str(path)).resolution == "0.5"
+    path.write_text(OWN_PATCHES + "frame = { width = 128, height = 64, overlap = 16 }\n")
+    with pytest.raises(RecipeError, match="write resolution in its place"):
+        read_recipe(str(path))
+
+
+def test_the_smallest_defect_is_told() -> None:
+    mask = np.zeros((1500, 2000), np.bool_)
+    mask[100:112, 50:62] = True
+    mask[500, 500] = True  # a speck beside the defect
+    sample = Sample(Path("a.png"), "a.png", "spot", mask=Mask.of(mask))
+    assert smallest_defect([sample]) == 12
+    _, (sentence,) = with_frame(tiny_patches(resolution="0.5"), [sample], LARGE)
+    assert "images of 2000×1500 become 1008×752" in sentence
+    assert "the smallest masked defect measures 6.0 pixels" in sentence
+    _, (_, warning) = with_frame(tiny_patches(resolution="0.25"), [sample], LARGE)
+    assert warning.startswith("warning: a defect of 3.0 pixels is hardly seen; 4 are the least")
+
+
+def spotted(size: tuple[int, int], spot: int) -> list[Sample]:
+    mask = np.zeros(size[::-1], np.bool_)
+    mask[8 : 8 + spot, 8 : 8 + spot] = True
+    return [Sample(Path("a.png"), "a.png", "spot", mask=Mask.of(mask))]
+
+
+@pytest.mark.parametrize(
+    ("size", "spot", "expected"),
+    [
+        ((1000, 1000), 100, None),  # ordinary defects of square images: the preset's own tile
+        ((1000, 1000), 20, (800, 800)),  # they measure a patch, 16 pixels
+        ((1500, 1000), 100, None),
+        ((4000, 3000), 12, (3584, 2688)),  # as large as may be
+        ((4096, 256), 60, (1792, 112)),  # a long image keeps its aspect, at no more work than one tile
+        ((500, 1250), 4, (496, 1248)),  # never enlarged
+    ],
+)
+def test_auto_lets_the_smallest_masked_defect_measure_a_patch(
+    size: tuple[int, int], spot: int, expected: tuple[int, int] | None
+) -> None:
+    sizes = {f"{size[0]}×{size[1]}": 9}
+    recipe, sentences = with_frame(read_recipe("accurate", resolution="auto"), spotted(size, spot), sizes)
+    assert isinstance(recipe, Patches)
+    assert (recipe.frame and recipe.frame_size) == expected
+    assert sentences
+    if expected is None:
+        assert (recipe.input_size, recipe.hypercolumn.head_apart) == (448, False)
+
+
+def test_auto_needs_masks() -> None:
+    with pytest.raises(RecipeError, match="auto needs masks"):
+        framed("auto")

@@ -1,0 +1,238 @@
+"""The region of interest: what lies outside changes nothing, in training, in a version and in a reply."""
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.application import create_app
+from app.models.model_snapshot import ModelState
+from app.settings import Settings
+from model.artifact import ROI
+from model.detector import Detector, load_detector
+from model.errors import DataError, ManifestError
+from model.roi import FILL, Roi, read_roi
+from model.store import Store
+from tests.app.conftest import running, until
+from tests.training.conftest import prepare_patches, quiet, save, tiny_patches, training_run
+from training.data.dataset import Dataset, load_dataset
+from training.data.masks import Mask
+from training.data.roi import roi_of
+from training.estimators.factory import estimator_for
+from training.estimators.image_head import add_image_head
+from training.features.imagenet import Trunk
+from training.fit import fit
+from training.pipeline import fit_pipeline
+from training.progress import no_progress
+from training.resolution import with_frame
+
+SIZE = 240
+LEFT = np.zeros((SIZE, SIZE), np.bool_)
+LEFT[:, :150] = True
+SPOT = 24
+
+
+def part(seed: int, *spots: tuple[int, int]) -> np.ndarray:
+    """Gray noise with bright spots at these rows and columns."""
+    pixels = np.random.default_rng(seed).integers(60, 120, (SIZE, SIZE, 3), dtype=np.uint8)
+    for row, column in spots:
+        pixels[row : row + SPOT, column : column + SPOT] = 255
+    return pixels
+
+
+def write(root: Path, roi: np.ndarray | None = LEFT) -> Path:
+    """Eight good parts and eight with a spot inside; outside is another on half of all, the label says nothing of."""
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        outside = [(int(rng.integers(0, 200)), 190)] if i % 2 else []
+        row, column = (int(rng.integers(0, SIZE - SPOT)), int(rng.integers(0, 110)))
+        save(root / "good" / f"{i}.png", Image.fromarray(part(i, *outside)))
+        save(root / "spot" / f"{i}.png", Image.fromarray(part(100 + i, (row, column), *outside)))
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        mask[row : row + SPOT, column : column + SPOT] = 255
+        save(root / "ground_truth" / "spot" / f"{i}_mask.png", Image.fromarray(mask))
+    if roi is not None:
+        save(root / "roi.png", Image.fromarray(roi))
+    return root
+
+
+def load(root: Path) -> Dataset:
+    return load_dataset(root, group=None, sample=None, seed=0, reporter=quiet())
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load(write(tmp_path_factory.mktemp("roi")))
+
+
+@pytest.fixture(scope="module", params=[None, "0.6"], ids=["one tile", "a frame"])
+def version(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, trunk: Trunk
+) -> Path:
+    recipe, _ = with_frame(tiny_patches(resolution=request.param), dataset.samples, dataset.sizes)
+    run = training_run(dataset, trunk, recipe)
+    store = Store(tmp_path_factory.mktemp("store"))
+    return fit(estimator_for(recipe).prepare(run), run, store, "part").version
+
+
+def open_version(version: Path) -> Detector:
+    return load_detector(version, "cpu", engine="torch", variant="float32")
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+PLANTED = [(100, 152), (0, 210), (200, 170)]
+"""Defects outside, the first two pixels beyond the edge."""
+
+
+def test_a_planted_defect_outside_changes_no_bit_of_what_the_network_sees_and_gives(version: Path) -> None:
+    detector = open_version(version)
+    for inside in ([], [(40, 60)]):
+        clean, planted = (detector.read_image(png(part(7, *inside, *outside))) for outside in ([], PLANTED))
+        assert clean.pixels.tobytes() == planted.pixels.tobytes()
+        one, other = (detector.run(image.pixels) for image in (clean, planted))
+        assert one.evidence.tobytes() == other.evidence.tobytes()
+        verdicts = [detector.verdict(output.evidence[0]) for output in (one, other)]
+        assert verdicts[0] == verdicts[1]
+        found = [detector.inspectability(clean.pixels, output.features[0], (SIZE, SIZE)) for output in (one, other)]
+        assert found[0] == found[1]
+
+
+def test_outside_nothing_counts_and_nothing_is_drawn(version: Path) -> None:
+    detector = open_version(version)
+    assert detector.roi is not None
+    evidence = detector.run(detector.read_image(png(part(7, (40, 60)))).pixels).evidence[0]
+    outside = np.isneginf(evidence)
+    assert 0 < outside.sum() < outside.size
+    assert not outside[:, : evidence.shape[1] // 2].any()
+    assert outside[:, -(evidence.shape[1] // 4) :].all()
+    hot = np.where(outside, evidence, np.float32(1e3))
+    heatmap = detector.heatmap(hot)
+    right = heatmap.shape[1] * 3 // 4
+    assert not heatmap[:, right:].any()
+    assert heatmap[:, : heatmap.shape[1] // 2].min() > 0.9
+    assert np.isfinite(detector.anomaly_map(evidence)).all()
+    assert detector.verdict(evidence).log_odds == detector.verdict(np.where(outside, -np.inf, evidence)).log_odds
+
+
+def test_spots_inside_are_found_and_those_outside_are_not(version: Path) -> None:
+    detector = open_version(version)
+    figures = detector.manifest.figures
+    assert figures is not None
+    assert figures.auroc.value == 1.0
+
+
+def test_int8_is_compared_within(version: Path, dataset: Dataset) -> None:
+    """The agreement that its version tells is that of what it serves."""
+    int8 = load_detector(version, "cpu", engine="onnxruntime", variant="int8")
+    log_odds = [
+        [each.verdict(each.run(each.read_image(sample.path.read_bytes()).pixels).evidence[0]).log_odds for each in pair]
+        for pair in [(int8, open_version(version))]
+        for sample in dataset.samples
+    ]
+    assert int8.variant.agreement is not None
+    found = float(np.median(np.abs(np.diff(log_odds))))
+    assert found == pytest.approx(int8.variant.agreement.median_log_odds_change, abs=1e-3)
+
+
+async def served(version: Path) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Settings(store=version.parent.parent, device="cpu", deadline_ms=60_000))
+    async with running(app) as client:
+        await until(lambda: app.state.service.model_manager.snapshot.models.get("part", ModelState()).loaded)
+        yield client
+
+
+@pytest.mark.anyio
+async def test_a_planted_defect_outside_changes_no_digit_of_a_reply(version: Path) -> None:
+    async for client in served(version):
+        replies = []
+        for outside in ([], PLANTED):
+            reply = await client.post("/v1/models/part/predict", content=png(part(7, (40, 60), *outside)))
+            assert reply.status_code == 200, reply.text
+            replies.append(reply.json())
+        for name in ("label", "decision", "probability", "log_odds", "typicality", "odd", "heatmap", "regions"):
+            assert replies[0][name] == replies[1][name]
+        frame = open_version(version).frame_size
+        pixels = np.array(Image.fromarray(part(7, (40, 60), *PLANTED)).resize(frame))
+        tensor = {"name": "pixels", "datatype": "UINT8", "shape": [1, *pixels.shape], "data": pixels.ravel().tolist()}
+        outputs = [{"name": "anomaly_map"}, {"name": "decision"}]
+        infer = await client.post("/v2/models/part/infer", json={"inputs": [tensor], "outputs": outputs})
+        assert infer.status_code == 200, infer.text
+        assert infer.json()["outputs"][1]["data"] == [replies[0]["decision"]]
+        assert all(value is not None for value in infer.json()["outputs"][0]["data"])
+
+
+def test_what_is_served_is_what_was_trained(dataset: Dataset, trunk: Trunk, tmp_path: Path) -> None:
+    run = training_run(dataset, trunk, tiny_patches(), anomalies="both")
+    estimator = estimator_for(run.recipe).prepare(run)
+    detector = open_version(fit(estimator, run, Store(tmp_path), "part").version)
+    pipeline = fit_pipeline(estimator, run.method, no_progress)
+    weight, real = pipeline.post_processor.image_weight, pipeline.training_set.real
+    maps = add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight)
+    for sample, expected in zip(dataset.samples, maps, strict=True):
+        found = detector.run(detector.read_image(sample.path.read_bytes()).pixels).evidence[0]
+        assert np.array_equal(np.isneginf(found), np.isneginf(expected))
+        inside = np.isfinite(found)
+        assert found[inside] == pytest.approx(expected[inside], abs=2e-3)
+
+
+def test_no_patch_outside_is_learnt_from(dataset: Dataset, trunk: Trunk) -> None:
+    prepared = prepare_patches(dataset, trunk)
+    outside = prepared.coverage == -1
+    assert outside[:, 7].all()
+    assert not outside[:, 0].any()
+    poisoned = np.array(prepared.features)
+    poisoned[outside] = np.nan
+    model = prepared.fit(np.arange(16)).patch_model
+    object.__setattr__(prepared, "features", poisoned)
+    assert np.array_equal(prepared.fit(np.arange(16)).patch_model.weights, model.weights)
+
+
+# The file
+
+
+def test_only_pixels_that_nothing_outside_has_touched_count() -> None:
+    roi = roi_of(Mask.of(LEFT), 48, 48)
+    assert roi.inside[:, :28].all()
+    assert not roi.inside[:, 29:].any()
+    filled = roi.fill(np.zeros((48, 48, 3), np.uint8))
+    assert filled[0, 47].tolist() == list(FILL)
+    assert not filled[:, :28].any()
+
+
+@pytest.mark.parametrize(
+    ("roi", "message"),
+    [
+        (np.zeros((SIZE, SIZE), np.bool_), "leaves nothing"),
+        (np.ones((SIZE, SIZE // 2), np.bool_), "roi.png is"),
+        (np.random.default_rng(0).integers(0, 256, (SIZE, SIZE), np.uint8), "neither dark nor bright"),
+    ],
+)
+def test_a_file_that_can_not_be_meant_is_refused(roi: np.ndarray, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        load(write(tmp_path, roi))
+
+
+def test_a_file_that_is_white_says_nothing(tmp_path: Path) -> None:
+    assert load(write(tmp_path, np.ones((SIZE, SIZE), np.bool_))).roi is None
+
+
+def test_defects_outside_are_told(tmp_path: Path) -> None:
+    found = load(write(tmp_path, ~LEFT))
+    assert any("defects of" in warning and "lie outside roi.png" in warning for warning in found.warnings)
+
+
+def test_a_version_whose_file_is_of_another_size_is_refused(version: Path, tmp_path: Path) -> None:
+    manifest = open_version(version).manifest
+    assert manifest.files.keys() >= {ROI}
+    (tmp_path / ROI).write_bytes(Roi(np.ones((32, 32), np.bool_)).png)
+    with pytest.raises(ManifestError, match=r"roi.png is \(32, 32\), not"):
+        read_roi(tmp_path / ROI, *manifest.preprocessing.resizing.frame_size)

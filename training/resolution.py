@@ -1,0 +1,199 @@
+"""Which frame images are scaled to before they are cut into tiles, and what it costs and shows."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+import numpy as np
+from scipy.ndimage import label
+
+from model.errors import RecipeError
+from model.tiles import GRANULE, MAX_SIDE, Frame, Tiling, check_frame
+from training.data.samples import Sample
+from training.recipe import FineTuning, Patches, Recipe
+
+Size = tuple[int, int]
+"""Width and height, in pixels."""
+
+LEAST_DEFECT: Final = 4.0
+"""Pixels that a defect must measure in the frame, for nobody to be warned."""
+OVERLAP: Final = 64
+"""Pixels by which tiles overlap at least. Patches within some 48 pixels of a tile's edge see zeros beyond it; blended,
+their features are then off by 0.10 deviations at most, and by 0.25 with an overlap of 48 (benchmarks.resolution)."""
+MAX_STRETCH: Final = 1.05
+"""Factor by which the aspects of images of one frame may differ."""
+_LEAST_TILE: Final = 0.5
+"""Least side of a tile, as a share of the preset's input."""
+_MOST_TILE: Final = 560
+"""Greatest side of a tile, in pixels, so that memory is bounded."""
+_HARDLY_STRETCHED: Final = 1.5
+"""Ratio of an image's sides up to which resizing it to a square does no harm that was measured."""
+_MOST_WORK: Final = 48
+"""Pixels of the frame that auto chooses, at most, as a multiple of those of the preset's one tile."""
+_TOUCHING: Final = np.ones((3, 3), np.bool_)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What was asked for."""
+
+    size: Size | None = None
+    """Of the largest image's frame."""
+    scale: float | None = None
+    """Factor of the images' own size, up to 1. Neither: it is to be chosen."""
+
+    @property
+    def is_auto(self) -> bool:
+        return self.size is None and self.scale is None
+
+    @classmethod
+    def parse(cls, text: str) -> "Resolution":
+        """auto, WIDTHxHEIGHT or a factor up to 1. Raises RecipeError."""
+        if text == "auto":
+            return cls()
+        if sides := re.fullmatch("([1-9][0-9]{0,4})[x×]([1-9][0-9]{0,4})", text):
+            return cls(size=(int(sides[1]), int(sides[2])))
+        try:
+            scale = float(text)
+        except ValueError:
+            scale = math.nan
+        if not 0 < scale <= 1:
+            raise RecipeError(f"--resolution must be auto, WIDTHxHEIGHT or a factor up to 1, as 0.5, not {text!r}")
+        return cls(scale=scale)
+
+
+def with_frame(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str, int]) -> tuple[Recipe, list[str]]:
+    """The recipe with the frame that its resolution means for images of these sizes, "width×height" to their number,
+    and in sentences what that is; the recipe as it is, and no sentence, where it has none.
+
+    Raises RecipeError where it can't be had.
+    """
+    if isinstance(recipe, FineTuning) or recipe.resolution is None:
+        return recipe, []
+    resolution, images = Resolution.parse(recipe.resolution), [_size(text) for text in sizes]
+    if resolution.is_auto and not _are_of_one_size(images):
+        side = recipe.input_size
+        return recipe, [f"resolution: images are of many sizes, so each is resized to one tile of {side}×{side}"]
+    _check_sizes(images)
+    largest, defect = (max(width for width, _ in images), max(height for _, height in images)), smallest_defect(samples)
+    if resolution.is_auto:
+        scale = _needed_scale(recipe, largest, defect)
+        framed = recipe if scale is None else _framed(recipe, largest, scale)
+    else:
+        scale = _scale_of(resolution, largest)
+        framed = _framed(recipe, largest, scale)
+    return framed, _sentences(framed, recipe.input_size, largest, defect)
+
+
+def smallest_defect(samples: Sequence[Sample]) -> float | None:
+    """Pixels that the smallest masked defect measures in its image: the side of the square of the same area, of each
+    image's largest component. None: there is no mask."""
+    sides = [_largest_component(sample) for sample in samples if sample.mask is not None and sample.is_anomaly]
+    return min(sides) if sides else None
+
+
+def tile_for(frame: Size, input_size: int) -> int:
+    """Side of the tiles that cover a frame of this size at the least cost; of those that cost the same, the largest."""
+    most = min(max(_MOST_TILE, input_size), *frame)
+    sides = range(min(int(_LEAST_TILE * input_size), most) // GRANULE * GRANULE, most + 1, GRANULE)
+    return min(sides, key=lambda side: (Tiling(side, _overlap(side)).count(*frame) * side**2, -side))
+
+
+def _overlap(tile: int) -> int:
+    return min(OVERLAP, tile // 2 // GRANULE * GRANULE)
+
+
+def _needed_scale(recipe: Patches, largest: Size, defect: float | None) -> float | None:
+    """The factor at which the smallest masked defect measures a patch, as far as a frame may cost; None: it does so
+    where each image is resized to the preset's one tile, and that hardly stretches it.
+
+    Raises RecipeError where there are no masks to see that by.
+    """
+    if defect is None:
+        raise RecipeError("--resolution auto needs masks to see how small defects are; say WIDTHxHEIGHT or a factor")
+    longer, shorter = max(largest), min(largest)
+    of_one_tile, needed = recipe.input_size / math.sqrt(longer * shorter), recipe.hypercolumn.stride / defect
+    if needed <= of_one_tile and longer <= _HARDLY_STRETCHED * shorter:
+        return None
+    affordable = of_one_tile * math.sqrt(_MOST_WORK)
+    return min(1.0, affordable, max(needed, of_one_tile, 2 * GRANULE / shorter))
+
+
+def _scale_of(resolution: Resolution, largest: Size) -> float:
+    if resolution.size is not None:
+        across, down = resolution.size[0] / largest[0], resolution.size[1] / largest[1]
+        if not 1 / MAX_STRETCH <= across / down <= MAX_STRETCH:
+            width, height = resolution.size
+            raise RecipeError(
+                f"--resolution {width}x{height} has another aspect than the images, {largest[0]}×{largest[1]}: scaled "
+                f"by one factor they would be {width}x{round(largest[1] * across)}"
+            )
+        return min(1.0, math.sqrt(across * down))
+    assert resolution.scale is not None
+    return resolution.scale
+
+
+def _framed(recipe: Patches, largest: Size, scale: float) -> Patches:
+    width, height = (GRANULE * int(side * scale / GRANULE + 0.5) for side in largest)
+    if max(width, height) > MAX_SIDE or min(width, height) < 2 * GRANULE:
+        raise RecipeError(
+            f"--resolution makes frames of {width}×{height}: their sides must lie between {2 * GRANULE} and {MAX_SIDE}"
+        )
+    tile = tile_for((width, height), recipe.input_size)
+    if (width, height) == (tile, tile):
+        return msgspec.structs.replace(recipe, input_size=tile)
+    frame = Frame(width, height, _overlap(tile))
+    check_frame(frame, tile)
+    hypercolumn = replace(recipe.hypercolumn, head_apart=recipe.hypercolumn.image_head)
+    return msgspec.structs.replace(recipe, input_size=tile, frame=frame, hypercolumn=hypercolumn)
+
+
+def _are_of_one_size(images: Sequence[Size]) -> bool:
+    """Nearly, so that one frame has one scale."""
+    aspects = [width / height for width, height in images]
+    areas = [math.sqrt(width * height) for width, height in images]
+    return max(aspects) / min(aspects) <= MAX_STRETCH and max(areas) / min(areas) <= MAX_STRETCH
+
+
+def _check_sizes(images: Sequence[Size]) -> None:
+    """Raise RecipeError where images of too many sizes are to share one frame."""
+    if not _are_of_one_size(images):
+        smallest, largest = min(images, key=math.prod), max(images, key=math.prod)
+        raise RecipeError(
+            f"--resolution needs images of one size, and these are from {smallest[0]}×{smallest[1]} to "
+            f"{largest[0]}×{largest[1]} pixels"
+        )
+
+
+def _sentences(recipe: Patches, input_size: int, largest: Size, defect: float | None) -> list[str]:
+    """What was chosen, what a defect measures then, and what a part costs; a warning where that is too small."""
+    (width, height), tile, tiles = recipe.frame_size, recipe.input_size, recipe.tiles
+    work = tiles * tile**2 / input_size**2
+    found = [
+        f"resolution: images of {largest[0]}×{largest[1]} become {width}×{height}, {tiles} tile{'s' * (tiles > 1)} of "
+        f"{tile}×{tile}; a part costs the network {work:.2g} times one image of {input_size}×{input_size}"
+    ]
+    if defect is None:
+        return found
+    measured = defect * math.sqrt(width * height / math.prod(largest))
+    found[0] += f"; the smallest masked defect measures {measured:.1f} pixels"
+    if measured < LEAST_DEFECT:
+        found.append(
+            f"warning: a defect of {measured:.1f} pixels is hardly seen; {LEAST_DEFECT:g} are the least, so a higher "
+            "--resolution finds more of them, or a camera that comes nearer"
+        )
+    return found
+
+
+def _largest_component(sample: Sample) -> float:
+    assert sample.mask is not None
+    components, _ = label(sample.mask.pixels(), _TOUCHING)
+    return math.sqrt(int(np.bincount(components.ravel())[1:].max()))
+
+
+def _size(text: str) -> Size:
+    width, height = text.split("×")
+    return int(width), int(height)
