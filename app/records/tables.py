@@ -69,8 +69,9 @@ inspections: Final = Table(
 
 _id: Final = inspections.c.inference_id
 Index("ix_inspections_part_id", inspections.c.part_id, _id)
-# What comes after the id is looked at before the row is: of a rare version, no rows are read in vain.
+# What comes after the id is looked at before the row is: of a rare decision, no rows are read in vain.
 Index("ix_inspections_model", inspections.c.model, _id, inspections.c.version, inspections.c.decision)
+Index("ix_inspections_version", inspections.c.model, inspections.c.version, _id, inspections.c.decision)
 Index("ix_inspections_decision", inspections.c.decision, _id, inspections.c.model)
 _labelled: Final = inspections.c.target.is_not(None)
 Index("ix_inspections_target", inspections.c.target, _id, sqlite_where=_labelled, postgresql_where=_labelled)
