@@ -16,6 +16,7 @@ export class InspectView {
     this.app = app;
     this.items = [];
     this.shown = -1;
+    this.shows = 0; // how often an image was shown: what an earlier one still waits for is not added to a later one
     this.waiting = [];
     this.running = 0;
     this.viewer = new ImageViewer();
@@ -81,16 +82,17 @@ export class InspectView {
 
   async show(index) {
     this.shown = index;
+    const number = ++this.shows;
     const item = this.items[index];
-    this.items.forEach((each, number) => each.button.setAttribute("aria-current", String(number === index)));
+    this.items.forEach((each, at) => each.button.setAttribute("aria-current", String(at === index)));
     item.button.scrollIntoView({ block: "nearest" });
     this.previous.disabled = index === 0;
     this.next.disabled = index === this.items.length - 1;
     this._tell(item);
-    this._addHistory(item);
+    this._addHistory(item, number);
     const bitmap = await createImageBitmap(item.file).catch(() => null);
     const heatmap = item.reply?.heatmap ? await decodeHeatmap(fromBase64(item.reply.heatmap)) : null;
-    if (this.shown !== index) return bitmap?.close();
+    if (this.shows !== number) return bitmap?.close();
     const size = item.reply?.image ?? (bitmap && { width: bitmap.width, height: bitmap.height });
     if (!size) return this.viewer.clear();
     const version = this.app.version(item.reply?.model, item.reply?.model_version);
@@ -109,11 +111,11 @@ export class InspectView {
   }
 
   /** Earlier inspections of the same part, where there are records. */
-  async _addHistory({ reply }) {
+  async _addHistory({ reply }, number) {
     if (!this.app.hasRecords || !reply?.part_id) return;
     const path = `v1/inspections?model=${encodeURIComponent(reply.model)}&part_id=${encodeURIComponent(reply.part_id)}&limit=10`;
     const { inspections } = await getJson(path).catch(() => ({ inspections: [] }));
-    if (this.items[this.shown]?.reply !== reply || !inspections.length) return;
+    if (this.shows !== number || !inspections.length) return;
     const rows = inspections.map((each) => h("li", {}, chip(each), ` ${probability(each.probability)}, version ${each.model_version}, ${new Date(each.received_at).toLocaleString()}`, each.labelled && `; label ${each.labelled.label}`));
     this.details.append(h("h3", {}, "This part's inspections"), h("ol", { className: "history" }, ...rows));
   }

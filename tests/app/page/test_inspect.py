@@ -66,6 +66,16 @@ def test_a_dropped_image_shows_its_heatmap(page: Browser, images: list[Path]) ->
     assert re.fullmatch(r"\d+, \d+: heatmap [01]\.\d\d, evidence .+ log-odds \(a region from \+2.00\)", under)
 
 
+def test_an_image_that_is_shown_twice_has_its_history_once(page: Browser, images: list[Path]) -> None:
+    """Though both times it is still being fetched."""
+    page.drop_files(images[:1], ".drop")
+    page.until("document.querySelector('.history')")
+    page.value("[1, 2, 3].forEach(() => document.querySelector('.items button').click())")
+    page.until("document.querySelector('.history')")
+    page.value("new Promise((resolve) => setTimeout(resolve, 500))")
+    assert page.value("document.querySelectorAll('.history').length") == 1
+
+
 def test_what_is_no_image_says_so(page: Browser, tmp_path: Path, images: list[Path]) -> None:
     (tmp_path / "broken.png").write_bytes(images[0].read_bytes()[:60])
     page.click("Choose images")
