@@ -57,7 +57,7 @@ def _replica_app(settings: Settings) -> "FastAPI":
     from app.application import create_app
 
     agree_to(max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1))))  # type: ignore[no-untyped-call]
-    log_to_stderr(settings.log_level, settings.log_format)
+    log_to_stderr(settings.log_level, settings.log_format, settings.station, settings.line)
     return create_app(settings)
 
 
