@@ -1,7 +1,7 @@
 """The region of interest: where an image counts. Nothing outside it reaches the network, the gate or a reply."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,8 @@ class Roi:
     """Which pixels of a frame, H×W, count."""
 
     inside: NDArray[np.bool_]
+    _patches: dict[int, NDArray[np.bool_]] = field(default_factory=dict, init=False, repr=False)
+    """By stride: the same for every image."""
 
     def fill(self, pixels: Pixels) -> Pixels:
         """A copy of a frame, H×W×3, with one colour outside."""
@@ -35,13 +37,15 @@ class Roi:
 
     def patches(self, stride: int) -> NDArray[np.bool_]:
         """Which patches of stride×stride pixels count, h×w."""
-        height, width = (side // stride for side in self.inside.shape)
-        blocks = self.inside[: height * stride, : width * stride].reshape(height, stride, width, stride)
-        return np.asarray(blocks.mean((1, 3)) >= LEAST)
+        if stride not in self._patches:
+            height, width = (side // stride for side in self.inside.shape)
+            blocks = self.inside[: height * stride, : width * stride].reshape(height, stride, width, stride)
+            self._patches[stride] = np.asarray(blocks.mean((1, 3)) >= LEAST)
+        return self._patches[stride]
 
     def exclude(self, evidence: Floats) -> Floats:
         """A copy of a frame's evidence map, h×w, that says −∞ outside."""
-        return np.where(self._counted(evidence.shape), evidence, np.float32(-np.inf))
+        return np.where(self.patches(len(self.inside) // len(evidence)), evidence, np.float32(-np.inf))
 
     @cached_property
     def png(self) -> bytes:
@@ -49,9 +53,6 @@ class Roi:
         file = io.BytesIO()
         Image.fromarray(self.inside).save(file, "PNG", optimize=True)
         return file.getvalue()
-
-    def _counted(self, grid: tuple[int, ...]) -> NDArray[np.bool_]:
-        return self.patches(self.inside.shape[0] // grid[0])
 
 
 def read_roi(path: Path, width: int, height: int) -> Roi:

@@ -116,12 +116,15 @@ class Pipeline:
         began = time.perf_counter()
         resizing = loaded.detector.manifest.preprocessing.resizing
         size, pixels, worked = await self._codecs.decode(image, resizing, until)
-        if loaded.detector.roi:
-            unfilled = pixels
-            pixels = await self.in_executor(lambda: loaded.detector.preprocessor.fill(unfilled))
+        pixels = await self.fill(pixels, loaded)
         seconds = time.perf_counter() - began
         step = Step("decode", began - read_seconds, read_seconds + seconds, waited=seconds - worked)
         return PreprocessedImage(pixels, size.width, size.height, step, image)
+
+    async def fill(self, pixels: NDArray[np.uint8], loaded: LoadedModel) -> NDArray[np.uint8]:
+        """A frame H×W×3 without what lies outside the version's region of interest, where it has one."""
+        preprocessor = loaded.detector.preprocessor
+        return await self.in_executor(lambda: preprocessor.fill(pixels)) if preprocessor.roi else pixels
 
     async def inspect(
         self,

@@ -143,9 +143,8 @@ async def _decode(
     """
     if request.pixels is not None:
         sent = Step("decode", time.perf_counter(), 0.0)
-        detector, given = loaded.detector, request.pixels
-        filled = await pipeline.in_executor(lambda: [detector.preprocessor.fill(pixels) for pixels in given])
-        return [PreprocessedImage(pixels, *detector.frame_size, sent) for pixels in filled]
+        size = loaded.detector.frame_size
+        return [PreprocessedImage(await pipeline.fill(pixels, loaded), *size, sent) for pixels in request.pixels]
     images = []
     for index, image in enumerate(request.images):
         if not image:
