@@ -28,6 +28,7 @@ _USAGE: Final = """usage: {0} serve --store DIR (--help: every setting)
        {0} pull --from URL --store DIR
        {0} push --to URL --store DIR"""
 _INTERRUPTED: Final = 130
+_DATED: Final = "%(asctime)s %(levelname)s %(message)s"
 
 
 def main(arguments: list[str]) -> int:
@@ -78,39 +79,38 @@ def _key(flags: list[str]) -> int:
 
 
 def _score(flags: list[str]) -> int:
+    arguments = score_arguments(flags)
     from app.score.command import score
 
-    arguments = score_arguments(flags)
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
-    return _run("score", lambda: score(arguments), "; --resume goes on with it")
+    return _run(
+        "score", lambda: score(arguments), logging.WARNING, "%(levelname)s %(message)s", "; --resume goes on with it"
+    )
 
 
 def _watch(flags: list[str]) -> int:
+    arguments = watch_arguments(flags)
     from app.watch.command import watch
 
-    arguments = watch_arguments(flags)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    return _run("watch", lambda: watch(arguments), "")
+    return _run("watch", lambda: watch(arguments), logging.INFO, _DATED)
 
 
 def _pull(flags: list[str]) -> int:
+    arguments = pull_arguments(flags)
     from app.fleet.command import pull
 
-    arguments = pull_arguments(flags)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    return _run("pull", lambda: pull(arguments), "")
+    return _run("pull", lambda: pull(arguments), logging.INFO, _DATED)
 
 
 def _push(flags: list[str]) -> int:
+    arguments = push_arguments(flags)
     from app.fleet.command import push
 
-    arguments = push_arguments(flags)
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
-    return _run("push", lambda: push(arguments), "")
+    return _run("push", lambda: push(arguments), logging.INFO, "%(message)s")
 
 
-def _run(command: str, work: Callable[[], int], advice: str) -> int:
+def _run(command: str, work: Callable[[], int], level: int, log_format: str, advice: str = "") -> int:
     """The exit status of what can be ended in the middle."""
+    logging.basicConfig(format=log_format, level=level)
     name = f"{program('app')} {command}"
     try:
         return work()

@@ -11,7 +11,7 @@ from PIL import Image
 from model.codecs.reduction import reduction
 from model.image import MAX_PIXELS, decode_reduced, to_8bit
 from model.roi import Roi
-from model.tiles import Frame, Tiling
+from model.tiles import Frame, Tiling, frame_size
 
 # ImageNet channel means of the original VGG training (RGB, 0..255); the deviation is left as it is.
 MEAN: Final = (123.68, 116.779, 103.939)
@@ -47,12 +47,12 @@ class Resizing:
     @property
     def tiling(self) -> Tiling:
         """How frames are cut."""
-        return Tiling(self.size, self.frame.overlap if self.frame else 0)
+        return Tiling.of(self.frame, self.size)
 
     @property
     def frame_size(self) -> tuple[int, int]:
         """Width and height of what images are resized to."""
-        return (self.frame.width, self.frame.height) if self.frame else (self.size, self.size)
+        return frame_size(self.frame, self.size)
 
     @property
     def heatmap_size(self) -> int:

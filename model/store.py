@@ -106,6 +106,10 @@ class Store:
         with self._draft(model):
             pass
 
+    def serving_version(self, model: str, serving: Serving) -> int:
+        """The version that serves: the one that its serving.json pins, else the newest. Raises as `versions` does."""
+        return serving.version or self.versions(model)[-1]
+
     def serving(self, model: str) -> Serving:
         """The contents of the model's serving.json; without one, the defaults. Raises ServingError."""
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,7 +13,7 @@ from model.engines.output import NetworkOutput
 from model.hypercolumn import MEAN_WEIGHT
 
 Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
+T = TypeVar("T", bound=np.generic)
 
 GRANULE: Final = 16
 """What all sides and positions are multiples of, in pixels: the largest stride, so that patches of tiles coincide."""
@@ -34,6 +34,11 @@ class Frame:
     """Least overlap of neighbouring tiles, in pixels."""
 
 
+def frame_size(frame: Frame | None, tile: int) -> tuple[int, int]:
+    """Width and height of what images are resized to; None: one tile."""
+    return (frame.width, frame.height) if frame else (tile, tile)
+
+
 def check_frame(frame: Frame, tile: int) -> None:
     """Raise ValueError unless it can be cut into tiles of this side."""
     if min(frame.width, frame.height) < tile:
@@ -50,6 +55,11 @@ class Tiling:
     """S, the network's input."""
     overlap: int = 0
 
+    @staticmethod
+    def of(frame: Frame | None, tile: int) -> "Tiling":
+        """None: each image is one tile."""
+        return Tiling(tile, frame.overlap if frame else 0)
+
     def starts(self, length: int) -> list[int]:
         """First pixels of the tiles along a side of a frame: evenly spaced, as few as overlap enough."""
         beyond = length - self.tile
@@ -60,10 +70,12 @@ class Tiling:
         """Number of tiles of a frame."""
         return len(self.starts(height)) * len(self.starts(width))
 
-    def cut(self, frame: Pixels) -> list[Pixels]:
-        """The tiles, as views: no pixel is copied."""
-        side = self.tile
-        return [frame[top : top + side, left : left + side] for top, left in self.corners(*frame.shape[:2])]
+    def cut(self, frame: NDArray[T], stride: int = 1) -> list[NDArray[T]]:
+        """The tiles of a frame, or of a map of it that has a value for each `stride`×`stride` pixels: as views, nothing
+        is copied."""
+        height, width = (stride * side for side in frame.shape[:2])
+        corners, side = self.corners(height, width), self.tile // stride
+        return [frame[top // stride :, left // stride :][:side, :side] for top, left in corners]
 
     def corners(self, height: int, width: int) -> list[tuple[int, int]]:
         """Row and column of each tile's first pixel."""

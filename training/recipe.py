@@ -11,7 +11,7 @@ from model.errors import RecipeError
 from model.evidence import Pooling
 from model.files import utf8
 from model.hypercolumn import Hypercolumn
-from model.tiles import Frame, Tiling
+from model.tiles import Frame, Tiling, frame_size
 
 _NOT_WRITTEN: Final = {"trunk", "head_apart", "strongest"}
 """Members of a recipe's tables that training decides: the narrow trunk's widths, and what follows from a frame."""
@@ -123,12 +123,12 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     @property
     def tiling(self) -> Tiling:
         """How frames are cut."""
-        return Tiling(self.input_size, self.frame.overlap if self.frame else 0)
+        return Tiling.of(self.frame, self.input_size)
 
     @property
     def frame_size(self) -> tuple[int, int]:
         """Width and height of a frame, in pixels."""
-        return (self.frame.width, self.frame.height) if self.frame else (self.input_size, self.input_size)
+        return frame_size(self.frame, self.input_size)
 
     @property
     def tiles(self) -> int:

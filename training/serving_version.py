@@ -22,5 +22,5 @@ def open_serving(store: Store, model: str, version: int | None, device: Device) 
     Raises UnknownModelError, UnknownVersionError, ArtifactError, EngineError or ServingError.
     """
     serving = store.serving(model)
-    number = version or serving.version or store.versions(model)[-1]
+    number = version or store.serving_version(model, serving)
     return ServingVersion(model, number, load_detector(store.path(model, number), device).under(serving))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from app.score.errors import UsageError
+from app.score.urls import open_url
 from model.artifact import SUMS
 from model.errors import RemoteStoreError
 from model.store_layout import MODEL_NAME, VERSION
@@ -20,15 +20,8 @@ class RemoteStore:
 
     def __init__(self, url: str) -> None:
         """Raises UsageError where the address, or what its scheme needs, isn't there."""
-        try:
-            import fsspec
-        except ImportError as error:
-            raise UsageError(f"this needs the packages of camspector[fleet]: {error}") from None
         self.url = url
-        try:
-            self._files, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)
-        except (ImportError, ValueError, OSError) as error:
-            raise UsageError(f"{url} can't be used: {error}") from None
+        self._files, root = open_url(url, skip_instance_cache=True)
         self._root = root.rstrip("/") or root
 
     @property

@@ -55,7 +55,7 @@ def choose(settings: Settings, model: str | None, version: int | None) -> Choice
     store = Store(settings.store, settings.default_model)
     name = model or settings.default_model or _only(store)
     serving = store.serving(name)
-    return Choice(name, version or _number(store, name, serving), serving)
+    return Choice(name, version or store.serving_version(name, serving), serving)
 
 
 def load(settings: Settings, choice: Choice) -> LoadedModel:
@@ -67,11 +67,6 @@ def load(settings: Settings, choice: Choice) -> LoadedModel:
 def run_of(loaded: LoadedModel) -> Run:
     """What the rows of such a run depend on."""
     return Run(loaded.model, loaded.version, "local", f"{loaded.config_sha256} {loaded.detector.variant.name}")
-
-
-def _number(store: Store, model: str, serving: Serving) -> int:
-    """The version that serves: the pinned one, else the newest."""
-    return serving.version or store.versions(model)[-1]
 
 
 def _only(store: Store) -> str:
@@ -151,7 +146,7 @@ class LocalInspector:
     def _serving(self) -> LoadedModel:
         name = self.loaded.model
         serving = self.store.serving(name)
-        number = _number(self.store, name, serving)
+        number = self.store.serving_version(name, serving)
         loaded = self.loaded if number == self.loaded.version else self.loader.load(name, number, self.device)
         return loaded.under(serving)
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.records.inspection import STEPS
 from app.schemas import Prediction
 from app.score.errors import NoVerdictError
 from app.score.files import shown
@@ -93,7 +94,7 @@ def _step(name: str) -> Callable[[Row], float | None]:
     return lambda row: (row.timing_ms or {}).get(name)
 
 
-TIMING: Final = {f"{name}_ms": (float, _step(name)) for name in ("decode", "queue", "predict", "render")}
+TIMING: Final = {f"{name}_ms": (float, _step(name)) for name in STEPS}
 """Columns that are there when they are asked for: they differ from run to run."""
 
 

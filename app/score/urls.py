@@ -17,7 +17,7 @@ def is_url(path: str) -> bool:
 
 def check_url(url: str) -> None:
     """Raises UsageError where nothing is there, or what its scheme needs is missing."""
-    files, path = _opened(url)
+    files, path = open_url(url)
     try:
         there = bool(files.glob(path)) if "*" in path else files.exists(path)
     except Exception as error:
@@ -32,7 +32,7 @@ def files_at(url: str) -> Iterator[str]:
 
     Raises StoppedError where a folder can't be listed: its files would be missed.
     """
-    files, path = _opened(url)
+    files, path = open_url(url)
     whole = url.rstrip("/")
     before = whole.removesuffix(path.strip("/"))
     try:
@@ -49,7 +49,7 @@ def files_at(url: str) -> Iterator[str]:
 def read_url(url: str, max_bytes: int | None) -> bytes:
     """As `app.score.files.read_image`. Raises NoVerdictError."""
     try:
-        files, path = _opened(url)
+        files, path = open_url(url)
         size = None if max_bytes is None else files.size(path)
         content: bytes = (
             files.cat_file(path, start=0, end=max_bytes + 1)
@@ -61,14 +61,15 @@ def read_url(url: str, max_bytes: int | None) -> bytes:
     return content
 
 
-def _opened(url: str) -> tuple[Any, str]:
-    """File system, which is kept for the next call, and the path in it. Raises UsageError."""
+def open_url(url: str, **options: Any) -> tuple[Any, str]:
+    """File system, which is kept for the next call unless fsspec's options say otherwise, and the path in it. Raises
+    UsageError where the address, or what its scheme needs, isn't there."""
     try:
         import fsspec
     except ImportError as error:
         raise UsageError(f"{url} needs the packages of camspector[fleet]: {error}") from None
     try:
-        files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        files, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except (ImportError, ValueError, OSError) as error:
         raise UsageError(f"{url} can't be used: {error}") from None
     return files, path

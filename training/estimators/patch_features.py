@@ -3,19 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.hypercolumn import MEAN_WEIGHT, grid_window
-from model.tiles import Tiling
 from training.data.masks import coverage
 from training.data.samples import Sample
 from training.data.training_set import TrainingSet, available
 from training.estimators.network import fresh_network
 from training.features.augmentation import flipped, flipped_coverage
-from training.features.extraction import Features, ImageLoader, compute_features, image_loader
+from training.features.extraction import Features, ImageLoader, compute_features, image_loader, tile_loader
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures, measure_images
 from training.progress import Advance, no_progress
@@ -52,16 +50,14 @@ class PatchInputs:
         and its patches' coverage, V·N×P."""
         if recipe.tiles == 1:
             return list(self.loaders), self.coverage
-        rng, (width, height) = np.random.default_rng(recipe.seed), recipe.frame_size
-        stride, corners = recipe.hypercolumn.stride, recipe.tiling.corners(height, width)
-        side = recipe.input_size // stride
+        rng, tiling = np.random.default_rng(recipe.seed), recipe.tiling
         loaders: list[ImageLoader] = []
         shares: list[Floats] = []
         for load, known in zip(self.loaders, self.coverage.reshape(-1, *patch_grid(recipe)), strict=True):
-            tiles = [known[y // stride :, x // stride :][:side, :side] for y, x in corners]
+            tiles = tiling.cut(known, recipe.hypercolumn.stride)
             defective = [float(np.nansum(tile.clip(min=0))) for tile in tiles]
             chosen = int(np.argmax(defective)) if any(defective) else int(rng.integers(len(tiles)))
-            loaders.append(partial(_tile, load, recipe.tiling, chosen))
+            loaders.append(tile_loader(load, tiling, chosen))
             shares.append(tiles[chosen].ravel())
         return loaders, np.stack(shares)
 
@@ -107,10 +103,6 @@ def patch_features(
     side = recipe.hypercolumn.cells(recipe.input_size // recipe.hypercolumn.stride)
     pooled = [recipe.tiling.pool_cells(np.stack(tiles), height, width, side) for tiles in cells]
     return features.reshape(len(features), -1, features.shape[-1]), np.stack(pooled)
-
-
-def _tile(load: ImageLoader, tiling: Tiling, number: int) -> NDArray[np.uint8]:
-    return tiling.cut(load())[number]
 
 
 def grid_features(patches: Floats, width: int) -> Floats:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -28,7 +28,7 @@ from training.evaluation.post_processing import Maps, PostProcessor
 from training.evaluation.ranking import Ranking
 from training.export.onnx_graph import onnx_model
 from training.export.quantization import quantized
-from training.features.extraction import ImageLoader
+from training.features.extraction import ImageLoader, tile_loader
 from training.progress import Advance
 from training.recipe import Recipe
 
@@ -74,16 +74,10 @@ class ReferenceImages:
         """A loader of each tile of each image."""
         height, width = self.loaders[0]().shape[:2]
         count = self.tiling.count(height, width)
-        return [partial(self._tile, load, number) for load in self.loaders for number in range(count)]
-
-    def _tile(self, load: ImageLoader, number: int) -> Pixels:
-        return self.tiling.cut(load())[number]
+        return [tile_loader(load, self.tiling, number) for load in self.loaders for number in range(count)]
 
     def _strongest_tile(self, frame: Pixels, evidence: Maps) -> Pixels:
-        height, width = frame.shape[:2]
-        patch = height // len(evidence)
-        corners, side = self.tiling.corners(height, width), self.tiling.tile // patch
-        peaks = [float(evidence[y // patch :, x // patch :][:side, :side].max()) for y, x in corners]
+        peaks = [float(part.max()) for part in self.tiling.cut(evidence, len(frame) // len(evidence))]
         return self.tiling.cut(frame)[int(np.argmax(peaks))]
 
     def golden_outputs(

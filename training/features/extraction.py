@@ -68,6 +68,11 @@ def image_loader(sample: Sample, preprocessor: Preprocess) -> ImageLoader:
     return load
 
 
+def tile_loader(load: ImageLoader, tiling: Tiling, number: int) -> ImageLoader:
+    """One tile of the image that `load` reads."""
+    return lambda: tiling.cut(load())[number]
+
+
 def _outputs(
     output: Callable[[Tensor], Tensor],
     loaders: Sequence[ImageLoader],

@@ -74,7 +74,7 @@ def synthesise(
         frame = loaders[i]()
         tiles = [frame] if tiling is None else tiling.cut(frame)
         corner = tiling.corners(*frame.shape[:2]) if tiling and len(tiles) > 1 else [None]
-        inside = _inside(roi, corner, len(tiles[0]))
+        inside = _inside(roi, tiling, tiles)
         number = int(draws[i].choice([n for n, part in enumerate(inside) if part.any()])) if len(tiles) > 1 else 0
         corrupted, mask = _corrupted(np.ascontiguousarray(tiles[number]), inside[number], draws[i])
         images.append(corrupted)
@@ -100,12 +100,11 @@ def _corrupted(image: Pixels, inside: Mask, draws: np.random.Generator) -> tuple
     return np.where(inside[:, :, np.newaxis], image, clean), mask & inside
 
 
-def _inside(roi: Roi | None, corners: Sequence[tuple[int, int] | None], side: int) -> list[Mask]:
+def _inside(roi: Roi | None, tiling: Tiling | None, tiles: Sequence[Pixels]) -> list[Mask]:
     """What of each tile counts."""
     if roi is None:
-        return [np.ones((side, side), np.bool_)] * len(corners)
-    starts = [corner or (0, 0) for corner in corners]
-    return [roi.inside[top : top + side, left : left + side] for top, left in starts]
+        return [np.ones(tile.shape[:2], np.bool_) for tile in tiles]
+    return [roi.inside] if tiling is None else tiling.cut(roi.inside)
 
 
 def _draws(sample: Sample, seed: int) -> np.random.Generator:
