@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator, StringConstraints
 
 from app.documentation import BINARY, problems
 from app.errors import (
@@ -53,12 +53,6 @@ async def the_records(service: Service) -> "Records":
     return service.records
 
 
-def _plain(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must have no NUL")
-    return text
-
-
 def _written_out(text: str) -> str:
     """Raises ValueError for a number, which would be taken for seconds since 1970."""
     if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
@@ -67,16 +61,17 @@ def _written_out(text: str) -> str:
 
 
 Moment = Annotated[datetime, BeforeValidator(_written_out)]
-Text = Annotated[str | None, AfterValidator(lambda text: text if text is None else _plain(text))]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+"""Without NUL, which PostgreSQL can't compare with."""
 InferenceId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
 async def _filter(
-    part_id: Annotated[Text, Query(description="As in the reply: decoded.")] = None,
-    model: Annotated[Text, Query()] = None,
+    part_id: Annotated[Text | None, Query(description="As in the reply: decoded.")] = None,
+    model: Annotated[Text | None, Query()] = None,
     version: Annotated[Positive | None, Query()] = None,
     decision: Annotated[Decision | None, Query()] = None,
-    label: Annotated[Text, Query(description="What a person says: good, or a kind of defect.")] = None,
+    label: Annotated[Text | None, Query(description="What a person says: good, or a kind of defect.")] = None,
     labelled: Annotated[bool | None, Query(description="Whether a person has said anything.")] = None,
     since: Annotated[Moment | None, Query(description="Received then or later; UTC where it names no zone.")] = None,
     until: Annotated[Moment | None, Query(description="Received before.")] = None,

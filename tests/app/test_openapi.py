@@ -8,17 +8,23 @@ import httpx
 import pytest
 
 from app.middleware.keys import new_key
+from tests.support.artifacts import publish
 from tests.support.exploration import RECORDS, explore
 from tests.support.process import PATIENCE, Server, served
 
 
 @pytest.fixture
-def guarded(capsule_store: Path, tmp_path: Path) -> Iterator[tuple[Server, str]]:
-    """A process with keys, and an administrator's: without, there is no answer but a refusal under /v1/admin."""
+def guarded(tmp_path: Path) -> Iterator[tuple[Server, str]]:
+    """A process with keys, an administrator's, and a store of its own: what is PUT there stays.
+
+    Without keys there is no answer but a refusal under /v1/admin.
+    """
+    for slope in (10.0, 5.0):
+        publish(tmp_path / "store", "capsule", slope=slope)
     secret, key = new_key("admin", "schemathesis")
     (tmp_path / "keys").write_text(key.line)
     arguments = ["--deadline-ms", "60000", "--keys-file", str(tmp_path / "keys"), *RECORDS, str(tmp_path / "records")]
-    with served(capsule_store, *arguments) as server:
+    with served(tmp_path / "store", *arguments) as server:
         server.wait_until_ready()
         server.wait_until_loaded("capsule", 1, **{"X-API-Key": secret})
         yield server, secret
