@@ -177,6 +177,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     model_errors.ImageTooCostlyError: Problem(422, "image-too-costly"),
     IdempotencyKeyError: Problem(422, "idempotency-key-reused"),
     model_errors.BrightnessError: Problem(422, "brightness-beyond-scale"),
+    model_errors.FrameSizeError: Problem(422, "frame-size"),
     QueueFullError: Problem(429, "queue-full", retry_after=1),
     DeadlineUnreachableError: Problem(429, "deadline-unreachable", retry_after=1),
     ClientDisconnect: Problem(499, "client-gone"),  # not sent to anyone, but counted in the metrics

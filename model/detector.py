@@ -18,9 +18,9 @@ from model.engines.engine import Engine, EngineChoice, engines_for, open_engine,
 from model.engines.output import NetworkOutput, concatenate
 from model.errors import ArtifactError, CamspectorError, EngineError
 from model.gate import CheckName, Inspectability, OpenLimits, odd_checks
-from model.image_measures import pixel_measures, size_measures
+from model.image_measures import SIZE_MEASURES, pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
-from model.preprocessing import InputImage, Preprocessor
+from model.preprocessing import InputImage, Preprocessor, heatmap_size
 from model.roi import Roi
 from model.serving import Serving
 from model.tiles import Tiling
@@ -137,8 +137,13 @@ class Detector:
 
     @property
     def limits(self) -> dict[CheckName, OpenLimits]:
-        """Limits in force, of the checks that are made."""
-        limits: dict[CheckName, Literal["off"] | OpenLimits] = {**self.manifest.gate.limits, **self.line_checks}
+        """Limits in force, of the checks that are made. Where images of another size are scaled alike, they are those
+        of any size, unless the line has limits of its own."""
+        frame, limits = self.manifest.preprocessing.frame, dict[CheckName, Literal["off"] | OpenLimits]()
+        limits |= self.manifest.gate.limits
+        if frame is not None and frame.scale is not None:
+            limits |= dict.fromkeys(SIZE_MEASURES, "off")
+        limits |= self.line_checks
         return {name: each for name, each in limits.items() if each != "off"}
 
     def inspectability(
@@ -163,11 +168,12 @@ class Detector:
     def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Heatmap of an evidence map h×w, in 0..1, on the model's own fixed scale: S×S, or a frame's, up to a
         megapixel."""
-        return self.variant.heatmap_scale.heatmap(evidence, self.heatmap_size)
+        height, width = (self.manifest.network.stride * side for side in evidence.shape)
+        return self.variant.heatmap_scale.heatmap(evidence, heatmap_size(width, height))
 
     @property
     def heatmap_size(self) -> int:
-        """Longer side of a heatmap, in pixels."""
+        """Longer side of a heatmap of the frame of training's images, in pixels."""
         return self.manifest.preprocessing.resizing.heatmap_size
 
 

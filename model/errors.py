@@ -36,6 +36,10 @@ class BrightnessError(ImageError):
     """A 16-bit image that the model's full scale doesn't cover."""
 
 
+class FrameSizeError(ImageError):
+    """At the model's scale an image has fewer pixels than a frame must have, or more tiles than it may have."""
+
+
 # Artifacts and the store
 
 

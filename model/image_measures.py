@@ -1,6 +1,6 @@
 """What an image looks like to a light meter and a focus meter: numbers of its size, colour, exposure and sharpness."""
 
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 PIXEL_MEASURES: Final = ("colour", "brightness", "contrast", "clipped", "sharpness")
-SIZE_MEASURES: Final = ("size", "aspect")
+SIZE_MEASURES: Final[tuple[Literal["size", "aspect"], ...]] = ("size", "aspect")
 _DARKEST: Final = 2
 _BRIGHTEST: Final = 253
 _ROWS: Final = 112

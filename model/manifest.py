@@ -59,6 +59,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.frame:
             check_frame(self.frame, self.input_size)
+            if self.frame.scale is not None and self.roi is not None:
+                raise ValueError("a frame with a scale for images of other sizes can't have a region of interest")
 
     @property
     def resizing(self) -> Resizing:

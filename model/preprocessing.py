@@ -40,7 +40,8 @@ class Resizing:
     """The value that is white in 16-bit gray images; None: the model takes none of those."""
     reduced: bool
     """Whether large images are reduced first, where both sides keep twice the pixels that are wanted, and divide
-    evenly: a JPEG while it is decoded, by a smaller cosine transform, others by the means of 2×2, 4×4 or 8×8 pixels."""
+    evenly: a JPEG while it is decoded, by a smaller cosine transform, others by the means of 2×2, 4×4 or 8×8 pixels.
+    Not where the frame has a scale: which pixels are wanted is known once the image is decoded."""
     frame: Frame | None = None
     """What images are scaled to; None: one tile, S×S, whatever their aspect."""
 
@@ -56,20 +57,28 @@ class Resizing:
 
     @property
     def heatmap_size(self) -> int:
-        """Longer side of a frame's heatmap: its own, halved until the heatmap is no larger than a megapixel."""
-        reduced = 1
-        while math.prod(self.frame_size) > MOST_HEATMAP * reduced**2:
-            reduced *= 2
-        return max(self.frame_size) // reduced
+        """Longer side of a heatmap of the frame of training's images."""
+        return heatmap_size(*self.frame_size)
+
+    def frame_of(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of what an image of this size is resized to. Raises FrameSizeError."""
+        return self.frame.size_of(width, height, self.size) if self.frame else self.frame_size
+
+    @property
+    def most_pixels(self) -> int:
+        """Of any image's frame, at most."""
+        if self.frame is None or self.frame.scale is None:
+            return math.prod(self.frame_size)
+        return self.frame.most_tiles(self.size) * self.size**2
 
     def __call__(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> InputImage:
-        """Decode and resize. Raises as `model.image.decode` does, and BrightnessError."""
-        least = 2 * min(self.frame_size) if self.reduced else None
+        """Decode and resize. Raises as `model.image.decode` does, BrightnessError and FrameSizeError."""
+        least = 2 * min(self.frame_size) if self.reduced and not (self.frame and self.frame.scale) else None
         image, (width, height) = decode_reduced(data, least, max_pixels=max_pixels)
         image = to_8bit(image, self.full_scale)
         if least and image.size == (width, height):
             image = image.reduce(reduction(width, height, least))
-        return InputImage(resize_to_input(image, *self.frame_size), width, height)
+        return InputImage(resize_to_input(image, *self.frame_of(width, height)), width, height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +97,14 @@ class Preprocessor:
     def fill(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A frame H×W×3 without what lies outside."""
         return pixels if self.roi is None else self.roi.fill(pixels)
+
+
+def heatmap_size(width: int, height: int) -> int:
+    """Longer side of the heatmap of a frame: its own, halved until the heatmap is no larger than a megapixel."""
+    reduced = 1
+    while width * height > MOST_HEATMAP * reduced**2:
+        reduced *= 2
+    return max(width, height) // reduced
 
 
 def resize_to_input(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:

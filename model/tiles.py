@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.engines.output import NetworkOutput
+from model.errors import FrameSizeError
 from model.hypercolumn import MEAN_WEIGHT
+from model.roi import FILL
 
 Floats = NDArray[np.float32]
 T = TypeVar("T", bound=np.generic)
@@ -18,20 +20,47 @@ T = TypeVar("T", bound=np.generic)
 GRANULE: Final = 16
 """What all sides and positions are multiples of, in pixels: the largest stride, so that patches of tiles coincide."""
 MAX_SIDE: Final = 16_384
+LEAST_SIDE: Final = 2 * GRANULE
+MOST_LARGER: Final = 8
+"""Tiles that a frame of another size than in training may have, as a multiple of those in training: memory and time of
+an image are bounded."""
 
 Side = Annotated[int, msgspec.Meta(ge=32, le=MAX_SIDE, multiple_of=GRANULE)]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What images are scaled to before they are cut into tiles: their aspect, to a multiple of 16. One of another size
-    or aspect than in training is odd to the gate, as it would be at another scale."""
+    """What images are scaled to before they are cut into tiles: their aspect, to a multiple of 16."""
 
     width: Side
     height: Side
     """At least a tile's side each."""
     overlap: Annotated[int, msgspec.Meta(ge=0, le=MAX_SIDE, multiple_of=GRANULE)]
     """Least overlap of neighbouring tiles, in pixels."""
+    scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    """Factor by which an image of another size than in training is scaled, too, to a frame of its own. None: it becomes
+    this frame all the same, and is odd to the gate, as it shows things at another scale."""
+
+    def size_of(self, width: int, height: int, tile: int) -> tuple[int, int]:
+        """Width and height of the frame of an image of this size. Raises FrameSizeError where it can't be cut."""
+        if self.scale is None:
+            return self.width, self.height
+        size = scaled(width, self.scale), scaled(height, self.scale)
+        what = f"an image of {width}×{height} becomes a frame of {size[0]}×{size[1]} at the model's scale"
+        if min(size) < LEAST_SIDE:
+            raise FrameSizeError(f"{what}, whose sides must be at least {LEAST_SIDE}")
+        if max(size) > MAX_SIDE or Tiling.of(self, tile).count(*size) > self.most_tiles(tile):
+            raise FrameSizeError(f"{what}, which has more tiles than {self.most_tiles(tile)}")
+        return size
+
+    def most_tiles(self, tile: int) -> int:
+        """Tiles of any image's frame, at most."""
+        return (1 if self.scale is None else MOST_LARGER) * Tiling.of(self, tile).count(self.width, self.height)
+
+
+def scaled(side: int, scale: float) -> int:
+    """A side of the frame of an image with this side: the nearest multiple of 16."""
+    return GRANULE * int(side * scale / GRANULE + 0.5)
 
 
 def frame_size(frame: Frame | None, tile: int) -> tuple[int, int]:
@@ -62,7 +91,7 @@ class Tiling:
 
     def starts(self, length: int) -> list[int]:
         """First pixels of the tiles along a side of a frame: evenly spaced, as few as overlap enough."""
-        beyond = length - self.tile
+        beyond = max(0, length - self.tile)
         steps = -(-beyond // (self.tile - self.overlap))
         return [GRANULE * (number * beyond // steps // GRANULE) for number in range(steps + 1)] if steps else [0]
 
@@ -72,9 +101,14 @@ class Tiling:
 
     def cut(self, frame: NDArray[T], stride: int = 1) -> list[NDArray[T]]:
         """The tiles of a frame, or of a map of it that has a value for each `stride`×`stride` pixels: as views, nothing
-        is copied."""
+        is copied. Pixels that are fewer than a tile have one colour beside them."""
         height, width = (stride * side for side in frame.shape[:2])
         corners, side = self.corners(height, width), self.tile // stride
+        if min(height, width) < self.tile:
+            whole = np.empty((max(height, self.tile), max(width, self.tile), 3), frame.dtype)
+            whole[:] = FILL
+            whole[:height, :width] = frame
+            frame = whole
         return [frame[top // stride :, left // stride :][:side, :side] for top, left in corners]
 
     def corners(self, height: int, width: int) -> list[tuple[int, int]]:
@@ -90,19 +124,22 @@ class Tiling:
         """
         rows, columns = self.starts(height), self.starts(width)
         if len(rows) == len(columns) == 1:
-            return next(iter(maps))
+            (only,) = maps
+            stride = self.tile // len(only)
+            return only[: height // stride, : width // stride]
         remaining = iter(maps)
         first = next(remaining)
         side = len(first)
         stride = self.tile // side
-        down, across = self._weights(rows, height, stride), self._weights(columns, width, stride)
-        blended = np.zeros((height // stride, width // stride, *first.shape[2:]), np.float32)
+        whole = max(height, self.tile), max(width, self.tile)
+        down, across = self._weights(rows, whole[0], stride), self._weights(columns, whole[1], stride)
+        blended = np.zeros((whole[0] // stride, whole[1] // stride, *first.shape[2:]), np.float32)
         for number, tile in enumerate(chain([first], remaining)):
             row, column = divmod(number, len(columns))
             top, left = rows[row] // stride, columns[column] // stride
             weights = down[row, top : top + side, None] * across[column, left : left + side]
             blended[top : top + side, left : left + side] += weights.reshape(side, side, *[1] * (tile.ndim - 2)) * tile
-        return blended
+        return blended[: height // stride, : width // stride]
 
     def pool_cells(self, features: Floats, height: int, width: int, cells: int) -> Floats:
         """The gate's features F of a frame, from its tiles' T×F: each tile has cells×cells of them, and the frame as

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from model.engines.devices import choose_device
+from model.errors import RecipeError
 from training.cli_validation import check_error_bounds_of_folds, check_training, default_rule, rule_of
 from training.data.dataset import Dataset, load_dataset
+from training.data.samples import ROI_FILE
 from training.data.splits import Split, make_folds
 from training.estimators.estimator import FoldPredictor, PreparedEstimator
 from training.estimators.factory import estimator_for
@@ -49,6 +51,8 @@ def check_task(arguments: argparse.Namespace, reporter: Reporter) -> Task:
     dataset = load_dataset(
         arguments.data, group=arguments.group, sample=arguments.sample, seed=recipe.seed, reporter=reporter
     )
+    if dataset.roi is not None and recipe.other_sizes == "same-scale":
+        raise RecipeError(f'{ROI_FILE} lies in images of one size: other_sizes = "same-scale" can\'t be had with it')
     input_size = recipe.input_size
     larger = larger_frames(recipe, dataset.samples, dataset.sizes) if arguments.anomalies != "synthetic" else []
     recipe, sentences = with_frame(recipe, dataset.samples, dataset.sizes)

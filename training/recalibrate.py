@@ -126,6 +126,8 @@ def _parts_per_false_alarm(manifest: Manifest) -> int:
 def _in_folds(evaluation: Evaluation) -> OutOfFold:
     """The evaluated images in folds."""
     samples = [prediction.sample for prediction in evaluation.predictions]
+    if len({prediction.evidence.shape for prediction in evaluation.predictions}) > 1:
+        raise DataError("recalibrating takes images of one size, and these have frames of several")
     fold_ids = np.zeros(len(samples), np.intp)
     for number, split in enumerate(_splits(samples)):
         fold_ids[split.test] = number

@@ -21,6 +21,7 @@ PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 TrunkName = Literal["auto", "full", "narrow"]
+OtherSizes = Literal["odd", "same-scale"]
 InputSize = Annotated[int, msgspec.Meta(ge=32, le=1024, multiple_of=16)]
 
 
@@ -33,6 +34,7 @@ class FineTuning(
     trunk: ClassVar[TrunkName] = "full"
     frame: ClassVar[Frame | None] = None
     resolution: ClassVar[str | None] = None
+    other_sizes: ClassVar[OtherSizes | None] = None
     inner_folds: ClassVar[int] = 0
     """It calibrates nothing, so that nothing has to be cross-validated within a training set."""
 
@@ -83,6 +85,9 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     chooses it, by `resolution`."""
     resolution: str | None = None
     """auto, WIDTHxHEIGHT or a factor (`training.resolution`); None: one tile."""
+    other_sizes: OtherSizes | None = None
+    """What becomes of images of another size than in training. same-scale: they are scaled by the same factor, to as
+    many tiles as that takes; needs a resolution. odd, as None: they are odd to the gate, and never accepted."""
 
     name: str
     input_size: InputSize

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import label
 
 from model.errors import RecipeError
-from model.tiles import GRANULE, MAX_SIDE, Frame, Tiling, check_frame
+from model.tiles import GRANULE, MAX_SIDE, Frame, Tiling, check_frame, scaled
 from training.data.image_sizes import Size, of_one_size, parse_size, same_aspect
 from training.data.samples import Sample
 from training.recipe import FineTuning, Patches, Recipe
@@ -70,9 +70,11 @@ def with_frame(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str, in
     Raises RecipeError where it can't be had.
     """
     if isinstance(recipe, FineTuning) or recipe.resolution is None:
+        if recipe.other_sizes == "same-scale":
+            raise RecipeError('other_sizes = "same-scale" needs --resolution WIDTHxHEIGHT, a factor, or auto')
         return recipe, []
     resolution, images = Resolution.parse(recipe.resolution), [parse_size(text) for text in sizes]
-    if resolution.is_auto and not of_one_size(images):
+    if resolution.is_auto and recipe.other_sizes != "same-scale" and not of_one_size(images):
         side = recipe.input_size
         return recipe, [f"resolution: images are of many sizes, so each is resized to one tile of {side}×{side}"]
     _check_sizes(images)
@@ -83,7 +85,8 @@ def with_frame(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str, in
         framed = _smallest(recipe, largest)
     else:
         scale = _needed_scale(recipe, largest, defect)
-        framed = recipe if scale is None else _framed(recipe, largest, scale)
+        framed = _one_tile(recipe, largest) if scale is None else _framed(recipe, largest, scale)
+    _check_frames(framed, images)
     sentences = describe(framed, recipe.input_size, largest, defect)
     if resolution.is_auto and not any(sample.is_anomaly for sample in samples):
         sentences[0] += "; without a real defect nothing tells whether more would pay: say WIDTHxHEIGHT, or a factor"
@@ -144,9 +147,16 @@ def _needed_scale(recipe: Patches, largest: Size, defect: float) -> float | None
 def _smallest(recipe: Patches, largest: Size) -> Patches:
     """With the least work there is: the preset's one tile, or where that would stretch images, as many pixels."""
     if _hardly_stretched(largest):
-        return recipe
+        return _one_tile(recipe, largest)
     least = max(_scale_of_one_tile(recipe, largest), 2 * GRANULE / min(largest))
     return _framed(recipe, largest, min(1.0, least))
+
+
+def _one_tile(recipe: Patches, largest: Size) -> Patches:
+    """Each image resized to the preset's one tile; or to as many pixels, by one factor, where others are to be."""
+    if recipe.other_sizes != "same-scale":
+        return recipe
+    return _framed(recipe, largest, min(1.0, _scale_of_one_tile(recipe, largest)))
 
 
 def _scale_of_one_tile(recipe: Patches, largest: Size) -> float:
@@ -176,15 +186,16 @@ def _scale_of(resolution: Resolution, largest: Size) -> float:
 
 
 def _framed(recipe: Patches, largest: Size, scale: float) -> Patches:
-    width, height = (GRANULE * int(side * scale / GRANULE + 0.5) for side in largest)
+    width, height = (scaled(side, scale) for side in largest)
     if max(width, height) > MAX_SIDE or min(width, height) < 2 * GRANULE:
         raise RecipeError(
             f"--resolution makes frames of {width}×{height}: their sides must lie between {2 * GRANULE} and {MAX_SIDE}"
         )
     tile = tile_for((width, height), recipe.input_size)
-    if (width, height) == (tile, tile):
+    for_others = scale if recipe.other_sizes == "same-scale" else None
+    if (width, height) == (tile, tile) and for_others is None:
         return msgspec.structs.replace(recipe, input_size=tile)
-    frame = Frame(width, height, _overlap(tile))
+    frame = Frame(width, height, _overlap(tile), for_others)
     check_frame(frame, tile)
     hypercolumn = replace(recipe.hypercolumn, head_apart=recipe.hypercolumn.image_head)
     return msgspec.structs.replace(recipe, input_size=tile, frame=frame, hypercolumn=hypercolumn)
@@ -197,6 +208,17 @@ def _check_sizes(images: Sequence[Size]) -> None:
         raise RecipeError(
             f"--resolution needs images of one size, and these are from {smallest[0]}×{smallest[1]} to "
             f"{largest[0]}×{largest[1]} pixels"
+        )
+
+
+def _check_frames(recipe: Patches, images: Sequence[Size]) -> None:
+    """Raise RecipeError where images that are scaled by one factor have frames of several sizes to learn from."""
+    if recipe.frame is None or recipe.frame.scale is None:
+        return
+    frames = {(scaled(width, recipe.frame.scale), scaled(height, recipe.frame.scale)) for width, height in images}
+    if len(frames) > 1:
+        raise RecipeError(
+            f'other_sizes = "same-scale" is learnt from frames of one size, and these have {len(frames)} sizes'
         )
 
 

@@ -1,7 +1,7 @@
 """An inspection as it is recorded: everything that its reply is made of, and by what it was decided."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from app.monitoring.request_record import RequestRecord, StepName
 from app.records.inference_id import new_inference_id
 from model.evidence import HeatmapScale
 from model.gate import Odd
+from model.preprocessing import heatmap_size
 from model.regions import Region, find_regions
 from model.verdict import Thresholds, Verdict
 
@@ -123,7 +124,7 @@ class Inspection:
         return Inspection(
             new_inference_id(origin.received_at),
             origin,
-            basis,
+            replace(basis, input_size=heatmap_size(*image.pixels.shape[1::-1])),
             result.verdict,
             result.inspectability.odd,
             result.inspectability.typicality,

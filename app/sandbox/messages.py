@@ -38,7 +38,7 @@ class Overlay(msgspec.Struct, frozen=True, tag=True):
 
 
 class Decoded(msgspec.Struct, frozen=True, tag=True):
-    """Payload: the frame that the network sees, uint8 H×W×3, as large as `Resizing.frame_size`."""
+    """Payload: the frame that the network sees, uint8 H×W×3, as large as `Resizing.frame_of` says."""
 
     width: int
     height: int

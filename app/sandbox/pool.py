@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -91,7 +90,7 @@ class CodecPool:
         return [f"no codec process has become free for {seconds:.0f} s"] if stalled else []
 
     async def decode(self, image: bytes, resizing: Resizing, until: float) -> tuple[Decoded, NDArray[np.uint8], float]:
-        """An encoded image as the network sees it, uint8 S×S×3, and the seconds that it took.
+        """An encoded image as the network sees it, uint8 H×W×3, and the seconds that it took.
 
         `until` then, on the event loop's clock. Raises ImageError, DeadlineError, QueueFullError or
         CodecsUnavailableError.
@@ -106,7 +105,7 @@ class CodecPool:
         answer, pixels = await self._detached(self._decode(request, image, until))
         sent = answer.content
         assert isinstance(sent, Decoded)
-        width, height = resizing.frame_size
+        width, height = resizing.frame_of(sent.width, sent.height)
         return sent, np.frombuffer(pixels, np.uint8).reshape(height, width, 3), answer.seconds
 
     async def overlay(
@@ -178,7 +177,7 @@ class CodecPool:
 
     def _most_bytes(self, request: Request) -> int:
         if isinstance(request, Decode):
-            return 3 * math.prod(request.resizing.frame_size)
+            return 3 * request.resizing.most_pixels
         return _PNG_BYTES_PER_PIXEL * self._max_pixels
 
     async def _detached(self, work: Coroutine[Any, Any, Result]) -> Result:

@@ -34,8 +34,8 @@ _AGAIN: Final = {408, 429, 502, 503, 504}
 """Worth another try, as inspecting an image twice does no harm."""
 _OF_ONE_IMAGE: Final = {
     "missing-field", "malformed-body", "empty-image", "body-too-large", "image-too-large", "unsupported-format",
-    "undecodable-image", "multiple-frames", "image-too-costly", "brightness-beyond-scale", "deadline-passed",
-    "internal-error",
+    "undecodable-image", "multiple-frames", "image-too-costly", "brightness-beyond-scale", "frame-size",
+    "deadline-passed", "internal-error",
 }  # fmt: skip
 """Another image may well have a verdict. Whatever else is refused, is refused for all."""
 _GATEWAYS: Final = {413: "body-too-large"}

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from fastapi import Response
 
+from app.errors import TensorError
 from app.inference.pipeline import InspectionResult
 from app.models.model_snapshot import LoadedModel
 from app.v2.message import JSON_LENGTH
@@ -42,6 +43,8 @@ def _tensor(output: Output, values: Values) -> tuple[dict[str, Any], bytes]:
 
 
 def _anomaly_maps(results: Sequence[InspectionResult], detector: Detector) -> Values:
+    if len({result.evidence.shape for result in results}) > 1:
+        raise TensorError("anomaly_map can't be one tensor of images whose frames differ in size: send them one by one")
     return np.stack([detector.anomaly_map(result.evidence) for result in results])
 
 

@@ -16,6 +16,7 @@ from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.service import Service
 from app.settings import Settings
 from model.detector import Detector, load_detector
+from model.gate import CheckName, Limits
 from model.hypercolumn import Hypercolumn
 from model.manifest import Preprocessing
 from model.regions import find_regions
@@ -109,7 +110,77 @@ async def test_a_record_draws_the_same_heatmap(frames: Frames) -> None:
 
 async def test_the_version_says_what_its_frame_is(frames: Frames) -> None:
     (found,) = (await frames.client.get("/v1/models/belt")).json()["versions"]
-    assert (found["input_size"], found["frame"]) == (64, {"width": 160, "height": 112, "overlap": 16})
+    frame = {"width": 160, "height": 112, "overlap": 16, "scale": None}
+    assert (found["input_size"], found["frame"]) == (64, frame)
+
+
+OTHER_SIZES = [(320, 224), (640, 224), (160, 400), (300, 80)]
+
+
+def of_size(width: int, height: int, seed: int = 3) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pattern(seed, max(width, height))[:height, :width]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+async def rolls(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Frames]:
+    """Images of other sizes are scaled by the same factor; the gate's limits of size are those of one."""
+    network = Hypercolumn((1, 2), 8, image_head=True, head_apart=True)
+    limits: dict[CheckName, Limits] = {"size": (255.0, 281.0), "aspect": (1.36, 1.5)}
+    frame = replace(FRAME, scale=0.5)
+    version = publish(tmp_path / "store", "belt", hypercolumn=network, frame=frame, slope=1.0, limits=limits)
+    records = str(tmp_path / "records")
+    settings = Settings(
+        store=tmp_path / "store", device="cpu", deadline_ms=60_000, records=records, records_images="all"
+    )
+    app = create_app(settings)
+    async with running(app) as client:
+        await until(lambda: app.state.service.model_manager.snapshot.models.get("belt", ModelState()).loaded)
+        await until(lambda: not app.state.service.records._writer.error)
+        yield Frames(Recorder(client, app, tmp_path), load_detector(version, "cpu"))
+
+
+@pytest.mark.parametrize(("width", "height"), OTHER_SIZES)
+async def test_an_image_of_another_size_is_inspected_at_the_same_scale(rolls: Frames, width: int, height: int) -> None:
+    """The same verdict, map, heatmap and regions by HTTP, /v2 and the record as of the frame that training sees."""
+    image = of_size(width, height)
+    reply = (await rolls.client.post("/v1/models/belt/predict", content=image)).json()
+    pixels = rolls.detector.read_image(image).pixels
+    evidence = rolls.detector.run(pixels).evidence[0]
+    assert evidence.shape == (int(height / 32 + 0.5) * 2, int(width / 32 + 0.5) * 2)  # of patches of 8 pixels
+    assert reply["log_odds"] == pytest.approx(rolls.detector.verdict(evidence).log_odds, abs=1e-4)
+    assert reply["inspectable"]
+    assert reply["image"] == {"width": width, "height": height}
+    heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))))
+    assert heatmap.shape == pixels.shape[:2]
+    assert len(reply["regions"]) == len(find_regions(rolls.detector.heatmap(evidence), width, height))
+    recorded = f"/v1/inspections/{reply['inference_id']}"
+    assert (await rolls.client.get(f"{recorded}/heatmap")).content == base64.b64decode(reply["heatmap"])
+    assert (await rolls.client.get(recorded)).json()["regions"] == reply["regions"]
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(image).decode()]}
+    outputs = [{"name": name} for name in ("probability", "anomaly_map")]
+    found = (await rolls.client.post("/v2/models/belt/infer", json={"inputs": [tensor], "outputs": outputs})).json()
+    assert found["outputs"][0]["data"] == pytest.approx([reply["probability"]], abs=1e-6)
+    assert found["outputs"][1]["shape"] == [1, *evidence.shape]
+
+
+async def test_an_image_that_no_frame_can_be_is_refused(rolls: Frames) -> None:
+    for width, height in ((320, 40), (1280, 896)):
+        reply = await rolls.client.post("/v1/models/belt/predict", content=of_size(width, height))
+        assert (reply.status_code, reply.json()["type"].rpartition(":")[2]) == (422, "frame-size")
+        assert f"an image of {width}×{height} becomes a frame of" in reply.json()["detail"]
+
+
+async def test_maps_of_several_sizes_are_no_tensor(rolls: Frames) -> None:
+    data = [base64.b64encode(of_size(*size)).decode() for size in OTHER_SIZES[:2]]
+    inputs = [{"name": "image", "datatype": "BYTES", "shape": [2], "data": data}]
+    reply = await rolls.client.post("/v2/models/belt/infer", json={"inputs": inputs})
+    assert len(reply.json()["outputs"][0]["data"]) == 2
+    body = {"inputs": inputs, "outputs": [{"name": "anomaly_map"}]}
+    reply = await rolls.client.post("/v2/models/belt/infer", json=body)
+    assert reply.status_code == 400
+    assert "send them one by one" in reply.json()["detail"]
 
 
 def framed(bench: Bench) -> Service:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from model.detector import Detector, load_detector
 from model.store import Store
+from model.tiles import scaled
 from tests.training.conftest import save, tiny_patches, training_run
 from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
@@ -66,7 +67,10 @@ class Fit:
         return load_detector(self.version, "cpu", engine=engine, variant=variant)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=[{"flips": 1}, {"trunk": "narrow"}, {"anomalies": "both"}], ids=str)
+OTHERS = {"flips": 1}, {"trunk": "narrow", "other_sizes": "same-scale"}, {"anomalies": "both"}
+
+
+@pytest.fixture(scope="module", params=OTHERS, ids=str)
 def fitted(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -114,8 +118,11 @@ def test_int8_is_calibrated_on_whole_frames(fitted: Fit, strips: Dataset) -> Non
     assert agreement.images == len(strips.samples)
 
 
-def test_a_frame_of_another_size_is_odd(fitted: Fit, strips: Dataset, tmp_path: Path) -> None:
-    sample = strips.samples[0]
+def test_an_image_of_another_size_is_odd_or_scaled_alike(fitted: Fit, strips: Dataset, tmp_path: Path) -> None:
+    sample, frame = strips.samples[0], fitted.detector().manifest.preprocessing.frame
+    assert frame is not None
+    alike = frame.scale is not None
+    assert alike == (fitted.estimator.recipe.other_sizes == "same-scale")
     assert inspect(fitted.detector(), sample)[1].inspectable
     image = Image.open(sample.path)
     for size in ((SIZE[0] * 2, SIZE[1] * 2), (SIZE[0] // 2, SIZE[1] // 2), (SIZE[0], SIZE[0])):
@@ -123,7 +130,9 @@ def test_a_frame_of_another_size_is_odd(fitted: Fit, strips: Dataset, tmp_path: 
         other = fitted.detector().read_image((tmp_path / "other.png").read_bytes())
         output = fitted.detector().run(other.pixels)
         found = fitted.detector().inspectability(other.pixels, output.features[0], size)
-        assert {"size", "aspect"} & {odd.check for odd in found.odd}
+        assert bool({"size", "aspect"} & {odd.check for odd in found.odd}) == (not alike)
+        expected = tuple(scaled(side, frame.scale) for side in size) if frame.scale else fitted.detector().frame_size
+        assert other.pixels.shape[1::-1] == expected
 
 
 def test_golden_images_are_tiles(fitted: Fit) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.errors import RecipeError
+from model.tiles import Frame
 from tests.training.conftest import OWN_PATCHES, tiny_patches
 from training.data.masks import Mask
 from training.data.samples import Sample
@@ -120,6 +121,35 @@ def test_auto_lets_the_smallest_masked_defect_measure_a_patch(
     assert sentences
     if expected is None:
         assert (recipe.input_size, recipe.hypercolumn.head_apart) == (448, False)
+
+
+def same_scale(resolution: str | None, sizes: dict[str, int]) -> Patches:
+    recipe, _ = with_frame(tiny_patches(resolution=resolution, other_sizes="same-scale"), [], sizes)
+    assert isinstance(recipe, Patches)
+    return recipe
+
+
+@pytest.mark.parametrize(
+    ("resolution", "size", "frame"),
+    [
+        ("0.5", "400×240", Frame(208, 128, 64, scale=0.5)),
+        ("auto", "640×640", Frame(64, 64, 32, scale=0.1)),  # as many pixels as one tile
+        ("0.1", "640×640", Frame(64, 64, 32, scale=0.1)),
+        ("1", "48×48", Frame(48, 48, 16, scale=1)),
+    ],
+)
+def test_with_other_sizes_at_the_same_scale_the_frame_has_it(resolution: str, size: str, frame: Frame) -> None:
+    assert same_scale(resolution, {size: 9}).frame == frame
+
+
+def test_other_sizes_at_the_same_scale_need_one_and_images_of_one_size() -> None:
+    with pytest.raises(RecipeError, match='"same-scale" needs --resolution'):
+        same_scale(None, {"400×240": 9})
+    for resolution in ("auto", "0.5"):
+        with pytest.raises(RecipeError, match="needs images of one size, and these are from 400×300 to 800×600"):
+            same_scale(resolution, {"800×600": 9, "400×300": 1})
+    with pytest.raises(RecipeError, match="is learnt from frames of one size, and these have 2 sizes"):
+        same_scale("0.5", {"2000×1500": 30, "1950×1500": 2})
 
 
 DEFECT = Sample(Path("a.png"), "a.png", "spot")
