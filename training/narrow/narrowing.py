@@ -24,12 +24,12 @@ NOISE: Final = 10.0
 def narrowed(network: VGG16CAM, widths: Widths, images: NarrowingImages, seed: int, noise: float = NOISE) -> Trunk:
     """Weights, by name, of a trunk with these widths that gives nearly the network's layers on images like these.
 
-    Channels are chosen by the network's own activations; weights are solved for on what the
-    narrow layers before them give (He, Zhang & Sun 2017, section 3.2). `noise`: see `solve`.
+    Computed where the network is. Channels are chosen by the network's own activations; weights are solved for on what
+    the narrow layers before them give (He, Zhang & Sun 2017, section 3.2). `noise`: see `solve`.
     """
-    device = network.mean.device
     samples = sample(network, images.pixels, images.coverage, np.random.default_rng(seed))
     names, full = list(samples.outputs), network.weights()
+    device = network.dense.weight.device
     readers = {name: torch.from_numpy(full[f"{reader}.weight"]).to(device) for name, reader in pairwise(names)}
     weights: Trunk = {}
     with torch.inference_mode():

@@ -38,13 +38,14 @@ def sample(network: VGG16CAM, images: Pixels, coverage: NDArray[np.float32], rng
     """
     positions: list[Positions] = []
     outputs: dict[str, list[Tensor]] = {name: [] for block in network.blocks for name, _, _ in convolutions(block)}
+    device = network.dense.weight.device
     with torch.inference_mode():
         for pixels, shares in zip(images, np.nan_to_num(coverage), strict=True):
-            given, layers = _outputs(network, torch.from_numpy(pixels[np.newaxis]).to(network.mean.device))
+            given, layers = _outputs(network, torch.from_numpy(pixels[np.newaxis]).to(device))
             strength = unlikeness(network.columns(layers)[0])
             positions.append(draw_positions(strength / strength.max() + shares.reshape(strength.shape), rng))
             for name, output in given.items():
-                rows, columns = _indices(positions[-1], output)
+                rows, columns = _indices(positions[-1], output.shape[-1])
                 outputs[name].append(output[0][:, rows, columns].T.contiguous())  # k×C
     return Samples(np.stack(positions), {name: torch.cat(parts) for name, parts in outputs.items()})
 
@@ -69,11 +70,11 @@ def input_patches(x: Tensor, positions: Positions) -> Tensor:
     """The 3×3 patches of n×C×h×w that a convolution reads at `positions`, n×k×2, and 1 for its bias: n·k×(9·C + 1)."""
     padded, found = pad(x, (1, 1, 1, 1)), []
     for image, of_image in zip(padded, positions, strict=True):
-        rows, columns = _indices(of_image, x)
+        rows, columns = _indices(of_image, x.shape[-1])
         around = [image[:, rows + i, columns + j] for i in range(3) for j in range(3)]  # each C×k
         found.append(torch.stack(around, 1).flatten(0, 1).T)  # k×9·C, in the order of a kernel
     patches = torch.cat(found)
-    return torch.cat([patches, torch.ones(len(patches), 1, device=x.device)], 1)
+    return torch.cat([patches, patches.new_ones(len(patches), 1)], 1)
 
 
 def convolutions(block: torch.nn.Module) -> Sequence[tuple[str, torch.nn.Module, torch.nn.Module]]:
@@ -95,7 +96,6 @@ def _outputs(network: VGG16CAM, pixels: Tensor) -> tuple[dict[str, Tensor], list
     return found, layers
 
 
-def _indices(positions: Positions, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of positions k×2 in maps …×h×w, h = w."""
-    rows, columns = torch.from_numpy((positions * x.shape[-1]).astype(np.int64)).T.to(x.device)
+def _indices(positions: Positions, side: int) -> tuple[Tensor, Tensor]:
+    rows, columns = torch.from_numpy((positions * side).astype(np.int64)).T
     return rows, columns
