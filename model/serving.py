@@ -40,6 +40,9 @@ class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     checks: dict[CheckName, Literal["off"] | OpenLimits] = {}
     """Limits in place of the version's, by check; "off": it isn't made."""
 
+    resident: bool = False
+    """Whether it stays in memory where the service's models may not all do (--models-max-bytes)."""
+
     def __post_init__(self) -> None:
         for name, limits in self.checks.items():
             if limits != "off":

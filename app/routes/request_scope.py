@@ -47,13 +47,16 @@ class RequestScope:
 
     request: Request
     service: Service
-    deadline_ms: int | None
+    deadline_ms: int
+    until: float
+    """When its time is up, on the event loop's clock."""
     challenge: str | None
     """What X-Challenge says."""
 
-    def find(self, model: str, version: int | None = None) -> LoadedModel:
-        """The version that answers. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
-        return self.service.model_manager.snapshot.find(model, version)
+    async def find(self, model: str, version: int | None = None) -> LoadedModel:
+        """The version that answers. Raises UnknownModelError, UnknownVersionError or NotReadyError, or DeadlineError
+        where it is loaded only now, and that takes too long."""
+        return await self.service.model_manager.obtain(model, version, self.until)
 
     def _challenge_kind(self, loaded: LoadedModel) -> str | None:
         """Raises RequestValidationError where the model knows no such kind: a slip would count as a defect."""
@@ -77,7 +80,7 @@ class RequestScope:
             record.model, record.version = loaded.key
             record.is_challenge = self.challenge is not None
             record.challenge_kind = self._challenge_kind(loaded)
-        async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
+        async with _time_limit(self.until, self.deadline_ms) as limit:
             kind = Kind.of(loaded.key, declared_length(self.request.headers))
             admission.check(kind, _left(limit), overlay=overlay)  # before the body is read
             with admission.body() as body:
@@ -104,17 +107,19 @@ async def _request_scope(
         ),
     ] = None,
 ) -> RequestScope:
-    return RequestScope(request, service, deadline_ms, challenge)
+    milliseconds = deadline_ms or service.settings.deadline_ms
+    until = asyncio.get_running_loop().time() + milliseconds / 1000
+    return RequestScope(request, service, milliseconds, until, challenge)
 
 
 TheRequestScope = Annotated[RequestScope, Depends(_request_scope)]
 
 
 @asynccontextmanager
-async def _time_limit(milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
+async def _time_limit(until: float, milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
     """Cancel the block when its time is up, and raise DeadlineError."""
     try:
-        async with asyncio.timeout(milliseconds / 1000) as limit:
+        async with asyncio.timeout_at(until) as limit:
             yield limit
     except TimeoutError:
         raise DeadlineError(f"there was no answer within the deadline of {milliseconds} ms") from None
