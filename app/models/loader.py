@@ -11,7 +11,15 @@ from app.models.reload_plan import StoredModel
 from app.settings import Settings
 from model.detector import Detector, load_detector, reopen_detector
 from model.engines.devices import Device
-from model.errors import CamspectorError, DeviceMemoryError, EngineError, ServingError, UnreadableFileError
+from model.errors import (
+    CamspectorError,
+    DeviceMemoryError,
+    EngineError,
+    RecipesError,
+    ServingError,
+    UnreadableFileError,
+)
+from model.recipes import ProductRecipes
 from model.serving import Serving
 from model.signatures import TrustedKeys
 from model.store import Store
@@ -48,6 +56,12 @@ class Loader:
         except CamspectorError as error:
             problems.add(str(error))
         return stored, problems
+
+    def read_recipes(self) -> ProductRecipes | RecipesError:
+        try:
+            return self._store.recipes()
+        except RecipesError as error:
+            return error
 
     def _serving_config(self, model: str) -> Serving | ServingError:
         try:

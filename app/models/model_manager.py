@@ -26,7 +26,8 @@ from app.monitoring.log_once import LogOnce
 from app.settings import Settings
 from model.detector import Detector
 from model.engines.devices import Device, choose_device
-from model.errors import CamspectorError, EngineError, PinError, UnknownVersionError
+from model.errors import CamspectorError, EngineError, PinError, RecipesError, UnknownVersionError
+from model.recipes import RECIPES
 from model.serving import SERVING, Serving
 from model.store import Store
 
@@ -131,12 +132,27 @@ class ModelManager:
                 serving = self._state(name).serving
                 serves = f"; version {serving.version} goes on serving" if serving else ""
                 log.warning("model %s is not in the store any more%s", name, serves)
-        self._stored = stored
+        self._apply_recipes()
+        self._stored = {name: replace(model, named=self._named(name)) for name, model in stored.items()}
         self._follow()
         self._warnings.update(
             problems | self.snapshot.warnings(self._settings.default_model) | set(self._store.strays())
         )
         self._polled_at = time.monotonic()
+
+    def _apply_recipes(self) -> None:
+        """Put recipes.json in force in one step; where it can't be read, what was in force stays so."""
+        found = self._loader.read_recipes()
+        if isinstance(found, RecipesError):
+            self.snapshot = replace(self.snapshot, recipes_error=str(found))
+        elif found != self.snapshot.recipes or self.snapshot.recipes_error:
+            self.snapshot = replace(self.snapshot, recipes=found, recipes_error="")
+            log.info("%s is in force: recipes %s", RECIPES, ", ".join(map(str, found)) or "none")
+
+    def _named(self, name: str) -> frozenset[int]:
+        """Versions of a model that recipes name."""
+        recipes = self.snapshot.recipes.values()
+        return frozenset(recipe.version for recipe in recipes if recipe.model == name and recipe.version)
 
     def rebuild(self, detector: Detector) -> None:
         """Its engine failed: load the version again; refuse it where a rebuilt engine failed soon again."""
@@ -264,7 +280,11 @@ class ModelManager:
             self._changed_by = SERVING
 
     def _set_serving(self, name: str, config: Serving) -> None:
-        stored, prepared, pinned = StoredModel(tuple(self._store.versions(name)), config), None, config.version
+        stored, prepared, pinned = (
+            StoredModel(tuple(self._store.versions(name)), config, named=self._named(name)),
+            None,
+            config.version,
+        )
         if pinned is not None:
             if pinned in stored.versions and pinned not in self._state(name).loaded:
                 prepared = self._load(name, pinned)

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from app.errors import NotReadyError
 from model.detector import Detector
-from model.errors import UnknownModelError, UnknownVersionError
+from model.errors import UnknownModelError, UnknownRecipeError, UnknownVersionError
 from model.manifest import EngineName
+from model.recipes import RECIPES, ProductRecipe
 from model.serving import Serving, encode
 from model.terms import Terms
 
@@ -147,6 +148,10 @@ class ModelSnapshot:
     required: frozenset[str] = frozenset()
     """Models without which the service isn't ready: the default one, and of the store's first that are still there the
     resident ones, or all where all are loaded."""
+    recipes: Mapping[int, ProductRecipe] = field(default_factory=dict)
+    """recipes.json that is in force."""
+    recipes_error: str = ""
+    """Why the present recipes.json isn't in force; empty: it is."""
     on_demand: bool = False
     """Whether models are loaded when they are asked for."""
 
@@ -181,6 +186,23 @@ class ModelSnapshot:
         raise UnknownVersionError(
             f"version {version} of model {name!r} is in the store, but not loaded; loaded are: {_numbers(model.known)}"
         )
+
+    def recipe(self, number: int) -> ProductRecipe:
+        """Raises UnknownRecipeError, which names those that there are."""
+        if number not in self.recipes:
+            error = f"; {self.recipes_error}" if self.recipes_error else ""
+            raise UnknownRecipeError(f"no recipe {number}; there are: {_numbers(self.recipes)}{error}")
+        return self.recipes[number]
+
+    def recipe_problem(self, number: int) -> str:
+        """Why the recipe can't be used, as far as it is known; empty: it can."""
+        recipe = self.recipes[number]
+        if recipe.model not in self.models:
+            return f"no model {recipe.model!r}"
+        model = self.models[recipe.model]
+        if recipe.version is None or recipe.version in {*model.known, *model.available} - model.refused.keys():
+            return ""
+        return f"model {recipe.model!r} has no version {recipe.version} that can serve"
 
     def served(self) -> list[str]:
         """Models that have a version that serves."""
@@ -237,7 +259,9 @@ class ModelSnapshot:
         if default_model is None and len(served) > 1:
             names = ", ".join(served)
             warnings.add(f"POST /predict is 404 while several models are loaded ({names}): set default_model")
-        return warnings
+        unusable = {number: problem for number in self.recipes if (problem := self.recipe_problem(number))}
+        warnings |= {f"{RECIPES}: recipe {number}: {problem}" for number, problem in unusable.items()}
+        return warnings | {self.recipes_error} - {""}
 
     def with_model(self, name: str, model: ModelState) -> "ModelSnapshot":
         return replace(self, models=dict(sorted({**self.models, name: model}.items())))

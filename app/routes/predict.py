@@ -50,9 +50,8 @@ TheRenderOptions = Annotated[RenderOptions, Depends(_render_options)]
 async def predict_by_default_model(
     scope: TheRequestScope, options: TheRenderOptions, key: IdempotencyKey = None
 ) -> Response:
-    """Inspect an image by the default model: the configured one, else the only one that is loaded."""
-    model = scope.service.model_manager.snapshot.default(scope.service.settings.default_model)
-    return await _answer(scope, await scope.find(model), options, key)
+    """Inspect an image by the model of X-Recipe, else by the default one: the configured, else the only one loaded."""
+    return await _answer(scope, await scope.find(), options, key)
 
 
 @router.post("/v1/models/{model}/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
