@@ -39,7 +39,8 @@ class Detector:
     manifest: Manifest
     variant: Variant
     engine: Engine
-    appearance: Appearance
+    appearance: Appearance | None
+    """What images look like to the gate; None: there is none."""
     line_rate: float | None = None
     """The production line's defect rate; None: that for which the version was exported."""
     line_thresholds: Thresholds | None = None
@@ -138,7 +139,8 @@ class Detector:
     @property
     def limits(self) -> dict[CheckName, OpenLimits]:
         """Limits in force, of the checks that are made."""
-        limits: dict[CheckName, Literal["off"] | OpenLimits] = {**self.manifest.gate.limits, **self.line_checks}
+        own = self.manifest.gate.limits if self.manifest.gate else {}
+        limits: dict[CheckName, Literal["off"] | OpenLimits] = {**own, **self.line_checks}
         return {name: each for name, each in limits.items() if each != "off"}
 
     def inspectability(
@@ -146,11 +148,13 @@ class Detector:
     ) -> Inspectability:
         """Whether an image can be inspected: its frame H×W×3, its features F, and width and height of what was sent,
         None where that was the frame itself. Raises EngineError where the network gave no numbers."""
+        measures = ({} if size is None else size_measures(*size)) | pixel_measures(pixels)
+        if self.appearance is None:
+            return Inspectability(odd_checks(measures, self.limits), measures=measures)
         distance = float(self.appearance.distance(features)) / self.variant.distance_scale
         if not math.isfinite(distance):
             raise EngineError(f"the network's features in {self.variant.name} on {self.engine.device} are not finite")
-        sent = {} if size is None else size_measures(*size)
-        measures = sent | pixel_measures(pixels) | {"appearance": distance}
+        measures["appearance"] = distance
         return Inspectability(odd_checks(measures, self.limits), self.appearance.typicality(distance), measures)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
