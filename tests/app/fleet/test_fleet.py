@@ -1,12 +1,9 @@
 """Versions from a central store to two stations': whole or not at all, whatever is cut off or changed."""
 
-import functools
 import hashlib
 import random
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from model.serving import Serving
 from model.signatures import SigningKey
 from model.store import Store
 from tests.support.artifacts import publish
+from tests.support.http_index import http_index
 from tests.support.signing import key_files
 
 
@@ -78,17 +76,8 @@ def central(tmp_path: Path, keys: tuple[Path, Path]) -> Path:
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[str]:
     """The address of `tmp_path`/hub over HTTP."""
-    (tmp_path / "hub").mkdir()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Handler, directory=str(tmp_path / "hub"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with http_index(tmp_path / "hub") as index:
+        yield index.url
 
 
 def test_two_stations_follow_a_hub(

@@ -1,6 +1,5 @@
 """Two stations, each a service and a `pull` of its own, as processes: versions come while parts are inspected."""
 
-import functools
 import subprocess
 import sys
 import threading
@@ -8,17 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar
 
 import httpx
-import pytest
 
 from model.artifact import ONNX, complete_sums
 from model.signatures import SigningKey
 from tests.support.artifacts import publish
+from tests.support.http_index import http_index
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, ROOT, Server, served
 from tests.support.signing import key_files
@@ -63,35 +60,6 @@ class Station:
             time.sleep(0.2)
 
 
-class Hub(SimpleHTTPRequestHandler):
-    """An index of folders; `cut` names a file of which half is sent before the connection is closed, once."""
-
-    cut: ClassVar[set[str]] = set()
-
-    def copyfile(self, source: Any, outputfile: Any) -> None:
-        name = self.path.rsplit("/", 1)[-1]
-        if name not in self.cut:
-            return super().copyfile(source, outputfile)
-        self.cut.remove(name)
-        content = source.read()
-        outputfile.write(content[: len(content) // 2])
-        self.close_connection = True
-        return None
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[str]:
-    """The address of `tmp_path`/hub over HTTP."""
-    (tmp_path / "hub").mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Hub, directory=str(tmp_path / "hub"))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 def train(folder: Path, private: Path, hub: Path, slope: float) -> None:
     """One more signed version, and pushed."""
     version = publish(folder, "bolt", slope=slope, onnx=True)
@@ -125,21 +93,25 @@ def station(root: Path, url: str, trusted: Path) -> Iterator[Station]:
                 line.join()
 
 
-def test_two_stations_follow_a_hub_while_they_inspect(tmp_path: Path, index: str) -> None:
+def test_two_stations_follow_a_hub_while_they_inspect(tmp_path: Path) -> None:
     trainer, hub, (private, public) = tmp_path / "trainer", tmp_path / "hub", key_files(tmp_path)
     train(trainer, private, hub, 10.0)
-    with station(tmp_path / "cell-1", index, public) as first, station(tmp_path / "cell-2", index, public) as second:
+    with (
+        http_index(hub) as index,
+        station(tmp_path / "cell-1", index.url, public) as first,
+        station(tmp_path / "cell-2", index.url, public) as second,
+    ):
         for each in (first, second):
             each.follow(1)
 
         train(trainer, private, hub, 5.0)
-        Hub.cut = {ONNX}  # in the middle of its body
-        status, said = first.pull(index)
+        index.cut_once(ONNX)
+        status, said = first.pull(index.url)
         assert (status, first.versions()) == (1, {"1"})
-        assert f"version 2 of model 'bolt' isn't taken: {index}/bolt/2/{ONNX}" in said
+        assert f"version 2 of model 'bolt' isn't taken: {index.url}/bolt/2/{ONNX}" in said
         (second.root / "bolt" / "serving.json").write_text('{"version": 1}')  # pinned here alone
         for each in (first, second):
-            assert each.pull(index)[0] == 0
+            assert each.pull(index.url)[0] == 0
             assert each.versions() == {"1", "2"}
         first.follow(2)
 
@@ -148,12 +120,12 @@ def test_two_stations_follow_a_hub_while_they_inspect(tmp_path: Path, index: str
         whole = file.read_bytes()
         file.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
         for each in (first, second):
-            status, said = each.pull(index)
+            status, said = each.pull(index.url)
             assert (status, each.versions()) == (1, {"1", "2"})
             assert f"version 3 of model 'bolt' isn't taken: {ONNX} is not the file that was exported" in said
         file.write_bytes(whole)
         for each in (first, second):
-            assert each.pull(index)[0] == 0
+            assert each.pull(index.url)[0] == 0
             assert each.versions() == WHOLE
         first.follow(3)
 
