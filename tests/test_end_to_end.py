@@ -111,11 +111,8 @@ def test_fit_says_where_the_version_is_and_how_to_use_it(fitted: Fitted) -> None
 def test_the_readmes_command_makes_a_table_of_a_folder(fitted: Fitted, tmp_path: Path) -> None:
     """After `make run`, whose model and images have other places here."""
     (line,) = re.findall(r"^    \.venv/bin/python -m app (score .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    places = {
-        "run/data/carpet/test": fitted.new / "test",
-        "run/store": fitted.store,
-        "verdicts.csv": tmp_path / "v.csv",
-    }
+    out = tmp_path / "verdicts.csv"
+    places = {"run/data/carpet/test": fitted.new / "test", "run/store": fitted.store, out.name: out}
     words = [str(places.pop(word, word)) for word in line.split()]
     assert not places
     program("app", *words, "--variant", "float32")
