@@ -109,12 +109,12 @@ def test_fit_says_where_the_version_is_and_how_to_use_it(fitted: Fitted) -> None
 
 
 def test_the_readmes_command_makes_a_table_of_a_folder(fitted: Fitted, tmp_path: Path) -> None:
-    """After `make run`, whose model and images have other places here."""
+    """After `make run`, whose model and images are elsewhere here."""
     (line,) = re.findall(r"^    \.venv/bin/python -m app (score .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     out = tmp_path / "verdicts.csv"
-    places = {"run/data/carpet/test": fitted.new / "test", "run/store": fitted.store, out.name: out}
-    words = [str(places.pop(word, word)) for word in line.split()]
-    assert not places
+    paths = {"run/data/carpet/test": fitted.new / "test", "run/store": fitted.store, out.name: out}
+    words = [str(paths.pop(word, word)) for word in line.split()]
+    assert not paths
     program("app", *words, "--variant", "float32")
     with out.open(newline="") as file:
         rows = {Path(row["file"]).relative_to(fitted.new).as_posix(): row for row in csv.DictReader(file)}
