@@ -178,7 +178,10 @@ class VersionInfo(BaseModel):
         "it is that of the images on which the probabilities were calibrated."
     )
     operating_point: OperatingPoint = Field(description="For what the version's own thresholds were chosen.")
-    gate: Gate = Field(description="The version's own limits of what is inspectable, and how they were found.")
+    gate: Gate | None = Field(
+        description="The version's own limits of what is inspectable, and how they were found; null: a version of "
+        "release 0.1, which has none."
+    )
     checks: dict[CheckName, OpenLimits] = Field(description="Limits in force, of the checks that are made.")
     checks_changed: list[CheckName] = Field(description="Checks that serving.json moves or switches off.")
     figures: Figures | None = Field(

@@ -45,8 +45,10 @@ class Artifact:
         return self.path / name
 
     @cached_property
-    def appearance(self) -> Appearance:
-        """The gate's model of what images look like. Raises as `read_appearance` does."""
+    def appearance(self) -> Appearance | None:
+        """The gate's model of what images look like; None: there is no gate. Raises as `read_appearance` does."""
+        if self.manifest.gate is None:
+            return None
         network = self.manifest.network
         side = self.manifest.preprocessing.input_size // network.stride
         return read_appearance(self.file(GATE), network.features(side))
@@ -114,7 +116,7 @@ def read_artifact(path: Path) -> Artifact:
     content = read_file(source)
     manifest = manifests.decode(content, str(source))
     used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
-    used |= {name for name in (GATE, manifest.preprocessing.roi) if name}
+    used |= {name for name in (manifest.gate and GATE, manifest.preprocessing.roi) if name}
     if unlisted := used - manifest.files.keys():
         raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
     for name in manifest.files:

@@ -37,7 +37,8 @@ class Detector(Terms):
     """One version with its engine open and its golden outputs reproduced."""
 
     engine: Engine
-    appearance: Appearance
+    appearance: Appearance | None
+    """What images look like to the gate; None: there is none."""
     roi: Roi | None = field(default=None, kw_only=True)
     """Where an image counts; None: everywhere."""
 
@@ -86,11 +87,13 @@ class Detector(Terms):
     ) -> Inspectability:
         """Whether an image can be inspected: its frame H×W×3, its features F, and width and height of what was sent,
         None where that was the frame itself. Raises EngineError where the network gave no numbers."""
+        measures = ({} if size is None else size_measures(*size)) | pixel_measures(pixels)
+        if self.appearance is None:
+            return Inspectability(odd_checks(measures, self.limits), measures=measures)
         distance = float(self.appearance.distance(features)) / self.variant.distance_scale
         if not math.isfinite(distance):
             raise EngineError(f"the network's features in {self.variant.name} on {self.engine.device} are not finite")
-        sent = {} if size is None else size_measures(*size)
-        measures = sent | pixel_measures(pixels) | {"appearance": distance}
+        measures["appearance"] = distance
         return Inspectability(odd_checks(measures, self.limits), self.appearance.typicality(distance), measures)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -64,7 +64,8 @@ class Terms:
     @property
     def limits(self) -> dict[CheckName, OpenLimits]:
         """Limits in force, of the checks that are made."""
-        limits: dict[CheckName, Literal["off"] | OpenLimits] = {**self.manifest.gate.limits, **self.line_checks}
+        own = self.manifest.gate.limits if self.manifest.gate else {}
+        limits: dict[CheckName, Literal["off"] | OpenLimits] = {**own, **self.line_checks}
         return {name: each for name, each in limits.items() if each != "off"}
 
     @property
