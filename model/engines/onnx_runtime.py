@@ -1,6 +1,7 @@
 """The ONNX Runtime engine: the CPU, in float32 or int8, without PyTorch."""
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class OnnxEngine:
     image sooner.
     """
 
-    name = "onnxruntime"
+    name: Final = "onnxruntime"
     device = "cpu"
     preferred_batch_size = 1
 

@@ -9,13 +9,12 @@ from scipy.ndimage import binary_erosion
 
 from model.errors import DataError
 from model.roi import Roi
+from training.data.image_sizes import parse_size, same_aspect
 from training.data.inventory import shown
 from training.data.mask_files import MaskFiles
 from training.data.masks import Mask
 from training.data.samples import ROI_FILE
 
-_MOST_STRETCHED: Final = 1.05
-"""Factor by which the aspect of an image may differ from the file's."""
 _REACH: Final = 2
 """Pixels of a frame by which resizing reaches beyond one of them: bilinear filters see one, reducing half of one."""
 
@@ -28,14 +27,12 @@ def read_roi_file(folder: Path, sizes: Iterable[str]) -> Mask | None:
     path = folder / ROI_FILE
     if not path.is_file():
         return None
-    images = [tuple(map(int, size.split("×"))) for size in sizes]
-    (width, height), *others = images
+    (width, height), *others = map(parse_size, sizes)
     found = MaskFiles((path,)).read(Path(f"of {width}×{height}"), (width, height))
     if not found.share:
         raise DataError(f"{shown(path)} leaves nothing to look at: what counts must be white")
     for other in others:
-        stretched = other[0] * height / (other[1] * width)
-        if not 1 / _MOST_STRETCHED <= stretched <= _MOST_STRETCHED:
+        if not same_aspect(other, (width, height)):
             raise DataError(f"{shown(path)} is for images of {width}×{height}, but some are {other[0]}×{other[1]}")
     return None if found.share == 1 else found.mask
 
