@@ -26,6 +26,7 @@ from app.settings import Settings
 from model.artifact import read_artifact
 from model.detector import Detector
 from model.engines.output import NetworkOutput
+from model.manifest import EngineName
 from tests.support.artifacts import NETWORK, publish
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server, served
@@ -65,22 +66,27 @@ def one_template() -> Iterator[None]:
         Template.close(template)
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """gadget 1; widget 1 and 2, which differ, and have reports."""
-    root = tmp_path_factory.mktemp("store")
+def publish_with_reports(store: Path, model: str) -> None:
+    """Versions 1 and 2, which differ."""
     for slope in (10.0, 5.0):
-        report = publish(root, "widget", slope=slope) / "report"
+        report = publish(store, model, slope=slope) / "report"
         report.mkdir()
         (report / "report.html").write_text("<!doctype html><title>How good it is</title>")
         (report / "report.json").write_text("{}")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gadget 1; widget 1 and 2, which differ, and have reports. For reading: the whole session shares it."""
+    root = tmp_path_factory.mktemp("store")
+    publish_with_reports(root, "widget")
     publish(root, "gadget", slope=1.0)
     return root
 
 
 @pytest.fixture(scope="session")
 def capsule_store(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """widget again, alone and under the name that the documentation uses."""
+    """widget again, alone and under the name that the documentation uses: a link, so for reading too."""
     root = tmp_path_factory.mktemp("capsule_store")
     (root / "capsule").symlink_to(store / "widget")
     return root
@@ -138,7 +144,7 @@ class FakeEngine:
     batches: list[list[int]] = field(default_factory=list)
     """The mean brightness of each image of each batch."""
     gate: threading.Event = field(default_factory=threading.Event)
-    name: str = "fake"
+    name: EngineName = "onnxruntime"
     device: str = "cpu"
     max_concurrency: int = 1
     preferred_batch_size: int = 64

@@ -35,6 +35,8 @@ class PreparedNarrowPatches:
     inputs: PatchInputs
     trunk: Trunk
     recipe: Patches
+    share: float
+    """Share of each layer's channels that the narrow trunks have."""
     device: str
     timed: Callable[[str], AbstractContextManager[None]]
     """Keeps the seconds of a phase (see `Reporter.timed`)."""
@@ -67,12 +69,13 @@ class PreparedNarrowPatches:
     def _narrowed(self, indices: Indices) -> PreparedPatches:
         """Features of all samples by a trunk that has seen these alone."""
         recipe, seed = self.recipe, self.recipe.seed
-        widths = narrow_widths(recipe.narrow_share)
+        widths = narrow_widths(self.share)
         with self.timed("narrowing"):
             tiles = self.inputs.one_tile_each(recipe)
             images = narrowing_images(self.training_set, *tiles, indices, self.recipe.seed)
-            trunk = narrowed(fresh_network(self.trunk, recipe.hypercolumn, seed, "cpu"), widths, images, seed)
+            trunk = narrowed(fresh_network(self.trunk, recipe.hypercolumn, seed, self.device), widths, images, seed)
         own = msgspec.structs.replace(recipe, hypercolumn=replace(recipe.hypercolumn, trunk=widths))
         with self.timed("narrow features"):
             features = patch_features(self.inputs, trunk, own, self.device)
-        return PreparedPatches(self.training_set, *features, self.inputs.coverage, trunk, own, self.measures)
+        coverage = self.inputs.coverage
+        return PreparedPatches(self.training_set, *features, coverage, trunk, own, self.measures, self.device)

@@ -5,11 +5,12 @@ features.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from training.data.splits import Indices, Split
 from training.data.training_set import TrainingSet
@@ -46,12 +47,18 @@ class PreparedPatches:
     """V·N×P×C: C features of each of an image's P patches."""
     grid_features: Floats
     """N×F: the gate's features of each sample."""
+    means: Floats
+    """V·N×C: each image's features, averaged over its patches."""
     coverage: Floats
     """V·N×P: the defective share of each patch; NaN where an anomaly has no mask, −1 where a patch doesn't count."""
     trunk: Trunk
     recipe: Patches
     measures: Measures
     """Of the real samples, for the gate."""
+    device: str = "cpu"
+    """Where regressions are computed."""
+    draw: int = 0
+    """Which of the draws of good patches is learnt from: another one tells how much depends on it."""
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -62,11 +69,6 @@ class PreparedPatches:
     def fit_steps(self) -> int:
         return self.recipe.mining_rounds
 
-    @cached_property
-    def means(self) -> Floats:
-        """V·N×C: each image's features, averaged over its patches."""
-        return np.stack([patches.mean(axis=0) for patches in self.features])
-
     def fit(self, indices: Indices, advance: Advance = no_progress) -> PatchRegression:
         """Regress on these samples' patches alone, in all flipped copies; the same seed gives the same weights.
 
@@ -76,20 +78,21 @@ class PreparedPatches:
         (MI-SVM's alternation, Andrews et al. 2003, section 4).
         """
         recipe, sampler = self.recipe, PatchSampler(self.features, self.coverage, self.recipe)
-        rng = np.random.default_rng(recipe.seed)
+        rng = np.random.default_rng(recipe.seed + self.draw)
         good, bad = (self._with_copies(part) for part in self._by_class(indices))
         unmasked = bad[np.isnan(self.coverage[bad]).any(axis=1)]
         drawn = sampler.good(good, rng)
         masked, known_targets = sampler.masked(np.setdiff1d(bad, unmasked), rng)
         scale = FeatureScale.fit(np.concatenate([drawn, masked]))
-        features, targets = [scale(drawn), scale(masked)], [np.zeros(len(drawn), np.float32), known_targets]
-        score: Score | None = MahalanobisDistance.fit(features[0]) if len(unmasked) else None
+        features = [self._tensor(scale(drawn)), self._tensor(scale(masked))]
+        targets = [self._tensor(np.zeros(len(drawn), np.float32)), self._tensor(known_targets)]
+        score: Score | None = MahalanobisDistance.fit(scale(drawn)) if len(unmasked) else None
         model: LinearModel | None = None
         for number in range(1, recipe.mining_rounds + 1):
-            pseudo = features[0][:0] if score is None else sampler.pseudo_labelled(unmasked, good, scale, score)
+            pseudo = drawn[:0] if score is None else sampler.pseudo_labelled(unmasked, good, scale, score)
             model = fit_logistic(
-                np.concatenate([*features, pseudo]),
-                np.concatenate([*targets, np.ones(len(pseudo), np.float32)]),
+                torch.cat([*features, self._tensor(pseudo)]),
+                torch.cat([*targets, self._tensor(np.ones(len(pseudo), np.float32))]),
                 recipe.l2_penalty,
                 start=model,
                 iterations=_FIRST_ITERATIONS if model is None else _LATER_ITERATIONS,
@@ -97,8 +100,9 @@ class PreparedPatches:
             if len(unmasked):
                 score = model
             if number < recipe.mining_rounds:
-                features.append(sampler.hardest(good, scale, model))
-                targets.append(np.zeros(len(features[-1]), np.float32))
+                hardest = sampler.hardest(good, scale, model)
+                features.append(self._tensor(hardest))
+                targets.append(self._tensor(np.zeros(len(hardest), np.float32)))
             advance()
         assert model is not None
         return PatchRegression(model.unstandardised(scale), self._fit_image_head(indices), self)
@@ -120,6 +124,9 @@ class PreparedPatches:
         rows = self._with_copies(real)
         is_anomaly = np.tile(self.training_set.is_anomaly[real], len(rows) // len(real))
         return fit_image_head(self.means[rows], is_anomaly, self.recipe.image_l2_penalty)
+
+    def _tensor(self, values: Floats) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
 
     def _by_class(self, indices: Indices) -> tuple[Indices, Indices]:
         """Indices of the good samples, and of the anomalies."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.training.conftest import network_inputs, prepare_patches, tiny_patches
 from training.data.dataset import Dataset
@@ -34,11 +35,11 @@ class Fits:
     models: list[LinearModel] = field(default_factory=list)
 
     def __call__(
-        self, features: Array, targets: Array, penalty: float, *, start: LinearModel | None = None, **options: int
+        self, features: Tensor, targets: Tensor, penalty: float, *, start: LinearModel | None = None, **options: int
     ) -> LinearModel:
         assert start is (self.models[-1] if self.models else None)
-        self.features.append(features)
-        self.targets.append(targets)
+        self.features.append(features.numpy())
+        self.targets.append(targets.numpy())
         self.models.append(fit_logistic(features, targets, penalty, start=start, **options))
         return self.models[-1]
 
@@ -244,10 +245,11 @@ def test_they_are_learnt_in_every_view(patches: PreparedPatches) -> None:
     twice = replace(
         patches,
         features=np.concatenate([patches.features, patches.features]),
+        means=np.concatenate([patches.means, patches.means]),
         coverage=np.concatenate([patches.coverage, patches.coverage]),
     )
     noise = np.random.default_rng(0).random(patches.features.shape, np.float32)
-    other = replace(twice, features=np.concatenate([patches.features, noise]))
+    other = replace(twice, means=np.concatenate([patches.means, noise.mean(axis=1)]))
     once, same, noisy = (prepared.fit(EVERY).image_log_odds(EVERY) for prepared in (patches, twice, other))
     assert once == pytest.approx(same, abs=1e-2)
     assert once != pytest.approx(noisy, abs=1e-1)
