@@ -166,7 +166,6 @@ def _manifest(
         good_images_with_region=Estimate(0.05, 0.01, 0.24),
         good_heatmap_median=0.02,
         localisation=Localisation(
-            size=256,
             images=10,
             components=12,
             pixel_auroc=0.98,

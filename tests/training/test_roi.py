@@ -1,6 +1,7 @@
 """The region of interest: what lies outside changes nothing, in training, in a version and in a reply."""
 
 import io
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -221,13 +222,67 @@ def test_a_file_that_can_not_be_meant_is_refused(roi: np.ndarray, message: str, 
         load(write(tmp_path, roi))
 
 
+def polygons(width: int = SIZE, **members: object) -> str:
+    return json.dumps({"image": {"width": width, "height": SIZE}, **members})
+
+
+LEFT_POLYGON = [[0, 0], [150, 0], [150, SIZE], [0, SIZE]]
+
+
+def test_polygons_say_what_a_mask_says(tmp_path: Path, dataset: Dataset) -> None:
+    root = write(tmp_path, roi=None)
+    (root / "roi.json").write_text(polygons(include=[LEFT_POLYGON]))
+    found = load(root)
+    assert found.roi == dataset.roi
+    assert len(found.samples) == 16
+
+
+def test_polygons_hold_for_the_same_images_at_another_size(tmp_path: Path, dataset: Dataset) -> None:
+    root = write(tmp_path, roi=None)
+    half = {"width": SIZE // 2, "height": SIZE // 2}
+    corners = [[x / 2, y / 2] for x, y in LEFT_POLYGON]
+    (root / "roi.json").write_text(json.dumps({"image": half, "include": [corners]}))
+    assert load(root).roi == dataset.roi
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (polygons(include=[LEFT_POLYGON[:2]]), "polygon 1 of include has 2 corners"),
+        (polygons(ignore=[[[0, 0], [SIZE, 0], [SIZE, SIZE], [0, SIZE]]]), "leaves nothing"),
+        (polygons(include=[[[0, 0], [0.1, 0], [0, 0.1]]]), "leaves nothing"),
+        (polygons(width=2 * SIZE, include=[LEFT_POLYGON]), "is for images of 480×240, but some are 240×240"),
+    ],
+)
+def test_polygons_that_can_not_be_meant_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    root = write(tmp_path, roi=None)
+    (root / "roi.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load(root)
+
+
+def test_polygons_beside_a_mask_are_refused(tmp_path: Path) -> None:
+    (write(tmp_path) / "roi.json").write_text(polygons(include=[LEFT_POLYGON]))
+    with pytest.raises(DataError, match="both say where images count"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["roi.png", "roi.json"])
+def test_a_link_to_nothing_is_refused(name: str, tmp_path: Path) -> None:
+    (write(tmp_path, roi=None) / name).symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match=name):
+        load(tmp_path)
+
+
 def test_a_file_that_is_white_says_nothing(tmp_path: Path) -> None:
     assert load(write(tmp_path, np.ones((SIZE, SIZE), np.bool_))).roi is None
 
 
 def test_defects_outside_are_told(tmp_path: Path) -> None:
     found = load(write(tmp_path, ~LEFT))
-    assert any("defects of" in warning and "lie outside roi.png" in warning for warning in found.warnings)
+    assert any(
+        "defects of" in warning and "lie outside the region of interest" in warning for warning in found.warnings
+    )
 
 
 def test_a_version_whose_file_is_of_another_size_is_refused(version: Path, tmp_path: Path) -> None:
