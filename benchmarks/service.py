@@ -48,20 +48,20 @@ def contenders(version: Path, narrow: Path | None, litserve: Path | None) -> lis
     one writes in an afternoon; LitServe with either version's files."""
     uvicorn = (sys.executable, "-m", "uvicorn", "benchmarks.baseline_service:app", "--port", "{port}")
     found = [
-        _camspector("Camspector", version),
-        _camspector("Camspector, float32", version, "--variant", "float32"),
+        camspector("Camspector", version),
+        camspector("Camspector, float32", version, "--variant", "float32"),
         Contender("afternoon", uvicorn, "/ready", "/predict", (("BASELINE_VERSION", str(version)),)),
     ]
     if litserve:
         found += [_litserve(f"LitServe, {kind}", litserve, version, kind) for kind in ("int8", "eager")]
     if narrow:
-        found.append(_camspector(f"Camspector{NARROW}", narrow))
+        found.append(camspector(f"Camspector{NARROW}", narrow))
         if litserve:
             found.append(_litserve(f"LitServe, int8{NARROW}", litserve, narrow, "int8"))
     return found
 
 
-def _camspector(name: str, version: Path, *flags: str) -> Contender:
+def camspector(name: str, version: Path, *flags: str) -> Contender:
     store, model = version.parent.parent, version.parent.name
     serve = (
         sys.executable,

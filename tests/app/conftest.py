@@ -65,22 +65,27 @@ def one_template() -> Iterator[None]:
         Template.close(template)
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """gadget 1; widget 1 and 2, which differ, and have reports."""
-    root = tmp_path_factory.mktemp("store")
+def publish_with_reports(store: Path, model: str) -> None:
+    """Versions 1 and 2, which differ."""
     for slope in (10.0, 5.0):
-        report = publish(root, "widget", slope=slope) / "report"
+        report = publish(store, model, slope=slope) / "report"
         report.mkdir()
         (report / "report.html").write_text("<!doctype html><title>How good it is</title>")
         (report / "report.json").write_text("{}")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gadget 1; widget 1 and 2, which differ, and have reports. For reading: the whole session shares it."""
+    root = tmp_path_factory.mktemp("store")
+    publish_with_reports(root, "widget")
     publish(root, "gadget", slope=1.0)
     return root
 
 
 @pytest.fixture(scope="session")
 def capsule_store(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """widget again, alone and under the name that the documentation uses."""
+    """widget again, alone and under the name that the documentation uses: a link, so for reading too."""
     root = tmp_path_factory.mktemp("capsule_store")
     (root / "capsule").symlink_to(store / "widget")
     return root

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.middleware.keys import new_key
-from tests.support.artifacts import publish
+from tests.app.conftest import publish_with_reports
 from tests.support.exploration import RECORDS, explore
 from tests.support.process import PATIENCE, Server, served
 
@@ -19,8 +19,7 @@ def guarded(tmp_path: Path) -> Iterator[tuple[Server, str]]:
 
     Without keys there is no answer but a refusal under /v1/admin.
     """
-    for slope in (10.0, 5.0):
-        publish(tmp_path / "store", "capsule", slope=slope)
+    publish_with_reports(tmp_path / "store", "capsule")
     secret, key = new_key("admin", "schemathesis")
     (tmp_path / "keys").write_text(key.line)
     arguments = ["--deadline-ms", "60000", "--keys-file", str(tmp_path / "keys"), *RECORDS, str(tmp_path / "records")]
