@@ -158,6 +158,7 @@ class VersionInfo(BaseModel):
     frame: Frame | None = Field(
         description="What images are scaled to before they are cut into tiles; null: every image is resized to one."
     )
+    roi: bool = Field(description="Whether a region of interest is fixed; …/versions/N/roi.png shows it.")
     engine: str
     variant: str = Field(description="Numeric form of the network that serves.")
     agreement: Agreement | None = Field(description="Of that variant with float32; null for float32 itself.")
@@ -191,6 +192,7 @@ class VersionInfo(BaseModel):
             created=detector.manifest.created,
             input_size=detector.input_size,
             frame=detector.manifest.preprocessing.frame,
+            roi=detector.roi is not None,
             engine=detector.engine.name,
             variant=detector.variant.name,
             agreement=detector.variant.agreement,

@@ -49,6 +49,18 @@ def read_roi_files(folder: Path, sizes: Iterable[str]) -> Mask | None:
     return None if inside.all() else Mask.of(inside)
 
 
+def narrowed(own: Roi | None, mask: Mask, width: int, height: int) -> Roi | None:
+    """What of a version's frame of width×height counts where the mask narrows what did; None: it doesn't.
+
+    Raises DataError where nothing is left.
+    """
+    inside = roi_of(mask, width, height).inside
+    before = np.ones_like(inside) if own is None else own.inside
+    if not (inside & before).any():
+        raise DataError("the region of interest leaves nothing of the version's own")
+    return None if inside[before].all() else Roi(inside & before)
+
+
 def _size(text: str) -> tuple[int, int]:
     width, height = map(int, text.split("×"))
     return width, height
