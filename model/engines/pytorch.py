@@ -29,6 +29,12 @@ def limit_threads() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
 
 
+def full_precision() -> None:
+    """Let float32 mean float32 on CUDA: without TF32, which convolutions use by default."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
 @contextmanager
 def _named_errors(device: str, what: str) -> Iterator[None]:
     """Raise PyTorch's as DeviceMemoryError or EngineError."""
@@ -56,8 +62,7 @@ class TorchEngine:
         """Raises what `read_weights` raises, DeviceMemoryError or EngineError."""
         self.device = device
         self.preferred_batch_size = SIZES[-1] if device == "cuda" else 1
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        full_precision()
         network = VGG16CAM(hypercolumn)
         network.set_weights(read_weights(weights, hypercolumn))
         with _named_errors(device, "the network"):

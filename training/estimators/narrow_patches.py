@@ -71,7 +71,7 @@ class PreparedNarrowPatches:
         with self.timed("narrowing"):
             tiles = self.inputs.one_tile_each(recipe)
             images = narrowing_images(self.training_set, *tiles, indices, self.recipe.seed)
-            trunk = narrowed(fresh_network(self.trunk, recipe.hypercolumn, seed, "cpu"), widths, images, seed)
+            trunk = narrowed(fresh_network(self.trunk, recipe.hypercolumn, seed, self.device), widths, images, seed)
         own = msgspec.structs.replace(recipe, hypercolumn=replace(recipe.hypercolumn, trunk=widths))
         with self.timed("narrow features"):
             features = patch_features(self.inputs, trunk, own, self.device)

@@ -24,15 +24,16 @@ NOISE: Final = 10.0
 def narrowed(network: VGG16CAM, widths: Widths, images: NarrowingImages, seed: int, noise: float = NOISE) -> Trunk:
     """Weights, by name, of a trunk with these widths that gives nearly the network's layers on images like these.
 
-    Channels are chosen by the network's own activations; weights are solved for on what the
-    narrow layers before them give (He, Zhang & Sun 2017, section 3.2). `noise`: see `solve`.
+    Computed where the network is. Channels are chosen by the network's own activations; weights are solved for on what
+    the narrow layers before them give (He, Zhang & Sun 2017, section 3.2). `noise`: see `solve`.
     """
     samples = sample(network, images.pixels, images.coverage, np.random.default_rng(seed))
     names, full = list(samples.outputs), network.weights()
-    readers = {name: torch.from_numpy(full[f"{reader}.weight"]) for name, reader in pairwise(names)}
+    device = network.dense.weight.device
+    readers = {name: torch.from_numpy(full[f"{reader}.weight"]).to(device) for name, reader in pairwise(names)}
     weights: Trunk = {}
     with torch.inference_mode():
-        x = network.normalised(torch.from_numpy(images.pixels))
+        x = network.normalised(torch.from_numpy(images.pixels).to(device))
         for number, block in enumerate(replace(network.hypercolumn, trunk=widths).convolutions, 1):
             for position, (channels, width) in enumerate(block, 1):
                 name, read = f"conv{number}_{position}", widths[number - 1][position - 1]
@@ -40,7 +41,7 @@ def narrowed(network: VGG16CAM, widths: Widths, images: NarrowingImages, seed: i
                 order = _order(target.relu(), readers.get(name), read)[:width]
                 solved = solve(input_patches(x, samples.positions), target[:, order], noise)  # (9·channels + 1)×width
                 kernel, bias = solved[:-1].T.reshape(width, channels, 3, 3).contiguous(), solved[-1].clone()
-                weights |= {f"{name}.weight": kernel.numpy(), f"{name}.bias": bias.numpy()}
+                weights |= {f"{name}.weight": kernel.cpu().numpy(), f"{name}.bias": bias.cpu().numpy()}
                 x = conv2d(x, kernel[:read], bias[:read], padding=1).relu_()
             x = max_pool2d(x, 2)
     return weights

@@ -38,9 +38,10 @@ def sample(network: VGG16CAM, images: Pixels, coverage: NDArray[np.float32], rng
     """
     positions: list[Positions] = []
     outputs: dict[str, list[Tensor]] = {name: [] for block in network.blocks for name, _, _ in convolutions(block)}
+    device = network.dense.weight.device
     with torch.inference_mode():
         for pixels, shares in zip(images, np.nan_to_num(coverage), strict=True):
-            given, layers = _outputs(network, torch.from_numpy(pixels[np.newaxis]))
+            given, layers = _outputs(network, torch.from_numpy(pixels[np.newaxis]).to(device))
             strength = unlikeness(network.columns(layers)[0])
             positions.append(draw_positions(strength / strength.max() + shares.reshape(strength.shape), rng))
             for name, output in given.items():
@@ -54,7 +55,7 @@ def unlikeness(columns: Tensor) -> NDArray[np.float32]:
     flat = columns.flatten(1)
     deviation = flat.std(1, keepdim=True)
     scaled = (flat - flat.mean(1, keepdim=True)) / (deviation + _DAMPING * deviation.mean() + 1e-12)
-    return np.asarray(scaled.square().sum(0).reshape(columns.shape[1:]).numpy())
+    return np.asarray(scaled.square().sum(0).reshape(columns.shape[1:]).cpu().numpy())
 
 
 def draw_positions(strength: NDArray[np.float32], rng: np.random.Generator) -> Positions:
@@ -73,7 +74,7 @@ def input_patches(x: Tensor, positions: Positions) -> Tensor:
         around = [image[:, rows + i, columns + j] for i in range(3) for j in range(3)]  # each C×k
         found.append(torch.stack(around, 1).flatten(0, 1).T)  # k×9·C, in the order of a kernel
     patches = torch.cat(found)
-    return torch.cat([patches, torch.ones(len(patches), 1)], 1)
+    return torch.cat([patches, patches.new_ones(len(patches), 1)], 1)
 
 
 def convolutions(block: torch.nn.Module) -> Sequence[tuple[str, torch.nn.Module, torch.nn.Module]]:
