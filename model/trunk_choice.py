@@ -1,4 +1,4 @@
-"""Why a version has a narrow trunk, or the full one: what both came to on the same held-out images."""
+"""Why a version has a narrow trunk, or the full one: what each came to on the same held-out images."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,16 +17,43 @@ class TrunkFigures:
 
 
 @dataclass(frozen=True)
-class TrunkChoice:
-    """The trunk that was chosen, and the comparison that chose it."""
+class TrunkTrial:
+    """A trunk beside the full one."""
 
-    trunk: Literal["full", "narrow"]
-    reason: str
-    """Why, as a sentence."""
+    share: Share
+    """Share of each layer's channels that it has; 1: the full trunk."""
     images: Count
     """Images that both trunks predicted out of fold: fewer than all where it was clear before."""
     full: TrunkFigures
-    narrow: TrunkFigures
+    """The full trunk's."""
+    figures: TrunkFigures
+    """Its own."""
+    flips: Count
+    """Images whose label is not the full trunk's."""
+    auroc_loss: float
+    """How much lower its AUROC may be: the upper bound of a one-sided 90 % interval."""
+    balanced_accuracy_loss: float
+    """The same of balanced accuracy."""
+    passed: bool
+    reason: str
+    """Why it passed, or didn't, as a sentence about it."""
     unseen_kinds: dict[str, tuple[Share, Share]]
-    """AUROC of each kind of defect, full and narrow, where neither trunk nor regression had seen the kind; empty where
-    that was not compared."""
+    """AUROC of each kind of defect, the full trunk's and its own, where neither trunk nor regression had seen the kind;
+    empty where that was not compared."""
+
+
+@dataclass(frozen=True)
+class TrunkChoice:
+    """The trunk that was chosen, and the trials that chose it."""
+
+    share: Share
+    """Share of each layer's channels that the chosen trunk has; 1: the full trunk."""
+    redrawn: TrunkTrial
+    """The full trunk once more, its regression on other patches: what the trials' differences are held against."""
+    trials: list[TrunkTrial]
+    """Narrow trunks, narrowest first, up to the first that passed."""
+
+    @property
+    def trunk(self) -> Literal["full", "narrow"]:
+        """Whether the chosen trunk is narrow."""
+        return "full" if self.share == 1 else "narrow"

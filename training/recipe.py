@@ -19,6 +19,7 @@ _NOT_WRITTEN: Final = {"trunk", "head_apart", "strongest"}
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+ShareBelowOne = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 TrunkName = Literal["auto", "full", "narrow"]
 InputSize = Annotated[int, msgspec.Meta(ge=32, le=1024, multiple_of=16)]
@@ -108,17 +109,22 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Number of good images' most anomalous patches, of all images together, that each round of mining adds."""
     mining_rounds: Positive
     """Number of regressions, each on the patches that the one before classified worst (hard-negative mining)."""
-    pseudo_label_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    pseudo_label_share: ShareBelowOne
     """Share of good patches that score higher than what is taken for defective in an anomaly without a mask."""
     inner_folds: Annotated[int, msgspec.Meta(ge=2)]
     """Folds of the cross-validation that calibration, thresholds and region threshold are chosen by."""
     trunk: TrunkName
-    """full: VGG-16's convolutions as they are; narrow: fewer channels, chosen for the product; auto: narrow where that
-    is shown to do no harm (`training.evaluation.trunk_choice`)."""
-    narrow_share: Share
-    """Share of each layer's channels that a narrow trunk has."""
+    """full: VGG-16's convolutions as they are; narrow: fewer channels, chosen for the product; auto: as few as are
+    shown to do no harm (`training.evaluation.trunk_choice`)."""
+    narrow_shares: Annotated[tuple[ShareBelowOne, ...], msgspec.Meta(min_length=1)]
+    """Shares of each layer's channels that narrow trunks have, ascending: auto takes the first that does no harm, and
+    narrow the last."""
     seed: Seed
     """Seed of the splits and of the patches drawn."""
+
+    def __post_init__(self) -> None:
+        if list(self.narrow_shares) != sorted(set(self.narrow_shares)):
+            raise ValueError(f"narrow_shares must ascend, not be {', '.join(map(str, self.narrow_shares))}")
 
     @property
     def tiling(self) -> Tiling:

@@ -16,11 +16,12 @@ from model.figures import Decisions, Estimate, Figures
 from model.hypercolumn import Hypercolumn
 from model.manifest import SCHEMA, Manifest
 from model.signatures import SIGNATURE
+from model.trunk_choice import TrunkTrial
 from model.weights import tensor_shapes
 from tests.support.artifacts import appearance_of
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "artifact.md").read_text("utf-8")
-APART: Final = (Figures, Estimate, Decisions)
+APART: Final = (Figures, Estimate, Decisions, TrunkTrial)
 """Types with a table of their own."""
 
 
@@ -53,7 +54,13 @@ def members(of: Any, prefix: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
-    [("manifest.json", Manifest), ("Figures", Figures), ("Estimates", Estimate), ("Decisions", Decisions)],
+    [
+        ("manifest.json", Manifest),
+        ("Figures", Figures),
+        ("Estimates", Estimate),
+        ("Decisions", Decisions),
+        ("Trials", TrunkTrial),
+    ],
 )
 def test_every_member_has_a_row(heading: str, kind: type) -> None:
     assert list(rows(heading)) == list(members(msgspec.inspect.type_info(kind)))

@@ -68,7 +68,7 @@ mining_rounds = 3
 pseudo_label_share = 0.01
 inner_folds = 3
 trunk = "full"
-narrow_share = 0.25
+narrow_shares = [0.25]
 seed = 7
 """
 """The same for patches; of its eight by eight patches a spot of `part_image` touches four."""

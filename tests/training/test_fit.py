@@ -123,7 +123,8 @@ def test_the_version_says_which_trunk_it_has_and_why(patches_fit: Fit, auto_fit:
     assert results(auto_fit.fitted)["trunk_choice"] == narrow.trunk_choice
     assert "trunk_choice" not in results(patches_fit.fitted)
     page = (auto_fit.fitted.version / "report" / "report.html").read_text("utf-8")
-    assert "The trunk: narrow" in page
+    assert "The trunk: narrow, 25" in page
+    assert "all, other patches" in page
     assert "lower by 0.3 points at most" in page
     assert "The trunk:" not in (patches_fit.fitted.version / "report" / "report.html").read_text("utf-8")
     sizes = [(fit.fitted.version / "weights.safetensors").stat().st_size for fit in (auto_fit, patches_fit)]

@@ -35,6 +35,8 @@ class PreparedNarrowPatches:
     inputs: PatchInputs
     trunk: Trunk
     recipe: Patches
+    share: float
+    """Share of each layer's channels that the narrow trunks have."""
     device: str
     timed: Callable[[str], AbstractContextManager[None]]
     """Keeps the seconds of a phase (see `Reporter.timed`)."""
@@ -67,7 +69,7 @@ class PreparedNarrowPatches:
     def _narrowed(self, indices: Indices) -> PreparedPatches:
         """Features of all samples by a trunk that has seen these alone."""
         recipe, seed = self.recipe, self.recipe.seed
-        widths = narrow_widths(recipe.narrow_share)
+        widths = narrow_widths(self.share)
         with self.timed("narrowing"):
             tiles = self.inputs.one_tile_each(recipe)
             images = narrowing_images(self.training_set, *tiles, indices, self.recipe.seed)

@@ -64,16 +64,15 @@ class PatchEstimator:
 
     def prepare(self, run: TrainingRun) -> PreparedEstimator:
         """Compute every patch's features by the full trunk, once; a narrow one's are computed fit by fit."""
-        inputs = patch_inputs(run, self.recipe)
-        narrow = PreparedNarrowPatches(inputs, run.trunk, self.recipe, run.device, run.reporter.timed)
-        if self.recipe.trunk == "narrow":
-            return narrow
+        recipe, inputs = self.recipe, patch_inputs(run, self.recipe)
+        narrow = [
+            PreparedNarrowPatches(inputs, run.trunk, recipe, share, run.device, run.reporter.timed)
+            for share in recipe.narrow_shares
+        ]
+        if recipe.trunk == "narrow":
+            return narrow[-1]
         full = self._full(run, inputs)
-        return (
-            full
-            if self.recipe.trunk == "full"
-            else PreparedTrunkComparison(full, narrow, run.method, run.reporter.line)
-        )
+        return full if recipe.trunk == "full" else PreparedTrunkComparison(full, narrow, run.method, run.reporter.line)
 
     def _full(self, run: TrainingRun, inputs: PatchInputs) -> PreparedPatches:
         with run.reporter.task("features", len(inputs.loaders)) as advance:

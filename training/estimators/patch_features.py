@@ -80,8 +80,9 @@ def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
 
 def patch_features(
     inputs: PatchInputs, trunk: Trunk, recipe: Patches, device: str, advance: Advance = no_progress
-) -> tuple[Features, Floats]:
-    """C features of each of an image's P patches, V·N×P×C, by these convolutions, and the gate's features N×F."""
+) -> tuple[Features, Floats, Floats]:
+    """C features of each of an image's P patches, V·N×P×C, by these convolutions; the gate's features N×F; and the
+    means of an image's patches, V·N×C."""
     network = fresh_network(trunk, recipe.hypercolumn, recipe.seed, device)
     deepest, count = recipe.hypercolumn.widths[-1], len(inputs.training_set.samples)
     cells: list[list[Floats]] = [[] for _ in range(count)]
@@ -102,7 +103,8 @@ def patch_features(
     width, height = recipe.frame_size
     side = recipe.hypercolumn.cells(recipe.input_size // recipe.hypercolumn.stride)
     pooled = [recipe.tiling.pool_cells(np.stack(tiles), height, width, side) for tiles in cells]
-    return features.reshape(len(features), -1, features.shape[-1]), np.stack(pooled)
+    features = features.reshape(len(features), -1, features.shape[-1])
+    return features, np.stack(pooled), np.stack([patches.mean(axis=0) for patches in features])
 
 
 def grid_features(patches: Floats, width: int) -> Floats:

@@ -5,7 +5,6 @@ features.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -46,12 +45,16 @@ class PreparedPatches:
     """V·N×P×C: C features of each of an image's P patches."""
     grid_features: Floats
     """N×F: the gate's features of each sample."""
+    means: Floats
+    """V·N×C: each image's features, averaged over its patches."""
     coverage: Floats
     """V·N×P: the defective share of each patch; NaN where an anomaly has no mask, −1 where a patch doesn't count."""
     trunk: Trunk
     recipe: Patches
     measures: Measures
     """Of the real samples, for the gate."""
+    draw: int = 0
+    """Which of the draws of good patches is learnt from: another one tells how much depends on it."""
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -62,11 +65,6 @@ class PreparedPatches:
     def fit_steps(self) -> int:
         return self.recipe.mining_rounds
 
-    @cached_property
-    def means(self) -> Floats:
-        """V·N×C: each image's features, averaged over its patches."""
-        return np.stack([patches.mean(axis=0) for patches in self.features])
-
     def fit(self, indices: Indices, advance: Advance = no_progress) -> PatchRegression:
         """Regress on these samples' patches alone, in all flipped copies; the same seed gives the same weights.
 
@@ -76,7 +74,7 @@ class PreparedPatches:
         (MI-SVM's alternation, Andrews et al. 2003, section 4).
         """
         recipe, sampler = self.recipe, PatchSampler(self.features, self.coverage, self.recipe)
-        rng = np.random.default_rng(recipe.seed)
+        rng = np.random.default_rng(recipe.seed + self.draw)
         good, bad = (self._with_copies(part) for part in self._by_class(indices))
         unmasked = bad[np.isnan(self.coverage[bad]).any(axis=1)]
         drawn = sampler.good(good, rng)

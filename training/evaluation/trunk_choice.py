@@ -1,13 +1,13 @@
-"""The narrow trunk or the full one: decided on held-out verdicts of both on the same images."""
+"""Whether a narrow trunk does as well as the full one: decided on held-out verdicts of both on the same images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.trunk_choice import TrunkChoice, TrunkFigures
+from model.trunk_choice import TrunkFigures, TrunkTrial
 from training.evaluation.intervals import resampled
 from training.evaluation.ranking import Ranking
 
@@ -41,13 +41,14 @@ class Verdicts:
         return np.column_stack([Ranking.of(self.log_odds, is_anomaly, weights).auroc(), np.mean(shares, axis=0)])
 
 
-def is_hopeless(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, share: float) -> bool:
-    """Whether the narrow trunk has lost too much on this share of the images even if it loses nothing on the rest."""
-    return bool((_losses(full, narrow, is_anomaly, np.ones((1, len(is_anomaly)))) * share > MARGIN).any())
+def is_hopeless(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, part: float) -> bool:
+    """Whether the narrow trunk has lost too much on this part of the images even if it loses nothing on the rest."""
+    return bool((_losses(full, narrow, is_anomaly, np.ones((1, len(is_anomaly)))) * part > MARGIN).any())
 
 
-def choose_trunk(full: Verdicts, narrow: Verdicts, is_anomaly: Bools) -> TrunkChoice:
-    """Narrow where AUROC and balanced accuracy are lower by 0.3 points at most, with 90 % certainty.
+def compare(share: float, full: Verdicts, narrow: Verdicts, is_anomaly: Bools) -> TrunkTrial:
+    """A trunk with `share` of the channels passes where its AUROC and balanced accuracy are lower by 0.3 points at
+    most, with 90 % certainty.
 
     A paired bootstrap (Efron & Tibshirani 1993, section 13.3): both trunks are compared on the same draws of images.
     """
@@ -60,31 +61,37 @@ def choose_trunk(full: Verdicts, narrow: Verdicts, is_anomaly: Bools) -> TrunkCh
         for name, bound in zip(("AUROC", "balanced accuracy"), bounds, strict=True)
         if bound > MARGIN
     ]
-    if worse:
-        return _choice("full", f"the narrow trunk was not taken: {' and '.join(worse)}", full, narrow, is_anomaly)
-    reason = f"the narrow trunk's AUROC and balanced accuracy are lower by {MARGIN * 100:g} points at most"
-    return _choice("narrow", f"{reason}, with {CERTAINTY:.0%} certainty", full, narrow, is_anomaly)
+    level = f"are lower by {MARGIN * 100:g} points at most, with {CERTAINTY:.0%} certainty"
+    return TrunkTrial(
+        share=share,
+        images=len(is_anomaly),
+        full=full.figures(is_anomaly),
+        figures=narrow.figures(is_anomaly),
+        flips=int((full.labels != narrow.labels).sum()),
+        auroc_loss=bounds[0],
+        balanced_accuracy_loss=bounds[1],
+        passed=not worse,
+        reason=" and ".join(worse) or f"its AUROC and balanced accuracy {level}",
+        unseen_kinds={},
+    )
 
 
-def give_up(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, share: float) -> TrunkChoice:
-    """The full trunk, after a comparison on this share of the images alone (see `is_hopeless`)."""
-    reason = f"the narrow trunk was given up after {share:.0%} of the images: it had lost too much for the rest to mend"
-    return _choice("full", reason, full, narrow, is_anomaly)
+def given_up(trial: TrunkTrial, part: float) -> TrunkTrial:
+    """The same after a comparison on this part of the images alone (see `is_hopeless`)."""
+    reason = f"it was given up after {part:.0%} of the images: it had lost too much for the rest to mend"
+    return replace(trial, passed=False, reason=reason)
 
 
-def worst_unseen_kind(aurocs: Mapping[str, tuple[float, float]]) -> str | None:
-    """The kind on which the narrow trunk loses most, if that is more than it may."""
+def with_unseen_kinds(trial: TrunkTrial, aurocs: Mapping[str, tuple[float, float]]) -> TrunkTrial:
+    """The same with these AUROCs of the full trunk and of the narrow one; it fails where that loses a kind."""
     losses = {kind: full - narrow for kind, (full, narrow) in aurocs.items()}
     worst = max(losses, key=lambda kind: losses[kind], default=None)
-    return worst if worst is not None and losses[worst] > KIND_MARGIN else None
+    if worst is None or losses[worst] <= KIND_MARGIN:
+        return replace(trial, unseen_kinds=dict(aurocs))
+    reason = f"where it has not learnt from {worst}, it finds less of it"
+    return replace(trial, passed=False, reason=reason, unseen_kinds=dict(aurocs))
 
 
 def _losses(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, weights: Floats) -> Floats:
     """What the narrow trunk loses of AUROC and of balanced accuracy, m×2."""
     return full.statistics(is_anomaly, weights) - narrow.statistics(is_anomaly, weights)
-
-
-def _choice(
-    trunk: Literal["full", "narrow"], reason: str, full: Verdicts, narrow: Verdicts, is_anomaly: Bools
-) -> TrunkChoice:
-    return TrunkChoice(trunk, reason, len(is_anomaly), full.figures(is_anomaly), narrow.figures(is_anomaly), {})

@@ -244,10 +244,11 @@ def test_they_are_learnt_in_every_view(patches: PreparedPatches) -> None:
     twice = replace(
         patches,
         features=np.concatenate([patches.features, patches.features]),
+        means=np.concatenate([patches.means, patches.means]),
         coverage=np.concatenate([patches.coverage, patches.coverage]),
     )
     noise = np.random.default_rng(0).random(patches.features.shape, np.float32)
-    other = replace(twice, features=np.concatenate([patches.features, noise]))
+    other = replace(twice, means=np.concatenate([patches.means, noise.mean(axis=1)]))
     once, same, noisy = (prepared.fit(EVERY).image_log_odds(EVERY) for prepared in (patches, twice, other))
     assert once == pytest.approx(same, abs=1e-2)
     assert once != pytest.approx(noisy, abs=1e-1)

@@ -1,14 +1,17 @@
-"""Both trunks on the same folds, and what follows."""
+"""Trunks of several widths on the same folds, and what follows."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
+from model.trunk_choice import TrunkChoice
 from tests.training.conftest import fitting, prepare, tiny_patches
 from training.data.dataset import Dataset
 from training.data.splits import Indices
-from training.estimators.patch_regression import PatchRegression
+from training.estimators.estimator import FittedEstimator
+from training.estimators.narrow_patches import PreparedNarrowPatches
+from training.estimators.patches import PreparedPatches
 from training.estimators.trunk_comparison import PreparedTrunkComparison
 from training.features.imagenet import Trunk
 from training.progress import Advance, no_progress
@@ -18,46 +21,90 @@ EVERY = np.arange(22)
 
 @pytest.fixture(scope="module")
 def comparison(dataset: Dataset, trunk: Trunk, few_narrowing_images: None) -> PreparedTrunkComparison:
-    prepared = prepare(dataset, trunk, tiny_patches(trunk="auto"))
+    prepared = prepare(dataset, trunk, tiny_patches(trunk="auto", narrow_shares=(0.125, 0.25)))
     assert isinstance(prepared, PreparedTrunkComparison)
     return prepared
 
 
-def test_the_narrow_trunk_is_taken_where_it_loses_nothing(comparison: PreparedTrunkComparison) -> None:
+@dataclass(frozen=True)
+class Fits:
+    """What the estimators were asked to fit."""
+
+    narrow: list[int] = field(default_factory=list)
+
+    def upside_down(self, narrow: PreparedNarrowPatches, full: PreparedPatches) -> PreparedNarrowPatches:
+        """It takes the good for the defective."""
+
+        def fit(indices: Indices, advance: Advance) -> FittedEstimator:
+            self.narrow.append(len(indices))
+            model = full.fit(indices, advance)
+            return replace(model, patch_model=replace(model.patch_model, weights=-model.patch_model.weights))
+
+        return fitting(narrow, fit)  # type: ignore[return-value]
+
+
+def choice_of(comparison: PreparedTrunkComparison) -> TrunkChoice:
+    choice = comparison.cross_val_predict(EVERY, no_progress).trunk_choice
+    assert choice is not None
+    return choice
+
+
+def test_the_narrowest_trunk_is_taken_where_it_loses_nothing(comparison: PreparedTrunkComparison) -> None:
     fitted = comparison.cross_val_predict(EVERY, no_progress)
-    assert fitted.trunk_choice is not None
-    assert (fitted.trunk_choice.trunk, fitted.trunk_choice.images) == ("narrow", 22)
-    assert fitted.trunk_choice.unseen_kinds == {"scratch": (1.0, 1.0), "spot": (1.0, 1.0)}
-    assert fitted.model.to_network().hypercolumn.trunk[0] == (16, 16)
+    choice = fitted.trunk_choice
+    assert choice is not None
+    assert (choice.trunk, choice.share, len(choice.trials)) == ("narrow", 0.125, 1)
+    assert (choice.trials[0].passed, choice.trials[0].images) == (True, 22)
+    assert choice.trials[0].unseen_kinds == {"scratch": (1.0, 1.0), "spot": (1.0, 1.0)}
+    assert fitted.model.to_network().hypercolumn.trunk[0] == (8, 8)
     assert len(fitted.out_of_fold.samples) == 22
 
 
-def test_it_is_given_up_early_where_it_has_lost(comparison: PreparedTrunkComparison) -> None:
-    fits: list[int] = []
-
-    def upside_down(indices: Indices, advance: Advance) -> PatchRegression:
-        fits.append(len(indices))
-        model = comparison.full.fit(indices, advance)
-        return replace(model, patch_model=replace(model.patch_model, weights=-model.patch_model.weights))
-
-    worse = replace(comparison, narrow=fitting(comparison.narrow, upside_down))  # type: ignore[arg-type]
+def test_the_next_wider_one_is_tried_where_it_loses(comparison: PreparedTrunkComparison) -> None:
+    fits, (first, second) = Fits(), comparison.narrow
+    worse = replace(comparison, narrow=[fits.upside_down(first, comparison.full), second])
     fitted = worse.cross_val_predict(EVERY, no_progress)
-    assert fitted.trunk_choice is not None
-    assert fitted.trunk_choice.trunk == "full"
-    assert "given up after 67% of the images" in fitted.trunk_choice.reason
-    assert len(fits) == 2
+    choice = fitted.trunk_choice
+    assert choice is not None
+    assert [(trial.share, trial.passed) for trial in choice.trials] == [(0.125, False), (0.25, True)]
+    assert "given up after 67% of the images" in choice.trials[0].reason
+    assert len(fits.narrow) == 2
+    assert choice.share == 0.25
+    assert fitted.model.to_network().hypercolumn.trunk[0] == (16, 16)
+    alone = second.cross_val_predict(EVERY, no_progress)
+    assert np.array_equal(fitted.out_of_fold.maps, alone.out_of_fold.maps)
+
+
+def test_the_full_one_is_taken_where_all_lose(comparison: PreparedTrunkComparison) -> None:
+    fits = Fits()
+    worse = replace(comparison, narrow=[fits.upside_down(each, comparison.full) for each in comparison.narrow])
+    fitted = worse.cross_val_predict(EVERY, no_progress)
+    choice = fitted.trunk_choice
+    assert choice is not None
+    assert (choice.trunk, choice.share, [trial.passed for trial in choice.trials]) == ("full", 1.0, [False, False])
+    assert len(fits.narrow) == 4
     alone = comparison.full.cross_val_predict(EVERY, no_progress)
     assert np.array_equal(fitted.out_of_fold.maps, alone.out_of_fold.maps)
     assert [sample.name for sample in fitted.out_of_fold.samples] == [s.name for s in alone.out_of_fold.samples]
     assert fitted.model.to_network().hypercolumn == comparison.recipe.hypercolumn
 
 
+def test_the_full_trunk_on_other_patches_is_what_differences_are_held_against(
+    comparison: PreparedTrunkComparison,
+) -> None:
+    redrawn = choice_of(comparison).redrawn
+    assert (redrawn.share, redrawn.images, redrawn.flips) == (1.0, 22, 0)
+    models = [replace(comparison.full, draw=draw).fit(EVERY) for draw in (0, 1)]
+    assert not np.array_equal(models[0].patch_model.weights, models[1].patch_model.weights)
+    np.testing.assert_allclose(models[0].evidence(EVERY), models[1].evidence(EVERY), atol=3)
+
+
 def test_a_kind_that_only_the_full_trunk_finds_unseen_is_not_lost(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PreparedTrunkComparison, "_unseen", lambda self, kind, good, real: (1.0, 0.9))
-    choice = comparison.cross_val_predict(EVERY, no_progress).trunk_choice
-    assert choice is not None
+    monkeypatch.setattr(PreparedTrunkComparison, "_unseen", lambda *arguments: (1.0, 0.9))
+    choice = choice_of(comparison)
     assert choice.trunk == "full"
-    assert "where it has not learnt from scratch, it finds less of it" in choice.reason
-    assert choice.unseen_kinds == {"scratch": (1.0, 0.9), "spot": (1.0, 0.9)}
+    assert [trial.passed for trial in choice.trials] == [False, False]
+    assert "where it has not learnt from scratch, it finds less of it" in choice.trials[0].reason
+    assert choice.trials[0].unseen_kinds == {"scratch": (1.0, 0.9), "spot": (1.0, 0.9)}
