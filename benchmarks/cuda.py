@@ -39,9 +39,8 @@ def opened(artifact: Artifact, variant: VariantName) -> TorchEngine:
     return TorchEngine(file, artifact.manifest.network, variant, "cuda")
 
 
-def pixels(artifact: Artifact, batch: int) -> NDArray[np.uint8]:
+def pixels(side: int, batch: int) -> NDArray[np.uint8]:
     """Noise, uint8 batch×S×S×3."""
-    side = artifact.manifest.preprocessing.input_size
     return np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
 
 
@@ -56,13 +55,13 @@ def milliseconds(engine: TorchEngine, images: NDArray[np.uint8]) -> float:
     return median(times)
 
 
-def by_batch(artifact: Artifact) -> list[dict[str, object]]:
-    """float16 and float32, by batch size."""
+def by_batch(artifact: Artifact, side: int) -> list[dict[str, object]]:
+    """float16 and float32 of images S×S, by batch size."""
     engines: dict[VariantName, TorchEngine] = {name: opened(artifact, name) for name in ("float16", "float32")}
-    work = operations(artifact.manifest)
+    work = operations(artifact.manifest) * (side / artifact.manifest.preprocessing.input_size) ** 2
     rows: list[dict[str, object]] = []
     for batch in SIZES:
-        images = pixels(artifact, batch)
+        images = pixels(side, batch)
         took = {name: milliseconds(engine, images) for name, engine in engines.items()}
         rows.append(
             {
@@ -79,7 +78,8 @@ def by_batch(artifact: Artifact) -> list[dict[str, object]]:
 
 def while_recording(artifact: Artifact) -> list[dict[str, object]]:
     """Calls of one image by a version that serves, before and while another is loaded and records its graphs."""
-    serving, image = opened(artifact, "float16"), pixels(artifact, 1)
+    side = artifact.manifest.preprocessing.input_size
+    serving, image = opened(artifact, "float16"), pixels(side, 1)
     milliseconds(serving, image)
     calls: list[tuple[float, float]] = []
     stopped = threading.Event()
@@ -97,7 +97,7 @@ def while_recording(artifact: Artifact) -> list[dict[str, object]]:
     other = opened(artifact, "float16")
     loaded = time.perf_counter()
     for batch in SIZES:
-        other.run(pixels(artifact, batch))
+        other.run(pixels(side, batch))
     ended = time.perf_counter()
     stopped.set()
     thread.join()
@@ -157,11 +157,12 @@ def main() -> None:
         parser.error("PyTorch sees no CUDA device")
     print(subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout.strip())
     artifact = read_artifact(chosen.version)
-    side, folder = artifact.manifest.preprocessing.input_size, chosen.json
-    report(f"The engine, {side} px", by_batch(artifact), folder and folder / "cuda_engine.json")
+    folder = chosen.json
+    for side in (224, 448):
+        report(f"The engine, {side} px", by_batch(artifact, side), folder and folder / f"cuda_engine_{side}.json")
     report("Another version beside", while_recording(artifact), folder and folder / "cuda_recording.json")
     megabytes = torch.cuda.max_memory_reserved() / 1e6
-    print(f"\nThree engines with their graphs reserved {megabytes:,.0f} MB of the device's memory.")
+    print(f"\nThe engines, each with its graphs, reserved {megabytes:,.0f} MB of the device's memory.")
     rows = service(chosen.version.resolve(), chosen.rounds, chosen.seconds)
     report("The service", rows, folder and folder / "cuda_service.json")
 
