@@ -93,8 +93,8 @@ lock: | .venv/bin/python
 	$(PIP) install uv packaging
 	.venv/bin/$(LOCK) --extra fleet --extra parquet --extra ray --extra tracing --extra train --group dev -o requirements/dev.txt
 	.venv/bin/$(LOCK) --extra train -c requirements/dev.txt -o requirements/train.txt
-	.venv/bin/$(LOCK) --extra fleet --extra tracing -c requirements/dev.txt -o requirements/serve.txt
-	.venv/bin/$(LOCK) --extra cpu --extra fleet --extra tracing -c requirements/dev.txt -o requirements/serve-cpu.txt
+	.venv/bin/$(LOCK) --extra client --extra fleet --extra tracing -c requirements/dev.txt -o requirements/serve.txt
+	.venv/bin/$(LOCK) --extra client --extra cpu --extra fleet --extra tracing -c requirements/dev.txt -o requirements/serve-cpu.txt
 	.venv/bin/python -m tests.support.wheels
 	$(MAKE) test
 

@@ -160,6 +160,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     AdminNeedsKeysError: Problem(403, "admin-needs-keys"),
     model_errors.UnknownModelError: Problem(404, "unknown-model"),
     model_errors.UnknownVersionError: Problem(404, "unknown-version"),
+    model_errors.UnknownRecipeError: Problem(404, "unknown-recipe"),
     NoReportError: Problem(404, "no-report"),
     NoRecordsError: Problem(404, "no-records"),
     UnknownInspectionError: Problem(404, "unknown-inspection"),

@@ -1,18 +1,19 @@
 """Schemas of the native API's replies, for FastAPI and OpenAPI."""
 
 import base64
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
+from app.models.model_snapshot import KnownModel, LoadedModel, ModelSnapshot, ModelState
 from app.records.inspection import Inspection
-from model.detector import Detector
 from model.evidence import HeatmapScale
 from model.figures import Figures
 from model.gate import CheckName, Gate, Odd, OpenLimits
 from model.manifest import Agreement, OperatingPoint
 from model.regions import Region
+from model.terms import Terms
 from model.tiles import Frame
 from model.verdict import Decision, Label, Thresholds
 
@@ -148,9 +149,10 @@ class Prediction(BaseModel):
 
 
 class VersionInfo(BaseModel):
-    """A loaded version."""
+    """A version that can answer."""
 
     version: int
+    loaded: bool = Field(description="Whether it is in memory; if not, it is loaded when it is asked for.")
     created: str
     input_size: int = Field(
         description="Side in pixels of the network's square input: a whole image, or one tile of a frame."
@@ -177,7 +179,10 @@ class VersionInfo(BaseModel):
         "it is that of the images on which the probabilities were calibrated."
     )
     operating_point: OperatingPoint = Field(description="For what the version's own thresholds were chosen.")
-    gate: Gate = Field(description="The version's own limits of what is inspectable, and how they were found.")
+    gate: Gate | None = Field(
+        description="The version's own limits of what is inspectable, and how they were found; null: a version of "
+        "release 0.1, which has none."
+    )
     checks: dict[CheckName, OpenLimits] = Field(description="Limits in force, of the checks that are made.")
     checks_changed: list[CheckName] = Field(description="Checks that serving.json moves or switches off.")
     figures: Figures | None = Field(
@@ -185,31 +190,32 @@ class VersionInfo(BaseModel):
     )
 
     @staticmethod
-    def of(loaded: LoadedModel) -> "VersionInfo":
-        detector = loaded.detector
+    def of(known: KnownModel) -> "VersionInfo":
+        terms = known.terms
         return VersionInfo(
-            version=loaded.version,
-            created=detector.manifest.created,
-            input_size=detector.input_size,
-            frame=detector.manifest.preprocessing.frame,
-            roi=detector.roi is not None,
-            engine=detector.engine.name,
-            variant=detector.variant.name,
-            agreement=detector.variant.agreement,
-            skipped_variants=dict(detector.skipped_variants),
-            decoding_difference=detector.decoding_difference,
-            device=detector.engine.device,
-            thresholds=detector.thresholds,
-            thresholds_source="version" if detector.line_thresholds is None else "serving.json",
-            heatmap_scale=detector.variant.heatmap_scale,
-            data_defect_rate=detector.manifest.data.defect_rate,
-            defect_rate=detector.defect_rate,
-            defect_rate_source=_rate_source(detector),
-            operating_point=detector.manifest.operating_point,
-            gate=detector.manifest.gate,
-            checks=detector.limits,
-            checks_changed=list(detector.line_checks),
-            figures=detector.variant.figures or detector.manifest.figures,
+            version=known.version,
+            loaded=isinstance(known, LoadedModel),
+            created=terms.manifest.created,
+            input_size=terms.input_size,
+            frame=terms.manifest.preprocessing.frame,
+            roi=terms.manifest.preprocessing.roi is not None,
+            engine=known.engine,
+            variant=terms.variant.name,
+            agreement=terms.variant.agreement,
+            skipped_variants=dict(terms.skipped_variants),
+            decoding_difference=terms.decoding_difference,
+            device=known.device,
+            thresholds=terms.thresholds,
+            thresholds_source="version" if terms.line_thresholds is None else "serving.json",
+            heatmap_scale=terms.variant.heatmap_scale,
+            data_defect_rate=terms.manifest.data.defect_rate,
+            defect_rate=terms.defect_rate,
+            defect_rate_source=_rate_source(terms),
+            operating_point=terms.manifest.operating_point,
+            gate=terms.manifest.gate,
+            checks=terms.limits,
+            checks_changed=list(terms.line_checks),
+            figures=terms.variant.figures or terms.manifest.figures,
         )
 
 
@@ -225,11 +231,12 @@ class ModelInfo(BaseModel):
 
     name: str
     serving: int | None = Field(
-        description="The version that answers where none is named: the pinned one, else the newest loaded."
+        description="The version that answers where none is named: the pinned one, else the newest that can."
     )
     pinned: int | None = Field(description="The version that the model's serving.json names, where that is in force.")
+    serving_config: dict[str, Any] = Field(description="The content of serving.json that is in force.")
     serving_error: str | None = Field(description="Why the present serving.json isn't in force; null: it is.")
-    versions: list[VersionInfo] = Field(description="The loaded versions, newest first.")
+    versions: list[VersionInfo] = Field(description="The versions that can answer, newest first.")
     refused: list[RefusedVersion]
     available: list[int] = Field(description="Every version in the store.")
 
@@ -239,8 +246,9 @@ class ModelInfo(BaseModel):
             name=name,
             serving=model.serving.version if model.serving else None,
             pinned=model.serving_config.version,
+            serving_config=msgspec.to_builtins(model.serving_config),
             serving_error=model.serving_error or None,
-            versions=[VersionInfo.of(model.loaded[number]) for number in sorted(model.loaded)[::-1]],
+            versions=[VersionInfo.of(model.known[number]) for number in sorted(model.known)[::-1]],
             refused=[RefusedVersion(version=number, reason=why) for number, why in sorted(model.refused.items())],
             available=list(model.available),
         )
@@ -254,6 +262,39 @@ class ModelList(BaseModel):
     @staticmethod
     def of(snapshot: ModelSnapshot) -> "ModelList":
         return ModelList(models=[ModelInfo.of(name, model) for name, model in snapshot.models.items()])
+
+
+class RecipeInfo(BaseModel):
+    """One product of recipes.json."""
+
+    number: int
+    model: str
+    version: int | None = Field(description="null: the one that serves.")
+    thresholds: Thresholds | None = Field(description="In place of those in force; null: it has none of its own.")
+    problem: str | None = Field(description="Why it can't be used now; null: it can, as far as it is known.")
+
+
+class RecipeList(BaseModel):
+    """recipes.json that is in force."""
+
+    recipes: list[RecipeInfo]
+    error: str | None = Field(description="Why the present recipes.json isn't in force; null: it is.")
+
+    @staticmethod
+    def of(snapshot: ModelSnapshot) -> "RecipeList":
+        return RecipeList(
+            recipes=[
+                RecipeInfo(
+                    number=number,
+                    model=recipe.model,
+                    version=recipe.version,
+                    thresholds=recipe.line_thresholds(),
+                    problem=snapshot.recipe_problem(number) or None,
+                )
+                for number, recipe in snapshot.recipes.items()
+            ],
+            error=snapshot.recipes_error or None,
+        )
 
 
 class Change(BaseModel):
@@ -280,8 +321,8 @@ class Change(BaseModel):
             model=name,
             previous=old.serving.version if old.serving else None,
             serving=new.serving.version if new.serving else None,
-            loaded=sorted(new.loaded.keys() - old.loaded.keys()),
-            released=sorted(old.loaded.keys() - new.loaded.keys()),
+            loaded=sorted(new.known.keys() - old.known.keys()),
+            released=sorted(old.known.keys() - new.known.keys()),
             refused=[
                 RefusedVersion(version=number, reason=why)
                 for number, why in sorted(new.refused.items() - old.refused.items())
@@ -302,7 +343,7 @@ class Health(BaseModel):
     status: str
 
 
-def _rate_source(detector: Detector) -> Literal["serving.json", "version", "data"]:
-    if detector.line_rate is not None:
+def _rate_source(terms: Terms) -> Literal["serving.json", "version", "data"]:
+    if terms.line_rate is not None:
         return "serving.json"
-    return "data" if detector.manifest.operating_point.defect_rate is None else "version"
+    return "data" if terms.manifest.operating_point.defect_rate is None else "version"

@@ -95,7 +95,9 @@ class Service:
             self.tracing.stop()
 
     def watch(self, record: RequestRecord) -> None:
-        """Let the control charts see a request that has ended."""
+        """Let the control charts see a request that has ended, unless its recipe decides otherwise than the model."""
+        if record.has_own_thresholds:
+            return
         state = self.model_manager.snapshot.models.get(record.model or "")
         self.drift.add(record, state.serving if state else None)
 

@@ -113,6 +113,13 @@ class Settings(BaseSettings):
     ] = 30.0
     store_poll_seconds: Annotated[float, Field(gt=0, le=_A_DAY, description="How often the store is polled.")] = 5.0
     versions_kept: Annotated[int, Field(ge=1, description="Newest versions of every model that stay loaded.")] = 2
+    models_max_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Memory for models in bytes, estimated: they are loaded when they are asked for. 0: all are.",
+        ),
+    ] = 0
     root_path: Annotated[str, Field(description="Path prefix that the gateway strips, e.g. /inspection.")] = ""
     trusted_proxies: Annotated[
         str,

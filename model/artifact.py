@@ -7,7 +7,7 @@ The manifest has the digest of every file that serves; its own, and all of those
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -45,8 +45,10 @@ class Artifact:
         return self.path / name
 
     @cached_property
-    def appearance(self) -> Appearance:
-        """The gate's model of what images look like. Raises as `read_appearance` does."""
+    def appearance(self) -> Appearance | None:
+        """The gate's model of what images look like; None: there is no gate. Raises as `read_appearance` does."""
+        if self.manifest.gate is None:
+            return None
         network = self.manifest.network
         side = self.manifest.preprocessing.input_size // network.stride
         return read_appearance(self.file(GATE), network.features(side))
@@ -56,6 +58,11 @@ class Artifact:
         """Where an image counts; None: everywhere. Raises as `read_roi` does."""
         preprocessing = self.manifest.preprocessing
         return read_roi(self.file(preprocessing.roi), *preprocessing.resizing.frame_size) if preprocessing.roi else None
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises MissingFileError, UnreadableFileError, or DigestError where one isn't the file of the manifest."""
+        for name in names:
+            _check_digest(self.file(name), sha256_of(self.file(name)), self.manifest.files[name], MANIFEST)
 
     def golden_pixels(self, names: list[str]) -> NDArray[np.uint8]:
         """The named golden images, or tiles, uint8 N×S×S×3. Raises ManifestError where one isn't of the input size."""
@@ -109,7 +116,7 @@ def read_artifact(path: Path) -> Artifact:
     content = read_file(source)
     manifest = manifests.decode(content, str(source))
     used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
-    used |= {name for name in (GATE, manifest.preprocessing.roi) if name}
+    used |= {name for name in (manifest.gate and GATE, manifest.preprocessing.roi) if name}
     if unlisted := used - manifest.files.keys():
         raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
     for name in manifest.files:
@@ -121,11 +128,14 @@ def read_artifact(path: Path) -> Artifact:
             raise SumsError(f"{path / SUMS} gives no SHA-256 of {name}")
         found = _sha256(content) if name == MANIFEST else sha256_of(path / name)
         for record, expected in ((SUMS, sums[name]), (MANIFEST, manifest.files.get(name, found))):
-            if found != expected:
-                raise DigestError(
-                    f"{path / name} is not the file that was exported: its SHA-256 differs from that in {record}"
-                )
+            _check_digest(path / name, found, expected, record)
     return Artifact(path, manifest)
+
+
+def _check_digest(path: Path, found: str, expected: str, record: str) -> None:
+    """Raises DigestError."""
+    if found != expected:
+        raise DigestError(f"{path} is not the file that was exported: its SHA-256 differs from that in {record}")
 
 
 def read_sums(path: Path) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, Literal
 
@@ -11,94 +10,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.appearance import Appearance
-from model.artifact import read_artifact
+from model.artifact import GATE, Artifact, read_artifact
 from model.decoding_probes import difference
 from model.engines.devices import Device
 from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
 from model.engines.output import NetworkOutput, concatenate
 from model.errors import ArtifactError, CamspectorError, EngineError
-from model.gate import CheckName, Inspectability, OpenLimits, odd_checks
+from model.gate import Inspectability, odd_checks
 from model.image_measures import pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
 from model.preprocessing import InputImage, Preprocessor
 from model.roi import Roi
-from model.serving import Serving
-from model.tiles import Tiling
-from model.verdict import Thresholds, Verdict, prior_shift, sigmoid
+from model.terms import Terms
+from model.verdict import Thresholds, Verdict, sigmoid
 
 log = logging.getLogger(__name__)
 
 VariantChoice = Literal["auto", "float32", "float16", "int8"]
+REPLAYED: Final = 2
+"""Golden images that are replayed of a version that has reproduced all of them in this process."""
 _QUICKEST_FIRST: Final[tuple[VariantName, ...]] = ("float16", "int8", "float32")
 
 
 @dataclass(frozen=True)
-class Detector:
+class Detector(Terms):
     """One version with its engine open and its golden outputs reproduced."""
 
-    manifest: Manifest
-    variant: Variant
     engine: Engine
-    appearance: Appearance
-    line_rate: float | None = None
-    """The production line's defect rate; None: that for which the version was exported."""
-    line_thresholds: Thresholds | None = None
-    """Thresholds in place of the version's, as probabilities at `defect_rate`; None: the version's."""
-    line_checks: Mapping[CheckName, Literal["off"] | OpenLimits] = field(default_factory=dict)
-    """Limits of checks in place of the version's; "off": it isn't made."""
-    skipped_variants: Mapping[str, str] = field(default_factory=dict)
-    """Why quicker variants don't serve, by name."""
-    roi: Roi | None = None
+    appearance: Appearance | None
+    """What images look like to the gate; None: there is none."""
+    roi: Roi | None = field(default=None, kw_only=True)
     """Where an image counts; None: everywhere."""
-    decoding_difference: str | None = None
-    """How decoding here differs from decoding in training, in words; None: it doesn't."""
-
-    def under(self, serving: Serving) -> "Detector":
-        """The same version as serving.json has it decide: with its defect rate, thresholds and checks."""
-        return replace(
-            self,
-            line_rate=serving.defect_rate,
-            line_thresholds=serving.line_thresholds(),
-            line_checks=serving.checks,
-        )
 
     @property
-    def defect_rate(self) -> float:
-        """The defect rate at which probabilities and thresholds are in force."""
-        return self.line_rate or self._exported_rate
-
-    @property
-    def thresholds(self) -> Thresholds:
-        """The thresholds in force. The version's own move with the defect rate where their rule is prior-invariant."""
-        if self.line_thresholds is not None:
-            return self.line_thresholds
-        exported = self.variant.thresholds
-        if not self.manifest.operating_point.prior_invariant:
-            return exported
-        return exported.moved(prior_shift(self._exported_rate, self.defect_rate))
-
-    @property
-    def _exported_rate(self) -> float:
-        return self.manifest.operating_point.defect_rate or self.variant.calibration.defect_rate
-
-    @property
-    def shift(self) -> float:
-        """Log-odds that the defect rate in force adds to the calibration's."""
-        return prior_shift(self.variant.calibration.defect_rate, self.defect_rate)
-
-    @property
-    def input_size(self) -> int:
-        """S, the side of the network's input."""
-        return self.manifest.preprocessing.input_size
-
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        """Width and height of what the network sees of an image: S and S, where that is one tile."""
-        return self.manifest.preprocessing.resizing.frame_size
-
-    @property
-    def tiling(self) -> Tiling:
-        return self.manifest.preprocessing.resizing.tiling
+    def terms(self) -> Terms:
+        """Without what takes memory."""
+        return Terms(**{each.name: getattr(self, each.name) for each in fields(Terms)})
 
     def read_image(self, data: bytes) -> InputImage:
         """An encoded image as the network sees it. Raises as `model.preprocessing.Resizing` does."""
@@ -135,22 +82,18 @@ class Detector:
         probability, thresholds = sigmoid(log_odds), self.thresholds
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
-    @property
-    def limits(self) -> dict[CheckName, OpenLimits]:
-        """Limits in force, of the checks that are made."""
-        limits: dict[CheckName, Literal["off"] | OpenLimits] = {**self.manifest.gate.limits, **self.line_checks}
-        return {name: each for name, each in limits.items() if each != "off"}
-
     def inspectability(
         self, pixels: NDArray[np.uint8], features: NDArray[np.float32], size: tuple[int, int] | None
     ) -> Inspectability:
         """Whether an image can be inspected: its frame H×W×3, its features F, and width and height of what was sent,
         None where that was the frame itself. Raises EngineError where the network gave no numbers."""
+        measures = ({} if size is None else size_measures(*size)) | pixel_measures(pixels)
+        if self.appearance is None:
+            return Inspectability(odd_checks(measures, self.limits), measures=measures)
         distance = float(self.appearance.distance(features)) / self.variant.distance_scale
         if not math.isfinite(distance):
             raise EngineError(f"the network's features in {self.variant.name} on {self.engine.device} are not finite")
-        sent = {} if size is None else size_measures(*size)
-        measures = sent | pixel_measures(pixels) | {"appearance": distance}
+        measures["appearance"] = distance
         return Inspectability(odd_checks(measures, self.limits), self.appearance.typicality(distance), measures)
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -164,11 +107,6 @@ class Detector:
         """Heatmap of an evidence map h×w, in 0..1, on the model's own fixed scale: S×S, or a frame's, up to a
         megapixel."""
         return self.variant.heatmap_scale.heatmap(evidence, self.heatmap_size)
-
-    @property
-    def heatmap_size(self) -> int:
-        """Longer side of a heatmap, in pixels."""
-        return self.manifest.preprocessing.resizing.heatmap_size
 
 
 def load_detector(
@@ -201,26 +139,40 @@ def load_detector(
             skipped_variants[candidate.name] = "; ".join(violations)
             log.warning("%s: variant %s doesn't serve: %s", path, candidate.name, skipped_variants[candidate.name])
             continue
+        terms = Terms(
+            artifact.manifest,
+            candidate,
+            line_rate=defect_rate,
+            line_thresholds=thresholds,
+            skipped_variants=skipped_variants,
+            decoding_difference=other,
+        )
         try:
-            opened = open_engine(artifact, candidate, device, name)
-            replay_golden(opened, artifact, candidate)
+            return _open(artifact, terms, device, name)
         except (ArtifactError, EngineError) as error:
             failure = error
             skipped_variants[candidate.name] = str(error)
             log.warning("variant %s by %s can't serve on this host: %s", candidate.name, name, error)
-        else:
-            return Detector(
-                artifact.manifest,
-                candidate,
-                opened,
-                artifact.appearance,
-                defect_rate,
-                thresholds,
-                skipped_variants=skipped_variants,
-                roi=artifact.roi,
-                decoding_difference=other,
-            )
     raise failure
+
+
+def reopen_detector(path: Path, device: Device, terms: Terms, engine: EngineName) -> Detector:
+    """Open a version again that `load_detector` opened as `terms` and by `engine`: only the files that serve are read
+    and checked, and two golden images are replayed, one on each of the engine's ways. Raises ArtifactError or
+    EngineError."""
+    artifact, variant = Artifact(path, terms.manifest), terms.variant
+    golden = list(variant.golden.log_odds)[:REPLAYED]
+    artifact.check([variant.files[engine], GATE, *filter(None, [terms.manifest.preprocessing.roi]), *golden])
+    return _open(artifact, terms, device, engine, REPLAYED)
+
+
+def _open(
+    artifact: Artifact, terms: Terms, device: Device, engine: EngineName, replayed: int | None = None
+) -> Detector:
+    opened = open_engine(artifact, terms.variant, device, engine)
+    replay_golden(opened, artifact, terms.variant, replayed)
+    known = {each.name: getattr(terms, each.name) for each in fields(Terms)}
+    return Detector(**known, engine=opened, appearance=artifact.appearance, roi=artifact.roi)
 
 
 def _candidates(

@@ -107,6 +107,14 @@ class ServingError(CamspectorError):
     """A model's serving.json isn't of the declared form, or can't be read."""
 
 
+class RecipesError(CamspectorError):
+    """recipes.json isn't of the declared form, or can't be read."""
+
+
+class UnknownRecipeError(CamspectorError):
+    """recipes.json has no recipe of that number."""
+
+
 class PinError(CamspectorError):
     """The version that a serving.json names isn't there, or can't be loaded."""
 

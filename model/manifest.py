@@ -1,24 +1,24 @@
 """manifest.json: what a version is, how it was made and how good it was measured to be (docs/artifact.md)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from model.drift import Drift
-from model.errors import ManifestError, SchemaError
+from model.errors import ManifestError
 from model.evidence import HeatmapScale, Pooling
 from model.figures import Amount, Count, Figures
 from model.files import utf8
 from model.gate import Gate
 from model.hypercolumn import Hypercolumn
 from model.image import FullScale
+from model.manifest_schema import Members, upgraded
 from model.preprocessing import Resizing
 from model.tiles import Frame, check_frame
 from model.trunk_choice import TrunkChoice
 from model.verdict import Calibration, Thresholds
 
-SCHEMA: Final = 4
 MAX_LOG_ODDS_CHANGE: Final = 0.1
 MAX_CHANGED_VERDICTS: Final = 0.005
 MAX_AUROC_LOSS: Final = 0.002
@@ -72,9 +72,9 @@ class Golden:
 
     tolerance: Annotated[float, msgspec.Meta(gt=0)]
     log_odds: Annotated[dict[str, float], msgspec.Meta(min_length=1)]
-    distances: dict[str, Annotated[float, msgspec.Meta(ge=0)]]
-    """Value of the gate's check `appearance` at export, of the same images."""
-    distance_tolerance: Annotated[float, msgspec.Meta(gt=0)]
+    distances: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = field(default_factory=dict)
+    """Value of the gate's check `appearance` at export, of the same images; none where there is no gate."""
+    distance_tolerance: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """How far those may be off, as a share of the value."""
 
 
@@ -172,7 +172,8 @@ class Manifest:
     network: Hypercolumn
     pooling: Pooling
     operating_point: OperatingPoint
-    gate: Gate
+    gate: Gate | None
+    """None: a version of release 0.1, of which every image can be inspected."""
     variants: Annotated[list[Variant], msgspec.Meta(min_length=1)]
     data: Data
     trunk_sha256: Digest
@@ -196,8 +197,8 @@ class Manifest:
         if "float32" not in (names := [variant.name for variant in self.variants]) or len(set(names)) < len(names):
             raise ValueError("variants must be different and float32 among them")
         for golden in (variant.golden for variant in self.variants):
-            if golden.log_odds.keys() != golden.distances.keys():
-                raise ValueError("golden images must have both log-odds and distances")
+            if golden.distances.keys() != (golden.log_odds.keys() if self.gate else set()):
+                raise ValueError("golden images must have both log-odds and distances, where there is a gate")
 
     def variant(self, name: str) -> Variant:
         """The variant of that name. Raises KeyError."""
@@ -215,25 +216,9 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(data: bytes, source: str = "manifest.json") -> Manifest:
-    """Parse manifest.json. Raises ManifestError or SchemaError, naming `source` and the member that is wrong."""
+    """Parse manifest.json, also that of the release before. Raises ManifestError or SchemaError, naming `source` and
+    the member that is wrong."""
     try:
-        text = utf8(data)
-        _check_schema(msgspec.json.decode(text, type=dict[str, Any]).get("schema"), source)
-        return msgspec.json.decode(text, type=Manifest)
+        return msgspec.convert(upgraded(msgspec.json.decode(utf8(data), type=Members), source), Manifest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ManifestError(f"{source} can't be read: {error}") from error
-
-
-def _check_schema(schema: object, source: str) -> None:
-    """Raise SchemaError, saying what to do, unless it is this program's."""
-    if schema == SCHEMA:
-        return
-    if isinstance(schema, int) and schema > SCHEMA:
-        remedy = "a newer Camspector made it, and reads it"
-    elif schema == 3:
-        remedy = "release 0.1 made it: train the model again, or serve it with that release"
-    elif schema in (1, 2):
-        remedy = "it was made before release 0.1.0, and no release reads it: train the model again"
-    else:
-        remedy = "Camspector never wrote such a manifest"
-    raise SchemaError(f"{source} has schema {schema!r}; this program reads schema {SCHEMA}: {remedy}")

@@ -11,15 +11,15 @@ from model.verdict import Thresholds
 
 SERVING: Final = "serving.json"
 
-_Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class ThresholdBand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds with a review band. All three are needed: half of them would be a slip."""
 
-    review: _Probability
-    label: _Probability
-    reject: _Probability
+    review: Probability
+    label: Probability
+    reject: Probability
 
     def __post_init__(self) -> None:
         self.thresholds()
@@ -33,12 +33,15 @@ class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     version: Annotated[int, msgspec.Meta(ge=1, le=999_999_999)] | None = None
     """The version that serves; None: the newest."""
-    thresholds: _Probability | ThresholdBand | None = None
+    thresholds: Probability | ThresholdBand | None = None
     """Probabilities at the defect rate in force, in place of the version's; one number stands for all three."""
     defect_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """The production line's defect rate; None: that for which the version was exported."""
     checks: dict[CheckName, Literal["off"] | OpenLimits] = {}
     """Limits in place of the version's, by check; "off": it isn't made."""
+
+    resident: bool = False
+    """Whether it stays in memory where the service's models may not all do (--models-max-bytes)."""
 
     def __post_init__(self) -> None:
         for name, limits in self.checks.items():
@@ -51,9 +54,14 @@ class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     def line_thresholds(self) -> Thresholds | None:
         """`thresholds`, whichever way they are written; None: the version's."""
-        if isinstance(self.thresholds, ThresholdBand):
-            return self.thresholds.thresholds()
-        return None if self.thresholds is None else Thresholds(*[self.thresholds] * 3)
+        return line_thresholds(self.thresholds)
+
+
+def line_thresholds(written: float | ThresholdBand | None) -> Thresholds | None:
+    """Thresholds, whichever way they are written."""
+    if isinstance(written, ThresholdBand):
+        return written.thresholds()
+    return None if written is None else Thresholds(*[written] * 3)
 
 
 def encode(serving: Serving) -> bytes:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from model import recipes
 from model import serving as servings
 from model.challenge import CHALLENGE
 from model.drafts import PREFIX, writing
 from model.errors import (
     MissingFileError,
+    RecipesError,
     ServingError,
     StoreError,
     UnknownModelError,
@@ -21,6 +23,7 @@ from model.errors import (
     UnreadableFileError,
 )
 from model.files import read_file
+from model.recipes import RECIPES, ProductRecipes
 from model.serving import SERVING, Serving
 from model.signatures import SigningKey
 from model.store_layout import MODEL_NAME, VERSION, folders, single_model
@@ -70,7 +73,7 @@ class Store:
         with suppress(StoreError):  # the store can't be read
             if single_model(self.root, self.only):
                 return []
-            found += _left_alone(self.root, set(models := self.models()), "models")
+            found += _left_alone(self.root, {RECIPES, *(models := self.models())}, "models")
             for model in models:
                 with suppress(StoreError):
                     known = {SERVING, CHALLENGE, *map(str, self._numbers(model))}
@@ -119,6 +122,16 @@ class Store:
             return Serving()
         except (StoreError, UnreadableFileError) as error:
             raise ServingError(str(error)) from error
+
+    def recipes(self) -> ProductRecipes:
+        """The contents of the store's recipes.json; none without one. Raises RecipesError."""
+        path = self.root / RECIPES
+        try:
+            return recipes.decode(read_file(path), str(path))
+        except MissingFileError:
+            return {}
+        except UnreadableFileError as error:
+            raise RecipesError(str(error)) from error
 
     def set_serving(self, model: str, serving: Serving) -> None:
         """Write the model's serving.json in one step. Raises StoreError."""

@@ -17,7 +17,7 @@ WHOLE: Final = "test_end_to_end.py"
 SKIPPED_IN_CI: Final = {"needs a CUDA device"}
 _SLOW: Final = """
     app/page/test_appearance.py app/page/test_decide.py app/page/test_inspect.py app/page/test_live.py
-    app/page/test_models.py app/page/test_review.py
+    app/fleet/test_stations.py app/page/test_models.py app/page/test_review.py
     app/records/test_postgresql.py app/records/test_process.py app/sandbox/test_pool.py app/score/test_command.py
     app/score/test_ray.py app/score/test_remote.py app/test_bad_uploads.py app/test_dashboards.py
     app/test_docs.py app/test_docs_page.py app/test_fuzz.py

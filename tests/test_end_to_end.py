@@ -1,6 +1,7 @@
 """The newcomer's way, with nothing faked: draw, fit with ImageNet's weights, evaluate, serve, post, stop."""
 
 import base64
+import csv
 import io
 import json
 import re
@@ -105,6 +106,23 @@ def test_fit_says_where_the_version_is_and_how_to_use_it(fitted: Fitted) -> None
     assert f"python -m app serve --store {fitted.store}" in fitted.output
     assert f"http://127.0.0.1:8000/v1/models/{model}/predict" in fitted.output
     assert (fitted.store / model / "1" / "report" / "report.html").is_file()
+
+
+def test_the_readmes_command_makes_a_table_of_a_folder(fitted: Fitted, tmp_path: Path) -> None:
+    """After `make run`, whose model and images are elsewhere here."""
+    (line,) = re.findall(r"^    \.venv/bin/python -m app (score .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    out = tmp_path / "verdicts.csv"
+    paths = {"run/data/carpet/test": fitted.new / "test", "run/store": fitted.store, out.name: out}
+    words = [str(paths.pop(word, word)) for word in line.split()]
+    assert not paths
+    program("app", *words, "--variant", "float32")
+    with out.open(newline="") as file:
+        rows = {Path(row["file"]).relative_to(fitted.new).as_posix(): row for row in csv.DictReader(file)}
+    measured = {row["path"]: row for row in fitted.evaluated["images"] if row["path"].startswith("test/")}
+    assert rows.keys() == measured.keys()
+    for path, row in rows.items():
+        assert float(row["probability"]) == pytest.approx(measured[path]["probability"], abs=1e-5)
+        assert row["error"] == ""
 
 
 def test_every_new_image_is_served_as_it_was_measured(fitted: Fitted, server: Server) -> None:

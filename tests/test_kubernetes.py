@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from app.settings import Settings
-from model.manifest import SCHEMA
+from model.manifest_schema import SCHEMA
 from tests.support.artifacts import publish
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server, started

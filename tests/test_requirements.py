@@ -16,8 +16,8 @@ SERVING = PROJECT["project"]["dependencies"]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 FILES = {
     "dev": [*SERVING, *(each for extra in EXTRAS.values() for each in extra), *PROJECT["dependency-groups"]["dev"]],
-    "serve": [*SERVING, *EXTRAS["fleet"], *EXTRAS["tracing"]],
-    "serve-cpu": [*SERVING, *EXTRAS["fleet"], *EXTRAS["tracing"], *EXTRAS["cpu"]],
+    "serve": [*SERVING, *EXTRAS["client"], *EXTRAS["fleet"], *EXTRAS["tracing"]],
+    "serve-cpu": [*SERVING, *EXTRAS["client"], *EXTRAS["fleet"], *EXTRAS["tracing"], *EXTRAS["cpu"]],
     "train": [*SERVING, *EXTRAS["train"]],
 }
 BOUNDED = {"fastapi", "h11", "onnxruntime", "pillow", "python-multipart", "uvicorn"}

@@ -47,7 +47,7 @@ def _fit(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _crossval(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from training.cli_run import check_task, prepare_run
+    from training.cli_run import check_task, prepare_folds
     from training.cross_validation import cross_validate, summary
     from training.evaluation.figures import table
     from training.report.builders import run_report
@@ -55,7 +55,7 @@ def _crossval(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from training.report.writer import write_report
 
     task = check_task(arguments, reporter)
-    run, estimator = prepare_run(arguments, task, reporter)
+    run, estimator = prepare_folds(arguments, task, reporter)
     result = cross_validate(estimator, task.splits, run)
     reporter.line(table(result.pooled))
     if arguments.report:
@@ -67,7 +67,7 @@ def _crossval(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _curve(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from training.cli_run import check_task, prepare_run
+    from training.cli_run import check_task, prepare_folds
     from training.cli_validation import check_error_bounds
     from training.learning_curve import MEMBER, choose_draws, learning_curve
     from training.recipe import as_dict
@@ -76,7 +76,7 @@ def _curve(arguments: argparse.Namespace, reporter: Reporter) -> None:
     task = check_task(arguments, reporter)
     check_error_bounds(task.rule, min(arguments.defects), len(task.dataset.samples))
     choose_draws(task.dataset.samples, task.recipe, arguments.defects, arguments.draws)
-    run, estimator = prepare_run(arguments, task, reporter)
+    run, estimator = prepare_folds(arguments, task, reporter)
     points = learning_curve(estimator, run, arguments.defects, arguments.draws)
     if arguments.json:
         write_results(arguments.json, {"recipe": as_dict(task.recipe), MEMBER: points}, [])

@@ -270,8 +270,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
         "--resolution",
         metavar="auto|WIDTHxHEIGHT|SCALE",
         help="scale images by one factor to this size, and cut them into tiles that the network sees one by one: for "
-        "large images, and for long ones; auto: as large as the masked defects need (default: resize every image to "
-        "one tile)",
+        "large images, and for long ones; auto: as large as the masked defects need, or without masks as a trial "
+        "on some of the images says (default: resize every image to one tile)",
     )
     rules = parser.add_argument_group(
         "thresholds (default: --miss-cost 10, or --best-balanced-accuracy where all anomalies are synthetic)"

@@ -5,21 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from model.engines.devices import choose_device
 from training.cli_validation import check_error_bounds_of_folds, check_training, default_rule, rule_of
 from training.data.dataset import Dataset, load_dataset
 from training.data.splits import Split, make_folds
-from training.estimators.estimator import PreparedEstimator
+from training.estimators.estimator import FoldPredictor, PreparedEstimator
 from training.estimators.factory import estimator_for
 from training.evaluation.drift import PARTS_PER_FALSE_ALARM
-from training.evaluation.post_processing import ODD_RATE
+from training.evaluation.post_processing import ODD_RATE, Method
 from training.evaluation.thresholds import Rule
 from training.export.disk_space import check_room
 from training.features.imagenet import imagenet_trunk
 from training.progress import Reporter
-from training.recipe import Recipe, read_recipe
+from training.recipe import Patches, Recipe, read_recipe
 from training.report.results import check_writable
-from training.resolution import with_frame
+from training.resolution import larger_frames, with_frame
+from training.resolution_trial import PreparedResolutions, prepare_trial
 from training.training_run import TrainingRun
 
 
@@ -32,6 +35,10 @@ class Task:
     dataset: Dataset
     splits: Sequence[Split]
     """Divisions of the images by whose training parts thresholds are chosen; crossval's are its folds."""
+    input_size: int
+    """The preset's, before a frame was chosen."""
+    larger: Sequence[Patches] = ()
+    """The recipe with larger frames, that are to be tried (`training.resolution_trial`)."""
 
 
 def check_task(arguments: argparse.Namespace, reporter: Reporter) -> Task:
@@ -42,13 +49,15 @@ def check_task(arguments: argparse.Namespace, reporter: Reporter) -> Task:
     dataset = load_dataset(
         arguments.data, group=arguments.group, sample=arguments.sample, seed=recipe.seed, reporter=reporter
     )
+    input_size = recipe.input_size
+    larger = larger_frames(recipe, dataset.samples, dataset.sizes) if arguments.anomalies != "synthetic" else []
     recipe, sentences = with_frame(recipe, dataset.samples, dataset.sizes)
-    for sentence in sentences:
+    for sentence in sentences if not larger else ():
         reporter.line(sentence)
     rule = rule_of(arguments) or default_rule(arguments.anomalies, dataset.samples)
     splits = _splits(arguments, recipe, dataset)
     check_error_bounds_of_folds(rule, dataset.samples, [[dataset.samples[i] for i in split.train] for split in splits])
-    return Task(recipe, rule, dataset, splits)
+    return Task(recipe, rule, dataset, splits, input_size, larger)
 
 
 def _splits(arguments: argparse.Namespace, recipe: Recipe, dataset: Dataset) -> list[Split]:
@@ -65,30 +74,57 @@ def _splits(arguments: argparse.Namespace, recipe: Recipe, dataset: Dataset) -> 
 
 
 def prepare_run(
-    arguments: argparse.Namespace, task: Task, reporter: Reporter, version_folder: Path | None = None
+    arguments: argparse.Namespace, task: Task, reporter: Reporter, version_folder: Path
 ) -> tuple[TrainingRun, PreparedEstimator]:
-    """The run, and its estimator with the features of every image.
+    """The run, and its estimator with the features of every image; where resolutions are to be tried, the chosen one's.
 
-    `version_folder`: where a version will be written, if one will; room for it is looked for first.
+    `version_folder`: where a version will be written; room for it is looked for first.
     """
-    check_room(task.recipe, task.dataset.samples, arguments.anomalies, version_folder)
-    estimator = estimator_for(task.recipe)
-    run = TrainingRun(
-        dataset=task.dataset,
-        recipe=task.recipe,
-        method=replace(
-            estimator.method(
-                task.dataset.samples,
-                task.rule,
-                defect_rate=arguments.defect_rate,
-                use_masks=arguments.masks == "auto",
-            ),
-            odd_rate=getattr(arguments, "odd_rate", None) or ODD_RATE,
-            parts_per_false_alarm=getattr(arguments, "parts_per_false_alarm", None) or PARTS_PER_FALSE_ALARM,
-        ),
-        trunk=imagenet_trunk(arguments.weights, say=reporter.line),
-        reporter=reporter,
-        device=choose_device(arguments.device),
-        anomalies=arguments.anomalies,
+    runs = _runs(arguments, task, reporter, version_folder)
+    if len(runs) > 1:
+        choice = prepare_trial(runs, task.input_size).choose(np.arange(len(task.dataset.samples)))
+        reporter.line(choice.sentence)
+        runs = [run for run in runs if run.recipe == choice.recipe]
+    return runs[0], estimator_for(runs[0].recipe).prepare(runs[0])
+
+
+def prepare_folds(arguments: argparse.Namespace, task: Task, reporter: Reporter) -> tuple[TrainingRun, FoldPredictor]:
+    """The run, and what predicts its folds: where resolutions are to be tried, each fold's is chosen within what it
+    learns from."""
+    runs = _runs(arguments, task, reporter)
+    if len(runs) > 1:
+        return runs[0], PreparedResolutions(runs, prepare_trial(runs, task.input_size))
+    return runs[0], estimator_for(runs[0].recipe).prepare(runs[0])
+
+
+def _runs(
+    arguments: argparse.Namespace, task: Task, reporter: Reporter, version_folder: Path | None = None
+) -> list[TrainingRun]:
+    """The run by each recipe that may be taken, the cheapest first."""
+    recipes = [task.recipe, *task.larger]
+    for recipe in recipes:
+        check_room(recipe, task.dataset.samples, arguments.anomalies, version_folder)
+    trunk, device = imagenet_trunk(arguments.weights, say=reporter.line), choose_device(arguments.device)
+    return [
+        TrainingRun(
+            dataset=task.dataset,
+            recipe=recipe,
+            method=_method(arguments, task, recipe),
+            trunk=trunk,
+            reporter=reporter,
+            device=device,
+            anomalies=arguments.anomalies,
+        )
+        for recipe in recipes
+    ]
+
+
+def _method(arguments: argparse.Namespace, task: Task, recipe: Recipe) -> Method:
+    method = estimator_for(recipe).method(
+        task.dataset.samples, task.rule, defect_rate=arguments.defect_rate, use_masks=arguments.masks == "auto"
     )
-    return run, estimator.prepare(run)
+    return replace(
+        method,
+        odd_rate=getattr(arguments, "odd_rate", None) or ODD_RATE,
+        parts_per_false_alarm=getattr(arguments, "parts_per_false_alarm", None) or PARTS_PER_FALSE_ALARM,
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from model.figures import Figures
 from training.data.samples import kinds_of
 from training.data.splits import Split
-from training.estimators.estimator import PreparedEstimator, steps
+from training.estimators.estimator import FoldPredictor, steps
 from training.evaluation.figures import measure, table
 from training.evaluation.prediction import Prediction
 from training.recipe import as_dict
@@ -23,7 +23,7 @@ class CrossValidation:
     predictions: list[Prediction]
 
 
-def cross_validate(estimator: PreparedEstimator, splits: Sequence[Split], run: TrainingRun) -> CrossValidation:
+def cross_validate(estimator: FoldPredictor, splits: Sequence[Split], run: TrainingRun) -> CrossValidation:
     """Fit and predict once a split; together their test parts are all images (see `make_folds`).
 
     Calibration, thresholds and heatmap scale are chosen within each training part (nested cross-validation, Stone

@@ -11,7 +11,7 @@ import numpy as np
 from model.errors import DataError
 from training.data.samples import Sample
 from training.data.splits import Indices, Split, make_folds
-from training.estimators.estimator import PreparedEstimator, steps
+from training.estimators.estimator import FoldPredictor, steps
 from training.estimators.factory import estimator_for
 from training.evaluation.figures import measure
 from training.recipe import Recipe
@@ -32,9 +32,7 @@ class CurvePoint:
     balanced_accuracy: list[float]
 
 
-def learning_curve(
-    estimator: PreparedEstimator, run: TrainingRun, defects: Sequence[int], draws: int
-) -> list[CurvePoint]:
+def learning_curve(estimator: FoldPredictor, run: TrainingRun, defects: Sequence[int], draws: int) -> list[CurvePoint]:
     """Measure each number of defects, and all of them, by so many draws; each draw tests another fold of the images.
 
     Raises DataError where a fold would lack a class.

@@ -7,7 +7,7 @@ import numpy as np
 
 from model.appearance import encode_appearance
 from model.artifact import GATE, ROI, read_artifact
-from model.errors import DataError
+from model.errors import DataError, ManifestError
 from model.figures import Figures
 from model.files import read_file
 from model.manifest import Manifest, Variant
@@ -49,10 +49,13 @@ def choose_method(
     """How to recalibrate; what is None: as the version has it.
 
     A fixed threshold was chosen for nothing, so least cost takes its place. Raises DataError where the images are those
-    that the network learnt from or too few, ErrorBoundError where a fold's other images are too few for the rule.
+    that the network learnt from or too few, ErrorBoundError where a fold's other images are too few for the rule,
+    ManifestError where the version has no gate.
     """
     if dataset.fingerprint == manifest.data.fingerprint:
         raise DataError("the network learnt from these very images, so they can't tell where its thresholds belong")
+    if manifest.gate is None:
+        raise ManifestError("the version is of release 0.1, and its network can't carry a gate: train the model again")
     stored = stored_rule(manifest)
     chosen = rule or (LeastCost() if isinstance(stored, Fixed) else stored)
     others = [[dataset.samples[i] for i in split.train] for split in _splits(dataset.samples)]
@@ -78,6 +81,8 @@ def recalibrate(
     """
     model = evaluation.version.parent.name
     artifact = read_artifact(evaluation.version)
+    appearance = artifact.appearance
+    assert appearance is not None  # `choose_method` has seen to it
     out_of_fold = _in_folds(evaluation)
     post_processor = fit_post_processor(out_of_fold, method)
     predictions = cross_val_post_process(out_of_fold, method)
@@ -96,7 +101,7 @@ def recalibrate(
     manifest = replace(
         manifest,
         operating_point=operating_point(method, predictions, dataset.fingerprint),
-        gate=fit_gate(measures, artifact.appearance, method.odd_rate, one_size=method.one_size),
+        gate=fit_gate(measures, appearance, method.odd_rate, one_size=method.one_size),
         drift=fit_drift(predictions, post_processor.accepted_below, measures.watched, method.parts_per_false_alarm),
     )
     warnings = data_warnings(figures, synthetic=False)
@@ -117,7 +122,7 @@ def recalibrate(
     files = {name: read_file(artifact.file(name)) for name in used}
     if manifest.preprocessing.roi:
         files[ROI] = evaluation.roi.png if evaluation.roi else read_file(artifact.file(ROI))
-    files[GATE] = encode_appearance(with_held_out(artifact.appearance, measures))
+    files[GATE] = encode_appearance(with_held_out(appearance, measures))
     with reporter.task("export", 1):
         path = publish_version(store, model, manifest, files, report)
     return Evaluation(path, figures, predictions, method.defect_rate, warnings)

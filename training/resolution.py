@@ -12,19 +12,15 @@ from scipy.ndimage import label
 
 from model.errors import RecipeError
 from model.tiles import GRANULE, MAX_SIDE, Frame, Tiling, check_frame
+from training.data.image_sizes import Size, of_one_size, parse_size, same_aspect
 from training.data.samples import Sample
 from training.recipe import FineTuning, Patches, Recipe
-
-Size = tuple[int, int]
-"""Width and height, in pixels."""
 
 LEAST_DEFECT: Final = 4.0
 """Pixels that a defect must measure in the frame, for nobody to be warned."""
 OVERLAP: Final = 64
 """Pixels by which tiles overlap at least. Patches within some 48 pixels of a tile's edge see zeros beyond it; blended,
 their features are then off by 0.10 deviations at most, and by 0.25 with an overlap of 48 (benchmarks.resolution)."""
-MAX_STRETCH: Final = 1.05
-"""Factor by which the aspects of images of one frame may differ."""
 _LEAST_TILE: Final = 0.5
 """Least side of a tile, as a share of the preset's input."""
 _MOST_TILE: Final = 560
@@ -33,6 +29,8 @@ _HARDLY_STRETCHED: Final = 1.5
 """Ratio of an image's sides up to which resizing it to a square does no harm that was measured."""
 _MOST_WORK: Final = 48
 """Pixels of the frame that auto chooses, at most, as a multiple of those of the preset's one tile."""
+_LEAST_STEP: Final = 1.5
+"""Factor of the scale below which two of them aren't worth a comparison."""
 _TOUCHING: Final = np.ones((3, 3), np.bool_)
 
 
@@ -73,19 +71,47 @@ def with_frame(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str, in
     """
     if isinstance(recipe, FineTuning) or recipe.resolution is None:
         return recipe, []
-    resolution, images = Resolution.parse(recipe.resolution), [_size(text) for text in sizes]
-    if resolution.is_auto and not _are_of_one_size(images):
+    resolution, images = Resolution.parse(recipe.resolution), [parse_size(text) for text in sizes]
+    if resolution.is_auto and not of_one_size(images):
         side = recipe.input_size
         return recipe, [f"resolution: images are of many sizes, so each is resized to one tile of {side}×{side}"]
     _check_sizes(images)
-    largest, defect = (max(width for width, _ in images), max(height for _, height in images)), smallest_defect(samples)
-    if resolution.is_auto:
+    largest, defect = largest_of(sizes), smallest_defect(samples)
+    if not resolution.is_auto:
+        framed = _framed(recipe, largest, _scale_of(resolution, largest))
+    elif defect is None:
+        framed = _smallest(recipe, largest)
+    else:
         scale = _needed_scale(recipe, largest, defect)
         framed = recipe if scale is None else _framed(recipe, largest, scale)
-    else:
-        scale = _scale_of(resolution, largest)
-        framed = _framed(recipe, largest, scale)
-    return framed, _sentences(framed, recipe.input_size, largest, defect)
+    sentences = describe(framed, recipe.input_size, largest, defect)
+    if resolution.is_auto and not any(sample.is_anomaly for sample in samples):
+        sentences[0] += "; without a real defect nothing tells whether more would pay: say WIDTHxHEIGHT, or a factor"
+    return framed, sentences
+
+
+def larger_frames(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str, int]) -> list[Patches]:
+    """The recipe with larger frames than `with_frame` gives it, the smallest first: what auto tries where no mask tells
+    how small defects are. The largest is as large as auto takes any; between them one, if there is room. None: another
+    resolution was asked for, there are masks, no real defects, or images too small for more than one tile shows."""
+    if isinstance(recipe, FineTuning) or recipe.resolution is None or not Resolution.parse(recipe.resolution).is_auto:
+        return []
+    is_told = smallest_defect(samples) is not None or not any(sample.is_anomaly for sample in samples)
+    if is_told or not of_one_size([parse_size(text) for text in sizes]):
+        return []
+    largest = largest_of(sizes)
+    least, most = _scale_of_one_tile(recipe, largest), _most_scale(recipe, largest)
+    steps = int(math.log(most / least) / math.log(_LEAST_STEP)) if most > least else 0
+    if not steps:
+        return []
+    scales = [math.sqrt(least * most), most] if steps > 1 else [most]
+    return [_framed(recipe, largest, scale) for scale in scales]
+
+
+def largest_of(sizes: Mapping[str, int]) -> Size:
+    """The size that holds all of these images, "width×height" each."""
+    images = [parse_size(text) for text in sizes]
+    return max(width for width, _ in images), max(height for _, height in images)
 
 
 def smallest_defect(samples: Sequence[Sample]) -> float | None:
@@ -106,32 +132,45 @@ def _overlap(tile: int) -> int:
     return min(OVERLAP, tile // 2 // GRANULE * GRANULE)
 
 
-def _needed_scale(recipe: Patches, largest: Size, defect: float | None) -> float | None:
+def _needed_scale(recipe: Patches, largest: Size, defect: float) -> float | None:
     """The factor at which the smallest masked defect measures a patch, as far as a frame may cost; None: it does so
-    where each image is resized to the preset's one tile, and that hardly stretches it.
-
-    Raises RecipeError where there are no masks to see that by.
-    """
-    if defect is None:
-        raise RecipeError("--resolution auto needs masks to see how small defects are; say WIDTHxHEIGHT or a factor")
-    longer, shorter = max(largest), min(largest)
-    of_one_tile, needed = recipe.input_size / math.sqrt(longer * shorter), recipe.hypercolumn.stride / defect
-    if needed <= of_one_tile and longer <= _HARDLY_STRETCHED * shorter:
+    where each image is resized to the preset's one tile, and that hardly stretches it."""
+    of_one_tile, needed = _scale_of_one_tile(recipe, largest), recipe.hypercolumn.stride / defect
+    if needed <= of_one_tile and _hardly_stretched(largest):
         return None
-    affordable = of_one_tile * math.sqrt(_MOST_WORK)
-    return min(1.0, affordable, max(needed, of_one_tile, 2 * GRANULE / shorter))
+    return min(_most_scale(recipe, largest), max(needed, of_one_tile, 2 * GRANULE / min(largest)))
+
+
+def _smallest(recipe: Patches, largest: Size) -> Patches:
+    """With the least work there is: the preset's one tile, or where that would stretch images, as many pixels."""
+    if _hardly_stretched(largest):
+        return recipe
+    least = max(_scale_of_one_tile(recipe, largest), 2 * GRANULE / min(largest))
+    return _framed(recipe, largest, min(1.0, least))
+
+
+def _scale_of_one_tile(recipe: Patches, largest: Size) -> float:
+    """At which an image has as many pixels as the preset's one tile."""
+    return recipe.input_size / math.sqrt(math.prod(largest))
+
+
+def _most_scale(recipe: Patches, largest: Size) -> float:
+    return min(1.0, _scale_of_one_tile(recipe, largest) * math.sqrt(_MOST_WORK))
+
+
+def _hardly_stretched(image: Size) -> bool:
+    return max(image) <= _HARDLY_STRETCHED * min(image)
 
 
 def _scale_of(resolution: Resolution, largest: Size) -> float:
     if resolution.size is not None:
-        across, down = resolution.size[0] / largest[0], resolution.size[1] / largest[1]
-        if not 1 / MAX_STRETCH <= across / down <= MAX_STRETCH:
-            width, height = resolution.size
+        (width, height), across = resolution.size, resolution.size[0] / largest[0]
+        if not same_aspect(resolution.size, largest):
             raise RecipeError(
                 f"--resolution {width}x{height} has another aspect than the images, {largest[0]}×{largest[1]}: scaled "
                 f"by one factor they would be {width}x{round(largest[1] * across)}"
             )
-        return min(1.0, math.sqrt(across * down))
+        return min(1.0, math.sqrt(across * height / largest[1]))
     assert resolution.scale is not None
     return resolution.scale
 
@@ -151,16 +190,9 @@ def _framed(recipe: Patches, largest: Size, scale: float) -> Patches:
     return msgspec.structs.replace(recipe, input_size=tile, frame=frame, hypercolumn=hypercolumn)
 
 
-def _are_of_one_size(images: Sequence[Size]) -> bool:
-    """Nearly, so that one frame has one scale."""
-    aspects = [width / height for width, height in images]
-    areas = [math.sqrt(width * height) for width, height in images]
-    return max(aspects) / min(aspects) <= MAX_STRETCH and max(areas) / min(areas) <= MAX_STRETCH
-
-
 def _check_sizes(images: Sequence[Size]) -> None:
     """Raise RecipeError where images of too many sizes are to share one frame."""
-    if not _are_of_one_size(images):
+    if not of_one_size(images):
         smallest, largest = min(images, key=math.prod), max(images, key=math.prod)
         raise RecipeError(
             f"--resolution needs images of one size, and these are from {smallest[0]}×{smallest[1]} to "
@@ -168,13 +200,13 @@ def _check_sizes(images: Sequence[Size]) -> None:
         )
 
 
-def _sentences(recipe: Patches, input_size: int, largest: Size, defect: float | None) -> list[str]:
+def describe(recipe: Patches, input_size: int, largest: Size, defect: float | None) -> list[str]:
     """What was chosen, what a defect measures then, and what a part costs; a warning where that is too small."""
     (width, height), tile, tiles = recipe.frame_size, recipe.input_size, recipe.tiles
-    work = tiles * tile**2 / input_size**2
     found = [
         f"resolution: images of {largest[0]}×{largest[1]} become {width}×{height}, {tiles} tile{'s' * (tiles > 1)} of "
-        f"{tile}×{tile}; a part costs the network {work:.2g} times one image of {input_size}×{input_size}"
+        f"{tile}×{tile}; a part costs the network {work(recipe, input_size):.2g} times one image of "
+        f"{input_size}×{input_size}"
     ]
     if defect is None:
         return found
@@ -188,12 +220,12 @@ def _sentences(recipe: Patches, input_size: int, largest: Size, defect: float | 
     return found
 
 
+def work(recipe: Patches, input_size: int) -> float:
+    """What a frame costs the network, as a multiple of one tile of `input_size`."""
+    return recipe.tiles * recipe.input_size**2 / input_size**2
+
+
 def _largest_component(sample: Sample) -> float:
     assert sample.mask is not None
     components, _ = label(sample.mask.pixels(), _TOUCHING)
     return math.sqrt(int(np.bincount(components.ravel())[1:].max()))
-
-
-def _size(text: str) -> Size:
-    width, height = text.split("×")
-    return int(width), int(height)

@@ -7,8 +7,8 @@ import msgspec
 from app.drift.alarm import Alarm, Change, Watched, drift_alarm, rejects_alarm
 from app.drift.cusum import Cusum, PartReference, RunWithoutReject, longest_run
 from app.monitoring.request_record import ImageRecord
-from model.detector import Detector
 from model.drift import Direction, Drift, Quantity
+from model.terms import Terms
 from model.verdict import threshold_log_odds
 
 
@@ -42,11 +42,11 @@ class DriftState(msgspec.Struct):
 class ModelDrift:
     """Watches one version. What an alarm of its own stands for isn't watched until that is acknowledged."""
 
-    def __init__(self, detector: Detector, drift: Drift, state: DriftState) -> None:
-        self.detector = detector
+    def __init__(self, terms: Terms, drift: Drift, state: DriftState) -> None:
+        self.terms = terms
         self.drift = drift
         self.state = state
-        self.reject_probability = _reject_probability(detector, drift)
+        self.reject_probability = _reject_probability(terms, drift)
         run_length = drift.alarms * drift.parts_per_false_alarm
         self.longest_run = longest_run(self.reject_probability, run_length)
         for quantity, direction, _ in self._sides():
@@ -92,12 +92,12 @@ class ModelDrift:
         run.add(part, rejected=image.verdict.decision == "reject")
         if run.parts < self.longest_run:
             return []
-        return [rejects_alarm(run, self.detector.defect_rate, self.reject_probability, self.state.version, now)]
+        return [rejects_alarm(run, self.terms.defect_rate, self.reject_probability, self.state.version, now)]
 
 
-def _reject_probability(detector: Detector, drift: Drift) -> float:
+def _reject_probability(terms: Terms, drift: Drift) -> float:
     """Of a part to be rejected for a defect, at the line's defect rate and thresholds; 0 where nobody named a rate."""
-    if detector.line_rate is None and detector.manifest.operating_point.defect_rate is None:
+    if terms.line_rate is None and terms.manifest.operating_point.defect_rate is None:
         return 0.0
-    rejected = drift.rejected_defects(threshold_log_odds(detector.thresholds.reject) - detector.shift)
-    return detector.defect_rate * rejected
+    rejected = drift.rejected_defects(threshold_log_odds(terms.thresholds.reject) - terms.shift)
+    return terms.defect_rate * rejected

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from app.drift.alarm import Alarm, Change, Watched
 from app.drift.cusum import PartReference
 from app.drift.model_drift import DriftState, ModelDrift
-from app.models.model_snapshot import LoadedModel
+from app.models.model_snapshot import KnownModel
 from app.monitoring.request_record import RequestRecord
 from app.state_file import StateFile
 
@@ -86,7 +86,7 @@ class DriftMonitor(Collector):
         self._saved_at = clock()
         registry.register(self)
 
-    def add(self, record: RequestRecord, serving: LoadedModel | None) -> None:
+    def add(self, record: RequestRecord, serving: KnownModel | None) -> None:
         """A request that has ended, and the version of its model that serves."""
         if not record.images or serving is None or record.version != serving.version:
             return
@@ -142,11 +142,11 @@ class DriftMonitor(Collector):
                 alarm.add_metric([name, quantity, change], (quantity, change) in standing)
         yield from (level, alarm)
 
-    def _model(self, serving: LoadedModel) -> ModelDrift | None:
+    def _model(self, serving: KnownModel) -> ModelDrift | None:
         """None: the version has no charts."""
-        drift = serving.detector.manifest.drift
+        drift = serving.terms.manifest.drift
         watched = self._models.get(serving.model)
-        if watched and watched.detector is serving.detector:
+        if watched and (watched.state.version, watched.terms) == (serving.version, serving.terms):
             return watched
         if drift is None:
             self._models.pop(serving.model, None)
@@ -155,7 +155,7 @@ class DriftMonitor(Collector):
         if state is None or state.version != serving.version:
             state = DriftState(serving.version, alarms=state.alarms if state else [])
         self._states[serving.model] = state
-        self._models[serving.model] = watched = ModelDrift(serving.detector, drift, state)
+        self._models[serving.model] = watched = ModelDrift(serving.terms, drift, state)
         return watched
 
     def _save(self, now: float) -> None:

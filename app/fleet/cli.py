@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from app.score.cli import seconds
 from model.program import program
 
 
@@ -11,7 +12,7 @@ def pull_arguments(flags: list[str]) -> argparse.Namespace:
     parser = _parser("pull", "Take versions, and serving.json, from a store elsewhere into this one.")
     parser.add_argument("--from", dest="url", required=True, metavar="URL", help="folder, http(s)://, sftp://, s3:// …")
     parser.add_argument("--trusted-keys", type=Path, metavar="FILE", help="public keys; others' versions aren't taken")
-    parser.add_argument("--every", type=_seconds, metavar="SECONDS", help="go on, and look again after so long")
+    parser.add_argument("--every", type=seconds(1), metavar="SECONDS", help="go on, and look again after so long")
     return parser.parse_args(flags)
 
 
@@ -29,13 +30,3 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--model", metavar="NAME", help="only this model")
     parser.add_argument("--no-serving", action="store_true", help="without serving.json")
     return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError("must be a number of seconds from 1 to 86400")
-    return seconds

@@ -33,16 +33,16 @@ def pull(arguments: argparse.Namespace) -> int:
 
 def _pull(pulling: Pull, model: str | None, *, serving: bool) -> list[str]:
     """What went wrong."""
+    problems: list[str] = []
     try:
         models = pulling.remote.models()
         if model and model not in models:
             return [f"{pulling.remote.url} has no model {model!r}; there are: {', '.join(models) or 'none'}"]
-        problems = []
         for name in [model] if model else models:
             problems += pulling.model(name, serving=serving)
             remove_drafts(pulling.store, name, pulling.remote.versions(name))
     except RemoteStoreError as error:
-        return [str(error)]
+        problems.append(str(error))
     return problems
 
 

@@ -146,7 +146,7 @@ class BatchQueue:
         picked: list[QueuedTile] = []
         others: deque[QueuedTile] = deque()
         for tile in self._tiles:
-            if picked and (len(picked) == limit or tile.detector is not picked[0].detector):
+            if picked and (len(picked) == limit or tile.detector.engine is not picked[0].detector.engine):
                 others.append(tile)
             elif tile.answer.set_running_or_notify_cancel():
                 picked.append(tile)

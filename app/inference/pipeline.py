@@ -227,7 +227,9 @@ def _post_process(
         *_engine_steps(tiles),
         Step("render", began, time.perf_counter() - began),
     ]
-    measures: dict[Quantity, float] = {name: inspectability.measures[name] for name in WATCHED}
+    measures: dict[Quantity, float] = {
+        name: inspectability.measures[name] for name in WATCHED if name in inspectability.measures
+    }
     measures["log_odds"] = verdict.log_odds - loaded.detector.shift
     record = ImageRecord(verdict, steps, measures, inspectability)
     return InspectionResult(image, evidence, heatmap, regions, png, record)

@@ -41,7 +41,12 @@ class LoadShedding:
         path = path_of(request.scope)
         named = _VERDICT.fullmatch(path)
         deadline = request.headers.get("x-deadline-ms", str(self._service.settings.deadline_ms))
-        if not named or not re.fullmatch("[1-9][0-9]{0,4}", deadline) or int(deadline) > LONGEST_DEADLINE_MS:
+        if (
+            not named
+            or "x-recipe" in request.headers
+            or not re.fullmatch("[1-9][0-9]{0,4}", deadline)
+            or int(deadline) > LONGEST_DEADLINE_MS
+        ):
             return
         try:
             loaded = self._find(named[1], int(named[2]) if named[2] else None)

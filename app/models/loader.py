@@ -1,18 +1,32 @@
 """What is in the store, and from a version there to one that can serve: read, self-tested and warm."""
 
 import os
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
-from app.models.model_snapshot import LoadedModel
+from app.models.model_snapshot import LoadedModel, UnloadedModel
 from app.models.reload_plan import StoredModel
 from app.settings import Settings
-from model.detector import Detector, load_detector
+from model.detector import Detector, load_detector, reopen_detector
 from model.engines.devices import Device
-from model.errors import CamspectorError, DeviceMemoryError, EngineError, ServingError, UnreadableFileError
+from model.errors import (
+    CamspectorError,
+    DeviceMemoryError,
+    EngineError,
+    RecipesError,
+    ServingError,
+    UnreadableFileError,
+)
+from model.recipes import ProductRecipes
 from model.serving import Serving
 from model.signatures import TrustedKeys
 from model.store import Store
+
+_SIZE_FACTOR: Final = 4
+"""Memory of a version for each byte of the file that its engine runs. ONNX Runtime's two sessions keep the weights, and
+once more in the order that the processor likes: 3.6 in float32, 2.5 in int8 (benchmarks/many_models.py)."""
 
 
 class Loader:
@@ -43,32 +57,49 @@ class Loader:
             problems.add(str(error))
         return stored, problems
 
+    def read_recipes(self) -> ProductRecipes | RecipesError:
+        try:
+            return self._store.recipes()
+        except RecipesError as error:
+            return error
+
     def _serving_config(self, model: str) -> Serving | ServingError:
         try:
             return self._store.serving(model)
         except ServingError as error:
             return error
 
-    def load(self, model: str, version: int, device: Device) -> LoadedModel:
-        """Raises ArtifactError, EngineError, or what Store.path raises."""
+    def load(self, model: str, version: int, device: Device, known: UnloadedModel | None = None) -> LoadedModel:
+        """`known`: the version as it was before it left the memory; what was tested then isn't tested again in full,
+        unless its files are others now.
+
+        Raises ArtifactError, EngineError, or what Store.path raises.
+        """
         key, signature = (model, version), self._signature(model, version)
         seen, refusal = self._refused.get(key, (None, None))
         if refusal is not None and seen == signature:
             raise _without_frames(refusal)
         self._refused.pop(key, None)
         try:
-            engine, variant = self._settings.engine, self._settings.variant
             path = self._store.path(model, version)
-            if self._trusted:
-                self._trusted.check(path)
-            detector = load_detector(path, device, engine=engine, variant=variant)
-            self._warm(detector)
+            if known and signature == self._opened.get(key):
+                detector = reopen_detector(path, device, known.terms, known.engine)
+            else:
+                detector = self._load(path, device)
+            if detector.engine.preferred_batch_size > 1:  # else the golden images have done it
+                self._warm(detector)
+            size = _SIZE_FACTOR * _size_of(path, detector)
         except CamspectorError as error:
             if not isinstance(error, EngineError):  # it's the device's, and may recover: try at every poll
                 self._refused[key] = signature, _without_frames(error)
             raise
         self._opened[key] = signature
-        return LoadedModel(model, version, detector)
+        return LoadedModel(model, version, detector, size=size)
+
+    def _load(self, path: Path, device: Device) -> Detector:
+        if self._trusted:
+            self._trusted.check(path)
+        return load_detector(path, device, engine=self._settings.engine, variant=self._settings.variant)
 
     def refuse(self, model: str, version: int, error: CamspectorError) -> None:
         """Let `load` raise it while the version's files are those that were loaded."""
@@ -96,6 +127,14 @@ class Loader:
             return sorted((str(file), file.stat().st_ctime_ns, file.stat().st_size) for file in folder.rglob("*"))
         except OSError as error:
             raise UnreadableFileError(f"{folder} can't be read: {error}") from error
+
+
+def _size_of(path: Path, detector: Detector) -> int:
+    """Bytes of the file that the engine runs. Raises UnreadableFileError."""
+    try:
+        return (path / detector.variant.files[detector.engine.name]).stat().st_size
+    except OSError as error:
+        raise UnreadableFileError(f"{path} can't be read: {error}") from error
 
 
 def _without_frames(error: CamspectorError) -> CamspectorError:

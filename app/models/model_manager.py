@@ -2,29 +2,32 @@
 
 import logging
 import math
-import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from app.errors import NotReadyError
 from app.inference.watchdog import logged_stall
+from app.models.eviction import evictions
+from app.models.jobs import Job, Jobs, done
 from app.models.loader import Loader
-from app.models.model_metrics import ModelCollector
+from app.models.model_metrics import LoadMetrics, ModelCollector
 from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
-from app.models.reload_plan import Apply, StoredModel, Unload, observed, pin_error, plan
+from app.models.reload_plan import Action, Apply, Load, StoredModel, Unload, observed, pin_error, plan
 from app.models.reports import ReportFile, read_report
 from app.monitoring.log_once import LogOnce
 from app.settings import Settings
 from model.detector import Detector
 from model.engines.devices import Device, choose_device
-from model.errors import CamspectorError, EngineError, PinError
+from model.errors import CamspectorError, EngineError, PinError, RecipesError, UnknownVersionError
+from model.recipes import RECIPES
 from model.serving import SERVING, Serving
 from model.store import Store
 
@@ -32,27 +35,6 @@ log = logging.getLogger(__name__)
 
 REBUILD_SECONDS: Final = 600.0
 """An engine that fails again within this time isn't mended by opening it anew."""
-
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Job(Generic[T]):
-    """`done` has what `work` returns, or raises. Cancelled in time, nothing is done."""
-
-    work: Callable[[], T]
-    done: Future[T] = field(default_factory=Future)
-
-    def run(self) -> None:
-        if not self.done.set_running_or_notify_cancel():
-            return
-        try:
-            result = self.work()
-        except Exception as error:  # noqa: BLE001  # a bug too is told to who waits for it; the thread goes on
-            self.done.set_exception(error)
-        else:
-            self.done.set_result(result)
 
 
 class ModelManager:
@@ -69,11 +51,15 @@ class ModelManager:
         audit: Callable[[str, Serving, str], object] = lambda *_: None,
     ) -> None:
         """`audit` is told what serving.json of a model is in force, and by whose key, else that the file says so."""
-        self.snapshot = ModelSnapshot()
+        self.snapshot = ModelSnapshot(on_demand=settings.models_max_bytes > 0)
         self._settings = settings
         self._store = Store(settings.store, settings.default_model)
         self._loader = Loader(settings, self._store)
-        self._jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
+        self._jobs = Jobs()
+        self._stored: dict[str, StoredModel] = {}
+        """The store as the last poll found it, and what could not be loaded since."""
+        self._used_at: dict[tuple[str, int], float] = {}
+        """When a request was last given a version that is in memory."""
         self._stopped = threading.Event()
         self._audit = audit
         self._changed_by = SERVING
@@ -81,6 +67,7 @@ class ModelManager:
         self._bug: str | None = None
         self._rebuilt_at: dict[tuple[str, int], float] = {}
         self._polled_at = time.monotonic()
+        self._load_metrics = LoadMetrics(metrics)
         metrics.register(ModelCollector(lambda: self.snapshot, lambda: time.monotonic() - self._polled_at))
         self.thread = threading.Thread(target=self._run, name="model manager", daemon=True)
 
@@ -90,11 +77,11 @@ class ModelManager:
     def stop(self) -> None:
         """Nothing more is loaded."""
         self._stopped.set()
-        self._submit(lambda: None)  # wakes the thread
+        self._jobs.submit(lambda: None)  # wakes the thread
 
     def report(self, detector: Detector) -> None:
         """Its engine failed. From any thread; the manager's own sees to it at once."""
-        self._submit(lambda: self.rebuild(detector)).add_done_callback(self._log_bug)
+        self._jobs.submit(lambda: self.rebuild(detector)).add_done_callback(self._log_bug)
 
     def challenge_folder(self, model: str) -> Path:
         """Where the model's challenge images lie. Raises StoreError."""
@@ -102,18 +89,33 @@ class ModelManager:
 
     def reload(self) -> Future[None]:
         """Poll the store now."""
-        return self._submit(self.poll)
+        return self._jobs.submit(self.poll)
 
     def set_serving(self, name: str, config: Serving, by: str) -> Future[None]:
         """Write the model's serving.json and put it in force; `by`: the name of whose key it is.
 
         Fails with UnknownModelError, StoreError, or PinError where its version can't serve: then nothing is written.
         """
-        return self._submit(lambda: self._set_serving_by(name, config, by))
+        return self._jobs.submit(lambda: self._set_serving_by(name, config, by))
 
     def read_report(self, name: str, version: int, file: ReportFile) -> Future[bytes]:
         """A file of a version's report. Fails as `reports.read_report` raises."""
-        return self._submit(lambda: read_report(self._store, name, version, file))
+        return self._jobs.submit(lambda: read_report(self._store, name, version, file))
+
+    async def obtain(self, name: str, version: int | None, until: float) -> LoadedModel:
+        """The version that answers a request, loaded first where it isn't in memory: several requests load it once.
+
+        Raises as `ModelSnapshot.find` does, or DeadlineError where it isn't there `until` then.
+        """
+        try:
+            loaded = self.snapshot.find(name, version)
+        except (NotReadyError, UnknownVersionError):
+            if not self.snapshot.on_demand or name not in self.snapshot.models:
+                raise
+            job = self._jobs.submit(lambda: self._provide(name, version))
+            loaded = await done(job, until, f"model {name!r} was not loaded")
+        self._used_at[loaded.key] = time.monotonic()
+        return loaded
 
     def unready(self) -> list[str]:
         """Why the service isn't ready, in words; empty: it is."""
@@ -130,11 +132,27 @@ class ModelManager:
                 serving = self._state(name).serving
                 serves = f"; version {serving.version} goes on serving" if serving else ""
                 log.warning("model %s is not in the store any more%s", name, serves)
-        self._follow(stored)
+        self._apply_recipes()
+        self._stored = {name: replace(model, named=self._named(name)) for name, model in stored.items()}
+        self._follow()
         self._warnings.update(
             problems | self.snapshot.warnings(self._settings.default_model) | set(self._store.strays())
         )
         self._polled_at = time.monotonic()
+
+    def _apply_recipes(self) -> None:
+        """Put recipes.json in force in one step; where it can't be read, what was in force stays so."""
+        found = self._loader.read_recipes()
+        if isinstance(found, RecipesError):
+            self.snapshot = replace(self.snapshot, recipes_error=str(found))
+        elif found != self.snapshot.recipes or self.snapshot.recipes_error:
+            self.snapshot = replace(self.snapshot, recipes=found, recipes_error="")
+            log.info("%s is in force: recipes %s", RECIPES, ", ".join(map(str, found)) or "none")
+
+    def _named(self, name: str) -> frozenset[int]:
+        """Versions of a model that recipes name."""
+        recipes = self.snapshot.recipes.values()
+        return frozenset(recipe.version for recipe in recipes if recipe.model == name and recipe.version)
 
     def rebuild(self, detector: Detector) -> None:
         """Its engine failed: load the version again; refuse it where a rebuilt engine failed soon again."""
@@ -158,20 +176,23 @@ class ModelManager:
         while not self._stopped.is_set():
             with logged_stall(f"polling the store {self._settings.store}, or loading a version from it,", log):
                 job.run()
-            try:
-                job = self._jobs.get(timeout=self._settings.store_poll_seconds)
-            except queue.Empty:
-                job = self._polling()
+            job = self._next()
 
-    def _polling(self) -> _Job[None]:
-        job = _Job(self.poll)
+    def _next(self) -> Job[Any]:
+        """What it is asked to do comes first, then polling when it is time, then what has time."""
+        poll_in = self._polled_at + self._settings.store_poll_seconds - time.monotonic()
+        idle = not self._plan()
+        if job := self._jobs.next(poll_in if idle else 0.0):
+            return job
+        return self._polling() if idle or poll_in <= 0 else self._unasked(self._load_ahead)
+
+    def _polling(self) -> Job[None]:
+        return self._unasked(self.poll)
+
+    def _unasked(self, work: Callable[[], None]) -> Job[None]:
+        job = Job(work)
         job.done.add_done_callback(self._log_bug)
         return job
-
-    def _submit(self, work: Callable[[], T]) -> Future[T]:
-        job = _Job(work)
-        self._jobs.put(job)
-        return job.done
 
     def _log_bug(self, done: Future[None]) -> None:
         """Of work that nobody waits for; once, while it is the same."""
@@ -184,20 +205,72 @@ class ModelManager:
     def _device(self) -> Device:
         return choose_device(self._settings.device)
 
-    def _follow(self, stored: dict[str, StoredModel], prepared: LoadedModel | None = None) -> None:
-        """`prepared`: a version that is loaded, and not shown to anyone yet."""
-        while not self._stopped.is_set() and (actions := plan(stored, self._settings.versions_kept, self.snapshot)):
-            action = actions[0]
-            name, state = action.model, self._state(action.model)
-            if isinstance(action, Apply):
-                self._put(name, state.applying(action.config, action.error))
-            elif isinstance(action, Unload):
-                self._put(name, state.unloading(action.versions))
-            elif loaded := prepared if prepared and prepared.key == action.key else self._load(*action.key):
-                self._put(name, (state.applying(action.config) if action.config else state).loading(loaded))
-            else:
-                failed = stored[name].failed | {action.version}
-                stored = {**stored, name: replace(stored[name], failed=failed)}
+    def _plan(self, names: Collection[str] | None = None) -> list[Action]:
+        """All that is to be done, as far as it was seen."""
+        stored = {name: model for name, model in self._stored.items() if names is None or name in names}
+        return plan(stored, self._settings.versions_kept, self.snapshot)
+
+    def _follow(self, names: Collection[str] | None = None, prepared: LoadedModel | None = None) -> None:
+        """Do what has no time. `prepared`: a version that is loaded, and not shown to anyone yet."""
+        while not self._stopped.is_set():
+            action = next((each for each in self._plan(names) if self._is_urgent(each, prepared)), None)
+            if action is None:
+                return
+            self._carry_out(action, prepared)
+
+    def _is_urgent(self, action: Action, prepared: LoadedModel | None) -> bool:
+        """Whether it has no time until somebody asks for it, or until nothing else is to be done."""
+        if not isinstance(action, Load) or not self.snapshot.on_demand:
+            return True
+        return self.snapshot.is_resident(action.model) or (prepared is not None and prepared.key == action.key)
+
+    def _load_ahead(self) -> None:
+        """One version that nobody has asked for yet, so that a broken one is known before its product comes."""
+        for action in self._plan()[:1]:
+            self._carry_out(action)
+
+    def _carry_out(self, action: Action, prepared: LoadedModel | None = None) -> None:
+        name, state = action.model, self._state(action.model)
+        if isinstance(action, Apply):
+            self._put(name, state.applying(action.config, action.error))
+        elif isinstance(action, Unload):
+            self._put(name, state.unloading(action.versions))
+        elif loaded := prepared if prepared and prepared.key == action.key else self._load(*action.key):
+            self._show(loaded, state.applying(action.config) if action.config else state)
+
+    def _show(self, loaded: LoadedModel, state: ModelState) -> None:
+        """Put it beside its model's other versions, and let others go where that is too much."""
+        self._put(loaded.model, state.loading(loaded))
+        if self.snapshot.on_demand:
+            for name, version in [
+                *evictions(self.snapshot, self._settings.models_max_bytes, self._used_at, loaded.key)
+            ]:
+                self._put(name, self._state(name).evicting(version))
+                self._used_at.pop((name, version), None)
+                self._load_metrics.evictions.inc()
+                log.info("model %s version %d leaves the memory", name, version)
+
+    def _provide(self, name: str, version: int | None) -> LoadedModel:
+        """The version that answers a request, from memory or the store. Raises as `ModelSnapshot.find` does."""
+        while not self._stopped.is_set():
+            state = self._state(name)
+            known = state.serving if version is None else state.known.get(version)
+            if isinstance(known, LoadedModel):
+                return known
+            if known:
+                self._used_at[name, known.version] = time.monotonic()
+                if loaded := self._load(name, known.version):
+                    self._show(loaded, self._state(name))
+                    return loaded.under(state.serving_config)
+                continue
+            wanted = (
+                each for each in self._plan([name]) if not isinstance(each, Load) or version in (None, each.version)
+            )
+            action = next(wanted, None)
+            if action is None:
+                break
+            self._carry_out(action)
+        return self.snapshot.find(name, version)
 
     def _set_serving_by(self, name: str, config: Serving, by: str) -> None:
         self._changed_by = by
@@ -207,7 +280,11 @@ class ModelManager:
             self._changed_by = SERVING
 
     def _set_serving(self, name: str, config: Serving) -> None:
-        stored, prepared, pinned = StoredModel(tuple(self._store.versions(name)), config), None, config.version
+        stored, prepared, pinned = (
+            StoredModel(tuple(self._store.versions(name)), config, named=self._named(name)),
+            None,
+            config.version,
+        )
         if pinned is not None:
             if pinned in stored.versions and pinned not in self._state(name).loaded:
                 prepared = self._load(name, pinned)
@@ -215,13 +292,16 @@ class ModelManager:
             if error := pin_error(stored, pinned, self._state(name).refused):
                 raise PinError(error)
         self._store.set_serving(name, config)
-        self._follow({name: stored}, prepared)
+        self._stored = {**self._stored, name: stored}
+        self._follow([name], prepared)
         self.poll()
 
     def _load(self, name: str, version: int) -> LoadedModel | None:
         """None: it is refused."""
         try:
-            loaded = self._loader.load(name, version, self._device)
+            with self._load_metrics.seconds.time():
+                known = self._state(name).unloaded.get(version)
+                loaded = self._loader.load(name, version, self._device, known)
         except CamspectorError as error:
             self._refuse(name, version, error)
             return None
@@ -235,6 +315,8 @@ class ModelManager:
         if state.refused.get(version) != str(error):
             log.error("model %s version %d is refused: %s", name, version, error)
         self._put(name, state.refusing(version, str(error)))
+        if stored := self._stored.get(name):
+            self._stored = {**self._stored, name: replace(stored, failed=stored.failed | {version})}
 
     def _state(self, name: str) -> ModelState:
         return self.snapshot.models.get(name, ModelState())

@@ -4,11 +4,17 @@ import hashlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeVar
 
 from app.errors import NotReadyError
 from model.detector import Detector
-from model.errors import UnknownModelError, UnknownVersionError
+from model.errors import UnknownModelError, UnknownRecipeError, UnknownVersionError
+from model.manifest import EngineName
+from model.recipes import RECIPES, ProductRecipe
 from model.serving import Serving, encode
+from model.terms import Terms
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,20 @@ class LoadedModel:
     detector: Detector
     config: Serving = field(default_factory=Serving)
     """The content of serving.json that it is under."""
+    size: int = 0
+    """Memory that it takes, estimated in bytes."""
+
+    @property
+    def terms(self) -> Terms:
+        return self.detector.terms
+
+    @property
+    def engine(self) -> EngineName:
+        return self.detector.engine.name
+
+    @property
+    def device(self) -> str:
+        return self.detector.engine.device
 
     @property
     def key(self) -> tuple[str, int]:
@@ -40,6 +60,27 @@ class LoadedModel:
             return self
         return replace(self, detector=detector, config=config)
 
+    def unloaded(self) -> "UnloadedModel":
+        return UnloadedModel(self.model, self.version, self.terms, self.engine, self.device, self.config)
+
+
+@dataclass(frozen=True)
+class UnloadedModel:
+    """A version that was loaded and tested, and left the memory: whoever asks for it has it loaded again."""
+
+    model: str
+    version: int
+    terms: Terms
+    engine: EngineName
+    device: str
+    config: Serving
+
+    def under(self, config: Serving) -> "UnloadedModel":
+        return replace(self, terms=self.terms.under(config), config=config)
+
+
+KnownModel = LoadedModel | UnloadedModel
+
 
 @dataclass(frozen=True)
 class ModelState:
@@ -54,11 +95,18 @@ class ModelState:
     """The content of serving.json that is in force."""
     serving_error: str = ""
     """Why the present content of serving.json isn't in force; empty: it is."""
+    unloaded: Mapping[int, UnloadedModel] = field(default_factory=dict)
 
     @property
-    def serving(self) -> LoadedModel | None:
-        """The version that answers where none is named: the pinned one, else the newest loaded."""
-        return self.loaded.get(self.serving_config.version or max(self.loaded, default=0))
+    def known(self) -> dict[int, KnownModel]:
+        """Versions that can answer, in memory or not."""
+        return {**self.unloaded, **self.loaded}
+
+    @property
+    def serving(self) -> KnownModel | None:
+        """The version that answers where none is named: the pinned one, else the newest that can."""
+        known = self.known
+        return known.get(self.serving_config.version or max(known, default=0))
 
     @property
     def unavailable_reason(self) -> str:
@@ -69,20 +117,27 @@ class ModelState:
     def applying(self, config: Serving, error: str = "") -> "ModelState":
         """With another serving config in force for all its versions."""
         loaded = {version: each.under(config) for version, each in self.loaded.items()}
-        return replace(self, serving_config=config, serving_error=error, loaded=loaded)
+        unloaded = {version: each.under(config) for version, each in self.unloaded.items()}
+        return replace(self, serving_config=config, serving_error=error, loaded=loaded, unloaded=unloaded)
 
     def loading(self, loaded: LoadedModel) -> "ModelState":
         """With one more version, or another engine for one."""
-        refused = {version: reason for version, reason in self.refused.items() if version != loaded.version}
-        return replace(self, loaded={**self.loaded, loaded.version: loaded.under(self.serving_config)}, refused=refused)
+        version, own = loaded.version, loaded.under(self.serving_config)
+        refused, unloaded = _without(self.refused, version), _without(self.unloaded, version)
+        return replace(self, loaded={**self.loaded, version: own}, unloaded=unloaded, refused=refused)
+
+    def evicting(self, version: int) -> "ModelState":
+        """With one version out of memory; requests in flight keep theirs."""
+        unloaded = {**self.unloaded, version: self.loaded[version].unloaded()}
+        return replace(self, loaded=_without(self.loaded, version), unloaded=unloaded)
 
     def unloading(self, versions: Set[int]) -> "ModelState":
         """Without those versions; requests in flight keep theirs."""
-        return replace(self, loaded={number: each for number, each in self.loaded.items() if number not in versions})
+        return replace(self, loaded=_without(self.loaded, *versions), unloaded=_without(self.unloaded, *versions))
 
     def refusing(self, version: int, reason: str) -> "ModelState":
-        """With one version that can't be used."""
-        return replace(self, refused={**self.refused, version: reason})
+        """With one version that can't be used, or not again."""
+        return replace(self, refused={**self.refused, version: reason}, unloaded=_without(self.unloaded, version))
 
 
 @dataclass(frozen=True)
@@ -91,7 +146,14 @@ class ModelSnapshot:
 
     models: Mapping[str, ModelState] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
-    """Models without which the service isn't ready: the default one, and the store's first that are still there."""
+    """Models without which the service isn't ready: the default one, and of the store's first that are still there the
+    resident ones, or all where all are loaded."""
+    recipes: Mapping[int, ProductRecipe] = field(default_factory=dict)
+    """recipes.json that is in force."""
+    recipes_error: str = ""
+    """Why the present recipes.json isn't in force; empty: it is."""
+    on_demand: bool = False
+    """Whether models are loaded when they are asked for."""
 
     def model(self, name: str) -> ModelState:
         """Raises UnknownModelError, naming the models that there are; NotReadyError while there are none."""
@@ -102,21 +164,45 @@ class ModelSnapshot:
         return self.models[name]
 
     def find(self, name: str, version: int | None = None) -> LoadedModel:
-        """The version that serves a request. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
+        """The version that serves a request. Raises as `know` does, or NotReadyError where it isn't in memory."""
+        known = self.know(name, version)
+        if isinstance(known, UnloadedModel):
+            raise NotReadyError(f"version {known.version} of model {name!r} is not loaded now")
+        return known
+
+    def know(self, name: str, version: int | None = None) -> KnownModel:
+        """The same, in memory or not. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
         model = self.model(name)
         if version is None:
             if model.serving is None:
                 raise NotReadyError(f"no version of model {name!r} serves{model.unavailable_reason}")
             return model.serving
-        if version in model.loaded:
-            return model.loaded[version]
+        if version in model.known:
+            return model.known[version]
         if version in model.refused:
             raise UnknownVersionError(f"version {version} of model {name!r} was refused: {model.refused[version]}")
         if version not in model.available:
-            raise UnknownVersionError(f"model {name!r} has no version {version}; loaded are: {_numbers(model.loaded)}")
+            raise UnknownVersionError(f"model {name!r} has no version {version}; loaded are: {_numbers(model.known)}")
         raise UnknownVersionError(
-            f"version {version} of model {name!r} is in the store, but not loaded; loaded are: {_numbers(model.loaded)}"
+            f"version {version} of model {name!r} is in the store, but not loaded; loaded are: {_numbers(model.known)}"
         )
+
+    def recipe(self, number: int) -> ProductRecipe:
+        """Raises UnknownRecipeError, which names those that there are."""
+        if number not in self.recipes:
+            error = f"; {self.recipes_error}" if self.recipes_error else ""
+            raise UnknownRecipeError(f"no recipe {number}; there are: {_numbers(self.recipes)}{error}")
+        return self.recipes[number]
+
+    def recipe_problem(self, number: int) -> str:
+        """Why the recipe can't be used, as far as it is known; empty: it can."""
+        recipe = self.recipes[number]
+        if recipe.model not in self.models:
+            return f"no model {recipe.model!r}"
+        model = self.models[recipe.model]
+        if recipe.version is None or recipe.version in {*model.known, *model.available} - model.refused.keys():
+            return ""
+        return f"model {recipe.model!r} has no version {recipe.version} that can serve"
 
     def served(self) -> list[str]:
         """Models that have a version that serves."""
@@ -132,7 +218,7 @@ class ModelSnapshot:
         meant = [
             name
             for name, model in self.models.items()
-            if model.serving or (name in self.required and not model.refused)
+            if model.serving or ((self.on_demand or name in self.required) and not model.refused)
         ]
         if len(meant) > 1:
             raise UnknownModelError(
@@ -142,7 +228,7 @@ class ModelSnapshot:
 
     def unready(self, empty: str) -> list[str]:
         """Why the service isn't ready, in words; none: it is. `empty`: why there may be no models."""
-        if not self.required:
+        if not self.required and not self._could_serve:
             return [f"no model is loaded yet: {empty}"]
         return [
             f"model {name!r} has no version that serves{self.models[name].unavailable_reason}"
@@ -151,6 +237,21 @@ class ModelSnapshot:
             for name in sorted(self.required - set(self.served()))
         ]
 
+    @property
+    def _could_serve(self) -> bool:
+        """Whether a model can be loaded when it is asked for, as far as it is known."""
+        models = self.models.values() if self.on_demand else ()
+        return any(model.known or set(model.available) - model.refused.keys() for model in models)
+
+    def is_resident(self, name: str) -> bool:
+        """Whether the model's serving version stays in memory."""
+        return name in self.required or (name in self.models and self.models[name].serving_config.resident)
+
+    @property
+    def size(self) -> int:
+        """Memory that all loaded versions take, estimated in bytes."""
+        return sum(each.size for model in self.models.values() for each in model.loaded.values())
+
     def warnings(self, default_model: str | None) -> set[str]:
         """Where serving configs or settings don't fit the models."""
         errors = {name: model.serving_error for name, model in self.models.items() if model.serving_error}
@@ -158,10 +259,16 @@ class ModelSnapshot:
         if default_model is None and len(served) > 1:
             names = ", ".join(served)
             warnings.add(f"POST /predict is 404 while several models are loaded ({names}): set default_model")
-        return warnings
+        unusable = {number: problem for number in self.recipes if (problem := self.recipe_problem(number))}
+        warnings |= {f"{RECIPES}: recipe {number}: {problem}" for number, problem in unusable.items()}
+        return warnings | {self.recipes_error} - {""}
 
     def with_model(self, name: str, model: ModelState) -> "ModelSnapshot":
         return replace(self, models=dict(sorted({**self.models, name: model}.items())))
+
+
+def _without(versions: Mapping[int, T], *numbers: int) -> dict[int, T]:
+    return {number: each for number, each in versions.items() if number not in numbers}
 
 
 def _numbers(versions: Mapping[int, object]) -> str:

@@ -17,6 +17,8 @@ class StoredModel:
     serving_config: Serving | ServingError = field(default_factory=Serving)
     failed: frozenset[int] = frozenset()
     """Versions that could not be loaded since."""
+    named: frozenset[int] = frozenset()
+    """Versions that recipes name: they are kept, however old."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def plan(stored: Mapping[str, StoredModel], versions_kept: int, snapshot: ModelS
     return [
         action
         for name, model in stored.items()
-        for action in _plan_model(name, model, versions_kept, snapshot.models.get(name, ModelState()))
+        for action in _plan_model(
+            name, model, versions_kept, snapshot.models.get(name, ModelState()), snapshot.is_resident(name)
+        )
     ]
 
 
@@ -75,7 +79,11 @@ def pin_error(model: StoredModel, version: int, refused: Mapping[int, str]) -> s
 
 
 def observed(
-    snapshot: ModelSnapshot, stored: Mapping[str, StoredModel], default_model: str | None, *, complete: bool
+    snapshot: ModelSnapshot,
+    stored: Mapping[str, StoredModel],
+    default_model: str | None,
+    *,
+    complete: bool,
 ) -> ModelSnapshot:
     """The snapshot with what a poll found.
 
@@ -84,31 +92,36 @@ def observed(
     models = dict(snapshot.models)
     for name in models.keys() - stored if complete else ():
         gone = replace(models.pop(name), available=(), refused={})
-        if gone.loaded:
+        if gone.known:
             models[name] = gone
     for name, found in stored.items():
         state = models.get(name, ModelState())
         refused = {number: reason for number, reason in state.refused.items() if number in found.versions}
         models[name] = replace(state, available=found.versions, refused=refused)
-    required = _required(snapshot, stored.keys(), {default_model} - {None}, complete=complete)
-    return ModelSnapshot(dict(sorted(models.items())), required)
+    first = {name for name, found in stored.items() if not snapshot.on_demand or _is_resident(found)}
+    required = _required(snapshot, stored.keys(), first, {default_model} - {None}, complete=complete)
+    return replace(snapshot, models=dict(sorted(models.items())), required=required)
 
 
 def _required(
-    snapshot: ModelSnapshot, stored: Set[str], configured: Set[str | None], *, complete: bool
+    snapshot: ModelSnapshot, stored: Set[str], first: Set[str], configured: Set[str | None], *, complete: bool
 ) -> frozenset[str]:
     required = snapshot.required
     if complete:
         required &= stored | configured | set(snapshot.served())
     if stored and not required:
-        required = frozenset(name for name in {*stored, *configured} if name)
+        required = frozenset(name for name in {*first, *configured} if name)
     return required
 
 
-def _plan_model(name: str, stored: StoredModel, versions_kept: int, state: ModelState) -> list[Action]:
+def _is_resident(stored: StoredModel) -> bool:
+    return isinstance(stored.serving_config, Serving) and stored.serving_config.resident
+
+
+def _plan_model(name: str, stored: StoredModel, versions_kept: int, state: ModelState, resident: bool) -> list[Action]:
     actions: list[Action] = []
     config, error = _in_force(stored, state)
-    loaded, pinned = set(state.loaded), config.version
+    loaded, pinned = set(state.known), config.version
     if pinned is not None and pinned not in loaded and not error:
         actions.append(Load(name, pinned, config))
         loaded.add(pinned)
@@ -118,13 +131,15 @@ def _plan_model(name: str, stored: StoredModel, versions_kept: int, state: Model
         return actions  # better no verdicts than such as weren't meant
     kept = loaded & {pinned}
     for version in sorted(set(stored.versions) - stored.failed - kept, reverse=True):
-        if len(kept) == versions_kept:
-            break
+        if len(kept) >= versions_kept and version not in stored.named:
+            continue
         if version not in loaded:
             actions.append(Load(name, version))
         kept.add(version)
     if kept and loaded - kept:
         actions.append(Unload(name, frozenset(loaded - kept)))
+    if not actions and resident and state.serving and state.serving.version not in state.loaded:
+        actions.append(Load(name, state.serving.version))
     return actions
 
 
@@ -140,4 +155,4 @@ def _in_force(stored: StoredModel, state: ModelState) -> tuple[Serving, str]:
     if config.version is None:
         return config, ""
     error = pin_error(stored, config.version, state.refused)
-    return (state.serving_config if error and state.loaded else config), error
+    return (state.serving_config if error and state.known else config), error

@@ -78,6 +78,8 @@ class RequestRecord:
     version: int | None = None
     challenge_kind: str | None = None
     """Kind of the live challenge part that the image shows (header X-Challenge)."""
+    has_own_thresholds: bool = False
+    """Whether its recipe decides otherwise than its model (header X-Recipe)."""
     is_challenge: bool = False
     """Whether its images are no production: they count in no figure of it."""
     images: list[ImageRecord] = field(default_factory=list)

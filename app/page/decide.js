@@ -46,7 +46,7 @@ export class DecideView {
     const measured = await getJson(`${path}/versions/${model.serving}/report.json`).then((report) => report.measured_images, (error) => error);
     if (this.app.model?.name !== model.name) return;
     if (measured instanceof Error || !measured) {
-      return this._notice(measured instanceof Error ? `${measured.message}.` : "This version's report doesn't have the log-odds of single images: it was made by an older training. Recalibrate or train it again.");
+      return this._notice(measured instanceof Error ? `${measured.message}.` : "This version's report doesn't have the log-odds of single images: it was made by an older training. Train it again.");
     }
     const shift = logit(this.version.defect_rate) - logit(measured.defect_rate);
     const shifted = ([kind, values]) => [kind, values.map((value) => value + shift)];

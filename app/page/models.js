@@ -70,7 +70,8 @@ export class ModelsView {
   _row(model, number, refusal) {
     const version = model.versions.find((each) => each.version === number);
     const cells = version ? this._loadedCells(model, version) : [h("td", { colSpan: 6 }, refusal ?? "")];
-    const state = refusal ? "refused" : !version ? "in the store, not loaded" : number === model.serving ? "serves" : "loaded";
+    const loaded = version?.loaded ? "" : ", not loaded";
+    const state = refusal ? "refused" : !version ? "in the store, not loaded" : (number === model.serving ? "serves" : version.loaded ? "loaded" : "available") + loaded;
     const act = h("button", { type: "button", disabled: Boolean(refusal) || model.pinned === number, onclick: () => this._change(() => applyServing(model, { ...servingOf(model), version: number })) }, "Pin");
     act.ariaLabel = `Pin version ${number}`;
     return h(

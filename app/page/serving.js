@@ -5,14 +5,7 @@ import { sendJson } from "./api.js";
 const UNDO = "camspector-undo";
 
 /** The file's content in force, with its defaults left out. */
-export function servingOf(model) {
-  const version = model.versions.find((each) => each.version === model.serving) ?? model.versions[0];
-  return {
-    ...(model.pinned === null ? {} : { version: model.pinned }),
-    ...(version?.thresholds_source === "serving.json" ? { thresholds: version.thresholds } : {}),
-    ...(version?.defect_rate_source === "serving.json" ? { defect_rate: version.defect_rate } : {}),
-  };
-}
+export const servingOf = (model) => model.serving_config;
 
 /** Write it; what was in force before can be had back by `undo`. */
 export async function applyServing(model, serving) {

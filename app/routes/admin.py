@@ -63,11 +63,13 @@ router = APIRouter(
 )
 
 
-@router.post("/reload")
-async def reload(service: TheService) -> Reloaded:
-    """Poll the store now, and answer when everything new is loaded or refused."""
+@router.post("/reload", responses=AUDITED)
+async def reload(response: Response, service: TheService) -> Reloaded:
+    """Poll the store now, and answer when everything new is loaded or refused, and what changed is in the audit, as
+    after a change by a call."""
     before = service.model_manager.snapshot
     await _done(service.model_manager.reload())
+    await _tell_audited(response, service)
     return Reloaded(changed=Change.between(before, service.model_manager.snapshot))
 
 
@@ -97,8 +99,7 @@ async def put_serving(model: str, request: Request, response: Response, service:
         upload = await receive(request, MAX_BYTES, body)
     config = servings.decode(upload.content(), "the body")
     await _done(service.model_manager.set_serving(model, config, request.state.key.name))
-    if service.records:
-        response.headers[RECORDED] = "true" if await service.records.audit_written() else "false"
+    await _tell_audited(response, service)
     return ModelInfo.of(model, service.model_manager.snapshot.model(model))
 
 
@@ -120,6 +121,12 @@ async def acknowledge_drift(model: str, request: Request, service: TheService) -
     service.model_manager.snapshot.model(model)
     alarms = service.drift.acknowledge(model, request.state.key.name)
     return Acknowledged(acknowledged=[DriftAlarm.of(alarm) for alarm in alarms])
+
+
+async def _tell_audited(response: Response, service: TheService) -> None:
+    """With --records, once what was changed is in the audit, or can't be for now."""
+    if service.records:
+        response.headers[RECORDED] = "true" if await service.records.audit_written() else "false"
 
 
 async def _done(future: Future[None]) -> None:

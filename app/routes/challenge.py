@@ -1,13 +1,15 @@
 """Challenge runs: whether a model still sees what it must."""
 
+import asyncio
+
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from app.challenge.run import Outcome, run_challenge
 from app.documentation import problems
-from app.errors import AdminNeedsKeysError, KeyNotAllowedError, NotReadyError
+from app.errors import AdminNeedsKeysError, DeadlineError, KeyNotAllowedError, NotReadyError
 from app.monitoring.request_record import current
-from app.routes.admin import only_admin
+from app.routes.admin import WAIT_SECONDS, only_admin
 from app.routes.dependencies import TheService
 from model.challenge import challenge_images
 from model.errors import ChallengeError, StoreError, UnknownModelError
@@ -55,7 +57,13 @@ class ChallengeRun(BaseModel):
 @router.post(
     "/v1/models/{model}/challenge",
     responses=problems(
-        KeyNotAllowedError, AdminNeedsKeysError, UnknownModelError, ChallengeError, StoreError, NotReadyError
+        KeyNotAllowedError,
+        AdminNeedsKeysError,
+        UnknownModelError,
+        ChallengeError,
+        StoreError,
+        NotReadyError,
+        DeadlineError,
     ),
 )
 async def challenge(model: str, service: TheService) -> ChallengeRun:
@@ -63,7 +71,7 @@ async def challenge(model: str, service: TheService) -> ChallengeRun:
 
     They count in the challenge metrics alone. Good parts must be accepted, defective ones must not.
     """
-    loaded = service.model_manager.snapshot.find(model)
+    loaded = await service.model_manager.obtain(model, None, asyncio.get_running_loop().time() + WAIT_SECONDS)
     if record := current.get():
         record.is_challenge = True
         record.model, record.version = loaded.key

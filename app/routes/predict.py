@@ -50,9 +50,8 @@ TheRenderOptions = Annotated[RenderOptions, Depends(_render_options)]
 async def predict_by_default_model(
     scope: TheRequestScope, options: TheRenderOptions, key: IdempotencyKey = None
 ) -> Response:
-    """Inspect an image by the default model: the configured one, else the only one that is loaded."""
-    model = scope.service.model_manager.snapshot.default(scope.service.settings.default_model)
-    return await _answer(scope, scope.find(model), options, key)
+    """Inspect an image by the model of X-Recipe, else by the default one: the configured, else the only one loaded."""
+    return await _answer(scope, await scope.find(), options, key)
 
 
 @router.post("/v1/models/{model}/predict", response_model=Prediction, responses=PREDICT_REPLIES, openapi_extra=UPLOAD)
@@ -60,7 +59,7 @@ async def predict(
     scope: TheRequestScope, model: str, options: TheRenderOptions, key: IdempotencyKey = None
 ) -> Response:
     """Inspect an image by the version of a model that serves: the newest, or the one that serving.json names."""
-    return await _answer(scope, scope.find(model), options, key)
+    return await _answer(scope, await scope.find(model), options, key)
 
 
 @router.post(
@@ -73,7 +72,7 @@ async def predict_by_version(
     scope: TheRequestScope, model: str, version: Version, options: TheRenderOptions, key: IdempotencyKey = None
 ) -> Response:
     """Inspect an image by one version of a model."""
-    return await _answer(scope, scope.find(model, version), options, key)
+    return await _answer(scope, await scope.find(model, version), options, key)
 
 
 async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptions, key: str | None) -> Response:

@@ -23,6 +23,7 @@ from app.routes.dependencies import TheService
 from app.service import Service
 from app.settings import LONGEST_DEADLINE_MS
 from model.challenge import GOOD
+from model.recipes import MOST
 
 DEFECT: Final = "defect"
 """Any kind of defect, where it doesn't matter or the model was trained on none."""
@@ -38,6 +39,7 @@ def _digits(text: str) -> str:
 Positive = Annotated[int, Field(ge=1, le=2**63 - 1), BeforeValidator(_digits)]
 Version = Positive
 PageSize = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_digits)]
+RecipeNumber = Annotated[int, Field(ge=1, le=MOST), BeforeValidator(_digits)]
 Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_DEADLINE_MS), BeforeValidator(_digits)]
 
 
@@ -47,13 +49,34 @@ class RequestScope:
 
     request: Request
     service: Service
-    deadline_ms: int | None
+    deadline_ms: int
+    until: float
+    """When its time is up, on the event loop's clock."""
     challenge: str | None
     """What X-Challenge says."""
+    recipe: int | None
+    """What X-Recipe says."""
 
-    def find(self, model: str, version: int | None = None) -> LoadedModel:
-        """The version that answers. Raises UnknownModelError, UnknownVersionError or NotReadyError."""
-        return self.service.model_manager.snapshot.find(model, version)
+    async def find(self, model: str | None = None, version: int | None = None) -> LoadedModel:
+        """The version that answers, under the recipe's thresholds, if any; of no `model`: the recipe's, or the default.
+
+        Raises UnknownRecipeError, RequestValidationError where the recipe is of another model or version, or
+        UnknownModelError, UnknownVersionError or NotReadyError, or DeadlineError
+        where it is loaded only now, and that takes too long.
+        """
+        manager = self.service.model_manager
+        if self.recipe is None:
+            name = model or manager.snapshot.default(self.service.settings.default_model)
+            return await manager.obtain(name, version, self.until)
+        recipe = manager.snapshot.recipe(self.recipe)
+        if model not in (None, recipe.model) or not {version, recipe.version} <= {None, version or recipe.version}:
+            of = f"version {recipe.version} of model {recipe.model!r}" if recipe.version else f"model {recipe.model!r}"
+            reason = f"recipe {self.recipe} is of {of}, which isn't what the address names"
+            raise RequestValidationError([{"loc": ("header", "X-Recipe"), "msg": reason}])
+        if (record := current.get()) and recipe.thresholds is not None:
+            record.has_own_thresholds = True
+        loaded = await manager.obtain(recipe.model, version or recipe.version, self.until)
+        return loaded.under(recipe.applied(loaded.config))
 
     def _challenge_kind(self, loaded: LoadedModel) -> str | None:
         """Raises RequestValidationError where the model knows no such kind: a slip would count as a defect."""
@@ -77,7 +100,7 @@ class RequestScope:
             record.model, record.version = loaded.key
             record.is_challenge = self.challenge is not None
             record.challenge_kind = self._challenge_kind(loaded)
-        async with _time_limit(self.deadline_ms or service.settings.deadline_ms) as limit:
+        async with _time_limit(self.until, self.deadline_ms) as limit:
             kind = Kind.of(loaded.key, declared_length(self.request.headers))
             admission.check(kind, _left(limit), overlay=overlay)  # before the body is read
             with admission.body() as body:
@@ -103,18 +126,24 @@ async def _request_scope(
             "in UTF-8 where it needs to be. It counts in no figure of the production.",
         ),
     ] = None,
+    recipe: Annotated[
+        RecipeNumber | None,
+        Header(alias="X-Recipe", description="Number of a product in recipes.json: its model, version and thresholds."),
+    ] = None,
 ) -> RequestScope:
-    return RequestScope(request, service, deadline_ms, challenge)
+    milliseconds = deadline_ms or service.settings.deadline_ms
+    until = asyncio.get_running_loop().time() + milliseconds / 1000
+    return RequestScope(request, service, milliseconds, until, challenge, recipe)
 
 
 TheRequestScope = Annotated[RequestScope, Depends(_request_scope)]
 
 
 @asynccontextmanager
-async def _time_limit(milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
+async def _time_limit(until: float, milliseconds: int) -> AsyncIterator[asyncio.Timeout]:
     """Cancel the block when its time is up, and raise DeadlineError."""
     try:
-        async with asyncio.timeout(milliseconds / 1000) as limit:
+        async with asyncio.timeout_at(until) as limit:
             yield limit
     except TimeoutError:
         raise DeadlineError(f"there was no answer within the deadline of {milliseconds} ms") from None

@@ -59,26 +59,26 @@ async def server_ready(request: Request, service: TheService) -> Response | Read
 async def model_metadata(service: TheService, model: str) -> ModelMetadata:
     """Inputs and outputs of a model, by the version that serves."""
     snapshot = service.model_manager.snapshot
-    return ModelMetadata.of(snapshot.model(model), snapshot.find(model))
+    return ModelMetadata.of(snapshot.model(model), snapshot.know(model))
 
 
 @router.get("/models/{model}/versions/{version}", responses=UNKNOWN_VERSION)
 async def version_metadata(service: TheService, model: str, version: Version) -> ModelMetadata:
     """Inputs and outputs of one version."""
     snapshot = service.model_manager.snapshot
-    return ModelMetadata.of(snapshot.model(model), snapshot.find(model, version))
+    return ModelMetadata.of(snapshot.model(model), snapshot.know(model, version))
 
 
 @router.get("/models/{model}/ready", responses=UNKNOWN)
 async def model_ready(service: TheService, model: str) -> ModelReady:
-    """Whether a version of the model is loaded and self-tested."""
-    return ModelReady(name=service.model_manager.snapshot.find(model).model, ready=True)
+    """Whether a version of the model is self-tested, and loaded, or will be when it is asked for."""
+    return ModelReady(name=service.model_manager.snapshot.know(model).model, ready=True)
 
 
 @router.get("/models/{model}/versions/{version}/ready", responses=UNKNOWN_VERSION)
 async def version_ready(service: TheService, model: str, version: Version) -> ModelReady:
-    """Whether this version is loaded and self-tested."""
-    return ModelReady(name=service.model_manager.snapshot.find(model, version).model, ready=True)
+    """Whether this version is self-tested, and loaded, or will be when it is asked for."""
+    return ModelReady(name=service.model_manager.snapshot.know(model, version).model, ready=True)
 
 
 @router.post("/models/{model}/infer", response_model=InferReply, responses=INFER_REPLIES, openapi_extra=INFER_BODY)
@@ -101,7 +101,7 @@ async def infer_by_version(
 
 
 async def _answer(scope: RequestScope, model: str, version: int | None, json_length: int | None) -> Response:
-    service, loaded = scope.service, scope.find(model, version)
+    service, loaded = scope.service, await scope.find(model, version)
     frame, max_batch, pipeline = loaded.detector.frame_size, service.settings.max_batch, service.pipeline
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:

@@ -1,8 +1,9 @@
 """The arguments of `score`, and those that `watch` has, too."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 from app.settings import Settings, settings_of
 from model.cpus import available_cpus
@@ -12,6 +13,7 @@ from model.engines.engine import EngineChoice
 from model.program import program
 
 _SETTINGS = ("store", "device", "engine", "variant", "max_bytes", "max_pixels")
+_A_DAY: Final = 86_400
 
 
 def score_arguments(flags: list[str]) -> argparse.Namespace:
@@ -77,6 +79,21 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("must be a whole number of at least 1")
     return int(text)
+
+
+def seconds(least: float) -> Callable[[str], float]:
+    """An argument's type: from so many up to a day's."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not least <= number <= _A_DAY:
+            raise argparse.ArgumentTypeError(f"must be a number of seconds from {least:g} to {_A_DAY}")
+        return number
+
+    return read
 
 
 def default_jobs(cpus: int) -> int:

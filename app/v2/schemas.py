@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from app.documentation import BINARY, ENCODING, EXAMPLE_IMAGE
-from app.models.model_snapshot import LoadedModel, ModelState
+from app.models.model_snapshot import KnownModel, ModelState
 from app.v2.request import OUTPUTS, inputs_of
 
 Datatype = Literal["BYTES", "UINT8", "BOOL", "FP32", "FP64"]
@@ -56,19 +56,18 @@ class ModelMetadata(BaseModel):
     """Inputs and outputs of a model. Send one of the inputs, not both."""
 
     name: str
-    versions: list[str] = Field(description="Loaded versions, newest first.")
+    versions: list[str] = Field(description="Versions that can answer, newest first.")
     platform: str = Field(description="Engine and numeric form of the network.")
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
 
     @staticmethod
-    def of(model: ModelState, loaded: LoadedModel) -> "ModelMetadata":
-        detector = loaded.detector
+    def of(model: ModelState, known: KnownModel) -> "ModelMetadata":
         return ModelMetadata(
-            name=loaded.model,
-            versions=[str(version) for version in sorted(model.loaded, reverse=True)],
-            platform=f"{detector.engine.name}_{detector.variant.name}",
-            inputs=TensorMetadata.of(inputs_of(*detector.frame_size)),
+            name=known.model,
+            versions=[str(version) for version in sorted(model.known, reverse=True)],
+            platform=f"{known.engine}_{known.terms.variant.name}",
+            inputs=TensorMetadata.of(inputs_of(*known.terms.frame_size)),
             outputs=TensorMetadata.of(OUTPUTS),
         )
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from app.score.cli import add_inspector
+from app.score.cli import add_inspector, seconds
 from model.program import program
 
 
@@ -21,23 +21,13 @@ def watch_arguments(flags: list[str]) -> argparse.Namespace:
     parser.add_argument("--copy", action="store_true", help="let the images stay, too")
     parser.add_argument(
         "--settle-seconds",
-        type=_seconds,
+        type=seconds(0),
         default=2.0,
         help="so long must a file stand still to be whole; 0 where files are renamed in (default: %(default)s)",
     )
     parser.add_argument(
-        "--poll-seconds", type=_seconds, default=0.5, help="how often the folder is looked at (default: %(default)s)"
+        "--poll-seconds", type=seconds(0), default=0.5, help="how often the folder is looked at (default: %(default)s)"
     )
     parser.add_argument("--ledger", type=Path, help="file that knows what was inspected; without: beside --out")
     add_inspector(parser)
     return parser.parse_args(flags)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
-    return seconds

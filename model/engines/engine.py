@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.artifact import Artifact
 from model.engines.devices import Device
-from model.engines.output import NetworkOutput
+from model.engines.output import NetworkOutput, concatenate
 from model.errors import GoldenOutputError
 from model.manifest import EngineName, Variant
 
@@ -20,8 +20,8 @@ class Engine(Protocol):
     """Runs one version's network on one device."""
 
     @property
-    def name(self) -> str:
-        """torch or onnxruntime."""
+    def name(self) -> EngineName:
+        """The library."""
 
     @property
     def device(self) -> str:
@@ -69,27 +69,40 @@ def open_engine(artifact: Artifact, variant: Variant, device: Device, name: Engi
     return TorchEngine(file, artifact.manifest.network, variant.name, device)
 
 
-def replay_golden(engine: Engine, artifact: Artifact, variant: Variant) -> None:
-    """Run the golden images. Raises GoldenOutputError where log-odds, or distances from the training images, are off by
-    more than the variant's tolerance."""
-    golden, names = variant.golden, list(variant.golden.log_odds)
-    output = engine.run(artifact.golden_pixels(names))
-    if output.evidence.ndim != 3 or len(output.evidence) != len(names):
-        raise GoldenOutputError(f"{artifact.path}: {variant.name} by {engine.name} gives no map for each image")
-    if output.features.shape != (len(names), artifact.appearance.mean.size):
-        raise GoldenOutputError(
-            f"{artifact.path}: {variant.name} by {engine.name} gives features {output.features.shape}"
-        )
+def replay_golden(engine: Engine, artifact: Artifact, variant: Variant, most: int | None = None) -> None:
+    """Run the golden images, or the first `most` of them. Raises GoldenOutputError where log-odds, or distances from
+    the training images, are off by more than the variant's tolerance.
+
+    In batches as requests come in, alternately with the device for each alone and not: so both ways are tested, and
+    have what they take at their first batch.
+    """
+    golden, appearance, names = variant.golden, artifact.appearance, list(variant.golden.log_odds)[:most]
+    pixels, size = artifact.golden_pixels(names), engine.preferred_batch_size
+    batches = [pixels[start : start + size] for start in range(0, len(pixels), size)]
+    outputs = [engine.run(batch, exclusive=number % 2 == 0) for number, batch in enumerate(batches)]
+    for output, batch in zip(outputs, batches, strict=True):
+        if output.evidence.ndim != 3 or len(output.evidence) != len(batch):
+            raise GoldenOutputError(f"{artifact.path}: {variant.name} by {engine.name} gives no map for each image")
+        if appearance and output.features.shape != (len(batch), appearance.mean.size):
+            raise GoldenOutputError(
+                f"{artifact.path}: {variant.name} by {engine.name} gives features {output.features.shape}"
+            )
+    output = concatenate(outputs)
     log_odds = artifact.manifest.pooling(output.whole)
-    distances = artifact.appearance.distance(output.features) / variant.distance_scale
-    for name, value, distance in zip(names, log_odds, distances, strict=True):
-        far = golden.distances[name]
-        for what, found, expected, tolerance in (
-            ("log-odds", value, golden.log_odds[name], golden.tolerance),
-            ("a distance", distance, far, golden.distance_tolerance * far),
-        ):
-            if not abs(found - expected) <= tolerance:
-                raise GoldenOutputError(
-                    f"{artifact.path}: {variant.name} by {engine.name} on {engine.device} gives {name} {what} of "
-                    f"{found:.6f}, but {expected:.6f} at export (tolerance {tolerance:g})"
-                )
+    compared = [(name, "log-odds", value, golden.log_odds[name]) for name, value in zip(names, log_odds, strict=True)]
+    if appearance:
+        if output.features.shape != (len(names), appearance.mean.size):
+            raise GoldenOutputError(
+                f"{artifact.path}: {variant.name} by {engine.name} gives features {output.features.shape}"
+            )
+        distances = appearance.distance(output.features) / variant.distance_scale
+        compared += [
+            (name, "a distance", far, golden.distances[name]) for name, far in zip(names, distances, strict=True)
+        ]
+    for name, what, found, expected in compared:
+        tolerance = golden.tolerance if what == "log-odds" else golden.distance_tolerance * expected
+        if not abs(found - expected) <= tolerance:
+            raise GoldenOutputError(
+                f"{artifact.path}: {variant.name} by {engine.name} on {engine.device} gives {name} {what} of "
+                f"{found:.6f}, but {expected:.6f} at export (tolerance {tolerance:g})"
+            )

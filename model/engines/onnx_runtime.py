@@ -1,6 +1,7 @@
 """The ONNX Runtime engine: the CPU, in float32 or int8, without PyTorch."""
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class OnnxEngine:
     image sooner.
     """
 
-    name = "onnxruntime"
+    name: Final = "onnxruntime"
     device = "cpu"
     preferred_batch_size = 1
 
@@ -38,16 +39,16 @@ class OnnxEngine:
         except _FAILURES as error:
             raise EngineError(f"ONNX Runtime can't open {file}: {error}") from error
         there = {output.name for output in self._wide.get_outputs()}
-        self._outputs = [name for name in NetworkOutput._fields if name != "context" or name in there]
+        self._outputs = [name for name in NetworkOutput._fields if name == "evidence" or name in there]
 
     def run(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NetworkOutput:
         """See `Engine.run`."""
         session = self._wide if exclusive else self._narrow
         try:
-            output = NetworkOutput(*session.run(self._outputs, {"pixels": pixels}))
+            found = dict(zip(self._outputs, session.run(self._outputs, {"pixels": pixels}), strict=True))
         except (*_FAILURES, ValueError) as error:  # ValueError: the file's inputs or outputs have other names
             raise EngineError(f"ONNX Runtime failed: {error}") from error
-        return output
+        return NetworkOutput(**{"features": np.zeros((len(pixels), 0), np.float32)} | found)
 
 
 # One pool of memory for all sessions: each of its own would keep what its largest batch so far took.

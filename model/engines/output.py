@@ -15,7 +15,7 @@ class NetworkOutput(NamedTuple):
     evidence: Floats
     """Evidence maps N×h×w in log-odds."""
     features: Floats
-    """N×F: what the gate reads (`model.network.VGG16CAM.grid_features`)."""
+    """N×F: what the gate reads (`model.network.VGG16CAM.grid_features`); F is 0 in graphs of release 0.1."""
     context: Floats | None = None
     """N×h×w: what the image head says of each patch, whose mean over a frame belongs to the evidence of all its
     patches; None: the evidence has it already, or there is none."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ def _named_errors(device: str, what: str) -> Iterator[None]:
 class TorchEngine:
     """VGG16CAM without gradients. TF32 stays off, so that float32 means float32."""
 
-    name = "torch"
+    name: Final = "torch"
     max_concurrency = 1
 
     def __init__(

@@ -26,6 +26,7 @@ from app.settings import Settings
 from model.artifact import read_artifact
 from model.detector import Detector
 from model.engines.output import NetworkOutput
+from model.manifest import EngineName
 from tests.support.artifacts import NETWORK, publish
 from tests.support.images import encoded
 from tests.support.process import PATIENCE, Server, served
@@ -143,7 +144,7 @@ class FakeEngine:
     batches: list[list[int]] = field(default_factory=list)
     """The mean brightness of each image of each batch."""
     gate: threading.Event = field(default_factory=threading.Event)
-    name: str = "fake"
+    name: EngineName = "onnxruntime"
     device: str = "cpu"
     max_concurrency: int = 1
     preferred_batch_size: int = 64

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.application import create_app
+from app.settings import Settings
+from tests.app.conftest import running
 from tests.app.test_challenge import DEFECTIVE, DOUBTFUL, GOOD
 from tests.app.test_drift import inspect, watched
 from tests.support.images import encoded
@@ -78,6 +81,21 @@ async def test_what_is_selected_is_there(query: Query, samples: Samples) -> None
             for one in value.split("|") if operator == "=~" and re.fullmatch(r"[\w|-]+", value) else []:
                 assert one in {each[label] for each in series}, (selector, one)
     assert query.grouping() <= labels
+
+
+@pytest.mark.anyio
+async def test_versions_by_station(store: Path, tmp_path: Path) -> None:
+    """The fleet's table joins two metrics by a label that Prometheus adds; both have one series an instance."""
+    (query,) = [query for query in QUERIES if query.where == "fleet: Versions by station and model, A"]
+    assert query.grouping() == {"instance", "station", "line"}
+    _, info = query.selectors()
+    app = create_app(Settings(store=store, device="cpu", station="cell-7", line="3"))
+    async with running(app) as client:
+        text = (await client.get("/metrics")).text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    (sample,) = families[info.metric].samples
+    assert sample.labels.items() >= {"station": "cell-7", "line": "3"}.items()
+    assert sample.value == 1
 
 
 def test_prefix_of_all_metrics(samples: Samples) -> None:

@@ -1,6 +1,9 @@
 """What a replica of Ray Serve says of itself; without Ray."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,3 +87,22 @@ def test_the_file_is_true_to_the_service() -> None:
     assert settings.store == Path("/models")
     assert deployment["max_ongoing_requests"] >= settings.queue_size
     assert deployment["health_check_period_s"] == 1
+
+
+_LOGGING = """
+import logging, sys, types
+runtime = types.SimpleNamespace(get_assigned_resources=dict)
+sys.modules["ray"] = types.SimpleNamespace(get_runtime_context=lambda: runtime)
+from app.ray_application import _replica_app
+from app.settings import Settings
+_replica_app(Settings(store=sys.argv[1], device="cpu", station="cell-7", line="3", log_format="json"))
+logging.getLogger("app").warning("hello")
+"""
+"""A replica's process as far as its log; Ray isn't needed for that."""
+
+
+def test_its_log_names_station_and_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _LOGGING, str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = [line for line in map(json.loads, run.stderr.splitlines()) if line["message"] == "hello"]
+    assert (line["station"], line["line"]) == ("cell-7", "3")

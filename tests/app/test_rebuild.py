@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.models.model_manager import ModelManager
+from app.models.model_snapshot import LoadedModel
 from model.detector import Detector
 from model.errors import EngineError
 from tests.app.test_model_manager import loaded, manager, put, said, unready
@@ -21,7 +22,7 @@ def own_store(store: Path, tmp_path: Path) -> Path:
 
 def serving(manager: ModelManager) -> Detector:
     found = manager.snapshot.models["widget"].serving
-    assert found
+    assert isinstance(found, LoadedModel)
     return found.detector
 
 

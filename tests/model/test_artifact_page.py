@@ -14,7 +14,8 @@ from model import artifact
 from model.appearance import encode_appearance
 from model.figures import Decisions, Estimate, Figures
 from model.hypercolumn import Hypercolumn
-from model.manifest import SCHEMA, Manifest
+from model.manifest import Manifest
+from model.manifest_schema import SCHEMA
 from model.signatures import SIGNATURE
 from model.trunk_choice import TrunkTrial
 from model.weights import tensor_shapes

@@ -19,7 +19,8 @@ from model.evidence import HeatmapScale, Pooling
 from model.figures import CalibrationError, Decisions, Estimate, Figures, KindFigures, Localisation
 from model.gate import CHECKS, CheckName, Gate, Limits
 from model.hypercolumn import Hypercolumn
-from model.manifest import SCHEMA, Data, Golden, Manifest, OperatingPoint, Preprocessing, Variant
+from model.manifest import Data, Golden, Manifest, OperatingPoint, Preprocessing, Variant
+from model.manifest_schema import SCHEMA
 from model.roi import Roi
 from model.store import Store
 from model.tiles import Frame

@@ -281,11 +281,13 @@ def test_the_gate_is_served_as_it_was_measured(one: Fit, dataset: Dataset) -> No
             assert list(found.measures.values())[:-1] == expected[:-1].tolist()
             assert found.measures["appearance"] == pytest.approx(expected[-1], rel=5e-5)  # 1.4e-5 with a narrow trunk
     assert one.detector.manifest.gate == one.pipeline.gate
+    assert one.detector.appearance
     assert np.array_equal(one.detector.appearance.distances, one.pipeline.appearance.distances)
 
 
 def test_the_gate_tells_what_it_reached(patches_fit: Fit) -> None:
     gate = patches_fit.detector.manifest.gate
+    assert gate
     assert (gate.images, gate.odd_rate, gate.odd_bound) == (22, 0.005, pytest.approx(1 / 11))
     assert "of 12 good images and" in gate.summary
     assert "So few images vouch for 9.1 % only: 0.5 % takes 199 of each." in gate.summary

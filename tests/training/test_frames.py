@@ -105,6 +105,7 @@ def test_what_is_served_is_what_was_trained(fitted: Fit, strips: Dataset, engine
         image = detector.read_image(sample.path.read_bytes())
         output = detector.run(image.pixels)
         assert output.evidence[0] == pytest.approx(expected, abs=2e-3)
+        assert detector.appearance
         assert detector.appearance.distance(output.features[0]) == pytest.approx(distance, rel=1e-3)
 
 

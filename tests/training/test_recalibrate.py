@@ -93,15 +93,18 @@ def test_what_is_new_is_what_comes_after_the_network(recalibrated: Recalibrated,
 
 
 def test_the_gate_has_limits_of_the_new_images(recalibrated: Recalibrated) -> None:
-    gate = recalibrated.new.manifest.gate
+    gate, new, old = recalibrated.new.manifest.gate, recalibrated.new.appearance, recalibrated.old.appearance
+    assert gate
+    assert new
+    assert old
     values = [found.measures for found in recalibrated.before.inspectability]
     brightness = [measures["brightness"] for measures in values]
     assert (gate.images, gate.odd_rate) == (len(values), 0.005)
     assert gate.limits["brightness"][0] < min(brightness)
     assert max(brightness) < gate.limits["brightness"][1] < 255
     distances = sorted(np.float32(measures["appearance"]) for measures in values)
-    assert recalibrated.new.appearance.distances.tolist() == distances
-    assert np.array_equal(recalibrated.new.appearance.mean, recalibrated.old.appearance.mean)
+    assert new.distances.tolist() == distances
+    assert np.array_equal(new.mean, old.mean)
 
 
 def test_the_manifest_tells_for_what_and_on_what(recalibrated: Recalibrated, dataset: Dataset) -> None:

@@ -10,7 +10,7 @@ from tests.training.conftest import OWN_PATCHES, tiny_patches
 from training.data.masks import Mask
 from training.data.samples import Sample
 from training.recipe import Patches, read_recipe
-from training.resolution import Resolution, smallest_defect, tile_for, with_frame
+from training.resolution import Resolution, larger_frames, smallest_defect, tile_for, with_frame
 
 LARGE = {"2000×1500": 30, "1980×1500": 2}
 
@@ -122,6 +122,37 @@ def test_auto_lets_the_smallest_masked_defect_measure_a_patch(
         assert (recipe.input_size, recipe.hypercolumn.head_apart) == (448, False)
 
 
-def test_auto_needs_masks() -> None:
-    with pytest.raises(RecipeError, match="auto needs masks"):
-        framed("auto")
+DEFECT = Sample(Path("a.png"), "a.png", "spot")
+
+
+def test_auto_without_a_defect_is_the_least_work_and_says_so() -> None:
+    recipe, (sentence,) = with_frame(read_recipe("accurate", resolution="auto"), [], {"800×800": 9})
+    assert recipe == read_recipe("accurate", resolution="auto")
+    assert sentence.startswith("resolution: images of 800×800 become 448×448, 1 tile of 448×448; a part costs the net")
+    assert "nothing tells whether more would pay: say WIDTHxHEIGHT" in sentence
+    long, _ = with_frame(read_recipe("accurate", resolution="auto"), [], {"4096×256": 9})
+    assert isinstance(long, Patches)
+    assert long.frame_size == (1792, 112)  # its aspect, at no more work
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((500, 500), []),  # hardly more than one tile shows
+        ((800, 800), [(800, 800)]),
+        ((1200, 1200), [(736, 736), (1200, 1200)]),
+        ((4000, 3000), [(1360, 1024), (3584, 2688)]),  # the last is as large as may be
+        ((4096, 256), [(2704, 176), (4096, 256)]),
+    ],
+)
+def test_without_masks_larger_frames_are_tried(size: tuple[int, int], expected: list[tuple[int, int]]) -> None:
+    recipe, sizes = read_recipe("accurate", resolution="auto"), {f"{size[0]}×{size[1]}": 9}
+    assert [larger.frame_size for larger in larger_frames(recipe, [DEFECT], sizes)] == expected
+
+
+@pytest.mark.parametrize("resolution", [None, "0.5"])
+def test_nothing_is_tried_where_the_frame_is_known(resolution: str | None) -> None:
+    assert larger_frames(read_recipe("accurate", resolution=resolution), [DEFECT], LARGE) == []
+    assert larger_frames(read_recipe("accurate", resolution="auto"), spotted((2000, 1500), 20), LARGE) == []
+    assert larger_frames(read_recipe("accurate", resolution="auto"), [], LARGE) == []
+    assert larger_frames(read_recipe("baseline"), [DEFECT], LARGE) == []

@@ -39,11 +39,12 @@ class Polygons(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def inside(self, width: int, height: int) -> NDArray[np.bool_]:
         """Which pixels, height×width, of an image scaled to this size count: those whose centre does."""
         scale = np.array([width / self.image.width, height / self.image.height])
-        included = [_fill(np.array(polygon) * scale, width, height) for polygon in self.include]
-        inside = np.any(included, axis=0) if included else np.ones((height, width), np.bool_)
+        inside = np.full((height, width), not self.include)
+        for polygon in self.include:
+            inside |= _fill(np.array(polygon) * scale, width, height)
         for polygon in self.ignore:
             inside &= ~_fill(np.array(polygon) * scale, width, height)
-        return np.asarray(inside)
+        return inside
 
 
 def read_polygons(path: Path) -> Polygons:

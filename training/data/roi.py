@@ -9,14 +9,13 @@ from scipy.ndimage import binary_erosion
 
 from model.errors import DataError
 from model.roi import Roi
+from training.data.image_sizes import parse_size, same_aspect
 from training.data.inventory import shown
 from training.data.mask_files import MaskFiles
 from training.data.masks import Mask
 from training.data.polygons import read_polygons
 from training.data.samples import ROI_FILE, ROI_POLYGONS
 
-_MOST_STRETCHED: Final = 1.05
-"""Factor by which the aspect of an image may differ from that of what was drawn on."""
 _REACH: Final = 2
 """Pixels of a frame by which resizing reaches beyond one of them: bilinear filters see one, reducing half of one."""
 
@@ -33,7 +32,7 @@ def read_roi_files(folder: Path, sizes: Iterable[str]) -> Mask | None:
         return None
     if len(found) > 1:
         raise DataError(f"{shown(drawn)} and {ROI_POLYGONS} both say where images count; keep one of them")
-    images = [_size(size) for size in sizes]
+    images = [parse_size(size) for size in sizes]
     if drawn in found:
         path, size = drawn, images[0]
         inside = MaskFiles((path,)).read(Path(f"of {size[0]}×{size[1]}"), size).mask.pixels()
@@ -43,8 +42,7 @@ def read_roi_files(folder: Path, sizes: Iterable[str]) -> Mask | None:
     if not inside.any():
         raise DataError(f"{shown(path)} leaves nothing to look at: what counts is white, or within include")
     for other in images:
-        stretched = other[0] * size[1] / (other[1] * size[0])
-        if not 1 / _MOST_STRETCHED <= stretched <= _MOST_STRETCHED:
+        if not same_aspect(other, size):
             raise DataError(f"{shown(path)} is for images of {size[0]}×{size[1]}, but some are {other[0]}×{other[1]}")
     return None if inside.all() else Mask.of(inside)
 
@@ -59,11 +57,6 @@ def narrowed(own: Roi | None, mask: Mask, width: int, height: int) -> Roi | None
     if not (inside & before).any():
         raise DataError("the region of interest leaves nothing of the version's own")
     return None if inside[before].all() else Roi(inside & before)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, height = map(int, text.split("×"))
-    return width, height
 
 
 def roi_of(mask: Mask, width: int, height: int) -> Roi:

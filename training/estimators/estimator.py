@@ -60,8 +60,8 @@ class CrossValidated:
     """Why it has a narrow trunk or the full one; None: that was not compared."""
 
 
-class PreparedEstimator(Protocol):
-    """An estimator with everything that it needs of the images, computed once."""
+class FoldPredictor(Protocol):
+    """What a cross-validation needs of an estimator."""
 
     @property
     def training_set(self) -> TrainingSet:
@@ -73,6 +73,13 @@ class PreparedEstimator(Protocol):
     @property
     def fit_steps(self) -> int:
         """Largest number of calls of `advance` by one `fit`."""
+
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+        """Fit on `split.train` and predict `split.test`, which influences no probability, threshold or decision."""
+
+
+class PreparedEstimator(FoldPredictor, Protocol):
+    """An estimator with everything that it needs of the images, computed once."""
 
     @property
     def measures(self) -> Measures:
@@ -86,9 +93,6 @@ class PreparedEstimator(Protocol):
 
         Raises DataError where there are too few for that.
         """
-
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
-        """Fit on `split.train` and predict `split.test`, which influences no probability, threshold or decision."""
 
 
 class Estimator(Protocol):
@@ -131,6 +135,6 @@ def measure(
     return HeldOutMeasures(values, prepared.training_set.is_anomaly[real], np.full(len(real), fold, np.intp))
 
 
-def steps(estimator: PreparedEstimator) -> int:
+def steps(estimator: FoldPredictor) -> int:
     """Largest number of calls of `advance` by `cross_val_predict`, or by `predict_fold`."""
     return estimator.fit_steps * (estimator.recipe.inner_folds + 1)

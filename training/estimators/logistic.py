@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 Floats = NDArray[np.float32]
@@ -49,23 +50,29 @@ class FeatureScale:
 
 
 def fit_logistic(
-    features: Floats, targets: Floats, l2_penalty: float, *, start: LinearModel | None = None, iterations: int = 100
+    features: Floats | Tensor,
+    targets: Floats | Tensor,
+    l2_penalty: float,
+    *,
+    start: LinearModel | None = None,
+    iterations: int = 100,
 ) -> LinearModel:
     """The model of least cross-entropy, both classes weighing alike, plus `l2_penalty` times the squared weights.
 
-    `features` n×C, standardised; `targets` n in 0..1. The problem is convex: `start` only shortens the way.
+    `features` n×C, standardised; `targets` n in 0..1; it is computed where they are. The problem is
+    convex: `start` only shortens the way.
     L-BFGS with strong Wolfe line search (Nocedal & Wright 2006, algorithms 7.5 and 3.5).
     """
-    x, t = torch.from_numpy(features), torch.from_numpy(targets)
+    x, t = torch.as_tensor(features), torch.as_tensor(targets)
     defective = t > 0
     importance = torch.where(defective, 0.5 / defective.sum(), 0.5 / (~defective).sum())
     weights = torch.zeros(x.shape[1]) if start is None else torch.from_numpy(start.weights.copy())
-    bias = torch.tensor(0.0 if start is None else start.bias)
+    weights, bias = weights.to(x.device), torch.tensor(0.0 if start is None else start.bias, device=x.device)
     weights.requires_grad_()
     bias.requires_grad_()
     optimizer = torch.optim.LBFGS([weights, bias], max_iter=iterations, history_size=10, line_search_fn="strong_wolfe")
 
-    def loss() -> torch.Tensor:
+    def loss() -> Tensor:
         optimizer.zero_grad()
         entropy = binary_cross_entropy_with_logits(x @ weights + bias, t, reduction="none")
         total = (entropy * importance).sum() + l2_penalty * weights.square().sum()
@@ -73,4 +80,4 @@ def fit_logistic(
         return total
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return LinearModel(weights.detach().numpy(), float(bias.detach()))
+    return LinearModel(weights.detach().cpu().numpy(), float(bias.detach()))

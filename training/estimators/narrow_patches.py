@@ -77,4 +77,5 @@ class PreparedNarrowPatches:
         own = msgspec.structs.replace(recipe, hypercolumn=replace(recipe.hypercolumn, trunk=widths))
         with self.timed("narrow features"):
             features = patch_features(self.inputs, trunk, own, self.device)
-        return PreparedPatches(self.training_set, *features, self.inputs.coverage, trunk, own, self.measures)
+        coverage = self.inputs.coverage
+        return PreparedPatches(self.training_set, *features, coverage, trunk, own, self.measures, self.device)

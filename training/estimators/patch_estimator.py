@@ -77,4 +77,5 @@ class PatchEstimator:
     def _full(self, run: TrainingRun, inputs: PatchInputs) -> PreparedPatches:
         with run.reporter.task("features", len(inputs.loaders)) as advance:
             features = patch_features(inputs, run.trunk, self.recipe, run.device, advance)
-        return PreparedPatches(inputs.training_set, *features, inputs.coverage, run.trunk, self.recipe, inputs.measures)
+        coverage, measures = inputs.coverage, inputs.measures
+        return PreparedPatches(inputs.training_set, *features, coverage, run.trunk, self.recipe, measures, run.device)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from training.data.splits import Indices, Split
 from training.data.training_set import TrainingSet
@@ -53,6 +55,8 @@ class PreparedPatches:
     recipe: Patches
     measures: Measures
     """Of the real samples, for the gate."""
+    device: str = "cpu"
+    """Where regressions are computed."""
     draw: int = 0
     """Which of the draws of good patches is learnt from: another one tells how much depends on it."""
 
@@ -80,14 +84,15 @@ class PreparedPatches:
         drawn = sampler.good(good, rng)
         masked, known_targets = sampler.masked(np.setdiff1d(bad, unmasked), rng)
         scale = FeatureScale.fit(np.concatenate([drawn, masked]))
-        features, targets = [scale(drawn), scale(masked)], [np.zeros(len(drawn), np.float32), known_targets]
-        score: Score | None = MahalanobisDistance.fit(features[0]) if len(unmasked) else None
+        features = [self._tensor(scale(drawn)), self._tensor(scale(masked))]
+        targets = [self._tensor(np.zeros(len(drawn), np.float32)), self._tensor(known_targets)]
+        score: Score | None = MahalanobisDistance.fit(scale(drawn)) if len(unmasked) else None
         model: LinearModel | None = None
         for number in range(1, recipe.mining_rounds + 1):
-            pseudo = features[0][:0] if score is None else sampler.pseudo_labelled(unmasked, good, scale, score)
+            pseudo = drawn[:0] if score is None else sampler.pseudo_labelled(unmasked, good, scale, score)
             model = fit_logistic(
-                np.concatenate([*features, pseudo]),
-                np.concatenate([*targets, np.ones(len(pseudo), np.float32)]),
+                torch.cat([*features, self._tensor(pseudo)]),
+                torch.cat([*targets, self._tensor(np.ones(len(pseudo), np.float32))]),
                 recipe.l2_penalty,
                 start=model,
                 iterations=_FIRST_ITERATIONS if model is None else _LATER_ITERATIONS,
@@ -95,8 +100,9 @@ class PreparedPatches:
             if len(unmasked):
                 score = model
             if number < recipe.mining_rounds:
-                features.append(sampler.hardest(good, scale, model))
-                targets.append(np.zeros(len(features[-1]), np.float32))
+                hardest = sampler.hardest(good, scale, model)
+                features.append(self._tensor(hardest))
+                targets.append(self._tensor(np.zeros(len(hardest), np.float32)))
             advance()
         assert model is not None
         return PatchRegression(model.unstandardised(scale), self._fit_image_head(indices), self)
@@ -118,6 +124,9 @@ class PreparedPatches:
         rows = self._with_copies(real)
         is_anomaly = np.tile(self.training_set.is_anomaly[real], len(rows) // len(real))
         return fit_image_head(self.means[rows], is_anomaly, self.recipe.image_l2_penalty)
+
+    def _tensor(self, values: Floats) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
 
     def _by_class(self, indices: Indices) -> tuple[Indices, Indices]:
         """Indices of the good samples, and of the anomalies."""

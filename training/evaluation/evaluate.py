@@ -143,7 +143,7 @@ def inspect(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectabil
     scale = detector.variant.heatmap_scale
     found = detector.inspectability(image.pixels, output.features[0], (image.width, image.height))
     prediction = Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)
-    distance = found.measures["appearance"]
+    distance = found.measures.get("appearance", 0.0)
     return replace(prediction, inspectable=found.inspectable, distance=distance), found
 
 

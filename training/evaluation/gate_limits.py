@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.appearance import MAX_DISTANCES, Appearance, unit
 from model.drift import Quantity
 from model.gate import CHECKS, WATCHED, CheckName, Gate, Limits
+from training.data.image_sizes import MOST_STRETCHED
 from training.evaluation.error_bounds import percent
 from training.evaluation.intervals import rate
 from training.features.measuring import APPEARANCE, Measures
@@ -26,7 +27,7 @@ _IMAGES_PER_COMPONENT: Final = 4
 _LEAST_VARIANCE: Final = 1e-4
 """Of unit features in all directions together: images that differ by 1 % are alike, however few were seen."""
 _SLACK: Final[dict[CheckName, tuple[float, float]]] = {
-    "size": (1.25, 0.0), "aspect": (1.05, 0.0), "colour": (1.25, 2.0), "brightness": (1.25, 2.0),
+    "size": (1.25, 0.0), "aspect": (MOST_STRETCHED, 0.0), "colour": (1.25, 2.0), "brightness": (1.25, 2.0),
     "contrast": (1.25, 2.0), "clipped": (1.5, 0.05), "sharpness": (1.08, 0.01), "appearance": (1.2, 0.1),
 }  # fmt: skip
 """Factor and summand by which limits lie beyond the extremes of the images: what a line changes from day to day

@@ -12,7 +12,8 @@ from model.artifact import ROI, complete_sums, write_artifact
 from model.decoding_probes import decoding_here
 from model.detector import load_detector
 from model.errors import StoreError
-from model.manifest import SCHEMA, Data, Manifest, OperatingPoint, Preprocessing
+from model.manifest import Data, Manifest, OperatingPoint, Preprocessing
+from model.manifest_schema import SCHEMA
 from model.store import Store
 from model.weights import trunk_digest
 from training.data.samples import kinds_of

@@ -21,9 +21,11 @@ def solve(patches: Tensor, target: Tensor, noise: float) -> Tensor:
     covariance.diagonal()[:-1] += ridge
     covariance.diagonal()[-1] += 1e-7 * float(covariance[-1, -1])
     factor = torch.linalg.cholesky(covariance.double())
-    positive = target > 0
-    wanted, weights = target, torch.empty(0)
-    for _ in range(_ROUNDS):
-        weights = torch.cholesky_solve((patches.T @ wanted).double(), factor).float()
-        wanted = torch.where(positive, target, (patches @ weights).clamp(max=0))
+
+    def fitted(wanted: Tensor) -> Tensor:
+        return torch.cholesky_solve((patches.T @ wanted).double(), factor).float()
+
+    positive, weights = target > 0, fitted(target)
+    for _ in range(1, _ROUNDS):
+        weights = fitted(torch.where(positive, target, (patches @ weights).clamp(max=0)))
     return weights

@@ -85,7 +85,7 @@ def write_evaluation_report(
 
 def error_before_calibration(predictions: Sequence[Prediction], pooling: Pooling) -> float:
     """Calibration error of the sigmoid of the network's own log-odds."""
-    own = pooling(np.stack([prediction.evidence for prediction in predictions]))
+    own = np.array([float(pooling(prediction.evidence)) for prediction in predictions])  # maps may differ in size
     return calibration_error(expit(own), np.array([prediction.sample.is_anomaly for prediction in predictions]))
 
 

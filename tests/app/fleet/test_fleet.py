@@ -1,12 +1,9 @@
 """Versions from a central store to two stations': whole or not at all, whatever is cut off or changed."""
 
-import functools
 import hashlib
 import random
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +16,12 @@ from app.models.model_manager import ModelManager
 from app.monitoring.metrics import Metrics
 from app.settings import Settings
 from model.artifact import SUMS, complete_sums
+from model.errors import RemoteStoreError
 from model.serving import Serving
 from model.signatures import SigningKey
 from model.store import Store
 from tests.support.artifacts import publish
+from tests.support.http_index import http_index
 from tests.support.signing import key_files
 
 
@@ -78,17 +77,8 @@ def central(tmp_path: Path, keys: tuple[Path, Path]) -> Path:
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[str]:
     """The address of `tmp_path`/hub over HTTP."""
-    (tmp_path / "hub").mkdir()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Handler, directory=str(tmp_path / "hub"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with http_index(tmp_path / "hub") as index:
+        yield index.url
 
 
 def test_two_stations_follow_a_hub(
@@ -204,6 +194,24 @@ def test_serving_json_waits_for_its_version(central: Path, tmp_path: Path, caplo
     assert not (station.root / "bolt" / "serving.json").exists()
     assert station.pull(central) == 0
     assert Store(station.root).serving("bolt").defect_rate == 0.01
+
+
+def test_a_hub_that_goes_does_not_hide_what_was_wrong_before(
+    central: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    station, versions = Station(tmp_path / "station", None), RemoteStore.versions
+    (central / "nut" / "1").mkdir(parents=True)
+    (central / "bolt" / "1" / "weights.safetensors").write_bytes(b"other")
+
+    def gone(self: RemoteStore, model: str) -> list[int]:
+        if model == "nut":
+            raise RemoteStoreError("the hub is gone")
+        return versions(self, model)
+
+    monkeypatch.setattr(RemoteStore, "versions", gone)
+    assert station.pull(central) == 1
+    assert "version 1 of model 'bolt' isn't taken: weights.safetensors is not the file" in caplog.text
+    assert "the hub is gone" in caplog.text
 
 
 def test_a_push_that_was_cut_off_shows_nothing_and_is_begun_anew(

@@ -114,6 +114,19 @@ async def test_roles_and_audit(keyed: tuple[httpx.AsyncClient, dict[str, str]], 
     assert not any(secret in str(audit) for secret in secrets.values())
 
 
+async def test_a_reload_is_answered_when_the_file_that_changed_is_in_the_audit(
+    keyed: tuple[httpx.AsyncClient, dict[str, str]], tmp_path: Path
+) -> None:
+    client, secrets = keyed
+    admin = {"X-API-Key": secrets["admin"]}
+    for number in range(5):
+        (tmp_path / "store" / "widget" / "serving.json").write_text(f'{{"thresholds": 0.{number + 1}}}')
+        reloaded = await client.post("/v1/admin/reload", headers=admin)
+        assert (reloaded.status_code, reloaded.headers["x-camspector-recorded"]) == (200, "true")
+        newest = (await client.get("/v1/admin/audit?limit=1", headers=admin)).json()["changes"][0]
+        assert (newest["by"], newest["after"]) == ("serving.json", f'{{"thresholds":0.{number + 1}}}')
+
+
 async def test_audit_can_only_grow(recorder: Recorder) -> None:
     """The database itself refuses."""
     inference_id = await inspected(recorder.client)

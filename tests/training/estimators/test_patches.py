@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.training.conftest import network_inputs, prepare_patches, tiny_patches
 from training.data.dataset import Dataset
@@ -34,11 +35,11 @@ class Fits:
     models: list[LinearModel] = field(default_factory=list)
 
     def __call__(
-        self, features: Array, targets: Array, penalty: float, *, start: LinearModel | None = None, **options: int
+        self, features: Tensor, targets: Tensor, penalty: float, *, start: LinearModel | None = None, **options: int
     ) -> LinearModel:
         assert start is (self.models[-1] if self.models else None)
-        self.features.append(features)
-        self.targets.append(targets)
+        self.features.append(features.numpy())
+        self.targets.append(targets.numpy())
         self.models.append(fit_logistic(features, targets, penalty, start=start, **options))
         return self.models[-1]
 
