@@ -14,17 +14,8 @@ def evictions(snapshot: ModelSnapshot, max_bytes: int, used_at: Mapping[Key, flo
     """
     excess = snapshot.size - max_bytes
     sizes = {each.key: each.size for model in snapshot.models.values() for each in model.loaded.values()}
-    for key in sorted(sizes.keys() - residents(snapshot) - {keep}, key=lambda key: (used_at.get(key, 0.0), key)):
+    for key in sorted(sizes.keys() - snapshot.residents - {keep}, key=lambda key: (used_at.get(key, 0.0), key)):
         if excess <= 0:
             return
         excess -= sizes[key]
         yield key
-
-
-def residents(snapshot: ModelSnapshot) -> set[Key]:
-    """Versions that stay in memory."""
-    return {
-        (name, model.serving.version)
-        for name, model in snapshot.models.items()
-        if model.serving and snapshot.is_resident(name)
-    }

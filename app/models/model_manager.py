@@ -66,7 +66,7 @@ class ModelManager:
         self._warnings = LogOnce(log)
         self._bug: str | None = None
         self._rebuilt_at: dict[tuple[str, int], float] = {}
-        self._polled_at = time.monotonic()
+        self._poll_at = self._polled_at = time.monotonic()
         self._load_metrics = LoadMetrics(metrics)
         metrics.register(ModelCollector(lambda: self.snapshot, lambda: time.monotonic() - self._polled_at))
         self.thread = threading.Thread(target=self._run, name="model manager", daemon=True)
@@ -132,12 +132,12 @@ class ModelManager:
                 serving = self._state(name).serving
                 serves = f"; version {serving.version} goes on serving" if serving else ""
                 log.warning("model %s is not in the store any more%s", name, serves)
-        self._apply_recipes()
+        if stored:  # an empty store is one that is away
+            self._apply_recipes()
         self._stored = {name: replace(model, named=self._named(name)) for name, model in stored.items()}
         self._follow()
-        self._warnings.update(
-            problems | self.snapshot.warnings(self._settings.default_model) | set(self._store.strays())
-        )
+        warnings = self.snapshot.warnings(self._settings.default_model, self._settings.models_max_bytes)
+        self._warnings.update(problems | warnings | set(self._store.strays()))
         self._polled_at = time.monotonic()
 
     def _apply_recipes(self) -> None:
@@ -180,14 +180,20 @@ class ModelManager:
 
     def _next(self) -> Job[Any]:
         """What it is asked to do comes first, then polling when it is time, then what has time."""
-        poll_in = self._polled_at + self._settings.store_poll_seconds - time.monotonic()
+        poll_in = self._poll_at - time.monotonic()
         idle = not self._plan()
         if job := self._jobs.next(poll_in if idle else 0.0):
             return job
         return self._polling() if idle or poll_in <= 0 else self._unasked(self._load_ahead)
 
     def _polling(self) -> Job[None]:
-        return self._unasked(self.poll)
+        return self._unasked(self._poll_in_turn)
+
+    def _poll_in_turn(self) -> None:
+        try:
+            self.poll()
+        finally:
+            self._poll_at = time.monotonic() + self._settings.store_poll_seconds
 
     def _unasked(self, work: Callable[[], None]) -> Job[None]:
         job = Job(work)
@@ -226,8 +232,12 @@ class ModelManager:
 
     def _load_ahead(self) -> None:
         """One version that nobody has asked for yet, so that a broken one is known before its product comes."""
-        for action in self._plan()[:1]:
-            self._carry_out(action)
+        try:
+            for action in self._plan()[:1]:
+                self._carry_out(action)
+        except Exception:
+            self._stored = {}  # a bug: nothing is to be done until the next poll
+            raise
 
     def _carry_out(self, action: Action, prepared: LoadedModel | None = None) -> None:
         name, state = action.model, self._state(action.model)
@@ -242,9 +252,8 @@ class ModelManager:
         """Put it beside its model's other versions, and let others go where that is too much."""
         self._put(loaded.model, state.loading(loaded))
         if self.snapshot.on_demand:
-            for name, version in [
-                *evictions(self.snapshot, self._settings.models_max_bytes, self._used_at, loaded.key)
-            ]:
+            limit = self._settings.models_max_bytes
+            for name, version in [*evictions(self.snapshot, limit, self._used_at, loaded.key)]:
                 self._put(name, self._state(name).evicting(version))
                 self._used_at.pop((name, version), None)
                 self._load_metrics.evictions.inc()
@@ -280,13 +289,10 @@ class ModelManager:
             self._changed_by = SERVING
 
     def _set_serving(self, name: str, config: Serving) -> None:
-        stored, prepared, pinned = (
-            StoredModel(tuple(self._store.versions(name)), config, named=self._named(name)),
-            None,
-            config.version,
-        )
+        stored = StoredModel(tuple(self._store.versions(name)), config, named=self._named(name))
+        prepared, pinned = None, config.version
         if pinned is not None:
-            if pinned in stored.versions and pinned not in self._state(name).loaded:
+            if pinned in stored.versions and pinned not in self._state(name).known:
                 prepared = self._load(name, pinned)
                 stored = replace(stored, failed=frozenset() if prepared else frozenset([pinned]))
             if error := pin_error(stored, pinned, self._state(name).refused):
@@ -299,9 +305,10 @@ class ModelManager:
     def _load(self, name: str, version: int) -> LoadedModel | None:
         """None: it is refused."""
         try:
-            with self._load_metrics.seconds.time():
-                known = self._state(name).unloaded.get(version)
-                loaded = self._loader.load(name, version, self._device, known)
+            began = time.monotonic()
+            known = self._state(name).unloaded.get(version)
+            loaded = self._loader.load(name, version, self._device, known)
+            self._load_metrics.seconds.observe(time.monotonic() - began)
         except CamspectorError as error:
             self._refuse(name, version, error)
             return None

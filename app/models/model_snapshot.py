@@ -248,17 +248,26 @@ class ModelSnapshot:
         return name in self.required or (name in self.models and self.models[name].serving_config.resident)
 
     @property
+    def residents(self) -> set[tuple[str, int]]:
+        """What serves of resident models: it stays in memory."""
+        serving = {name: model.serving for name, model in self.models.items() if self.is_resident(name)}
+        return {(name, each.version) for name, each in serving.items() if each}
+
+    @property
     def size(self) -> int:
         """Memory that all loaded versions take, estimated in bytes."""
         return sum(each.size for model in self.models.values() for each in model.loaded.values())
 
-    def warnings(self, default_model: str | None) -> set[str]:
+    def warnings(self, default_model: str | None, max_bytes: int = 0) -> set[str]:
         """Where serving configs or settings don't fit the models."""
         errors = {name: model.serving_error for name, model in self.models.items() if model.serving_error}
         warnings, served = {f"model {name}: {error}" for name, error in errors.items()}, self.served()
         if default_model is None and len(served) > 1:
             names = ", ".join(served)
             warnings.add(f"POST /predict is 404 while several models are loaded ({names}): set default_model")
+        loaded = [self.models[name].loaded.get(version) for name, version in self.residents]
+        if self.on_demand and (size := sum(each.size for each in loaded if each)) > max_bytes:
+            warnings.add(f"resident models take {size:,} bytes of memory, more than --models-max-bytes has")
         unusable = {number: problem for number in self.recipes if (problem := self.recipe_problem(number))}
         warnings |= {f"{RECIPES}: recipe {number}: {problem}" for number, problem in unusable.items()}
         return warnings | {self.recipes_error} - {""}

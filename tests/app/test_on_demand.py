@@ -103,6 +103,41 @@ def test_a_resident_model_and_the_default_one_stay(own_store: Path, two: int) ->
     assert held.snapshot.required == {"bolt", "nut"}  # as it was at the start
 
 
+def test_more_resident_models_than_memory_are_warned_of(
+    own_store: Path, two: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in NAMES:
+        serving(own_store, name, resident=True)
+    held = manager(own_store, models_max_bytes=two, default_model="nut")
+    held.poll()
+    assert in_memory(held) == [*NAMES]
+    assert "resident models take" in caplog.text
+
+
+def test_a_bug_while_nobody_asks_is_told_and_ends_in_no_hot_loop(
+    own_store: Path, two: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = manager(own_store, models_max_bytes=two)
+    held.poll()
+    monkeypatch.setattr(held._loader, "load", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        held._load_ahead()
+    assert held._plan() == []
+    monkeypatch.undo()
+    held.poll()
+    settle(held)
+    assert len(in_memory(held)) == 2
+
+
+def test_a_store_that_stalls_with_an_error_is_polled_at_its_pace(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = manager(own_store, store_poll_seconds=3600)
+    monkeypatch.setattr(held._loader, "read_store", lambda: 1 / 0)
+    held._polling().run()
+    assert held._poll_at - held._polled_at > 3000
+
+
 def test_a_model_becomes_resident(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
     held.poll()

@@ -62,6 +62,16 @@ def test_a_broken_file_changes_nothing_and_is_named_once(own_store: Path, caplog
     assert (held.snapshot.recipes, held.snapshot.recipes_error) == ({}, "")
 
 
+def test_a_store_that_is_away_takes_no_recipe_with_it(own_store: Path) -> None:
+    held = manager(own_store)
+    held.poll()
+    own_store.rename(own_store.with_name("away"))
+    held.poll()
+    own_store.mkdir()
+    held.poll()
+    assert [*held.snapshot.recipes] == [1, 2, 3, 4, 5]
+
+
 def test_what_recipes_name_and_is_not_there_is_warned_of(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store, default_model="widget")
     held.poll()

@@ -32,6 +32,10 @@ ALL = (1, 2, 3)
     [
         (StoredModel(ALL), state(), [Load("m", 3), Load("m", 2)]),
         (StoredModel(ALL), state(3, 2), []),
+        (StoredModel(ALL, named=frozenset({1})), state(3, 2), [Load("m", 1)]),  # a recipe's, beside the newest
+        (StoredModel(ALL, named=frozenset({3})), state(), [Load("m", 3), Load("m", 2)]),
+        (StoredModel(ALL, named=frozenset({9})), state(3, 2), []),
+        (StoredModel(ALL), state(3, 2, 1), [Unload("m", frozenset({1}))]),
         (StoredModel(ALL), state(2, 1), [Load("m", 3), Unload("m", frozenset({1}))]),
         (StoredModel(ALL, failed=frozenset({3})), state(), [Load("m", 2), Load("m", 1)]),
         (StoredModel(ALL, failed=frozenset(ALL)), state(), []),

@@ -14,6 +14,8 @@ from training.evaluation.ranking import Ranking
 MARGIN: Final = 0.003
 """Largest loss of AUROC, and of balanced accuracy, that a narrow trunk may bring."""
 CERTAINTY: Final = 0.9
+MOST_FLIPS: Final = 0.005
+"""Share of labels that may differ, one at least, whatever that says of balanced accuracy."""
 KIND_MARGIN: Final = 0.01
 """Largest loss of AUROC on a kind of defect that was not learnt from."""
 _DRAWS: Final = 1000
@@ -34,6 +36,10 @@ class Verdicts:
         auroc, balanced = self.statistics(is_anomaly, np.ones((1, len(is_anomaly))))[0].tolist()
         return TrunkFigures(auroc, balanced, int((self.labels != is_anomaly).sum()))
 
+    def flips(self, other: "Verdicts") -> int:
+        """Images whose label is another by the other trunk."""
+        return int((self.labels != other.labels).sum())
+
     def statistics(self, is_anomaly: Bools, weights: Floats) -> Floats:
         """AUROC and balanced accuracy where each image counts as often as `weights`, m×n, say: m×2."""
         right = self.labels == is_anomaly
@@ -43,35 +49,42 @@ class Verdicts:
 
 def is_hopeless(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, part: float) -> bool:
     """Whether the narrow trunk has lost too much on this part of the images even if it loses nothing on the rest."""
-    return bool((_losses(full, narrow, is_anomaly, np.ones((1, len(is_anomaly)))) * part > MARGIN).any())
+    auroc, balanced = (_losses(full, narrow, is_anomaly, np.ones((1, len(is_anomaly))))[0] * part).tolist()
+    return auroc > MARGIN or (balanced > MARGIN and full.flips(narrow) > _most_flips(len(is_anomaly) / part))
 
 
 def compare(share: float, full: Verdicts, narrow: Verdicts, is_anomaly: Bools) -> TrunkTrial:
     """A trunk with `share` of the channels passes where its AUROC and balanced accuracy are lower by 0.3 points at
-    most, with 90 % certainty.
+    most, with 90 % certainty; of balanced accuracy it is enough that next to no label differs.
 
-    A paired bootstrap (Efron & Tibshirani 1993, section 13.3): both trunks are compared on the same draws of images.
+    A paired bootstrap (Efron & Tibshirani 1993, section 13.3): both trunks are compared on the same draws of images. Of
+    few defects it can't be so certain: where the full trunk's regression is learnt from other patches, one label of
+    351 differs, and it wouldn't pass either (docs/experiments.md).
     """
     drawn = np.concatenate(
         [_losses(full, narrow, is_anomaly, weights) for weights in resampled(is_anomaly, seed=0, draws=_DRAWS)]
     )
-    bounds = np.quantile(drawn, CERTAINTY, axis=0).tolist()
-    worse = [
-        f"its {name} may be lower by {bound * 100:.1f} points (at most {MARGIN * 100:g})"
-        for name, bound in zip(("AUROC", "balanced accuracy"), bounds, strict=True)
-        if bound > MARGIN
-    ]
-    level = f"are lower by {MARGIN * 100:g} points at most, with {CERTAINTY:.0%} certainty"
+    auroc, balanced = np.quantile(drawn, CERTAINTY, axis=0).tolist()
+    images, flips = len(is_anomaly), full.flips(narrow)
+    most = _most_flips(images)
+    worse = []
+    if auroc > MARGIN:
+        worse.append(f"its AUROC may be lower by {_points(auroc)} (at most {MARGIN * 100:g})")
+    if balanced > MARGIN and flips > most:
+        worse.append(
+            f"its balanced accuracy may be lower by {_points(balanced)} (at most {MARGIN * 100:g}, or {most} labels)"
+        )
+    good = f"its AUROC may be lower by {_points(auroc)} at most, its balanced accuracy by {_points(balanced)}"
     return TrunkTrial(
         share=share,
-        images=len(is_anomaly),
+        images=images,
         full=full.figures(is_anomaly),
         figures=narrow.figures(is_anomaly),
-        flips=int((full.labels != narrow.labels).sum()),
-        auroc_loss=bounds[0],
-        balanced_accuracy_loss=bounds[1],
+        flips=flips,
+        auroc_loss=auroc,
+        balanced_accuracy_loss=balanced,
         passed=not worse,
-        reason=" and ".join(worse) or f"its AUROC and balanced accuracy {level}",
+        reason=" and ".join(worse) or f"{good}, with {CERTAINTY:.0%} certainty; {flips} of {images} labels differ",
         unseen_kinds={},
     )
 
@@ -95,3 +108,11 @@ def with_unseen_kinds(trial: TrunkTrial, aurocs: Mapping[str, tuple[float, float
 def _losses(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, weights: Floats) -> Floats:
     """What the narrow trunk loses of AUROC and of balanced accuracy, m×2."""
     return full.statistics(is_anomaly, weights) - narrow.statistics(is_anomaly, weights)
+
+
+def _most_flips(images: float) -> int:
+    return max(1, int(MOST_FLIPS * images))
+
+
+def _points(loss: float) -> str:
+    return f"{max(0.0, loss) * 100:.1f} points"

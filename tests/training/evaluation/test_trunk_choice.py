@@ -16,6 +16,14 @@ def verdicts(*wrong: int, noise: int = 0) -> Verdicts:
     return Verdicts(np.where(labels, 3.0, -3.0) + np.random.default_rng(noise).uniform(-1, 1, 400), labels)
 
 
+def nearly(*wrong: int) -> Verdicts:
+    """These labels are wrong, though their log-odds rank as well as the others'."""
+    right = verdicts(noise=2)
+    labels = IS_ANOMALY.copy()
+    labels[list(wrong)] ^= True
+    return Verdicts(right.log_odds, labels)
+
+
 def trial(full: Verdicts, narrow: Verdicts) -> TrunkTrial:
     return compare(0.25, full, narrow, IS_ANOMALY)
 
@@ -23,7 +31,10 @@ def trial(full: Verdicts, narrow: Verdicts) -> TrunkTrial:
 def test_it_passes_where_it_does_as_well() -> None:
     found = trial(verdicts(1, 2), verdicts(1, 2, noise=1))
     assert found.passed
-    assert found.reason == "its AUROC and balanced accuracy are lower by 0.3 points at most, with 90% certainty"
+    assert found.reason == (
+        "its AUROC may be lower by 0.1 points at most, its balanced accuracy by 0.0 points, with 90% certainty; "
+        "0 of 400 labels differ"
+    )
     assert (found.share, found.images, found.full.errors, found.figures.errors, found.flips) == (0.25, 400, 2, 2, 0)
     assert found.full.balanced_accuracy == pytest.approx(0.995)
     assert found.balanced_accuracy_loss == 0
@@ -43,6 +54,17 @@ def test_it_fails_where_it_does_worse_or_may() -> None:
     assert not same_number_elsewhere.passed
 
 
+def test_it_passes_where_next_to_no_label_differs() -> None:
+    """Whatever the bootstrap says of balanced accuracy: it can't be sure of so few."""
+    two = trial(verdicts(noise=1), nearly(1, 3))
+    assert (two.passed, two.flips) == (True, 2)
+    assert two.balanced_accuracy_loss > 0.003
+    three = trial(verdicts(noise=1), nearly(1, 3, 5))
+    assert (three.passed, three.flips) == (False, 3)
+    assert "(at most 0.3, or 2 labels)" in three.reason
+    assert "AUROC" not in three.reason
+
+
 def test_it_passes_where_it_does_better() -> None:
     better = trial(verdicts(1, 2, 3), verdicts(1))
     assert better.passed
@@ -50,7 +72,7 @@ def test_it_passes_where_it_does_better() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "part", "hopeless"), [((), 0.4, False), ((1,), 0.4, False), ((1, 3, 5, 7), 0.4, True)]
+    ("wrong", "part", "hopeless"), [((), 0.4, False), ((1,), 0.4, False), ((1, 3, 5, 7, 9, 11), 0.4, True)]
 )
 def test_it_is_hopeless_where_the_rest_can_not_mend_it(wrong: tuple[int, ...], part: float, hopeless: bool) -> None:
     assert is_hopeless(verdicts(), verdicts(*wrong), IS_ANOMALY, part) is hopeless
