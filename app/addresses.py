@@ -31,6 +31,8 @@ PAGE_FILES: Final = frozenset(
         "part_images.js",
         "recorded_images.js",
         "review.js",
+        "roi.js",
+        "roi_editor.js",
         "score_chart.js",
         "serving.js",
         "verdict.js",

@@ -160,6 +160,7 @@ class VersionInfo(BaseModel):
     frame: Frame | None = Field(
         description="What images are scaled to before they are cut into tiles; null: every image is resized to one."
     )
+    roi: bool = Field(description="Whether a region of interest is fixed; …/versions/N/roi.png shows it.")
     engine: str
     variant: str = Field(description="Numeric form of the network that serves.")
     agreement: Agreement | None = Field(description="Of that variant with float32; null for float32 itself.")
@@ -197,6 +198,7 @@ class VersionInfo(BaseModel):
             created=terms.manifest.created,
             input_size=terms.input_size,
             frame=terms.manifest.preprocessing.frame,
+            roi=terms.manifest.preprocessing.roi is not None,
             engine=known.engine,
             variant=terms.variant.name,
             agreement=terms.variant.agreement,

@@ -58,9 +58,8 @@ class CalibrationError:
 
 @dataclass(frozen=True)
 class Localisation:
-    """How well heatmaps lie on masks, at size×size pixels, over images with a mask and good images."""
+    """How well heatmaps lie on masks, at each image's own size, over images with a mask and good images."""
 
-    size: Count
     images: Count
     """Images with a mask."""
     components: Count

@@ -110,7 +110,14 @@ def _evaluate(arguments: argparse.Namespace, reporter: Reporter) -> None:
         )
         store.check_writable(arguments.model)
         check_room_for_copy(path)
-    evaluation = evaluate(path, dataset, choose_device(arguments.device), reporter, arguments.defect_rate)
+    evaluation = evaluate(
+        path,
+        dataset,
+        choose_device(arguments.device),
+        reporter,
+        arguments.defect_rate,
+        narrow=arguments.recalibrate,
+    )
     reporter.line(table(evaluation.figures))
     if arguments.recalibrate:
         evaluation = recalibrate(evaluation, dataset, method, store, reporter)

@@ -1,4 +1,4 @@
-"""Publishes a version with the same network, recalibrated on newly labelled images."""
+"""Publishes a version with the same network, recalibrated on newly labelled images and within their area."""
 
 from dataclasses import replace
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from model.appearance import encode_appearance
-from model.artifact import GATE, read_artifact
+from model.artifact import GATE, ROI, read_artifact
 from model.errors import DataError, ManifestError
 from model.figures import Figures
 from model.files import read_file
@@ -116,7 +116,12 @@ def recalibrate(
         warnings=warnings,
         one_network=True,
     )
-    files = {name: read_file(artifact.file(name)) for name in manifest.files}
+    if evaluation.roi:
+        manifest = _within_roi(manifest)
+    used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
+    files = {name: read_file(artifact.file(name)) for name in used}
+    if manifest.preprocessing.roi:
+        files[ROI] = evaluation.roi.png if evaluation.roi else read_file(artifact.file(ROI))
     files[GATE] = encode_appearance(with_held_out(appearance, measures))
     with reporter.task("export", 1):
         path = publish_version(store, model, manifest, files, report)
@@ -145,6 +150,13 @@ def _recalibrated(manifest: Manifest, post_processor: PostProcessor, figures: Fi
     variants = [_variant(variant, float32, post_processor) for variant in manifest.variants]
     measured = [replace(variant, figures=figures if variant.name == "float32" else None) for variant in variants]
     return replace(manifest, variants=measured, created=now(), command=command())
+
+
+def _within_roi(manifest: Manifest) -> Manifest:
+    """The manifest with a region of interest. Variants that agreed with float32 on whole images may not within it: they
+    are left out."""
+    variants = [variant for variant in manifest.variants if variant.agreement is None]
+    return replace(manifest, preprocessing=replace(manifest.preprocessing, roi=ROI), variants=variants)
 
 
 def _variant(variant: Variant, float32: Variant, post_processor: PostProcessor) -> Variant:

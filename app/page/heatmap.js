@@ -46,7 +46,7 @@ export function evidence(value, scale) {
 
 export const fromBase64 = (text) => new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], { type: "image/png" });
 
-function canvasOf(width, height) {
+export function canvasOf(width, height) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;

@@ -18,14 +18,14 @@ export class ImageViewer {
       "div",
       { className: "viewer" },
       canvas,
-      h(
+      (this.controls = h(
         "div",
         { className: "controls" },
         h("label", {}, this.heatmapBox, "Heatmap"),
         h("label", {}, "Opacity ", opacity),
         h("label", {}, regions, "Regions"),
         h("span", { className: "group" }, button("−", "Zoom out", () => this.table.zoom(0.8)), button("+", "Zoom in", () => this.table.zoom(1.25)), button("Fit", "Fit the whole image", () => this.table.fit())),
-      ),
+      )),
       this.under,
     );
     this.canvas = canvas;
@@ -51,6 +51,7 @@ export class ImageViewer {
   _describe(pointer) {
     if (!pointer) return "\u00a0";
     const where = `${pointer.x}, ${pointer.y}`;
+    if (!pointer.counts) return `${where}: outside the region of interest`;
     if (pointer.value === null) return where;
     const found = evidence(pointer.value, this.scale);
     const text = `${where}: heatmap ${(pointer.value / 255).toFixed(2)}`;

@@ -6,6 +6,7 @@ import { choose, dropped, imagesOf, openCamera } from "./image_files.js";
 import { decodeHeatmap, fromBase64 } from "./heatmap.js";
 import { ImageViewer } from "./image_viewer.js";
 import { csvOf } from "./inspections_csv.js";
+import { regionOfInterest } from "./roi.js";
 import { banner, chip, facts, outcomeTitle, regionTable, stepTimes } from "./verdict.js";
 
 const AT_ONCE = 2;
@@ -28,6 +29,9 @@ export class InspectView {
     this.csv = this._button("Save as CSV", () => save(csvOf(this.items), "inspections.csv", "text/csv"), true);
     this.previous = this._button("← Previous", () => this.step(-1), true);
     this.next = this._button("Next →", () => this.step(1), true);
+    this.drawing = this._button("Draw where it counts", () => this._toggleDrawing());
+    this.drawing.ariaExpanded = "false";
+    this.viewer.controls.append(this.drawing);
     this.work = h(
       "div",
       { className: "work", hidden: true },
@@ -90,14 +94,15 @@ export class InspectView {
     this.next.disabled = index === this.items.length - 1;
     this._tell(item);
     this._addHistory(item, number);
+    const version = this.app.version(item.reply?.model, item.reply?.model_version);
+    const roi = await regionOfInterest(item.reply?.model, version);
     const bitmap = await createImageBitmap(item.file).catch(() => null);
     const heatmap = item.reply?.heatmap ? await decodeHeatmap(fromBase64(item.reply.heatmap)) : null;
     if (this.shows !== number) return bitmap?.close();
     const size = item.reply?.image ?? (bitmap && { width: bitmap.width, height: bitmap.height });
     if (!size) return this.viewer.clear();
-    const version = this.app.version(item.reply?.model, item.reply?.model_version);
     const label = item.reply ? `${item.name}: ${outcomeTitle(item.reply)}, ${count(item.reply.regions.length, "region")}` : item.name;
-    this.viewer.show({ bitmap, heatmap, regions: item.reply?.regions ?? [], size }, version?.heatmap_scale, label);
+    this.viewer.show({ bitmap, heatmap, regions: item.reply?.regions ?? [], size, roi }, version?.heatmap_scale, label);
     if (!bitmap) this.details.prepend(h("p", { className: "quiet" }, "This browser can't show images of this format: only the heatmap is shown."));
   }
 
@@ -108,6 +113,20 @@ export class InspectView {
         ? [facts(reply), h("h3", {}, "Regions"), regionTable(reply), h("h3", {}, "Step times"), stepTimes(reply)]
         : []),
     );
+  }
+
+  async _toggleDrawing() {
+    const { table, element, canvas } = this.viewer;
+    if (!this.editor) {
+      const { RoiEditor } = await import("./roi_editor.js");
+      this.editor ??= new RoiEditor(table);
+      element.append(this.editor.element);
+    }
+    const draws = !table.drawing;
+    table.set({ drawing: draws ? this.editor : null });
+    this.editor.element.hidden = !draws;
+    this.drawing.ariaExpanded = String(draws);
+    if (draws) canvas.focus();
   }
 
   /** Earlier inspections of the same part, where there are records. */

@@ -1,12 +1,14 @@
 // An image with its heatmap and regions on a canvas that can be zoomed and panned, by mouse, fingers and keys.
 
 import { coloured } from "./heatmap.js";
+import { hatching } from "./roi.js";
 
 const LARGEST = 40; // pixels of the screen for one of the image
 const STEP = 1.25;
+const STILL = 5; // pixels of the screen that a click may move
 
 export class LightTable {
-  /** `onpointer(value)`: where the pointer is, as {x, y, value}; null: on no image. */
+  /** `onpointer(value)`: where the pointer is, as {x, y, value, counts}; null: on no image. */
   constructor(canvas, onpointer) {
     this.canvas = canvas;
     this.onpointer = onpointer;
@@ -14,16 +16,18 @@ export class LightTable {
     this.showsHeatmap = true;
     this.showsRegions = true;
     this.content = null;
+    /** What draws over the image, and takes clicks and keys first: { draw, press, key }. */
+    this.drawing = null;
     this.pointers = new Map();
     this._listen();
     new ResizeObserver(() => this._resize()).observe(canvas);
   }
 
-  /** `bitmap` may be null, where the browser can't show the image; `heatmap` too. `size` is the image's own. */
-  show({ bitmap, heatmap, regions, size }) {
+  /** `bitmap` may be null, where the browser can't show the image; `heatmap` and `roi` too. `size` is the image's own. */
+  show({ bitmap, heatmap, regions, size, roi }) {
     const isAnother = this.content?.size.width !== size.width || this.content?.size.height !== size.height;
     this.content?.bitmap?.close();
-    this.content = { bitmap, heatmap, regions, size, colours: heatmap && coloured(heatmap) };
+    this.content = { bitmap, heatmap, regions, size, roi, colours: heatmap && coloured(heatmap) };
     if (isAnother || !this.view) this.fit();
     else this.draw();
   }
@@ -74,7 +78,7 @@ export class LightTable {
     context.setTransform(density, 0, 0, density, 0, 0);
     context.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
     if (!this.content || !this.view) return;
-    const { bitmap, colours, regions, size } = this.content;
+    const { bitmap, colours, regions, size, roi } = this.content;
     const { scale, x, y } = this.view;
     const [width, height] = [scale * size.width, scale * size.height];
     context.imageSmoothingEnabled = scale < 4;
@@ -87,7 +91,24 @@ export class LightTable {
       context.drawImage(colours, x, y, width, height);
       context.globalAlpha = 1;
     }
+    if (roi) this._hatch(context, roi.outside, [x, y, width, height]);
     if (this.showsRegions) regions.forEach(({ box }) => this._outline(context, box));
+    this.drawing?.draw(context, this.view);
+  }
+
+  /** Over what doesn't count. */
+  _hatch(context, outside, frame) {
+    const { width, height, clientWidth, clientHeight } = this.canvas;
+    this.layer ??= document.createElement("canvas");
+    Object.assign(this.layer, { width, height });
+    const layer = this.layer.getContext("2d");
+    layer.setTransform(context.getTransform());
+    layer.imageSmoothingEnabled = false;
+    layer.drawImage(outside, ...frame);
+    layer.globalCompositeOperation = "source-in";
+    layer.fillStyle = hatching(layer);
+    layer.fillRect(0, 0, clientWidth, clientHeight);
+    context.drawImage(this.layer, 0, 0, clientWidth, clientHeight);
   }
 
   _outline(context, box) {
@@ -126,11 +147,13 @@ export class LightTable {
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.pointers.set(event.pointerId, this._point(event));
+      this.pressed = this.pointers.size === 1 ? this._point(event) : null;
     });
     canvas.addEventListener("pointermove", (event) => this._move(event));
+    canvas.addEventListener("pointerup", (event) => this._release(this._point(event)));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
     canvas.addEventListener("pointerleave", () => this.onpointer(null));
-    canvas.addEventListener("dblclick", () => this.fit());
+    canvas.addEventListener("dblclick", () => this.drawing || this.fit());
     canvas.addEventListener("keydown", (event) => this._key(event));
   }
 
@@ -146,20 +169,34 @@ export class LightTable {
     this.onpointer(this._under(now));
   }
 
+  /** A click that didn't move is the drawing's. */
+  _release(point) {
+    if (this.drawing && this.content && this.pressed && distance(point, this.pressed) < STILL) this.drawing.press(this._inImage(point));
+    this.pressed = null;
+  }
+
+  /** A point of the canvas in pixels of the image. */
+  _inImage({ x, y }) {
+    return { x: (x - this.view.x) / this.view.scale, y: (y - this.view.y) / this.view.scale };
+  }
+
   _under(point) {
     if (!this.content || !this.view) return null;
-    const { size, heatmap } = this.content;
-    const x = Math.floor((point.x - this.view.x) / this.view.scale);
-    const y = Math.floor((point.y - this.view.y) / this.view.scale);
+    const { size, heatmap, roi } = this.content;
+    const at = this._inImage(point);
+    const [x, y] = [Math.floor(at.x), Math.floor(at.y)];
     if (x < 0 || y < 0 || x >= size.width || y >= size.height) return null;
-    if (!heatmap) return { x, y, value: null };
-    const column = Math.floor((x * heatmap.width) / size.width);
-    const row = Math.floor((y * heatmap.height) / size.height);
-    return { x, y, value: heatmap.values[row * heatmap.width + column] };
+    const value = ({ width, height, values }) => values[Math.floor((y * height) / size.height) * width + Math.floor((x * width) / size.width)];
+    return { x, y, value: heatmap ? value(heatmap) : null, counts: !roi || value(roi) > 0 };
   }
 
   /** With shift, arrows pan: without, they are the view's. */
   _key(event) {
+    if (this.content && this.drawing?.key(event)) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     const pans = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
     if (event.shiftKey && pans[event.key]) this.pan(...pans[event.key]);
     else if (["+", "="].includes(event.key)) this.zoom(STEP);

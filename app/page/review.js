@@ -4,6 +4,7 @@ import { getJson, sendJson } from "./api.js";
 import { count, h, isTyping, logit } from "./dom.js";
 import { ImageViewer } from "./image_viewer.js";
 import { recordedImages } from "./recorded_images.js";
+import { regionOfInterest } from "./roi.js";
 import { banner, facts, outcomeTitle } from "./verdict.js";
 
 const AT_MOST = 500;
@@ -95,10 +96,11 @@ export class ReviewView {
     images(this.queue[index + 1]); // so that it is there when it is wanted
     if (shown instanceof Error) return this.index === index && this._say(shown.message);
     const { image, heatmap } = shown;
+    const version = this.app.version(inspection.model, inspection.model_version);
+    const roi = await regionOfInterest(inspection.model, version);
     const bitmap = await createImageBitmap(image).catch(() => null);
     if (this.index !== index) return bitmap?.close();
-    const version = this.app.version(inspection.model, inspection.model_version);
-    this.viewer.show({ bitmap, heatmap, regions: inspection.regions, size: inspection.image }, version?.heatmap_scale, `Part ${inspection.part_id ?? "without an id"}: ${outcomeTitle(inspection)}`);
+    this.viewer.show({ bitmap, heatmap, regions: inspection.regions, size: inspection.image, roi }, version?.heatmap_scale, `Part ${inspection.part_id ?? "without an id"}: ${outcomeTitle(inspection)}`);
   }
 
   _tell(inspection) {

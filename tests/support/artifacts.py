@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.appearance import Appearance, encode_appearance, unit
-from model.artifact import GATE, ONNX, SUMS, WEIGHTS, golden_png, write_artifact
+from model.artifact import GATE, ONNX, ROI, SUMS, WEIGHTS, golden_png, write_artifact
 from model.decoding_probes import decoding_here
 from model.engines.output import NetworkOutput
 from model.evidence import HeatmapScale, Pooling
@@ -21,6 +21,7 @@ from model.gate import CHECKS, CheckName, Gate, Limits
 from model.hypercolumn import Hypercolumn
 from model.manifest import Data, Golden, Manifest, OperatingPoint, Preprocessing, Variant
 from model.manifest_schema import SCHEMA
+from model.roi import Roi
 from model.store import Store
 from model.tiles import Frame
 from model.verdict import Calibration, Thresholds
@@ -48,11 +49,12 @@ def publish(
     hypercolumn: Hypercolumn = NETWORK,
     limits: Mapping[CheckName, Limits] | None = None,
     frame: Frame | None = None,
+    roi: NDArray[np.bool_] | None = None,
 ) -> Path:
     """Publish the next version of `model` in the store `root`. Different seeds or slopes answer differently.
 
     `onnx`: also for ONNX Runtime. `limits`: of the gate, which lets everything pass else. `frame`: of several tiles;
-    None: every image is one.
+    None: every image is one. `roi`: where images count, as large as a frame.
     """
     weights = random_weights(seed, hypercolumn)
     images = {f"golden/{name}.png": pattern(name, size) for name in range(3)}
@@ -73,6 +75,10 @@ def publish(
             files[ONNX] = onnx_model(weights, hypercolumn, size).SerializeToString()
             float32 = manifest.variant("float32")
             manifest = replace(manifest, variants=[replace(float32, files=float32.files | {"onnxruntime": ONNX})])
+        if roi is not None:
+            files[ROI] = Roi(roi).png
+            preprocessing = replace(manifest.preprocessing, roi=ROI)
+            manifest = replace(manifest, preprocessing=preprocessing, files={**manifest.files, ROI: "0" * 64})
         write_artifact(path, manifest, files)
 
     return Store(root).publish(model, fill)
@@ -167,7 +173,6 @@ def _manifest(
         good_images_with_region=Estimate(0.05, 0.01, 0.24),
         good_heatmap_median=0.02,
         localisation=Localisation(
-            size=256,
             images=10,
             components=12,
             pixel_auroc=0.98,

@@ -1,6 +1,8 @@
 """The region of interest: what lies outside changes nothing, in training, in a version and in a reply."""
 
 import io
+import json
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,13 +23,15 @@ from tests.app.conftest import running, until
 from tests.training.conftest import prepare_patches, quiet, save, tiny_patches, training_run
 from training.data.dataset import Dataset, load_dataset
 from training.data.masks import Mask
-from training.data.roi import roi_of
+from training.data.roi import narrowed, roi_of
 from training.estimators.factory import estimator_for
 from training.estimators.image_head import add_image_head
+from training.evaluation.evaluate import evaluate
 from training.features.imagenet import Trunk
 from training.fit import fit
 from training.pipeline import fit_pipeline
 from training.progress import no_progress
+from training.recalibrate import choose_method, recalibrate
 from training.resolution import with_frame
 
 SIZE = 240
@@ -44,14 +48,14 @@ def part(seed: int, *spots: tuple[int, int]) -> np.ndarray:
     return pixels
 
 
-def write(root: Path, roi: np.ndarray | None = LEFT) -> Path:
+def write(root: Path, roi: np.ndarray | None = LEFT, seed: int = 0) -> Path:
     """Eight good parts and eight with a spot inside; outside is another on half of all, the label says nothing of."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for i in range(8):
         outside = [(int(rng.integers(0, 200)), 190)] if i % 2 else []
         row, column = (int(rng.integers(0, SIZE - SPOT)), int(rng.integers(0, 110)))
-        save(root / "good" / f"{i}.png", Image.fromarray(part(i, *outside)))
-        save(root / "spot" / f"{i}.png", Image.fromarray(part(100 + i, (row, column), *outside)))
+        save(root / "good" / f"{i}.png", Image.fromarray(part(seed + i, *outside)))
+        save(root / "spot" / f"{i}.png", Image.fromarray(part(seed + 100 + i, (row, column), *outside)))
         mask = np.zeros((SIZE, SIZE), np.uint8)
         mask[row : row + SPOT, column : column + SPOT] = 255
         save(root / "ground_truth" / "spot" / f"{i}_mask.png", Image.fromarray(mask))
@@ -160,6 +164,10 @@ async def test_a_planted_defect_outside_changes_no_digit_of_a_reply(version: Pat
             replies.append(reply.json())
         for name in ("label", "decision", "probability", "log_odds", "typicality", "odd", "heatmap", "regions"):
             assert replies[0][name] == replies[1][name]
+        info = (await client.get("/v1/models/part")).json()["versions"][0]
+        shown = await client.get("/v1/models/part/versions/1/roi.png")
+        assert info["roi"] is True
+        assert shown.content == (version / ROI).read_bytes()
         frame = open_version(version).frame_size
         pixels = np.array(Image.fromarray(part(7, (40, 60), *PLANTED)).resize(frame))
         tensor = {"name": "pixels", "datatype": "UINT8", "shape": [1, *pixels.shape], "data": pixels.ravel().tolist()}
@@ -196,6 +204,67 @@ def test_no_patch_outside_is_learnt_from(dataset: Dataset, trunk: Trunk) -> None
     assert np.array_equal(prepared.fit(np.arange(16)).patch_model.weights, model.weights)
 
 
+# A version's own, narrowed
+
+
+@pytest.fixture(scope="module")
+def narrowed_version(tmp_path_factory: pytest.TempPathFactory, trunk: Trunk) -> tuple[Path, Path, Dataset]:
+    """Of images that all count, and after it one of its own with thresholds from others, whose right half doesn't."""
+    store, recipe = Store(tmp_path_factory.mktemp("store")), tiny_patches()
+    run = training_run(load(write(tmp_path_factory.mktemp("all"), roi=None)), trunk, recipe)
+    version = fit(estimator_for(recipe).prepare(run), run, store, "part").version
+    labelled = load(write(tmp_path_factory.mktemp("since"), seed=50))
+    method = choose_method(open_version(version).manifest, labelled, None, None)
+    evaluation = evaluate(version, labelled, "cpu", quiet(), narrow=True)
+    found = recalibrate(evaluation, labelled, method, store, quiet())
+    return version, found.version, labelled
+
+
+def test_recalibration_narrows_where_a_version_looks(narrowed_version: tuple[Path, Path, Dataset]) -> None:
+    old, new = map(open_version, narrowed_version[:2])
+    labelled = narrowed_version[2]
+    assert old.roi is None
+    assert new.roi is not None
+    assert labelled.roi is not None
+    assert np.array_equal(new.roi.inside, roi_of(labelled.roi, *new.frame_size).inside)
+    clean, planted = (new.read_image(png(part(7, (40, 60), *outside))) for outside in ([], PLANTED))
+    assert clean.pixels.tobytes() == planted.pixels.tobytes()
+    found = new.run(clean.pixels).evidence[0]
+    assert np.isneginf(found).any()
+    assert math.isfinite(new.verdict(found).log_odds)
+    assert {variant.name for variant in new.manifest.variants} == {"float32", "float16"}
+    assert "int8" in {variant.name for variant in old.manifest.variants}
+    assert not any("int8" in name for name in new.manifest.files)
+
+
+def test_evaluation_says_that_another_area_is_not_the_version_s(
+    narrowed_version: tuple[Path, Path, Dataset],
+) -> None:
+    old, new, labelled = narrowed_version
+    for version, told in ((old, True), (new, False)):
+        warnings = evaluate(version, labelled, "cpu", quiet()).warnings
+        assert any("smaller than the version's own" in warning for warning in warnings) == told
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [(None, "mask"), (LEFT, None), (~LEFT, "error"), (np.tile(np.arange(SIZE) < 200, (SIZE, 1)), "mask")],
+)
+def test_an_area_is_narrowed_and_never_widened(own: np.ndarray | None, expected: str | None) -> None:
+    mask = Mask.of(LEFT)
+    version = None if own is None else roi_of(Mask.of(own), SIZE, SIZE)
+    if expected == "error":
+        with pytest.raises(DataError, match="leaves nothing of the version's own"):
+            narrowed(version, mask, SIZE, SIZE)
+        return
+    found = narrowed(version, mask, SIZE, SIZE)
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert np.array_equal(found.inside, roi_of(mask, SIZE, SIZE).inside)
+
+
 # The file
 
 
@@ -221,13 +290,67 @@ def test_a_file_that_can_not_be_meant_is_refused(roi: np.ndarray, message: str, 
         load(write(tmp_path, roi))
 
 
+def polygons(width: int = SIZE, **members: object) -> str:
+    return json.dumps({"image": {"width": width, "height": SIZE}, **members})
+
+
+LEFT_POLYGON = [[0, 0], [150, 0], [150, SIZE], [0, SIZE]]
+
+
+def test_polygons_say_what_a_mask_says(tmp_path: Path, dataset: Dataset) -> None:
+    root = write(tmp_path, roi=None)
+    (root / "roi.json").write_text(polygons(include=[LEFT_POLYGON]))
+    found = load(root)
+    assert found.roi == dataset.roi
+    assert len(found.samples) == 16
+
+
+def test_polygons_hold_for_the_same_images_at_another_size(tmp_path: Path, dataset: Dataset) -> None:
+    root = write(tmp_path, roi=None)
+    half = {"width": SIZE // 2, "height": SIZE // 2}
+    corners = [[x / 2, y / 2] for x, y in LEFT_POLYGON]
+    (root / "roi.json").write_text(json.dumps({"image": half, "include": [corners]}))
+    assert load(root).roi == dataset.roi
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (polygons(include=[LEFT_POLYGON[:2]]), "polygon 1 of include has 2 corners"),
+        (polygons(ignore=[[[0, 0], [SIZE, 0], [SIZE, SIZE], [0, SIZE]]]), "leaves nothing"),
+        (polygons(include=[[[0, 0], [0.1, 0], [0, 0.1]]]), "leaves nothing"),
+        (polygons(width=2 * SIZE, include=[LEFT_POLYGON]), "is for images of 480×240, but some are 240×240"),
+    ],
+)
+def test_polygons_that_can_not_be_meant_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    root = write(tmp_path, roi=None)
+    (root / "roi.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load(root)
+
+
+def test_polygons_beside_a_mask_are_refused(tmp_path: Path) -> None:
+    (write(tmp_path) / "roi.json").write_text(polygons(include=[LEFT_POLYGON]))
+    with pytest.raises(DataError, match="both say where images count"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["roi.png", "roi.json"])
+def test_a_link_to_nothing_is_refused(name: str, tmp_path: Path) -> None:
+    (write(tmp_path, roi=None) / name).symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match=name):
+        load(tmp_path)
+
+
 def test_a_file_that_is_white_says_nothing(tmp_path: Path) -> None:
     assert load(write(tmp_path, np.ones((SIZE, SIZE), np.bool_))).roi is None
 
 
 def test_defects_outside_are_told(tmp_path: Path) -> None:
     found = load(write(tmp_path, ~LEFT))
-    assert any("defects of" in warning and "lie outside roi.png" in warning for warning in found.warnings)
+    assert any(
+        "defects of" in warning and "lie outside the region of interest" in warning for warning in found.warnings
+    )
 
 
 def test_a_version_whose_file_is_of_another_size_is_refused(version: Path, tmp_path: Path) -> None:

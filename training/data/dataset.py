@@ -17,8 +17,8 @@ from model.errors import DataError
 from model.image import FullScale, full_scale_for
 from training.data.image_checks import CheckedImage, check_image, doubts, refuse_unusable
 from training.data.masks import Mask
-from training.data.roi import read_roi_file
-from training.data.samples import ROI_FILE, Sample, find_samples, kinds_of
+from training.data.roi import read_roi_files
+from training.data.samples import Sample, find_samples, kinds_of
 from training.progress import Advance, Reporter, no_progress
 
 
@@ -89,8 +89,8 @@ def check_samples(samples: Sequence[Sample], advance: Advance = no_progress) -> 
 
 
 def _with_roi(dataset: Dataset, folder: Path) -> Dataset:
-    """The data set with what roi.png says, and a warning where defects lie outside. Raises DataError."""
-    roi = read_roi_file(folder, dataset.sizes)
+    """The data set with its region of interest, and a warning where defects lie outside. Raises DataError."""
+    roi = read_roi_files(folder, dataset.sizes)
     if roi is None:
         return dataset
     inside, masked = roi.pixels(), [sample for sample in dataset.samples if sample.mask and sample.is_anomaly]
@@ -98,8 +98,8 @@ def _with_roi(dataset: Dataset, folder: Path) -> Dataset:
     warnings = list(dataset.warnings)
     if outside:
         warnings.append(
-            f"the defects of {len(outside)} images lie outside {ROI_FILE}, as {outside[0].name}: they can't be found, "
-            "and count as missed"
+            f"the defects of {len(outside)} images lie outside the region of interest, as {outside[0].name}: they "
+            "can't be found, and count as missed"
         )
     return replace(dataset, roi=roi, warnings=warnings)
 

@@ -20,6 +20,8 @@ __all__ = ["GOOD", "Sample", "find_samples", "kinds_of"]
 
 ROI_FILE: Final = "roi.png"
 """No sample: where all images count (`training.data.roi`)."""
+ROI_POLYGONS: Final = "roi.json"
+"""The same as polygons (`training.data.polygons`)."""
 _DEFECT: Final = "defect"
 """The kind where masks alone say that there is a defect."""
 
@@ -57,8 +59,8 @@ def find_samples(
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; --data must name the folder that holds the images")
     inventory = take_inventory(folder)
-    if (roi := PurePosixPath(ROI_FILE)) in inventory.images:
-        inventory.images.remove(roi)
+    for paths in (inventory.images, *inventory.left_out.values()):
+        paths[:] = [path for path in paths if str(path) not in (ROI_FILE, ROI_POLYGONS)]
     depth = wrapper_depth(inventory.images, inventory.folders)
     locations = [locate(path, depth) for path in inventory.images]
     labels = labels_of(folder)

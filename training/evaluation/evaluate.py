@@ -14,10 +14,12 @@ from model.errors import DataError, ManifestError
 from model.figures import Figures
 from model.gate import Inspectability
 from model.manifest import Manifest
+from model.roi import Roi
 from model.trunk_choice import TrunkChoice
 from model.verdict import prior_shift
 from training.data.dataset import Dataset
 from training.data.file_errors import naming_file
+from training.data.roi import narrowed
 from training.data.samples import Sample
 from training.evaluation.figures import measure
 from training.evaluation.prediction import Prediction
@@ -40,12 +42,21 @@ class Evaluation:
     """What the version's gate found of each image."""
     trunk_choice: TrunkChoice | None = None
     """Why the version has the trunk it has; None: trunks were not compared."""
+    roi: Roi | None = None
+    """Where the images counted, where that is less than in the version."""
 
 
 def evaluate(
-    version: Path, dataset: Dataset, device: Device, reporter: Reporter, defect_rate: float | None = None
+    version: Path,
+    dataset: Dataset,
+    device: Device,
+    reporter: Reporter,
+    defect_rate: float | None = None,
+    *,
+    narrow: bool = False,
 ) -> Evaluation:
     """Predict and measure every image. `defect_rate`: the production line's; None: the version's, as in the service.
+    `narrow`: let nothing count that lies outside the data's region of interest.
 
     Log-odds are moved to these images' own defect rate before losses and calibration error are taken of them.
     Raises DataError unless both classes are there, ArtifactError where the version is broken.
@@ -55,6 +66,15 @@ def evaluate(
         raise DataError("figures need both good images and defective ones; only one class is there")
     detector = load_detector(version, device, defect_rate, engine="torch", variant="float32")
     warnings = _overlap_warnings(detector.manifest, dataset)
+    roi = narrowed(detector.roi, dataset.roi, *detector.frame_size) if dataset.roi else None
+    if roi and narrow:
+        detector = replace(detector, roi=roi)
+        reporter.line("only what lies within the region of interest beside these images counts")
+    elif roi:
+        warnings.append(
+            "the region of interest beside these images is smaller than the version's own, which counts here; "
+            "evaluate --recalibrate makes a version with it"
+        )
     for warning in warnings:
         reporter.line(f"warning: {warning}")
     moved = prior_shift(detector.variant.calibration.defect_rate, defects / len(dataset.samples))
@@ -66,7 +86,9 @@ def evaluate(
     if warning := _odd_warning(predictions, inspectability):
         reporter.line(f"warning: {warning}")
         warnings.append(warning)
-    return Evaluation(version, measure(predictions, protocol), predictions, in_force, warnings, inspectability)
+    figures = measure(predictions, protocol)
+    evaluation = Evaluation(version, figures, predictions, in_force, warnings, inspectability)
+    return replace(evaluation, roi=roi) if narrow else evaluation
 
 
 def _overlap_warnings(manifest: Manifest, dataset: Dataset) -> list[str]:

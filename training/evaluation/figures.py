@@ -84,7 +84,7 @@ def table(figures: Figures) -> str:
     ]
     if (found := f.localisation) is not None:
         lines.append(
-            f"  on {found.images} masks ({found.size}×{found.size}): pixel AUROC {found.pixel_auroc:.4f}, "
+            f"  on {found.images} masks: pixel AUROC {found.pixel_auroc:.4f}, "
             f"AUPRO {found.aupro:.4f}, brightest pixel on the defect {_percent(found.pointing_game)}\n"
             f"  {found.components} defects: {_percent(found.component_recall)} have a region, mean IoU with it "
             f"{found.region_iou:.3f}"

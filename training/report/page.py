@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from training.report import words
@@ -43,6 +44,7 @@ def render_page(report: Report, curves: Curves, galleries: Sequence[Gallery]) ->
         charts=draw_charts(curves, figures, decisions, subject.learning_curve),
         kinds=kind_rows(figures),
         galleries=galleries,
+        has_roi=any(np.isneginf(prediction.evidence).any() for prediction in report.predictions),
         thumbnails=lambda prediction: make_thumbnails(prediction, subject.input_size, subject.full_scale),
         calibrated_at=subject.calibrated_at or data_rate,
     )  # fmt: skip

@@ -165,7 +165,7 @@ def test_masks_are_measured_where_there_are_any(tmp_path: Path) -> None:
     figures = measure([prediction("good", 0.1), masked], "two images")
     assert figures.localisation is not None
     assert figures.localisation.pixel_auroc > 0.99
-    assert "on 1 masks (256×256): pixel AUROC" in table(figures)
+    assert "on 1 masks: pixel AUROC" in table(figures)
     assert measure([prediction("good", 0.1), prediction("dent", 0.9)], "two images").localisation is None
 
 

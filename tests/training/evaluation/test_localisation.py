@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from sklearn.metrics import roc_auc_score
 from model.evidence import HeatmapScale, interpolate
 from model.regions import find_regions
 from tests.training.predictions import prediction
-from training.evaluation.localisation import LIMIT, SIZE, _areas, localise, reduced_mask
+from training.evaluation.localisation import LIMIT, _count, _Histograms, localise
 from training.evaluation.prediction import Prediction
 
 Array = np.ndarray
 GRID = 16
+SIZE = 256
 
 
 def save_mask(path: Path, mask: Array) -> Path:
@@ -58,9 +60,9 @@ def test_areas_are_those_of_the_curves(tmp_path: Path) -> None:
     )
     maps -= np.float32(1.0)
     masks = np.stack([squares(), *(mask for _, mask in images)])
-    assert found.pixel_auroc == pytest.approx(roc_auc_score(masks.ravel(), maps.ravel()), abs=1e-6)
+    assert found.pixel_auroc == pytest.approx(roc_auc_score(masks.ravel(), maps.ravel()), abs=1e-5)
     components = [(i, label(mask)[0] == number) for i, mask in enumerate(masks) for number in (1, 2) if mask.any()]
-    assert (found.images, found.components, found.size) == (3, len(components), SIZE)
+    assert (found.images, found.components) == (3, len(components))
     rates, overlaps = [0.0], [0.0]
     for level in np.quantile(maps, np.linspace(1, 0.5, 400)):
         rates.append((maps[~masks] >= level).mean())
@@ -73,8 +75,11 @@ def test_areas_are_those_of_the_curves(tmp_path: Path) -> None:
 
 def test_equal_values_enter_along_a_straight_line() -> None:
     """By hand: the first defective pixel ties with a fifth of the others, the second with the next two fifths."""
-    elsewhere = np.array([2, 1, 1, 0, 0], np.float32)
-    auroc, aupro = _areas(elsewhere, np.array([2, 1], np.float32), np.array([0.5, 0.5]))
+    histograms = _Histograms()
+    _count(histograms.elsewhere, np.array([2, 1, 1, 0, -0.0], np.float32))
+    _count(histograms.defective, np.array([2, 1], np.float32))
+    _count(histograms.weights, np.array([2, 1], np.float32), np.array([0.5, 0.5]))
+    auroc, aupro = histograms.areas()
     assert auroc == pytest.approx((0.9 + 0.6) / 2)
     # The curve rises from 0 to ½ at 0.2, then with ½ over 0.4: to 0.625 at the limit.
     area = 0.2 * 0.5 / 2 + 0.1 * (0.5 + 0.625) / 2
@@ -159,20 +164,90 @@ def test_other_images_take_no_part(tmp_path: Path) -> None:
     assert localise([unmasked, black, prediction("good", 0.2)]) is None
 
 
-def test_masks_of_any_size_are_brought_to_the_maps(tmp_path: Path) -> None:
-    mask = squares(np.s_[64:128, 64:128])
-    large = np.kron(mask, np.ones((3, 3), bool))
-    evidence = np.random.default_rng(0).normal(size=(GRID, GRID))
-    assert localise([defective(tmp_path, large, evidence)]) == localise([defective(tmp_path, mask, evidence)])
+def direct(predictions: list[Prediction]) -> tuple[float, float]:
+    """Pixel AUROC and AUPRO of maps on a scale of 0 and 1, from every pixel's score and every threshold there is."""
+    elsewhere, defects = [], []
+    usual = next(each.sample.mask.shape for each in predictions if each.sample.mask)
+    for each in predictions:
+        height, width = each.sample.mask.shape if each.sample.mask else usual
+        scores = interpolate(np.where(np.isneginf(each.evidence), 0, each.evidence), width, height) - 1.0
+        outside = np.isneginf(each.evidence).repeat(height // GRID, 0).repeat(width // GRID, 1)
+        mask = each.sample.mask.pixels() if each.sample.mask else np.zeros((height, width), bool)
+        elsewhere.append(scores[~mask & ~outside])
+        components, count = label(mask & ~outside, np.ones((3, 3)))
+        defects += [scores[components == number] for number in range(1, count + 1)]
+    others, defective = np.concatenate(elsewhere), np.concatenate(defects)
+    auroc = roc_auc_score([0] * len(others) + [1] * len(defective), np.concatenate([others, defective]))
+    levels = np.unique(np.concatenate([others, defective]))[::-1]
+    rates = [0.0, *((others >= level).mean() for level in levels)]
+    overlaps = [0.0, *(np.mean([(each >= level).mean() for each in defects]) for level in levels)]
+    grid = np.linspace(0, LIMIT, 30_001)
+    return float(auroc), float(np.trapezoid(np.interp(grid, rates, overlaps), grid) / LIMIT)
 
 
-@pytest.mark.parametrize(
-    ("share", "mask"),
-    [
-        ([0.0, 0.49, 0.5, 1.0], [False, False, True, True]),
-        ([0.0, 0.1, 0.2, 0.2], [False, False, True, True]),
-        ([0.0, 0.0, 0.0, 0.0], [False, False, False, False]),
-    ],
-)
-def test_thin_defects_do_not_vanish(share: list[float], mask: list[bool]) -> None:
-    assert reduced_mask(np.array([share], np.float32)).tolist() == [mask]
+def drawn(tmp_path: Path, seed: int, height: int, width: int, outside: Array | None = None) -> Prediction:
+    """Noise with a glow over one of two defects, of an image of this size."""
+    evidence = np.random.default_rng(seed).normal(0, 0.7, (GRID, GRID))
+    evidence[3:6, 3:6] += 2.0
+    if outside is not None:
+        evidence[outside] = -np.inf
+    mask = np.zeros((height, width), bool)
+    mask[3 * height // 16 : 6 * height // 16, 3 * width // 16 : 5 * width // 16] = True
+    mask[height // 2 : height // 2 + 2, width * 3 // 4 : width * 3 // 4 + 5] = True
+    return defective(tmp_path, mask, evidence, f"{seed} {height} {width}")
+
+
+RIGHT = np.zeros((GRID, GRID), np.bool_)
+RIGHT[:, 10:] = True
+
+
+@pytest.mark.parametrize("outside", [None, RIGHT])
+def test_every_image_is_measured_at_its_own_size(tmp_path: Path, outside: Array | None) -> None:
+    sizes = [(48, 32), (48, 32), (16, 64)]
+    masked = [drawn(tmp_path, seed, *size, outside) for seed, size in enumerate(sizes)]
+    evidence = np.random.default_rng(9).normal(0, 0.7, (GRID, GRID)).astype(np.float32)
+    if outside is not None:
+        evidence[outside] = -np.inf
+    predictions = [*masked, prediction("good", 0.1, evidence=evidence)]
+    found = localise(predictions)
+    assert found is not None
+    assert found.components == (6 if outside is None else 3)
+    assert (found.pixel_auroc, found.aupro) == pytest.approx(direct(predictions), abs=2e-4)
+    assert 0.3 < found.aupro < 0.95
+
+
+def test_defects_outside_the_region_of_interest_take_no_part(tmp_path: Path) -> None:
+    inside = squares(np.s_[64:128, 64:128])
+    evidence = np.where(np.kron(RIGHT, np.ones((16, 16), bool)), -np.inf, np.where(inside, 2.0, 0.5))
+    alone = defective(tmp_path, inside, evidence, "alone")
+    both = defective(tmp_path, inside | squares(np.s_[10:20, 200:210]), evidence, "both")
+    outside = defective(tmp_path, squares(np.s_[10:20, 200:210]), evidence, "outside")
+    found = localise([alone])
+    assert found is not None
+    assert (found.pixel_auroc, found.aupro, found.region_iou) == (1.0, 1.0, 1.0)
+    assert localise([both]) == found
+    assert localise([alone, outside]) == found
+    assert localise([outside]) is None
+
+
+def test_defects_of_few_pixels_count_in_large_images(tmp_path: Path) -> None:
+    """At a quarter of this size the defect would be a share of a pixel."""
+    mask = np.zeros((1024, 1024), bool)
+    mask[500:503, 700:703] = True
+    found = localise([defective(tmp_path, mask, np.where(mask, 2.0, 0.0))])
+    assert found is not None
+    assert (found.aupro, found.region_iou, found.pointing_game.value) == (1.0, 1.0, 1.0)
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
+    one = drawn(tmp_path, 0, 1024, 1024)
+
+    def peak(images: int) -> int:
+        tracemalloc.start()
+        try:
+            localise([one, prediction("good", 0.1)] * images)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(6) < 1.1 * peak(1)

@@ -62,3 +62,14 @@ def test_lost_files_leave_gaps(tmp_path: Path) -> None:
     for image in (tmp_path / "lost.png", broken):
         thumbnails = make_thumbnails(at(image), 32, None)
         assert thumbnails.image is thumbnails.overlay is thumbnails.mask is None
+
+
+def test_what_does_not_count_is_dark(tmp_path: Path) -> None:
+    image = save(tmp_path / "image.png", Image.new("RGB", (64, 64), (200, 200, 200)))
+    evidence = np.zeros((8, 8), np.float32)
+    evidence[:, 4:] = -np.inf
+    thumbnails = make_thumbnails(replace(at(image), evidence=evidence), 64, None)
+    colours = np.asarray(opened(thumbnails.overlay)).astype(int)
+    assert colours[:, :28].min() > 150
+    assert colours[:, 36:].max() < 80
+    assert np.asarray(opened(thumbnails.image)).min() > 190
