@@ -56,6 +56,9 @@ def choose_method(
         raise DataError("the network learnt from these very images, so they can't tell where its thresholds belong")
     if manifest.gate is None:
         raise ManifestError("the version is of release 0.1, and its network can't carry a gate: train the model again")
+    frame = manifest.preprocessing.frame
+    if dataset.roi is not None and frame is not None and frame.scale is not None:
+        raise DataError("the version scales images of any size, so no region of interest can be fixed in it")
     stored = stored_rule(manifest)
     chosen = rule or (LeastCost() if isinstance(stored, Fixed) else stored)
     others = [[dataset.samples[i] for i in split.train] for split in _splits(dataset.samples)]

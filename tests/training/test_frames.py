@@ -1,6 +1,6 @@
 """Frames of several tiles: what is served is what was trained, with defects that no single tile would show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 from model.detector import Detector, load_detector
+from model.errors import DataError
 from model.store import Store
 from model.tiles import scaled
 from tests.training.conftest import save, tiny_patches, training_run
 from training.data.dataset import Dataset, check_samples
+from training.data.masks import Mask
 from training.data.samples import find_samples
 from training.estimators.estimator import PreparedEstimator
 from training.estimators.factory import estimator_for
@@ -21,6 +23,7 @@ from training.features.imagenet import Trunk
 from training.fit import fit
 from training.pipeline import FittedPipeline, fit_pipeline
 from training.progress import no_progress
+from training.recalibrate import choose_method
 from training.recipe import Patches
 from training.resolution import with_frame
 
@@ -134,6 +137,17 @@ def test_an_image_of_another_size_is_odd_or_scaled_alike(fitted: Fit, strips: Da
         assert bool({"size", "aspect"} & {odd.check for odd in found.odd}) == (not alike)
         expected = tuple(scaled(side, frame.scale) for side in size) if frame.scale else fitted.detector().frame_size
         assert other.pixels.shape[1::-1] == expected
+
+
+def test_a_version_for_any_size_takes_no_region_of_interest(fitted: Fit, strips: Dataset) -> None:
+    manifest = fitted.detector().manifest
+    assert manifest.preprocessing.frame is not None
+    frame = replace(manifest.preprocessing.frame, scale=0.5)
+    manifest = replace(manifest, preprocessing=replace(manifest.preprocessing, frame=frame))
+    roi = Mask.of(np.ones((SIZE[1], SIZE[0]), np.bool_))
+    others = replace(strips, digests=[*strips.digests[1:], "0"], roi=roi)
+    with pytest.raises(DataError, match="no region of interest can be fixed in it"):
+        choose_method(manifest, others, None, None)
 
 
 def test_golden_images_are_tiles(fitted: Fit) -> None:
