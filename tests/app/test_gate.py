@@ -115,6 +115,7 @@ async def test_the_overlay_carries_it_in_headers(client: httpx.AsyncClient) -> N
     assert "brightness" in reply.headers["X-Camspector-Odd"].split(", ")
     assert reply.headers["X-Camspector-Typicality"] == "0.01"
     reply = await client.post(PREDICT, content=png(SHARP), headers={"Accept": "image/png"})
+    assert reply.status_code == 200, reply.text
     assert reply.headers["X-Camspector-Inspectable"] == "true"
     assert "X-Camspector-Odd" not in reply.headers
 

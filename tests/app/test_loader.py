@@ -39,7 +39,7 @@ class Engine(FakeEngine):
 @pytest.fixture
 def engine(store: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """Every version is loaded with this one."""
-    engine = Engine()
+    engine = Engine(name="torch")  # whose file the version has
 
     def load(*_: object, **__: object) -> Detector:
         return fake_detector(store, engine)
@@ -59,9 +59,10 @@ def test_batches_of_every_size_go_through_first(store: Path, engine: Engine, max
 
 
 def test_an_engine_that_gains_nothing_from_batches_gets_none(store: Path, engine: Engine) -> None:
+    """Its golden images have gone through it one by one, both ways (tests/model/test_engines.py)."""
     engine.preferred_batch_size = 1
     loader(store, 8).load("widget", 1, "cpu")
-    assert engine.ran == [(1, True), (1, False)]
+    assert engine.ran == []
 
 
 @pytest.mark.parametrize(("room", "serves"), [(4, True), (1, True), (0, False)])
