@@ -1,15 +1,18 @@
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from model.artifact import read_artifact
 from model.detector import load_detector
 from model.engines import devices
 from model.engines.devices import choose_device
-from model.engines.engine import open_engine
+from model.engines.engine import Engine, open_engine, replay_golden
+from model.engines.output import NetworkOutput
 from model.errors import DeviceMemoryError, DeviceUnavailableError, EngineError
 from model.image import decode
 from model.network import VGG16CAM
@@ -131,3 +134,27 @@ def test_cuda_gives_the_reference_answers(version: Path) -> None:
     pixels = np.stack([pattern(i) for i in range(8)])
     for one, other in zip(reference.engine.run(pixels).evidence, cuda.engine.run(pixels).evidence, strict=True):
         assert cuda.verdict(other).probability == pytest.approx(reference.verdict(one).probability, abs=0.01)
+
+
+def test_golden_images_go_through_one_by_one_with_the_device_alone_and_not(version: Path) -> None:
+    """Both of ONNX Runtime's sessions are tested, and have what they take at their first image."""
+    artifact = read_artifact(version)
+    variant = artifact.manifest.variant("float32")
+    engine = open_engine(artifact, variant, "cpu")
+    calls: list[tuple[int, bool]] = []
+
+    class Recorded:
+        """Says how it is called."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(engine, name)
+
+        def run(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NetworkOutput:
+            calls.append((len(pixels), exclusive))
+            return engine.run(pixels, exclusive=exclusive)
+
+    replay_golden(cast(Engine, Recorded()), artifact, variant)
+    assert calls == [(1, True), (1, False), (1, True)]
+    calls.clear()
+    replay_golden(cast(Engine, Recorded()), artifact, variant, most=2)
+    assert calls == [(1, True), (1, False)]
