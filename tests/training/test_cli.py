@@ -173,7 +173,7 @@ def test_the_trunk_is_asked_for(
     assert {"narrowing", "narrow features", "training"} <= json.loads(Path("fit.json").read_text())["seconds"].keys()
     assert main(["crossval", *PATCHES, "--folds", "2", "--trunk", "auto", "--json", "r.json"]) == 0
     assert json.loads(Path("r.json").read_text())["recipe"]["trunk"] == "auto"
-    assert "trunk: " in capsys.readouterr().out
+    assert "a trunk with 25.0% of the channels: AUROC" in capsys.readouterr().out
     assert main(["crossval", *FINE_TUNING, "--trunk", "narrow"]) == 1
     assert "preset own fine-tunes the full trunk, so --trunk narrow" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
