@@ -115,8 +115,7 @@ def read_artifact(path: Path) -> Artifact:
     source = path / MANIFEST
     content = read_file(source)
     manifest = manifests.decode(content, str(source))
-    used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
-    used |= {name for name in (manifest.gate and GATE, manifest.preprocessing.roi) if name}
+    used = manifest.variant_files | {name for name in (manifest.gate and GATE, manifest.preprocessing.roi) if name}
     if unlisted := used - manifest.files.keys():
         raise ManifestError(f"{source} gives no SHA-256 of {', '.join(sorted(unlisted))}")
     for name in manifest.files:

@@ -207,6 +207,11 @@ class Manifest:
         return next(variant for variant in self.variants if variant.name == name)
 
     @property
+    def variant_files(self) -> set[str]:
+        """Names of the files that the variants need: their engines' and golden images."""
+        return {name for variant in self.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
+
+    @property
     def figures(self) -> Figures | None:
         """Figures of the float32 network."""
         return self.variant("float32").figures

@@ -121,8 +121,7 @@ def recalibrate(
     )
     if evaluation.roi:
         manifest = _within_roi(manifest)
-    used = {name for variant in manifest.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
-    files = {name: read_file(artifact.file(name)) for name in used}
+    files = {name: read_file(artifact.file(name)) for name in manifest.variant_files}
     if manifest.preprocessing.roi:
         files[ROI] = evaluation.roi.png if evaluation.roi else read_file(artifact.file(ROI))
     files[GATE] = encode_appearance(with_held_out(appearance, measures))

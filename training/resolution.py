@@ -99,7 +99,8 @@ def larger_frames(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str,
     resolution was asked for, there are masks, no real defects, or images too small for more than one tile shows."""
     if isinstance(recipe, FineTuning) or recipe.resolution is None or not Resolution.parse(recipe.resolution).is_auto:
         return []
-    is_told = smallest_defect(samples) is not None or not any(sample.is_anomaly for sample in samples)
+    anomalies = [sample for sample in samples if sample.is_anomaly]
+    is_told = not anomalies or any(sample.mask is not None for sample in anomalies)
     if is_told or not of_one_size([parse_size(text) for text in sizes]):
         return []
     largest = largest_of(sizes)

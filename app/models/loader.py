@@ -26,7 +26,7 @@ from model.store import Store
 
 _SIZE_FACTOR: Final = 4
 """Memory of a version for each byte of the file that its engine runs. ONNX Runtime's two sessions keep the weights, and
-once more in the order that the processor likes: 3.6 in float32, 2.5 in int8 (benchmarks/many_models.py)."""
+once more in the order that the processor likes: 3.5 in float32, 2.4 in int8 (docs/performance.md)."""
 
 
 class Loader:

@@ -12,7 +12,7 @@ from app.errors import NotReadyError
 from app.monitoring.statistics import ModelStatistics
 from app.routes.dependencies import TheService
 from app.routes.request_scope import Version
-from app.schemas import ModelInfo, ModelList, RecipeList
+from app.schemas import ModelInfo, ModelList
 from model.errors import UnknownModelError, UnknownVersionError
 from model.roi import Roi
 
@@ -30,12 +30,6 @@ class Statistics(ModelStatistics):
 async def list_models(service: TheService) -> ModelList:
     """Every model of the store with its loaded and its refused versions."""
     return ModelList.of(service.model_manager.snapshot)
-
-
-@router.get("/v1/recipes")
-async def list_recipes(service: TheService) -> RecipeList:
-    """Products by number, as recipes.json has them: what X-Recipe selects."""
-    return RecipeList.of(service.model_manager.snapshot)
 
 
 @router.get("/v1/models/{model}", responses=problems(UnknownModelError, NotReadyError))

@@ -86,9 +86,8 @@ def evaluate(
     if warning := _odd_warning(predictions, inspectability):
         reporter.line(f"warning: {warning}")
         warnings.append(warning)
-    figures = measure(predictions, protocol)
-    evaluation = Evaluation(version, figures, predictions, in_force, warnings, inspectability)
-    return replace(evaluation, roi=roi) if narrow else evaluation
+    figures, own = measure(predictions, protocol), roi if narrow else None
+    return Evaluation(version, figures, predictions, in_force, warnings, inspectability, roi=own)
 
 
 def _overlap_warnings(manifest: Manifest, dataset: Dataset) -> list[str]:

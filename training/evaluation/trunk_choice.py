@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.trunk_choice import TrunkFigures, TrunkTrial
-from training.evaluation.intervals import resampled
+from training.evaluation.intervals import DRAWS, resampled
 from training.evaluation.ranking import Ranking
 
 MARGIN: Final = 0.003
@@ -18,7 +18,6 @@ MOST_FLIPS: Final = 0.005
 """Share of labels that may differ, one at least, whatever that says of balanced accuracy."""
 KIND_MARGIN: Final = 0.01
 """Largest loss of AUROC on a kind of defect that was not learnt from."""
-_DRAWS: Final = 1000
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -62,7 +61,7 @@ def compare(share: float, full: Verdicts, narrow: Verdicts, is_anomaly: Bools) -
     351 differs, and it wouldn't pass either (docs/experiments.md).
     """
     drawn = np.concatenate(
-        [_losses(full, narrow, is_anomaly, weights) for weights in resampled(is_anomaly, seed=0, draws=_DRAWS)]
+        [_losses(full, narrow, is_anomaly, weights) for weights in resampled(is_anomaly, seed=0, draws=DRAWS)]
     )
     auroc, balanced = np.quantile(drawn, CERTAINTY, axis=0).tolist()
     images, flips = len(is_anomaly), full.flips(narrow)
