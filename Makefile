@@ -87,8 +87,9 @@ run/litserve/ready: | .venv/dev
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# Extras stay: pip before 23.3 takes `coverage[toml]` for another package than the locked `coverage`, and its newest version.
 LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-        --no-emit-index-url --no-emit-find-links pyproject.toml
+        --no-emit-index-url --no-emit-find-links --no-strip-extras pyproject.toml
 lock: | .venv/bin/python
 	$(PIP) install uv packaging
 	.venv/bin/$(LOCK) --extra fleet --extra parquet --extra ray --extra tracing --extra train --group dev -o requirements/dev.txt

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,27 @@ def test_locked_versions_are_within_the_bounds(file: str) -> None:
     """Where not: make lock."""
     text = (ROOT / "requirements" / f"{file}.txt").read_text()
     for wanted in map(Requirement, FILES[file]):
-        versions = re.findall(rf"^{re.escape(wanted.name)}==(\S+)", text, re.MULTILINE)
+        versions = re.findall(rf"^{re.escape(wanted.name)}(?:\[\S+])?==(\S+)", text, re.MULTILINE)
         assert versions, wanted
         assert all(version in wanted.specifier for version in versions), wanted
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_extras_that_packages_ask_for_are_locked_by_name(file: str) -> None:
+    """Without them, the pip that Python 3.11 brings refuses the file on the day when a newer version is released."""
+    text = (ROOT / "requirements" / f"{file}.txt").read_text()
+    entries = [Requirement(line.rstrip(" \\")) for line in re.findall(r"^\S+==.*", text, re.MULTILINE)]
+    here = [each for each in entries if each.marker is None or each.marker.evaluate()]
+    locked = {canonicalize_name(each.name): each.extras for each in here}
+    asked = [
+        wanted
+        for name, extras in locked.items()
+        for wanted in map(Requirement, requires(name) or [])
+        if wanted.extras
+        if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in ["", *extras])
+    ]
+    assert [str(each) for each in asked if not each.extras <= locked[canonicalize_name(each.name)]] == []
+    assert file == "train" or asked
 
 
 def test_upper_bounds() -> None:
