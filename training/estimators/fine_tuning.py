@@ -22,7 +22,7 @@ from training.evaluation.gate_limits import fit_appearance
 from training.evaluation.post_processing import Maps, Method, cross_val_post_process, halves
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Fixed, Rule
-from training.features.extraction import Features, compute_features, image_loader
+from training.features.extraction import Features, compute_features
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures, measure_images
 from training.progress import Advance, no_progress
@@ -69,14 +69,14 @@ class FineTuningEstimator:
         recipe, samples = self.recipe, run.dataset.samples
         if run.anomalies != "real":
             raise RecipeError(f"preset {recipe.name} learns from real anomalies only")
-        loaders = [image_loader(sample, run.preprocessor) for sample in samples]
+        loaders = run.images.loaders
         network = fresh_network(run.trunk, recipe.hypercolumn, recipe.seed, run.device)
         with run.reporter.task("frozen blocks", len(loaders)) as advance:
             features = compute_features(
                 lambda pixels: network.frozen(pixels, stop=recipe.frozen_blocks), loaders, run.device, advance
             )
         with run.reporter.task("measuring images", len(samples)) as advance:
-            measures = measure_images(samples, run.preprocessor, advance)
+            measures = measure_images(run.images, advance)
         training_set = TrainingSet(samples, np.arange(len(samples)))
         return PreparedFineTuning(training_set, features, run.trunk, recipe, run.device, measures)
 

@@ -12,18 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.cpus import available_cpus
-from model.preprocessing import InputImage
 from model.tiles import Tiling
-from training.data.file_errors import naming_file
-from training.data.samples import Sample
 from training.features.cache import CACHE, cache_folder, claimed
 from training.progress import Advance, no_progress
 
 Features = NDArray[np.float32]
 ImageLoader = Callable[[], NDArray[np.uint8]]
 """Reads one image and returns it as the network sees it, uint8 H×W×3: S×S, or a frame of several tiles."""
-Preprocess = Callable[[bytes], InputImage]
-"""A `model.preprocessing.Preprocessor`, or a Resizing where all of an image counts."""
 Watch = Callable[[int, Features], None]
 _BATCH: Final = 8
 """Tiles that go through the network at once."""
@@ -56,16 +51,6 @@ def compute_features(
         advance()
     assert features is not None, "there are no images"
     return features
-
-
-def image_loader(sample: Sample, preprocessor: Preprocess) -> ImageLoader:
-    """The sample as the network sees it; reading raises DataError where it isn't what it was at the start."""
-
-    def load() -> NDArray[np.uint8]:
-        with naming_file(sample.path):
-            return preprocessor(sample.path.read_bytes()).pixels
-
-    return load
 
 
 def tile_loader(load: ImageLoader, tiling: Tiling, number: int) -> ImageLoader:
