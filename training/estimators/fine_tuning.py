@@ -16,11 +16,10 @@ from model.verdict import Calibration
 from training.data.samples import Sample
 from training.data.splits import Indices, Split, hold_out
 from training.data.training_set import Anomalies, TrainingSet
-from training.estimators.estimator import CrossValidated, measure, predict
+from training.estimators.estimator import CrossValidated, FoldResult, measure, predict
 from training.estimators.network import fresh_network
 from training.evaluation.gate_limits import fit_appearance
 from training.evaluation.post_processing import Maps, Method, cross_val_post_process, halves
-from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Fixed, Rule
 from training.features.extraction import Features, compute_features
 from training.features.imagenet import Trunk
@@ -148,13 +147,13 @@ class PreparedFineTuning:
         measures = replace(measure(self, model, appearance, real[split.test], 0), fold_ids=out_of_fold.fold_ids)
         return CrossValidated(model, out_of_fold, protocol, appearance, measures)
 
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """Only the heatmap scale is chosen on the test part, for each half of it on the other half."""
         model = self.fit(split.train, advance)
         calibration = softmax_calibration(float(self.training_set.is_anomaly[split.train].mean()), self.recipe)
         out_of_fold = halves(predict(self.training_set, model, split.test, fold), self.recipe.seed)
         predictions = cross_val_post_process(out_of_fold, replace(method, calibration=calibration))
-        return [replace(prediction, fold=fold) for prediction in predictions]
+        return FoldResult([replace(prediction, fold=fold) for prediction in predictions])
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,13 @@ import msgspec
 from model.hypercolumn import narrow_widths
 from training.data.splits import Indices, Split
 from training.data.training_set import TrainingSet
-from training.estimators.estimator import CrossValidated
+from training.estimators.estimator import CrossValidated, FoldResult
 from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
 from training.estimators.network import fresh_network
 from training.estimators.patch_features import PatchInputs, patch_features
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patches import PreparedPatches
 from training.evaluation.post_processing import Method
-from training.evaluation.prediction import Prediction
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures
 from training.narrow.images import narrowing_images
@@ -61,7 +60,7 @@ class PreparedNarrowPatches:
         """As the full trunk's; every fold narrows its own."""
         return cross_validated(self, real, list(predict_folds(self, real, advance)), advance)
 
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """Narrow once on the training part, within which thresholds are chosen by regressions on that trunk."""
         prepared = self._narrowed(self.training_set.train_indices(split.train))
         return predict_fold(prepared, split, method, advance, fold)

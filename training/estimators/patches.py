@@ -14,7 +14,7 @@ from torch import Tensor
 
 from training.data.splits import Indices, Split
 from training.data.training_set import TrainingSet
-from training.estimators.estimator import CrossValidated
+from training.estimators.estimator import CrossValidated, FoldResult
 from training.estimators.image_head import fit_image_head
 from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
@@ -23,7 +23,6 @@ from training.estimators.patch_features import patch_grid
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patch_sampling import PatchSampler, Score
 from training.evaluation.post_processing import Method
-from training.evaluation.prediction import Prediction
 from training.features.extraction import Features
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures
@@ -112,7 +111,7 @@ class PreparedPatches:
         parts = list(predict_folds(self, real, advance))
         return cross_validated(self, real, parts, advance)
 
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """Calibration, thresholds and heatmap scale are chosen by cross-validation within the training part."""
         return predict_fold(self, split, method, advance, fold)
 

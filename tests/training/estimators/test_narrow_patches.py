@@ -66,7 +66,7 @@ def test_a_fold_is_predicted_by_a_trunk_of_its_training_part(narrow: PreparedNar
         heard.append(remark)
 
     method = Method(narrow.recipe.pooling, BEST_BALANCED_ACCURACY)
-    predictions = narrow.predict_fold(Split(EVERY[::2], EVERY[1::2]), method, advance, 3)
+    predictions = narrow.predict_fold(Split(EVERY[::2], EVERY[1::2]), method, advance, 3).predictions
     assert {prediction.fold for prediction in predictions} == {3}
     assert all(prediction.is_correct for prediction in predictions)
     assert len(heard) == narrow.fit_steps * (narrow.recipe.inner_folds + 1)
