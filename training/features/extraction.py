@@ -46,7 +46,7 @@ def compute_features(
         watched = _watched(outputs, partial(watch, number))
         computed = next(watched) if tiling is None else tiling.blend(watched, *frame.shape[:2])
         if features is None:
-            features = _mapped((len(loaders), *computed.shape))
+            features = mapped((len(loaders), *computed.shape))
         features[number] = computed
         advance()
     assert features is not None, "there are no images"
@@ -105,7 +105,7 @@ def _batches(loaders: Sequence[ImageLoader], size: int) -> Iterator[list[NDArray
                 coming = following
 
 
-def _mapped(shape: tuple[int, ...]) -> Features:
+def mapped(shape: tuple[int, ...]) -> Features:
     """An array of this shape in a nameless file of the cache folder."""
     size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
     with claimed(cache_folder(), size, "intermediate results", CACHE) as file:
