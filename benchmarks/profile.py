@@ -5,7 +5,7 @@
 The service is started as `make run` starts it and asked by clients that each wait for their answer; py-spy samples the
 threads of all its processes that are not waiting. A sample belongs to the step of the innermost of its functions that
 has one, and to that function. What a library does without Python counts for the function that called it. Milliseconds
-are shares of the CPU time that the system counted. A thread that waits for a CPU is seen as one that has it, so the shares
+are shares of the CPU time that the system counted. A thread that waits for a CPU is seen as one that has it, so shares
 of those that wake often, the event loop above all, are too large where CPUs are short. The network's own threads, which
 an image has that comes alone, aren't Python's and aren't seen: with two clients a CPU or more there are none.
 """
