@@ -26,10 +26,10 @@ from app.settings import ConfigurationError, Settings
 from app.state_file import StateFile
 from model.cpus import available_cpus
 from model.errors import EngineError
-from model.serving import Serving
 
 if TYPE_CHECKING:
     from app.monitoring.tracing import Tracing
+    from app.records.audit import What
     from app.records.records import Records
 
 STOP_SECONDS: Final = 10.0
@@ -45,13 +45,13 @@ class Service:
         self.metrics = Metrics()
         self.metrics.service.info({"version": VERSION, "station": settings.station, "line": settings.line})
         self.records = _open_records(settings, self.metrics)
-        self.keyring = Keyring(settings.keys_file, self._audit_keys)
+        self.keyring = Keyring(settings.keys_file, lambda path, keys: self._audit("keys", path, keys, path))
         self.statistics = Statistics()
         self.events = Events()
         passed_runs = StateFile(settings.state, "challenge.json", PassedRuns)
         self.challenges = ChallengeOutcomes(settings.challenge_hours, self.metrics, passed_runs)
         self.tracing = _open_tracing(settings)
-        self.model_manager = ModelManager(settings, self.metrics.registry, self._audit_serving)
+        self.model_manager = ModelManager(settings, self.metrics.registry, self._audit)
         self.drift = DriftMonitor(self.metrics.registry, StateFile(settings.state, "drift.json", DriftStates))
         self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
         self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
@@ -111,13 +111,9 @@ class Service:
                 with suppress(InvalidStateError):  # it has come back after all
                     tile.answer.set_exception(error)
 
-    def _audit_serving(self, model: str, config: Serving, by: str) -> None:
+    def _audit(self, what: "What", subject: str, after: str, by: str) -> None:
         if self.records:
-            self.records.audit_change("serving", model, str(config), by)
-
-    def _audit_keys(self, path: str, keys: str) -> None:
-        if self.records:
-            self.records.audit_change("keys", path, keys, path)
+            self.records.audit_change(what, subject, after, by)
 
     def dead(self) -> list[str]:
         """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""

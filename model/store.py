@@ -12,7 +12,7 @@ from typing import Final
 from model import recipes
 from model import serving as servings
 from model.challenge import CHALLENGE
-from model.drafts import PREFIX, writing
+from model.drafts import LOCK, PREFIX, writing
 from model.errors import (
     MissingFileError,
     RecipesError,
@@ -135,13 +135,11 @@ class Store:
 
     def set_serving(self, model: str, serving: Serving) -> None:
         """Write the model's serving.json in one step. Raises StoreError."""
-        home = self._home(model)
-        try:
-            with writing(home):
-                _write(home / SERVING, servings.encode(serving))
-                _sync(home)
-        except OSError as error:
-            raise StoreError(f"{home / SERVING} can't be changed: {error.strerror}") from error
+        _change(self._home(model) / SERVING, servings.encode(serving))
+
+    def set_recipes(self, wanted: ProductRecipes) -> None:
+        """Write the store's recipes.json in one step. Raises StoreError."""
+        _change(self.root / RECIPES, recipes.encode(wanted))
 
     def challenge(self, model: str) -> Path:
         """The folder of the model's challenge images, which may not be there. Raises StoreError."""
@@ -234,13 +232,14 @@ class Store:
 
 
 def _left_alone(folder: Path, known: Set[str], what: str) -> list[str]:
-    """At most one sentence, on entries of a folder that aren't `known`; among versions, hidden ones are left out."""
+    """At most one sentence, on entries of a folder that aren't `known`; among versions, hidden ones are left out,
+    else those that a writer of recipes.json has for a moment."""
     try:
         names = sorted({_readable(entry.name) for entry in os.scandir(folder)} - known)
     except OSError:
         return []
-    if what == "versions":
-        names = [name for name in names if not name.startswith(".")]
+    hidden = (".",) if what == "versions" else (PREFIX, LOCK)
+    names = [name for name in names if not name.startswith(hidden)]
     if not names:
         return []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -250,6 +249,16 @@ def _left_alone(folder: Path, known: Set[str], what: str) -> list[str]:
 def _readable(name: str) -> str:
     """A name as it can stand in one line of a log."""
     return name if name.isprintable() else ascii(name)
+
+
+def _change(path: Path, content: bytes) -> None:
+    """Raises StoreError."""
+    try:
+        with writing(path.parent):
+            _write(path, content)
+            _sync(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path} can't be changed: {error.strerror}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

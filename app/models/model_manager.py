@@ -4,12 +4,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from prometheus_client import CollectorRegistry
 
@@ -27,7 +28,7 @@ from app.settings import Settings
 from model.detector import Detector
 from model.engines.devices import Device, choose_device
 from model.errors import CamspectorError, EngineError, PinError, RecipesError, UnknownVersionError
-from model.recipes import RECIPES
+from model.recipes import RECIPES, ProductRecipes, compact, named_versions
 from model.serving import SERVING, Serving
 from model.store import Store
 
@@ -48,9 +49,10 @@ class ModelManager:
         self,
         settings: Settings,
         metrics: CollectorRegistry,
-        audit: Callable[[str, Serving, str], object] = lambda *_: None,
+        audit: Callable[[Literal["serving", "recipes"], str, str, str], object] = lambda *_: None,
     ) -> None:
-        """`audit` is told what serving.json of a model is in force, and by whose key, else that the file says so."""
+        """`audit` is told of which file, of which model or of the store, what is in force, and by whose key, else that
+        the file says so."""
         self.snapshot = ModelSnapshot(on_demand=settings.models_max_bytes > 0)
         self._settings = settings
         self._store = Store(settings.store, settings.default_model)
@@ -62,7 +64,10 @@ class ModelManager:
         """When a request was last given a version that is in memory."""
         self._stopped = threading.Event()
         self._audit = audit
-        self._changed_by = SERVING
+        self._changed_by: str | None = None
+        """Name of the key; None: a file was changed."""
+        self._recipes: str | None = None
+        """What the audit was last told of recipes.json."""
         self._warnings = LogOnce(log)
         self._bug: str | None = None
         self._rebuilt_at: dict[tuple[str, int], float] = {}
@@ -96,7 +101,14 @@ class ModelManager:
 
         Fails with UnknownModelError, StoreError, or PinError where its version can't serve: then nothing is written.
         """
-        return self._jobs.submit(lambda: self._set_serving_by(name, config, by))
+        return self._jobs.submit(lambda: self._set_serving(name, config, by))
+
+    def set_recipes(self, recipes: ProductRecipes, by: str) -> Future[None]:
+        """Write recipes.json and put it in force; `by`: the name of whose key it is.
+
+        Fails with StoreError, or PinError where a model or a version of it can't serve: then nothing is written.
+        """
+        return self._jobs.submit(lambda: self._set_recipes(recipes, by))
 
     def read_report(self, name: str, version: int, file: ReportFile) -> Future[bytes]:
         """A file of a version's report. Fails as `reports.read_report` raises."""
@@ -145,14 +157,17 @@ class ModelManager:
         found = self._loader.read_recipes()
         if isinstance(found, RecipesError):
             self.snapshot = replace(self.snapshot, recipes_error=str(found))
-        elif found != self.snapshot.recipes or self.snapshot.recipes_error:
+            return
+        if (content := compact(found)) != self._recipes:
+            self._recipes = content
+            self._audit("recipes", RECIPES, content, self._changed_by or RECIPES)
+        if found != self.snapshot.recipes or self.snapshot.recipes_error:
             self.snapshot = replace(self.snapshot, recipes=found, recipes_error="")
             log.info("%s is in force: recipes %s", RECIPES, ", ".join(map(str, found)) or "none")
 
     def _named(self, name: str) -> frozenset[int]:
         """Versions of a model that recipes name."""
-        recipes = self.snapshot.recipes.values()
-        return frozenset(recipe.version for recipe in recipes if recipe.model == name and recipe.version)
+        return frozenset(version for model, version in named_versions(self.snapshot.recipes) if model == name)
 
     def rebuild(self, detector: Detector) -> None:
         """Its engine failed: load the version again; refuse it where a rebuilt engine failed soon again."""
@@ -281,14 +296,7 @@ class ModelManager:
             self._carry_out(action)
         return self.snapshot.find(name, version)
 
-    def _set_serving_by(self, name: str, config: Serving, by: str) -> None:
-        self._changed_by = by
-        try:
-            self._set_serving(name, config)
-        finally:
-            self._changed_by = SERVING
-
-    def _set_serving(self, name: str, config: Serving) -> None:
+    def _set_serving(self, name: str, config: Serving, by: str) -> None:
         stored = StoredModel(tuple(self._store.versions(name)), config, named=self._named(name))
         prepared, pinned = None, config.version
         if pinned is not None:
@@ -299,8 +307,30 @@ class ModelManager:
                 raise PinError(error)
         self._store.set_serving(name, config)
         self._stored = {**self._stored, name: stored}
-        self._follow([name], prepared)
+        with self._changes_by(by):
+            self._follow([name], prepared)
         self.poll()
+
+    def _set_recipes(self, recipes: ProductRecipes, by: str) -> None:
+        self.poll()
+        for name, version in sorted(named_versions(recipes)):
+            state = self._state(name)
+            if version in {*state.available} - {*state.known, *state.refused} and (loaded := self._load(name, version)):
+                self._show(loaded, self._state(name))
+        if problems := replace(self.snapshot, recipes=recipes).recipe_problems():
+            raise PinError("; ".join(f"recipe {number}: {problem}" for number, problem in problems.items()))
+        self._store.set_recipes(recipes)
+        with self._changes_by(by):
+            self._apply_recipes()
+        self.poll()
+
+    @contextmanager
+    def _changes_by(self, key: str) -> Iterator[None]:
+        self._changed_by = key
+        try:
+            yield
+        finally:
+            self._changed_by = None
 
     def _load(self, name: str, version: int) -> LoadedModel | None:
         """None: it is refused."""
@@ -336,7 +366,7 @@ class ModelManager:
         if changed and not state.serving_error:
             log.info("model %s: %s is in force: %s", name, SERVING, state.serving_config)
         if changed or (serving and not previous):
-            self._audit(name, state.serving_config, self._changed_by)
+            self._audit("serving", name, str(state.serving_config), self._changed_by or SERVING)
         if serving and serving.version != (previous and previous.version):
             before = f" (previous: {previous.version})" if previous else ""
             log.info("model %s: version %d serves now%s", name, serving.version, before)

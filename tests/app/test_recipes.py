@@ -1,5 +1,6 @@
 """X-Recipe: products by number."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_what_recipes_name_and_is_not_there_is_warned_of(own_store: Path, caplog
     warnings = [message for message in said(caplog) if message.startswith("recipes.json: ")]
     assert warnings == [
         "recipes.json: recipe 4: no model 'bolt'",
-        "recipes.json: recipe 5: model 'widget' has no version 9 that can serve",
+        "recipes.json: recipe 5: model 'widget' has no version 9",
     ]
 
 
@@ -150,6 +151,26 @@ async def test_under_v2_the_model_of_the_address_must_be_the_recipe_s(client: ht
     assert (reply.status_code, "recipe 1 is of model 'gadget'" in reply.text) == (400, True)
 
 
+async def test_under_v2_it_decides_as_the_native_address_does(client: httpx.AsyncClient) -> None:
+    """To the digit, by the same header: at the model's own address, or that of the version that the recipe names."""
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(IMAGE).decode()]}
+    own, model_address = {}, "/v2/models/widget/infer"
+    for number, address in (("2", model_address), ("2", "/v2/models/widget/versions/1/infer"), ("3", model_address)):
+        headers = {"X-Recipe": number}
+        native = (await client.post("/predict", content=IMAGE, headers=headers)).json()
+        reply = await client.post(address, json={"inputs": [tensor]}, headers=headers)
+        assert reply.status_code == 200, reply.text
+        given = {output["name"]: output["data"][0] for output in reply.json()["outputs"]}
+        assert reply.json()["model_version"] == str(native["model_version"])
+        names = ("label", "decision", "probability", "log_odds", "inspectable", "typicality")
+        assert [given[name] for name in names] == [native[name] for name in names]
+        (inference_id,) = reply.headers["X-Camspector-Inference-ID"].split(",")
+        recorded = (await client.get(f"/v1/inspections/{inference_id}")).json()
+        assert recorded["thresholds"] == native["thresholds"]
+        own[number] = recorded["thresholds"]["reject"]
+    assert own["3"] == 0.3 != own["2"]
+
+
 async def test_recipes_are_listed(client: httpx.AsyncClient) -> None:
     reply = (await client.get("/v1/recipes")).json()
     assert reply["error"] is None
@@ -158,6 +179,6 @@ async def test_recipes_are_listed(client: httpx.AsyncClient) -> None:
         (2, "widget", 1, None),
         (3, "widget", None, None),
         (4, "bolt", None, "no model 'bolt'"),
-        (5, "widget", 9, "model 'widget' has no version 9 that can serve"),
+        (5, "widget", 9, "model 'widget' has no version 9"),
     ]
     assert reply["recipes"][2]["thresholds"] == {"review": 0.1, "label": 0.2, "reject": 0.3}

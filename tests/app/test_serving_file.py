@@ -205,7 +205,7 @@ def test_set_serving_writes_and_follows(own_store: Path, caplog: pytest.LogCaptu
     held = manager(own_store)
     held.poll()
     said(caplog)
-    held._set_serving("widget", Serving(version=1, defect_rate=0.1))
+    held._set_serving("widget", Serving(version=1, defect_rate=0.1), "office")
     assert [line for line in said(caplog) if "is loaded" in line] == [
         "model widget version 1 is loaded: float32 by torch on cpu"
     ]
@@ -225,9 +225,9 @@ def test_set_serving_changes_nothing_where_the_version_cannot_serve(store: Path,
     held = restarted(own_store)
     for version, reason in [(4, "is refused: .*golden"), (9, "not in the store")]:
         with pytest.raises(PinError, match=reason):
-            held._set_serving("widget", Serving(version=version))
+            held._set_serving("widget", Serving(version=version), "office")
     with pytest.raises(UnknownModelError):
-        held._set_serving("../own_store/widget", Serving())
+        held._set_serving("../own_store/widget", Serving(), "office")
     assert not (own_store / "widget" / "serving.json").exists()
     assert (info(held).serving, info(held).serving_error) == (3, None)
 
@@ -237,7 +237,7 @@ def test_set_serving_in_a_store_that_cannot_be_written(own_store: Path) -> None:
     (own_store / "widget" / "serving.json").mkdir()
     before = held.snapshot.models["widget"].loaded
     with pytest.raises(StoreError, match=r"serving.json can't be changed"):
-        held._set_serving("widget", Serving(version=1))
+        held._set_serving("widget", Serving(version=1), "office")
     assert info(held).serving == 3
     assert held.snapshot.models["widget"].loaded is before
 
@@ -250,7 +250,7 @@ def test_a_new_version_named_in_a_store_that_cannot_be_written_serves_nobody(sto
     put(store, own_store, "widget", 4)
     before = held.snapshot.models["widget"].loaded
     with pytest.raises(StoreError, match=r"serving.json can't be changed"):
-        held._set_serving("widget", Serving(version=4, thresholds=0.8))
+        held._set_serving("widget", Serving(version=4, thresholds=0.8), "office")
     assert held.snapshot.models["widget"].loaded is before
 
 
@@ -268,7 +268,7 @@ def test_a_version_serves_with_its_thresholds_or_not_at_all(
         seen.extend(each.detector.thresholds.label for number, each in versions.items() if number == 4)
 
     monkeypatch.setattr(held, "_put", put_and_see)
-    held._set_serving("widget", Serving(version=4, thresholds=0.8))
+    held._set_serving("widget", Serving(version=4, thresholds=0.8), "office")
     assert set(seen) == {0.8}
 
 
