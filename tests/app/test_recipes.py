@@ -7,8 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from app.application import create_app
+from app.models.model_manager import ModelManager
 from app.service import Service
 from app.settings import Settings
 from tests.app.conftest import running, until
@@ -83,6 +85,17 @@ def test_what_recipes_name_and_is_not_there_is_warned_of(own_store: Path, caplog
     ]
 
 
+def test_recipes_that_cannot_be_used_are_in_the_metrics(own_store: Path) -> None:
+    registry = CollectorRegistry()
+    held = ModelManager(Settings(store=own_store, device="cpu"), registry)
+    found = []
+    for content in (RECIPES, {"1": {"model": "gadget"}}, "{"):
+        write(own_store, content)
+        held.poll()
+        found.append(registry.get_sample_value("camspector_recipes_error"))
+    assert found == [1, 0, 1]
+
+
 @pytest.fixture
 async def client(anyio_backend: str, own_store: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(
@@ -154,19 +167,20 @@ async def test_under_v2_the_model_of_the_address_must_be_the_recipe_s(client: ht
 async def test_under_v2_it_decides_as_the_native_address_does(client: httpx.AsyncClient) -> None:
     """To the digit, by the same header: at the model's own address, or that of the version that the recipe names."""
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(IMAGE).decode()]}
+    names = ("label", "decision", "probability", "inspectable", "typicality")
+    asked = {"inputs": [tensor], "outputs": [{"name": name} for name in names]}
     own, model_address = {}, "/v2/models/widget/infer"
     for number, address in (("2", model_address), ("2", "/v2/models/widget/versions/1/infer"), ("3", model_address)):
         headers = {"X-Recipe": number}
         native = (await client.post("/predict", content=IMAGE, headers=headers)).json()
-        reply = await client.post(address, json={"inputs": [tensor]}, headers=headers)
+        reply = await client.post(address, json=asked, headers=headers)
         assert reply.status_code == 200, reply.text
         given = {output["name"]: output["data"][0] for output in reply.json()["outputs"]}
         assert reply.json()["model_version"] == str(native["model_version"])
-        names = ("label", "decision", "probability", "log_odds", "inspectable", "typicality")
         assert [given[name] for name in names] == [native[name] for name in names]
         (inference_id,) = reply.headers["X-Camspector-Inference-ID"].split(",")
         recorded = (await client.get(f"/v1/inspections/{inference_id}")).json()
-        assert recorded["thresholds"] == native["thresholds"]
+        assert [recorded[name] for name in ("log_odds", "thresholds")] == [native["log_odds"], native["thresholds"]]
         own[number] = recorded["thresholds"]["reject"]
     assert own["3"] == 0.3 != own["2"]
 
