@@ -22,7 +22,7 @@ from app.models.loader import Loader
 from app.models.model_metrics import LoadMetrics, ModelCollector
 from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.models.reload_plan import Action, Apply, Load, StoredModel, Unload, observed, pin_error, plan
-from app.models.reports import ReportFile, read_report
+from app.models.version_files import read_version_file
 from app.monitoring.log_once import LogOnce
 from app.settings import Settings
 from model.detector import Detector
@@ -110,9 +110,9 @@ class ModelManager:
         """
         return self._jobs.submit(lambda: self._set_recipes(recipes, by))
 
-    def read_report(self, name: str, version: int, file: ReportFile) -> Future[bytes]:
-        """A file of a version's report. Fails as `reports.read_report` raises."""
-        return self._jobs.submit(lambda: read_report(self._store, name, version, file))
+    def read_file(self, name: str, version: int, file: str) -> Future[bytes]:
+        """A file of a version, in memory or not. Fails as `read_version_file` raises."""
+        return self._jobs.submit(lambda: read_version_file(self._store, name, version, file))
 
     async def obtain(self, name: str, version: int | None, until: float) -> LoadedModel:
         """The version that answers a request, loaded first where it isn't in memory: several requests load it once.
