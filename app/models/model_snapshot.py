@@ -108,6 +108,10 @@ class ModelState:
         known = self.known
         return known.get(self.serving_config.version or max(known, default=0))
 
+    def find(self, version: int | None) -> KnownModel | None:
+        """A version that can answer, the one that serves where none is named; None: it can't."""
+        return self.serving if version is None else self.known.get(version)
+
     @property
     def unavailable_reason(self) -> str:
         """The end of a sentence on a model of which no version serves."""

@@ -195,7 +195,7 @@ async def bench(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterato
     for worker in service.workers:
         worker._report = lambda _: None  # the manager has no files to open a fake engine from
     async with running(app) as client:
-        service.model_manager.snapshot = ModelSnapshot(
+        service.model_manager.memory.snapshot = ModelSnapshot(
             {
                 name: ModelState(available=(1,), loaded={1: LoadedModel(name, 1, fake_detector(store, engine))})
                 for name, engine in engines.items()

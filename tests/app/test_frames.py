@@ -191,7 +191,7 @@ def framed(bench: Bench) -> Service:
     tiled = Preprocessing(old.input_size, old.full_scale, old.reduced_decoding, old.decoding, FRAME)
     detector = replace(loaded.detector, manifest=replace(manifest, preprocessing=tiled))
     state = ModelState(available=(1,), loaded={1: LoadedModel("widget", 1, detector)})
-    bench.service.model_manager.snapshot = ModelSnapshot({"widget": state})
+    bench.service.model_manager.memory.snapshot = ModelSnapshot({"widget": state})
     return bench.service
 
 

@@ -42,42 +42,42 @@ def own_store(store: Path, tmp_path: Path) -> Path:
 
 def test_a_version_that_a_recipe_names_is_kept_however_old(own_store: Path) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"gadget": [1], "widget": [1, 2, 3]}
     write(own_store, {"1": {"model": "gadget"}})
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"gadget": [1], "widget": [2, 3]}
 
 
 def test_a_broken_file_changes_nothing_and_is_named_once(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     held = manager(own_store, default_model="widget")
-    held.poll()
+    held.reconciler.poll()
     assert "recipes.json is in force: recipes 1, 2, 3, 4, 5" in said(caplog)
     write(own_store, '{"1": {"model": "gadget", "version": "two"}}')
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     (message,) = said(caplog)
     assert "recipes.json can't be read: Expected `int | null`" in message
     assert [*held.snapshot.recipes] == [1, 2, 3, 4, 5]
     (own_store / "recipes.json").unlink()
-    held.poll()
+    held.reconciler.poll()
     assert (held.snapshot.recipes, held.snapshot.recipes_error) == ({}, "")
 
 
 def test_a_store_that_is_away_takes_no_recipe_with_it(own_store: Path) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     own_store.rename(own_store.with_name("away"))
-    held.poll()
+    held.reconciler.poll()
     own_store.mkdir()
-    held.poll()
+    held.reconciler.poll()
     assert [*held.snapshot.recipes] == [1, 2, 3, 4, 5]
 
 
 def test_what_recipes_name_and_is_not_there_is_warned_of(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store, default_model="widget")
-    held.poll()
+    held.reconciler.poll()
     warnings = [message for message in said(caplog) if message.startswith("recipes.json: ")]
     assert warnings == [
         "recipes.json: recipe 4: no model 'bolt'",
@@ -91,7 +91,7 @@ def test_recipes_that_cannot_be_used_are_in_the_metrics(own_store: Path) -> None
     found = []
     for content in (RECIPES, {"1": {"model": "gadget"}}, "{"):
         write(own_store, content)
-        held.poll()
+        held.reconciler.poll()
         found.append(registry.get_sample_value("camspector_recipes_error"))
     assert found == [1, 0, 1]
 

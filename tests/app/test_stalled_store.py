@@ -57,7 +57,7 @@ async def test_it_is_told_once_and_stops_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("INFO", "app.models.model_manager")
+    caplog.set_level("INFO", "app.models")
     monkeypatch.setattr("app.routes.admin.WAIT_SECONDS", 0.5)
     put(store, tmp_path / "own_store", "widget", 1)
     (tmp_path / "keys").write_text(ADMIN_KEY.line)

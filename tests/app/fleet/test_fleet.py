@@ -36,7 +36,7 @@ class Station:
         self.manager = ModelManager(Settings(store=root, device="cpu", trusted_keys=trusted), Metrics().registry)
 
     def serving(self) -> int | None:
-        self.manager.poll()
+        self.manager.reconciler.poll()
         state = self.manager.snapshot.models.get("bolt")
         return state.serving.version if state and state.serving else None
 
