@@ -200,7 +200,7 @@ async def test_a_bug_is_said_at_once_and_stops_nothing(
         raise ZeroDivisionError("secret")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "versions", broken)
+        patch.setattr(Store, "model_folders", broken)
         for ask in (admin.post("/v1/admin/reload"), admin.put("/v1/admin/models/widget/serving", json={})):
             caplog.clear()
             reply = await ask
