@@ -202,7 +202,7 @@ async def test_tiles_share_batches_and_are_what_the_estimator_learns(bench: Benc
     assert reply.status_code == 200
     assert [len(batch) for batch in bench.widget.batches] == [3, 3]  # max_batch of tiles, not a whole frame
     assert {mean for batch in bench.widget.batches for mean in batch} == {100}
-    (cost,) = service.latency._costs.values()
+    (cost,) = service.inference.latency._costs.values()
     (image,) = [cost.service_seconds]
     assert image >= reply.json()["timing_ms"]["predict"] / 1000 * 0.9
 
