@@ -191,7 +191,7 @@ def framed(bench: Bench) -> Service:
     tiled = Preprocessing(old.input_size, old.full_scale, old.reduced_decoding, old.decoding, FRAME)
     detector = replace(loaded.detector, manifest=replace(manifest, preprocessing=tiled))
     state = ModelState(available=(1,), loaded={1: LoadedModel("widget", 1, detector)})
-    bench.service.model_manager.snapshot = ModelSnapshot({"widget": state})
+    bench.service.model_manager.memory.snapshot = ModelSnapshot({"widget": state})
     return bench.service
 
 
@@ -202,7 +202,7 @@ async def test_tiles_share_batches_and_are_what_the_estimator_learns(bench: Benc
     assert reply.status_code == 200
     assert [len(batch) for batch in bench.widget.batches] == [3, 3]  # max_batch of tiles, not a whole frame
     assert {mean for batch in bench.widget.batches for mean in batch} == {100}
-    (cost,) = service.latency._costs.values()
+    (cost,) = service.inference.latency._costs.values()
     (image,) = [cost.service_seconds]
     assert image >= reply.json()["timing_ms"]["predict"] / 1000 * 0.9
 
