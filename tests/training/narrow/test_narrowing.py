@@ -13,6 +13,7 @@ from model.weights import trunk_shapes
 from tests.training.conftest import part_image
 from training.estimators.network import fresh_network
 from training.features.imagenet import Trunk
+from training.narrow import images as narrowing_images
 from training.narrow.images import NarrowingImages
 from training.narrow.narrowing import narrowed
 from training.narrow.targets import TargetCache, Targets, find_targets, targets_size
@@ -83,11 +84,13 @@ def test_a_wider_trunks_targets_give_the_same_weights_to_the_bit(
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_what_targets_take_on_the_disk_is_known(trunk: Trunk, images: NarrowingImages) -> None:
+def test_what_targets_take_on_the_disk_is_known(
+    trunk: Trunk, images: NarrowingImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narrowing_images, "OF_EACH", 2)  # six in all
     widest = narrow_widths(0.5)
     targets = find_targets(fresh_network(trunk, SMALL, 0, "cpu"), widest, images, 0)
-    of_six_images = sum(layer.outputs.nbytes for layer in targets.layers.values())
-    assert targets_size(SMALL, widest) == 6 * of_six_images
+    assert targets_size(SMALL, widest) == sum(layer.outputs.nbytes for layer in targets.layers.values())
 
 
 def test_the_last_targets_are_kept(trunk: Trunk, images: NarrowingImages) -> None:
