@@ -13,7 +13,7 @@ from training.data.samples import Sample
 from training.data.training_set import TrainingSet, available
 from training.estimators.network import fresh_network
 from training.features.augmentation import flipped, flipped_coverage
-from training.features.extraction import Features, ImageLoader, compute_features, image_loader, tile_loader
+from training.features.extraction import Features, ImageLoader, compute_features, tile_loader
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures, measure_images
 from training.progress import Advance, no_progress
@@ -64,9 +64,8 @@ class PatchInputs:
 
 def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     """Every image, its flipped copies and the synthetic anomalies."""
-    loaders = [image_loader(sample, run.preprocessor) for sample in run.dataset.samples]
     training_set, loaders, shares = _with_synthetic(
-        run, recipe, loaders, _known_coverage(run.dataset.samples, patch_grid(recipe), run.method.use_masks)
+        run, recipe, run.images.loaders, _known_coverage(run.dataset.samples, patch_grid(recipe), run.method.use_masks)
     )
     if run.roi:
         shares[:, ~run.roi.patches(recipe.hypercolumn.stride)] = -1
@@ -74,7 +73,7 @@ def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     shown = [loader for copy in copies for loader in copy]
     known = flipped_coverage(shares, len(copies)).reshape(len(shown), -1)
     with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
-        measures = measure_images(run.dataset.samples, run.preprocessor, advance)
+        measures = measure_images(run.images, advance)
     return PatchInputs(training_set, shown, known, measures)
 
 
