@@ -82,7 +82,8 @@ class PreparedPatches:
         drawn = sampler.good(good, rng)
         masked, known_targets = sampler.masked(np.setdiff1d(bad, unmasked), rng)
         scale = FeatureScale.fit(np.concatenate([drawn, masked]))
-        examples = Examples(drawn.shape[1], self.device)
+        room = len(drawn) + len(masked) + recipe.mining_rounds * (recipe.hard_patches + len(good))
+        examples = Examples(drawn.shape[1], room, self.device)
         examples.add(scale(drawn), np.zeros(len(drawn), np.float32))
         examples.add(scale(masked), known_targets)
         score: Score | None = MahalanobisDistance.fit(scale(drawn)) if len(unmasked) else None
