@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from app.application import create_app
+from app.inference.latency_estimator import Cost, Kind
 from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.service import Service
 from app.settings import Settings
@@ -110,7 +111,7 @@ async def test_a_record_draws_the_same_heatmap(frames: Frames) -> None:
 
 async def test_the_version_says_what_its_frame_is(frames: Frames) -> None:
     (found,) = (await frames.client.get("/v1/models/belt")).json()["versions"]
-    frame = {"width": 160, "height": 112, "overlap": 16, "scale": None}
+    frame = {"width": 160, "height": 112, "overlap": 16, "scale": None, "sizes_checked": False}
     assert (found["input_size"], found["frame"]) == (64, frame)
 
 
@@ -203,8 +204,20 @@ async def test_tiles_share_batches_and_are_what_the_estimator_learns(bench: Benc
     assert [len(batch) for batch in bench.widget.batches] == [3, 3]  # max_batch of tiles, not a whole frame
     assert {mean for batch in bench.widget.batches for mean in batch} == {100}
     (cost,) = service.latency._costs.values()
-    (image,) = [cost.service_seconds]
-    assert image >= reply.json()["timing_ms"]["predict"] / 1000 * 0.9
+    assert cost.service_seconds >= reply.json()["timing_ms"]["predict"] / 1000 * 0.9
+    assert cost.tiles == TILES
+
+
+async def test_a_frame_that_is_too_large_to_be_done_in_time_is_refused_and_does_not_expire(rolls: Frames) -> None:
+    """A file of few bytes may be a frame of many tiles: told once it is decoded, before any of them is queued."""
+    service = rolls.recorder.app.state.service
+    key, image = ("belt", 1), of_size(800, 448)
+    service.latency.learn(Kind.of(key, len(image)), Cost(0.5, 0.5, tiles=TILES), 0.5)
+    with service.latency.work(Kind.of(key, len(image))):
+        reply = await rolls.client.post("/v1/models/belt/predict", content=image, headers={"X-Deadline-Ms": "2500"})
+        assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
+        assert (await rolls.client.post("/v1/models/belt/predict", content=image)).status_code == 200
+    assert service.admission._free == service.settings.queue_size
 
 
 async def test_a_frame_that_nobody_waits_for_leaves_the_queue_with_all_its_tiles(bench: Bench) -> None:
