@@ -184,6 +184,27 @@ async def test_maps_of_several_sizes_are_no_tensor(rolls: Frames) -> None:
     assert "send them one by one" in reply.json()["detail"]
 
 
+async def test_what_does_not_count_is_dark_in_the_overlay(anyio_backend: str, tmp_path: Path) -> None:
+    """Of the reply, and of its record."""
+    inside = np.zeros((64, 64), np.bool_)
+    inside[:, :32] = True
+    publish(tmp_path / "store", "plate", roi=inside)
+    records = str(tmp_path / "records")
+    settings = Settings(store=tmp_path / "store", device="cpu", records=records, records_images="all")
+    app = create_app(settings)
+    async with running(app) as client:
+        await until(lambda: app.state.service.model_manager.snapshot.models.get("plate", ModelState()).loaded)
+        await until(lambda: not app.state.service.records._writer.error)
+        image = io.BytesIO()
+        Image.new("RGB", (128, 96), (200, 200, 200)).save(image, "PNG")
+        reply = await client.post("/v1/models/plate/predict", content=image.getvalue(), headers={"Accept": "image/png"})
+        recorded = f"/v1/inspections/{reply.headers['x-camspector-inference-id']}/overlay"
+        assert (await client.get(recorded)).content == reply.content
+    colours = np.asarray(Image.open(io.BytesIO(reply.content)), np.int16)
+    assert (colours[:, 66:] == 60).all()
+    assert colours[:, :56].max() > 90
+
+
 def framed(bench: Bench) -> Service:
     """Its widget has frames of six tiles."""
     (loaded,) = bench.service.model_manager.snapshot.models["widget"].loaded.values()
