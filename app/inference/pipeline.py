@@ -143,8 +143,9 @@ class Pipeline:
         """
         detector = loaded.detector
         cut = [detector.tiling.cut(image.pixels) for image in images]
-        ordinary = detector.tiling.count(*detector.frame_size)
-        admitted.weigh([len(tiles) for tiles in cut], ordinary, admitted.until - asyncio.get_running_loop().time())
+        if detector.scales_alike:  # else it was known how many tiles they have
+            ordinary = detector.tiling.count(*detector.frame_size)
+            admitted.weigh([len(tiles) for tiles in cut], ordinary, admitted.until - asyncio.get_running_loop().time())
         tiles = await self._run_engine(cut, detector)
 
         def post_process() -> list[InspectionResult]:

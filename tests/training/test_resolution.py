@@ -216,6 +216,12 @@ def test_without_masks_larger_frames_are_tried(size: tuple[int, int], expected: 
     assert [larger.frame_size for larger in larger_frames(recipe, [DEFECT], sizes)] == expected
 
 
+def test_without_masks_larger_scales_are_tried_of_many_sizes() -> None:
+    recipe = read_recipe("fast", resolution="auto")
+    scales = [larger.frame.scale for larger in larger_frames(recipe, [DEFECT], MANY) if larger.frame]
+    assert scales == pytest.approx([(224 / 480_000**0.5) ** 0.5, 1.0])  # of the image with the most pixels
+
+
 @pytest.mark.parametrize("resolution", [None, "0.5"])
 def test_nothing_is_tried_where_the_frame_is_known(resolution: str | None) -> None:
     assert larger_frames(read_recipe("accurate", resolution=resolution), [DEFECT], LARGE) == []

@@ -62,8 +62,9 @@ def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     loaders = [image_loader(sample, run.preprocessor) for sample in run.dataset.samples]
     known = [_known_coverage(recipe, sample, use_mask=run.method.use_masks) for sample in run.dataset.samples]
     training_set, loaders, shares = _with_synthetic(run, recipe, loaders, known)
-    for share in shares if run.roi else ():
-        share[~run.roi.patches(recipe.hypercolumn.stride)] = -1
+    if run.roi:
+        for share in shares:
+            share[~run.roi.patches(recipe.hypercolumn.stride)] = -1
     copies = flipped(loaders, recipe.flips, most_images(recipe, training_set.samples))
     shown = [loader for copy in copies for loader in copy]
     coverage = _rows(flipped_coverage(shares, len(copies)))

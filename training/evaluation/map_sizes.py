@@ -23,6 +23,6 @@ def padded(maps: Sequence[Map]) -> Map:
 def without_padding(evidence: Map) -> Map:
     """A map's own part, h×w, of H×W: up to its last row and column that say anything. Not for maps within a region of
     interest, which say −∞ outside."""
-    says = ~np.isneginf(evidence)
-    rows, columns = np.flatnonzero(says.any(axis=1)), np.flatnonzero(says.any(axis=0))
+    own = ~np.isneginf(evidence)
+    rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
     return evidence[: rows[-1] + 1, : columns[-1] + 1]

@@ -193,30 +193,34 @@ def corners_of(side: list[int], low: float, high: float, scale: int) -> list[lis
 SQUARE = [[1, 1], [9, 1], [9, 9], [1, 9]]
 
 
+TEN = {"width": 10, "height": 10}
+CROSSED = [SQUARE[corner] for corner in (0, 2, 1, 3)]
+
+
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("content", "problem"),
     [
         ("{", "It isn't a roi.json."),
-        ("[]", "It doesn't say of which size its image is."),
-        (json.dumps({"image": {"width": 0, "height": 9}}), "of which size"),
-        (json.dumps({"image": {"width": 10, "height": 10}}), "has no area"),
-        (json.dumps({"image": {"width": 20, "height": 10}, "include": [SQUARE]}), "It is for images of 20×10"),
-        (json.dumps({"image": {"width": 10, "height": 10}, "include": {}}), "under include isn't a list"),
-        (json.dumps({"image": {"width": 10, "height": 10}, "ignore": [SQUARE[:2]]}), "Area 1 of ignore isn't a list of 3"),
-        (json.dumps({"image": {"width": 8, "height": 8}, "ignore": [SQUARE]}), "a corner outside its image: [9,1]"),
-        (json.dumps({"image": {"width": 10, "height": 10}, "include": [SQUARE, [SQUARE[i] for i in (0, 2, 1, 3)]]}), "Area 2"),
+        ([], "It doesn't say of which size its image is."),
+        ({"image": {"width": 0, "height": 9}}, "of which size"),
+        ({"image": TEN}, "has no area"),
+        ({"image": {"width": 20, "height": 10}, "include": [SQUARE]}, "It is for images of 20×10"),
+        ({"image": TEN, "include": {}}, "under include isn't a list"),
+        ({"image": TEN, "ignore": [SQUARE[:2]]}, "Area 1 of ignore isn't a list of 3"),
+        ({"image": {"width": 8, "height": 8}, "ignore": [SQUARE]}, "a corner outside its image: [9,1]"),
+        ({"image": TEN, "include": [SQUARE, CROSSED]}, "Area 2 of include crosses itself"),
     ],
 )
 def test_what_is_no_region_of_interest_is_refused_and_nothing_is_lost(
-    drawing: Browser, tmp_path: Path, text: str, problem: str
+    drawing: Browser, tmp_path: Path, content: object, problem: str
 ) -> None:
     for corner in ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.2)):
         click(drawing, *corner)
     path = tmp_path / "roi.json"
-    path.write_text(text)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
     opened_file(drawing, path)
-    message = drawing.until("document.querySelector('.roi [role=status]').innerText.startsWith('roi.json: ')") and drawing.text(".roi [role=status]")
-    assert problem in message
+    drawing.until("document.querySelector('.roi [role=status]').innerText.startsWith('roi.json: ')")
+    assert problem in drawing.text(".roi [role=status]")
     assert drawing.value("document.querySelectorAll('.polygons li').length") == 1
 
 

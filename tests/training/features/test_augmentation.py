@@ -40,8 +40,8 @@ def test_large_data_has_fewer_copies(flips: int, max_images: int, copies: int) -
 def test_what_is_known_of_patches_is_flipped_with_them() -> None:
     shares = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     expected = np.concatenate([shares, shares[:, :, ::-1], shares[:, ::-1]])
-    assert np.array_equal(flipped_coverage(shares, 3), expected)
-    assert np.array_equal(flipped_coverage(shares, 1), shares)
+    assert np.array_equal(flipped_coverage(list(shares), 3), expected)
+    assert np.array_equal(flipped_coverage(list(shares), 1), shares)
 
 
 def test_each_copy_has_features_and_shares_of_its_own(mirrored: PreparedPatches, patches: PreparedPatches) -> None:
