@@ -64,6 +64,11 @@ class Running:
     ) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        return self._process.pid
+
     def stop(self) -> None:
         """The whole process group, at once."""
         if self._process.poll() is None:

@@ -43,7 +43,7 @@ def main() -> None:
     prepared = estimator.prepare(run)
     split = make_folds(dataset.samples, FOLDS, recipe.seed)[0]
     with reporter.task("training", steps(prepared)) as advance:
-        predictions = prepared.predict_fold(split, method, advance, 1)
+        predictions = prepared.predict_fold(split, method, advance, 1).predictions
     reporter.line(table(measure(predictions, f"{len(split.test)} cells, trained on {len(split.train)} others")))
     certainty = certainties(chosen.data / "labels.csv")
     reporter.line(

@@ -25,8 +25,9 @@ from training.data.samples import find_samples
 from training.estimators.logistic import FeatureScale
 from training.estimators.network import fresh_network
 from training.evaluation.ranking import Ranking
-from training.features.extraction import Features, ImageLoader, compute_features, image_loader
+from training.features.extraction import Features, ImageLoader, compute_features
 from training.features.imagenet import imagenet_trunk
+from training.features.input_images import InputImages
 from training.progress import Reporter
 from training.recipe import Patches, read_recipe
 from training.synthetic import KINDS, foreground, make_anomaly
@@ -98,9 +99,8 @@ def prepare(data: Path, recipe: Patches, most_good: int, images: int) -> Ablatio
     good = rng.permutation([i for i, sample in enumerate(samples) if not sample.is_anomaly])[:most_good]
     defects = [i for i, sample in enumerate(samples) if sample.is_anomaly]
     ranked, learnt = [*good[: len(good) // 3], *defects], good[len(good) // 3 :]
-    loaders = [
-        image_loader(samples[i], Resizing(recipe.input_size, None, recipe.reduced_decoding)) for i in [*learnt, *ranked]
-    ]
+    resizing = Resizing(recipe.input_size, None, recipe.reduced_decoding)
+    loaders = InputImages([samples[i] for i in [*learnt, *ranked]], resizing).loaders
     made, shares = _synthetic(loaders[: len(learnt)], recipe, images)
     features = _features(loaders + [partial(np.copy, image) for image in made], recipe)
     count = min(features.shape[1], -(-recipe.good_patches // len(learnt)))

@@ -44,7 +44,8 @@ def learning_curve(estimator: FoldPredictor, run: TrainingRun, defects: Sequence
         aurocs, accuracies = [], []
         with run.reporter.task(f"{count} defects", steps(estimator) * draws) as advance:
             for number, split in enumerate(splits):
-                figures = measure(estimator.predict_fold(split, run.method, advance, number), f"draw {number}")
+                result = estimator.predict_fold(split, run.method, advance, number)
+                figures = measure(result.predictions, f"draw {number}")
                 aurocs.append(figures.auroc.value)
                 accuracies.append(figures.balanced_accuracy.value)
         points.append(CurvePoint(count, aurocs, accuracies))

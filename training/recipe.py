@@ -33,6 +33,7 @@ class FineTuning(
 
     takes_synthetic_anomalies: ClassVar[bool] = False
     trunk: ClassVar[TrunkName] = "full"
+    trunks_compared: ClassVar[int] = 1
     frame: ClassVar[Frame | None] = None
     resolution: ClassVar[str | None] = None
     other_sizes: ClassVar[OtherSizes | None] = None
@@ -130,6 +131,11 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def __post_init__(self) -> None:
         if list(self.narrow_shares) != sorted(set(self.narrow_shares)):
             raise ValueError(f"narrow_shares must ascend, not be {', '.join(map(str, self.narrow_shares))}")
+
+    @property
+    def trunks_compared(self) -> int:
+        """How many trunks are regressed on, at most: auto takes the full one twice, then each narrow one."""
+        return 2 + len(self.narrow_shares) if self.trunk == "auto" else 1
 
     @property
     def tiling(self) -> Tiling:

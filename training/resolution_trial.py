@@ -14,13 +14,12 @@ from model.errors import DataError
 from training.data.samples import Sample
 from training.data.splits import Indices, Split
 from training.data.training_set import TrainingSet
-from training.estimators.estimator import PreparedEstimator
+from training.estimators.estimator import FoldResult, PreparedEstimator
 from training.estimators.factory import estimator_for
 from training.estimators.inner_folds import predict_folds
 from training.estimators.patch_estimator import PatchEstimator
 from training.evaluation.intervals import DRAWS, resampled
 from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
-from training.evaluation.prediction import Prediction
 from training.evaluation.ranking import Ranking
 from training.evaluation.thresholds import BestBalancedAccuracy
 from training.progress import Advance, Reporter, no_progress
@@ -134,10 +133,9 @@ class PreparedResolutions:
 
     @property
     def fit_steps(self) -> int:
-        trunks = 2 if self.recipe.trunk == "auto" else 1
-        return trunks * self.trial.candidates[0].prepared.fit_steps
+        return self.recipe.trunks_compared * self.trial.candidates[0].prepared.fit_steps
 
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """See `FoldPredictor`. Maps are pooled as suits the chosen resolution."""
         choice = self.trial.choose(split.train)
         self.runs[0].reporter.line(f"  {choice.sentence}")

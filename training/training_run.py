@@ -10,6 +10,7 @@ from training.data.roi import roi_of
 from training.data.training_set import Anomalies
 from training.evaluation.post_processing import Method
 from training.features.imagenet import Trunk
+from training.features.input_images import InputImages
 from training.progress import Reporter
 from training.recipe import Recipe
 
@@ -34,6 +35,11 @@ class TrainingRun:
     def roi(self) -> Roi | None:
         """What of a frame counts; None: all. Raises DataError where too little is left."""
         return None if self.dataset.roi is None else roi_of(self.dataset.roi, *self.resizing.frame_size)
+
+    @cached_property
+    def images(self) -> InputImages:
+        """The data set's images as the network sees them."""
+        return InputImages(self.dataset.samples, self.preprocessor)
 
     @property
     def preprocessor(self) -> Preprocessor:

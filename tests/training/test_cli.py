@@ -158,6 +158,7 @@ def test_crossval_predicts_every_image_once(
     results = json.loads((workplace / "r.json").read_text())
     assert len(results["images"]) == 13
     assert len(results["folds"]) == 2
+    assert "trunk_choices" not in results
     assert "2 folds pooled: 13 images" in capsys.readouterr().out
     page = Reader((workplace / "page" / "report.html").read_text()).words
     assert "A cross-validation: how good a model that learns from such images will be; none was exported." in page
@@ -172,7 +173,12 @@ def test_the_trunk_is_asked_for(
     assert (manifest.recipe["trunk"], manifest.trunk_choice) == ("narrow", None)
     assert {"narrowing", "narrow features", "training"} <= json.loads(Path("fit.json").read_text())["seconds"].keys()
     assert main(["crossval", *PATCHES, "--folds", "2", "--trunk", "auto", "--json", "r.json"]) == 0
-    assert json.loads(Path("r.json").read_text())["recipe"]["trunk"] == "auto"
+    results = json.loads(Path("r.json").read_text())
+    assert results["recipe"]["trunk"] == "auto"
+    assert len(results["trunk_choices"]) == 2
+    for choice in results["trunk_choices"]:
+        assert [trial["share"] for trial in choice["trials"]] == [0.25]
+        assert choice["share"] == (0.25 if choice["trials"][0]["passed"] else 1.0)
     assert "a trunk with 25.0% of the channels: AUROC" in capsys.readouterr().out
     assert main(["crossval", *FINE_TUNING, "--trunk", "narrow"]) == 1
     assert "preset own fine-tunes the full trunk, so --trunk narrow" in capsys.readouterr().err

@@ -118,7 +118,7 @@ def pooled_auroc(estimator: PreparedEstimator) -> float:
     predictions = [
         prediction
         for number, split in enumerate(make_folds(samples, 3, 0), 1)
-        for prediction in estimator.predict_fold(split, method, no_progress, number)
+        for prediction in estimator.predict_fold(split, method, no_progress, number).predictions
     ]
     truth = np.array([prediction.sample.is_anomaly for prediction in predictions])
     return float(Ranking.of(np.array([prediction.log_odds for prediction in predictions]), truth).auroc()[0])

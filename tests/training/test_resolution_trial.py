@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_recipe
 from PIL import Image
 
 from model.evidence import Pooling
@@ -14,6 +15,7 @@ from training.cross_validation import cross_validate
 from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
 from training.data.splits import make_folds
+from training.estimators.factory import estimator_for
 from training.features.imagenet import Trunk
 from training.report.builders import error_before_calibration
 from training.resolution import larger_frames, with_frame
@@ -103,8 +105,21 @@ def test_folds_of_either_resolution_are_measured_together(trial: ResolutionTrial
     prepared = PreparedResolutions(runs, Alternating(**vars(trial)))
     result = cross_validate(prepared, make_folds(fine.samples, 3, seed=0), runs[0])
     assert len(result.predictions) == len(fine.samples)
+    assert result.trunk_choices == []
     assert len({prediction.evidence.shape for prediction in result.predictions}) == 2
     assert 0 <= error_before_calibration(result.predictions, Pooling(0.05)) <= 1  # of maps of either shape
+
+
+def test_its_bar_has_room_for_every_trunk_of_a_fold(trial: ResolutionTrial, fine: Dataset, trunk: Trunk) -> None:
+    runs = runs_of(fine, trunk)
+    widths = (0.125, 0.25, 0.5)
+    auto = [replace(run, recipe=replace_recipe(run.recipe, trunk="auto", narrow_shares=widths)) for run in runs]
+    prepared = estimator_for(auto[0].recipe).prepare(auto[0])
+    assert (
+        PreparedResolutions(auto, trial).fit_steps
+        == prepared.fit_steps
+        == 5 * PreparedResolutions(runs, trial).fit_steps
+    )
 
 
 def scores(gap: float, seed: int = 0, each: int = 40) -> np.ndarray:

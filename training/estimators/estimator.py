@@ -60,6 +60,16 @@ class CrossValidated:
     """Why it has a narrow trunk or the full one; None: that was not compared."""
 
 
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """What a cross-validation is told of one of its folds."""
+
+    predictions: list[Prediction]
+    """Of its test part."""
+    trunk_choice: TrunkChoice | None = None
+    """Why a narrow trunk predicted it or the full one; None: that was not compared."""
+
+
 class FoldPredictor(Protocol):
     """What a cross-validation needs of an estimator."""
 
@@ -74,7 +84,7 @@ class FoldPredictor(Protocol):
     def fit_steps(self) -> int:
         """Largest number of calls of `advance` by one `fit`."""
 
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """Fit on `split.train` and predict `split.test`, which influences no probability, threshold or decision."""
 
 

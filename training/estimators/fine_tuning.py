@@ -16,13 +16,12 @@ from model.verdict import Calibration
 from training.data.samples import Sample
 from training.data.splits import Indices, Split, hold_out
 from training.data.training_set import Anomalies, TrainingSet
-from training.estimators.estimator import CrossValidated, measure, predict
+from training.estimators.estimator import CrossValidated, FoldResult, measure, predict
 from training.estimators.network import fresh_network
 from training.evaluation.gate_limits import fit_appearance
 from training.evaluation.post_processing import Maps, Method, cross_val_post_process, halves
-from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Fixed, Rule
-from training.features.extraction import Features, compute_features, image_loader
+from training.features.extraction import Features, compute_features
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures, measure_images
 from training.progress import Advance, no_progress
@@ -69,14 +68,14 @@ class FineTuningEstimator:
         recipe, samples = self.recipe, run.dataset.samples
         if run.anomalies != "real":
             raise RecipeError(f"preset {recipe.name} learns from real anomalies only")
-        loaders = [image_loader(sample, run.preprocessor) for sample in samples]
+        loaders = run.images.loaders
         network = fresh_network(run.trunk, recipe.hypercolumn, recipe.seed, run.device)
         with run.reporter.task("frozen blocks", len(loaders)) as advance:
             features = compute_features(
                 lambda pixels: network.frozen(pixels, stop=recipe.frozen_blocks), loaders, run.device, advance
             )
         with run.reporter.task("measuring images", len(samples)) as advance:
-            measures = measure_images(samples, run.preprocessor, advance)
+            measures = measure_images(run.images, advance)
         training_set = TrainingSet(samples, np.arange(len(samples)))
         return PreparedFineTuning(training_set, features, run.trunk, recipe, run.device, measures)
 
@@ -148,13 +147,13 @@ class PreparedFineTuning:
         measures = replace(measure(self, model, appearance, real[split.test], 0), fold_ids=out_of_fold.fold_ids)
         return CrossValidated(model, out_of_fold, protocol, appearance, measures)
 
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """Only the heatmap scale is chosen on the test part, for each half of it on the other half."""
         model = self.fit(split.train, advance)
         calibration = softmax_calibration(float(self.training_set.is_anomaly[split.train].mean()), self.recipe)
         out_of_fold = halves(predict(self.training_set, model, split.test, fold), self.recipe.seed)
         predictions = cross_val_post_process(out_of_fold, replace(method, calibration=calibration))
-        return [replace(prediction, fold=fold) for prediction in predictions]
+        return FoldResult([replace(prediction, fold=fold) for prediction in predictions])
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.data.splits import Indices, Split, make_folds
-from training.estimators.estimator import CrossValidated, PreparedEstimator, measure, predict
+from training.estimators.estimator import CrossValidated, FoldResult, PreparedEstimator, measure, predict
 from training.evaluation.gate_limits import HeldOutMeasures, fit_appearance
 from training.evaluation.post_processing import Method, OutOfFold, fit_post_processor
-from training.evaluation.prediction import Prediction
 from training.progress import Advance
 
 
@@ -59,11 +58,10 @@ def cross_validated(
     return CrossValidated(model, out_of_fold, protocol, appearance, measures)
 
 
-def predict_fold(
-    estimator: PreparedEstimator, split: Split, method: Method, advance: Advance, fold: int
-) -> list[Prediction]:
+def predict_fold(estimator: PreparedEstimator, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
     """Fit on `split.train`, choosing calibration, thresholds and heatmap scale within it, and predict `split.test`."""
     fitted = estimator.cross_val_predict(split.train, advance)
     post_processor = fit_post_processor(fitted.out_of_fold, method)
     test = predict(estimator.training_set, fitted.model, split.test, fold)
-    return post_processor.predictions(test.samples, test.maps, test.image_log_odds, fold)
+    predictions = post_processor.predictions(test.samples, test.maps, test.image_log_odds, fold)
+    return FoldResult(predictions, fitted.trunk_choice)

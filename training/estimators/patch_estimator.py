@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from model.evidence import Pooling
+from model.hypercolumn import narrow_widths
 from training.data.samples import Sample
 from training.data.splits import Split, make_folds
 from training.data.training_set import Anomalies, available
@@ -20,6 +21,7 @@ from training.evaluation.post_processing import Method
 from training.evaluation.thresholds import Rule
 from training.features.augmentation import count_of_copies
 from training.frame_sizes import patches_of
+from training.narrow.targets import TargetCache, targets_size
 from training.recipe import Patches
 from training.synthetic.samples import MOST
 from training.training_run import TrainingRun
@@ -62,21 +64,35 @@ class PatchEstimator:
         make_folds([samples[i] for i in split.train], self.recipe.inner_folds, self.recipe.seed)
 
     def features_size(self, samples: Sequence[Sample], anomalies: Anomalies) -> int:
-        """Every patch's features, float32, with flipped copies and synthetic anomalies, of each trunk that is used."""
+        """Every patch's features, float32, with flipped copies and synthetic anomalies, of each trunk that is used, and
+        the targets of narrow ones."""
         recipe, images = self.recipe, list(samples)
         if available(anomalies, samples) != "real":  # whichever are drawn
             good = sorted((sample for sample in samples if not sample.is_anomaly), key=partial(patches_of, recipe))
             images += good[-MOST:]
         trunks = 2 if recipe.trunk == "auto" else 1
         copies = count_of_copies(len(images), recipe.flips, most_images(recipe, images))
-        patches = sum(patches_of(recipe, sample) for sample in images)
-        return trunks * copies * patches * recipe.hypercolumn.channels * np.dtype(np.float32).itemsize
+        values = copies * sum(patches_of(recipe, sample) for sample in images) * recipe.hypercolumn.channels
+        return trunks * values * np.dtype(np.float32).itemsize + self._targets_size
+
+    @property
+    def _targets_kept(self) -> int:
+        """How many: of all folds, where the next width narrows on them again."""
+        recipe = self.recipe
+        return recipe.inner_folds if recipe.trunk == "auto" and len(recipe.narrow_shares) > 1 else 0
+
+    @property
+    def _targets_size(self) -> int:
+        if self.recipe.trunk == "full":
+            return 0
+        size = targets_size(self.recipe.hypercolumn, narrow_widths(self.recipe.narrow_shares[-1]))
+        return max(1, self._targets_kept) * size
 
     def prepare(self, run: TrainingRun) -> PreparedEstimator:
         """Compute every patch's features by the full trunk, once; a narrow one's are computed fit by fit."""
-        recipe, inputs = self.recipe, patch_inputs(run, self.recipe)
+        recipe, inputs, targets = self.recipe, patch_inputs(run, self.recipe), TargetCache(self._targets_kept)
         narrow = [
-            PreparedNarrowPatches(inputs, run.trunk, recipe, share, run.device, run.reporter.timed)
+            PreparedNarrowPatches(inputs, run.trunk, recipe, share, run.device, run.reporter.timed, targets)
             for share in recipe.narrow_shares
         ]
         if recipe.trunk == "narrow":

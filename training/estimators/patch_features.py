@@ -13,7 +13,7 @@ from training.data.samples import Sample
 from training.data.training_set import TrainingSet, available
 from training.estimators.network import fresh_network
 from training.features.augmentation import flipped, flipped_coverage
-from training.features.extraction import ImageLoader, PatchFeatures, compute_patch_features, image_loader, tile_loader
+from training.features.extraction import ImageLoader, PatchFeatures, compute_patch_features, tile_loader
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures, measure_images
 from training.frame_sizes import frame_of, patch_grid, patches_of, tiles_of
@@ -59,9 +59,8 @@ class PatchInputs:
 
 def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     """Every image, its flipped copies and the synthetic anomalies."""
-    loaders = [image_loader(sample, run.preprocessor) for sample in run.dataset.samples]
     known = [_known_coverage(recipe, sample, use_mask=run.method.use_masks) for sample in run.dataset.samples]
-    training_set, loaders, shares = _with_synthetic(run, recipe, loaders, known)
+    training_set, loaders, shares = _with_synthetic(run, recipe, run.images.loaders, known)
     if run.roi:
         for share in shares:
             share[~run.roi.patches(recipe.hypercolumn.stride)] = -1
@@ -69,7 +68,7 @@ def patch_inputs(run: TrainingRun, recipe: Patches) -> PatchInputs:
     shown = [loader for copy in copies for loader in copy]
     coverage = _rows(flipped_coverage(shares, len(copies)))
     with run.reporter.task("measuring images", len(run.dataset.samples)) as advance:
-        measures = measure_images(run.dataset.samples, run.preprocessor, advance)
+        measures = measure_images(run.images, advance)
     return PatchInputs(training_set, shown, coverage, measures)
 
 

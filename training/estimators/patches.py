@@ -9,13 +9,12 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from training.data.splits import Indices, Split
 from training.data.training_set import TrainingSet
-from training.estimators.estimator import CrossValidated
+from training.estimators.estimator import CrossValidated, FoldResult
+from training.estimators.examples import Examples
 from training.estimators.image_head import fit_image_head
 from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
@@ -23,7 +22,6 @@ from training.estimators.mahalanobis import MahalanobisDistance
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patch_sampling import PatchSampler, Score
 from training.evaluation.post_processing import Method
-from training.evaluation.prediction import Prediction
 from training.features.extraction import PatchFeatures
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures
@@ -88,15 +86,15 @@ class PreparedPatches:
         drawn = sampler.good(good, rng)
         masked, known_targets = sampler.masked(np.setdiff1d(bad, unmasked), rng)
         scale = FeatureScale.fit(np.concatenate([drawn, masked]))
-        features = [self._tensor(scale(drawn)), self._tensor(scale(masked))]
-        targets = [self._tensor(np.zeros(len(drawn), np.float32)), self._tensor(known_targets)]
+        examples = Examples(drawn.shape[1], self.device)
+        examples.add(scale(drawn), np.zeros(len(drawn), np.float32))
+        examples.add(scale(masked), known_targets)
         score: Score | None = MahalanobisDistance.fit(scale(drawn)) if len(unmasked) else None
         model: LinearModel | None = None
         for number in range(1, recipe.mining_rounds + 1):
             pseudo = drawn[:0] if score is None else sampler.pseudo_labelled(unmasked, good, scale, score)
             model = fit_logistic(
-                torch.cat([*features, self._tensor(pseudo)]),
-                torch.cat([*targets, self._tensor(np.ones(len(pseudo), np.float32))]),
+                *examples.followed_by(pseudo, np.ones(len(pseudo), np.float32)),
                 recipe.l2_penalty,
                 start=model,
                 iterations=_FIRST_ITERATIONS if model is None else _LATER_ITERATIONS,
@@ -105,8 +103,7 @@ class PreparedPatches:
                 score = model
             if number < recipe.mining_rounds:
                 hardest = sampler.hardest(good, scale, model)
-                features.append(self._tensor(hardest))
-                targets.append(self._tensor(np.zeros(len(hardest), np.float32)))
+                examples.add(hardest, np.zeros(len(hardest), np.float32))
             advance()
         assert model is not None
         return PatchRegression(model.unstandardised(scale), self._fit_image_head(indices), self)
@@ -116,7 +113,7 @@ class PreparedPatches:
         parts = list(predict_folds(self, real, advance))
         return cross_validated(self, real, parts, advance)
 
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """Calibration, thresholds and heatmap scale are chosen by cross-validation within the training part."""
         return predict_fold(self, split, method, advance, fold)
 
@@ -128,9 +125,6 @@ class PreparedPatches:
         rows = self._with_copies(real)
         is_anomaly = np.tile(self.training_set.is_anomaly[real], len(rows) // len(real))
         return fit_image_head(self.means[rows], is_anomaly, self.recipe.image_l2_penalty)
-
-    def _tensor(self, values: Floats) -> Tensor:
-        return torch.from_numpy(values).to(self.device)
 
     def _by_class(self, indices: Indices) -> tuple[Indices, Indices]:
         """Indices of the good samples, and of the anomalies."""

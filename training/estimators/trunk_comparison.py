@@ -9,13 +9,12 @@ from model.trunk_choice import TrunkChoice, TrunkTrial
 from training.data.samples import GOOD
 from training.data.splits import Indices, Split, make_folds
 from training.data.training_set import TrainingSet
-from training.estimators.estimator import CrossValidated, PreparedEstimator
+from training.estimators.estimator import CrossValidated, FoldResult, PreparedEstimator
 from training.estimators.inner_folds import FoldPrediction, cross_validated, predict_fold, predict_folds
 from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patches import PreparedPatches
 from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
-from training.evaluation.prediction import Prediction
 from training.evaluation.ranking import Ranking
 from training.evaluation.trunk_choice import Verdicts, compare, given_up, is_hopeless, with_unseen_kinds
 from training.features.measuring import Measures
@@ -49,7 +48,7 @@ class PreparedTrunkComparison:
 
     @property
     def fit_steps(self) -> int:
-        return self.full.fit_steps * (2 + len(self.narrow))
+        return self.full.fit_steps * self.recipe.trunks_compared
 
     def fit(self, indices: Indices, advance: Advance = no_progress) -> PatchRegression:
         """With the full trunk: without a comparison there is nothing to say for another."""
@@ -73,7 +72,7 @@ class PreparedTrunkComparison:
         choice = TrunkChoice(trials[-1].share if trials[-1].passed else 1.0, redrawn, trials)
         return replace(cross_validated(chosen, real, parts, advance), trunk_choice=choice)
 
-    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> list[Prediction]:
+    def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """The trunk is chosen within the training part, like everything else."""
         return predict_fold(self, split, method, advance, fold)
 

@@ -23,7 +23,6 @@ from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
 from training.export.variants import ReferenceImages, build_variants
-from training.features.extraction import image_loader
 from training.frame_sizes import frame_of
 from training.pipeline import FittedPipeline
 from training.provenance import command, now
@@ -43,7 +42,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
     recipe, dataset, real = run.recipe, run.dataset, pipeline.training_set.real
     weight = pipeline.post_processor.image_weight
     images = ReferenceImages(
-        [image_loader(sample, run.preprocessor) for sample in dataset.samples],
+        run.images.loaders,
         run.resizing.tiling,
         [frame_of(recipe, sample) for sample in dataset.samples],
         add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight),

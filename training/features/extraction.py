@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.cpus import available_cpus
-from model.preprocessing import InputImage
 from model.tiles import Tiling
-from training.data.file_errors import naming_file
-from training.data.samples import Sample
 from training.features.cache import CACHE, cache_folder, claimed
 from training.features.uneven import UnevenFeatures
 from training.progress import Advance, no_progress
@@ -25,8 +22,6 @@ PatchFeatures = Features | UnevenFeatures
 """Of each image's patches."""
 ImageLoader = Callable[[], NDArray[np.uint8]]
 """Reads one image and returns it as the network sees it, uint8 H×W×3: S×S, or a frame of several tiles."""
-Preprocess = Callable[[bytes], InputImage]
-"""A `model.preprocessing.Preprocessor`, or a Resizing where all of an image counts."""
 Watch = Callable[[int, Features], None]
 _BATCH: Final = 8
 """Tiles that go through the network at once."""
@@ -44,7 +39,7 @@ def compute_features(
     for number, (_, outputs) in enumerate(_outputs(output, loaders, device, None, _BATCH)):
         computed = next(outputs)
         if features is None:
-            features = _mapped((len(loaders), *computed.shape))
+            features = mapped((len(loaders), *computed.shape))
         features[number] = computed
         advance()
     assert features is not None, "there are no images"
@@ -70,21 +65,11 @@ def compute_patch_features(
     for number, (frame, outputs) in enumerate(_outputs(output, loaders, device, tiling, max(1, _BATCH // tiles))):
         computed = tiling.blend(_watched(outputs, partial(watch, number)), *frame.shape[:2])
         if rows is None:
-            rows = _mapped((int(ends[-1]), computed.shape[-1]))
+            rows = mapped((int(ends[-1]), computed.shape[-1]))
         rows[ends[number] - patches[number] : ends[number]] = computed.reshape(patches[number], -1)
         advance()
     assert rows is not None, "there are no images"
     return UnevenFeatures.of(rows, patches) if len(set(patches)) > 1 else rows.reshape(len(loaders), patches[0], -1)
-
-
-def image_loader(sample: Sample, preprocessor: Preprocess) -> ImageLoader:
-    """The sample as the network sees it; reading raises DataError where it isn't what it was at the start."""
-
-    def load() -> NDArray[np.uint8]:
-        with naming_file(sample.path):
-            return preprocessor(sample.path.read_bytes()).pixels
-
-    return load
 
 
 def tile_loader(load: ImageLoader, tiling: Tiling, number: int) -> ImageLoader:
@@ -139,7 +124,7 @@ def _batches(loaders: Sequence[ImageLoader], size: int) -> Iterator[list[NDArray
                 coming = following
 
 
-def _mapped(shape: tuple[int, ...]) -> Features:
+def mapped(shape: tuple[int, ...]) -> Features:
     """An array of this shape in a nameless file of the cache folder."""
     size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
     with claimed(cache_folder(), size, "intermediate results", CACHE) as file:

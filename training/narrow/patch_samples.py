@@ -15,7 +15,7 @@ from model.network import VGG16CAM
 Pixels = NDArray[np.uint8]
 Positions = NDArray[np.float64]
 """Rows and columns …×2 of positions in an image, 0 to 1."""
-_PER_IMAGE: Final = 800
+PER_IMAGE: Final = 800
 _STRONGEST: Final = 40
 _DAMPING: Final = 0.3
 
@@ -60,7 +60,7 @@ def unlikeness(columns: Tensor) -> NDArray[np.float32]:
 
 def draw_positions(strength: NDArray[np.float32], rng: np.random.Generator) -> Positions:
     """Positions k×2, half of them anywhere, half within the strongest patches. `strength`: h×w."""
-    half, shape = _PER_IMAGE // 2, strength.shape
+    half, shape = PER_IMAGE // 2, strength.shape
     strongest = np.argsort(-strength.ravel(), kind="stable")[:_STRONGEST]
     corners = np.stack(np.unravel_index(rng.choice(strongest, half), shape), axis=1)
     return np.concatenate([rng.random((half, 2)), (corners + rng.random((half, 2))) / shape])

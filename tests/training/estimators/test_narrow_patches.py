@@ -18,6 +18,7 @@ from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.evaluation.post_processing import Method
 from training.features.imagenet import Trunk
 from training.narrow.images import NarrowingImages, narrowing_images
+from training.narrow.targets import TargetCache
 from training.progress import no_progress
 
 EVERY = np.arange(22)
@@ -53,7 +54,8 @@ def test_what_is_not_chosen_is_not_seen(narrow: PreparedNarrowPatches) -> None:
     for i in np.setdiff1d(EVERY, chosen):
         loaders[i] = lambda: np.zeros((64, 64, 3), np.uint8)
         coverage[i] = 1 - coverage[i]
-    poisoned = replace(narrow, inputs=replace(narrow.inputs, loaders=loaders, coverage=coverage))
+    inputs = replace(narrow.inputs, loaders=loaders, coverage=coverage)
+    poisoned = replace(narrow, inputs=inputs, targets=TargetCache(0))
     blind, model = poisoned.fit(chosen), narrow.fit(chosen)
     assert np.array_equal(blind.patch_model.weights, model.patch_model.weights)
     assert all(np.array_equal(blind.prepared.trunk[name], model.prepared.trunk[name]) for name in model.prepared.trunk)
@@ -66,7 +68,7 @@ def test_a_fold_is_predicted_by_a_trunk_of_its_training_part(narrow: PreparedNar
         heard.append(remark)
 
     method = Method(narrow.recipe.pooling, BEST_BALANCED_ACCURACY)
-    predictions = narrow.predict_fold(Split(EVERY[::2], EVERY[1::2]), method, advance, 3)
+    predictions = narrow.predict_fold(Split(EVERY[::2], EVERY[1::2]), method, advance, 3).predictions
     assert {prediction.fold for prediction in predictions} == {3}
     assert all(prediction.is_correct for prediction in predictions)
     assert len(heard) == narrow.fit_steps * (narrow.recipe.inner_folds + 1)

@@ -38,8 +38,8 @@ class Fits:
         self, features: Tensor, targets: Tensor, penalty: float, *, start: LinearModel | None = None, **options: int
     ) -> LinearModel:
         assert start is (self.models[-1] if self.models else None)
-        self.features.append(features.numpy())
-        self.targets.append(targets.numpy())
+        self.features.append(features.numpy().copy())
+        self.targets.append(targets.numpy().copy())
         self.models.append(fit_logistic(features, targets, penalty, start=start, **options))
         return self.models[-1]
 

@@ -31,8 +31,8 @@ from training.estimators.factory import estimator_for
 from training.estimators.fine_tuning import PreparedFineTuning
 from training.export import version as exporting
 from training.export.disk_space import check_room, version_size
-from training.features.extraction import image_loader
 from training.features.imagenet import Trunk
+from training.features.input_images import InputImages
 from training.recipe import Recipe, read_recipe
 
 
@@ -178,7 +178,7 @@ def test_an_image_that_goes_during_training_is_named(
     with pytest.raises(DataError, match=str(path)):
         prepare_patches(replace(dataset, samples=[moved, *rest]), trunk)
     with pytest.raises(DataError, match=str(path)):
-        image_loader(moved, Resizing(32, None, reduced=False))()
+        InputImages([moved], Resizing(32, None, reduced=False))[0]
 
 
 def test_masks_are_read_once(tmp_path: Path, trunk: Trunk) -> None:

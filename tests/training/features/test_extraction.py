@@ -5,13 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from model.errors import DataError, StoreError
-from model.preprocessing import Resizing
-from tests.training.conftest import MakeFolder, save
-from training.data.samples import Sample, find_samples
-from training.features.extraction import ImageLoader, compute_features, image_loader
+from model.errors import StoreError
+from training.features.extraction import ImageLoader, compute_features
 
 
 def flat(value: int, size: int = 16) -> ImageLoader:
@@ -89,17 +85,3 @@ def test_a_cache_that_is_no_folder_is_the_same_error(tmp_path: Path, monkeypatch
     monkeypatch.setenv("CAMSPECTOR_CACHE", str(tmp_path / "file"))
     with pytest.raises(StoreError, match=r"can't be kept in .*file"):
         compute_features(brightness, [flat(0)], "cpu")
-
-
-def test_an_image_is_the_sample_as_the_service_sees_it(make_folder: MakeFolder) -> None:
-    samples = find_samples(make_folder(good=2, bad=1))
-    expected = [Resizing(32, None, reduced=True)(sample.path.read_bytes()).pixels for sample in samples]
-    assert np.array_equal(image_loader(samples[1], Resizing(32, None, reduced=True))(), expected[1])
-
-
-def test_16_bit_images_take_the_full_scale(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.png", Image.fromarray(np.full((20, 20), 2048, np.uint16)))
-    sample = Sample(path, "a.png", "good")
-    assert image_loader(sample, Resizing(16, 4095, reduced=False))().mean() == pytest.approx(127.5, abs=1)
-    with pytest.raises(DataError, match=r"a\.png: .*2048"):
-        image_loader(sample, Resizing(16, 1023, reduced=False))()

@@ -45,7 +45,7 @@ class Mode:
         return estimator_for(self.recipe).method(samples, RULE, defect_rate=RATE, use_masks=use_masks)
 
     def predict(self, estimator: PreparedEstimator, split: Split) -> list[Prediction]:
-        return estimator.predict_fold(split, self.method(estimator), no_progress, 1)
+        return estimator.predict_fold(split, self.method(estimator), no_progress, 1).predictions
 
     def fit(self, estimator: PreparedEstimator) -> FittedPipeline:
         return fit_pipeline(estimator, self.method(estimator), no_progress)
