@@ -11,7 +11,20 @@ from app.errors import install_handlers
 from app.middleware.auth import Auth
 from app.middleware.load_shedding import LoadShedding
 from app.middleware.request_context import RequestContext
-from app.routes import admin, challenge, docs, events, health, inspections, models, page, predict, recipes, reports, v2
+from app.routes import (
+    admin,
+    challenge,
+    docs,
+    events,
+    health,
+    inspections,
+    models,
+    page,
+    predict,
+    recipes,
+    v2,
+    version_files,
+)
 from app.routes.parameters import check_parameters
 from app.service import Service
 from app.settings import Settings
@@ -56,7 +69,20 @@ def create_app(settings: Settings) -> FastAPI:
         )
     app.add_middleware(RequestContext, service=service)
     install_handlers(app)
-    for routes in (predict, v2, inspections, events, models, recipes, reports, challenge, admin, health, docs, page):
+    for routes in (
+        predict,
+        v2,
+        inspections,
+        events,
+        models,
+        recipes,
+        version_files,
+        challenge,
+        admin,
+        health,
+        docs,
+        page,
+    ):
         app.include_router(routes.router)
     openapi.install(app)
     return app

@@ -24,7 +24,7 @@ from app.errors import (
     under_v2,
 )
 from app.v2.message import JSON_LENGTH
-from model.errors import ChallengeError, PinError, ServingError, StoreError
+from model.errors import ChallengeError, PinError, RecipesError, ServingError, StoreError
 from model.image import FORMATS
 
 VERSION: Final = "0.1.0"
@@ -89,13 +89,13 @@ UPLOAD: Final[dict[str, Any]] = {
 }
 
 
-SERVING_BODY: Final[dict[str, Any]] = {
-    "parameters": [ENCODING],
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Serving"}}},
-    },
-}
+def _json_body(schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"parameters": [ENCODING], "requestBody": {"required": True, "content": content}}
+
+
+SERVING_BODY: Final = _json_body("Serving")
+RECIPES_BODY: Final = _json_body("ProductRecipes")
 
 
 Replies = dict[int | str, dict[str, Any]]
@@ -141,7 +141,15 @@ def _header(description: str, schema: dict[str, Any], *, required: bool = False)
 
 
 UNANSWERED: Final = {ClientDisconnect}
-ADMINS: Final = {ServingError, PinError, StoreError, ChallengeError, KeyNotAllowedError, AdminNeedsKeysError}
+ADMINS: Final = {
+    ServingError,
+    RecipesError,
+    PinError,
+    StoreError,
+    ChallengeError,
+    KeyNotAllowedError,
+    AdminNeedsKeysError,
+}
 """Errors of calls that only administrators may make."""
 REPORTS: Final = {NoReportError}
 """Errors of a version's report."""

@@ -153,6 +153,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     TensorError: Problem(400, "bad-tensor"),
     BatchTooLargeError: Problem(400, "batch-too-large"),
     model_errors.ServingError: Problem(400, "bad-serving"),
+    model_errors.RecipesError: Problem(400, "bad-recipes"),
     UnknownHostError: Problem(400, "unknown-host"),
     KeyMissingError: Problem(401, "key-missing"),
     KeyUnknownError: Problem(401, "key-unknown"),

@@ -11,6 +11,7 @@ from app.documentation import Replies, problems
 from app.errors import KeyMissingError, KeyUnknownError, NotReadyError, ProblemBody, UnknownHostError
 from app.part_id import PATTERN
 from model.gate import CHECKS
+from model.recipes import NUMBER, ProductRecipes
 from model.serving import Serving
 
 _ID: Final = {"type": "string", "pattern": "^[!-~]{1,128}$"}
@@ -66,7 +67,12 @@ def install(app: FastAPI) -> None:
 def _complete(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     schemas["ProblemBody"] = ProblemBody.model_json_schema()
-    schemas |= msgspec.json.schema_components([Serving], ref_template="#/components/schemas/{name}")[1]
+    written = [Serving, ProductRecipes]
+    (_, product_recipes), components = msgspec.json.schema_components(
+        written, ref_template="#/components/schemas/{name}"
+    )
+    schemas |= components
+    schemas["ProductRecipes"] = product_recipes | {"propertyNames": {"pattern": NUMBER}}
     schemas["Serving"]["properties"]["checks"]["propertyNames"] = {"enum": list(CHECKS)}  # msgspec leaves keys out
     document["components"]["securitySchemes"] = _KEYS
     for name in ("HTTPValidationError", "ValidationError"):

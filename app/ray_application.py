@@ -32,7 +32,7 @@ class Replica:
         if not self._loaded:
             await _until_loaded(service)
             self._loaded = True
-        if stalled := service.watchdog.stalled(time.monotonic()):
+        if stalled := service.inference.watchdog.stalled(time.monotonic()):
             service.give_up(stalled)
         if dead := service.dead():
             raise RuntimeError("; ".join(dead))

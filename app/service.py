@@ -1,35 +1,25 @@
 """The parts of a running service, made from its settings, started and stopped together."""
 
 import time
-from concurrent.futures import InvalidStateError, ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from app.challenge.outcomes import ChallengeOutcomes, PassedRuns
 from app.documentation import VERSION
 from app.drift.monitor import DriftMonitor, DriftStates
 from app.inference.admission import Admission
-from app.inference.batch_queue import BatchQueue
-from app.inference.latency_estimator import LatencyEstimator
-from app.inference.pipeline import Pipeline
-from app.inference.watchdog import Watchdog
-from app.inference.worker import Worker
+from app.inference.runtime import InferenceRuntime
 from app.middleware.keys import Keyring
 from app.models.model_manager import ModelManager
 from app.monitoring.events import Events
 from app.monitoring.metrics import Metrics
 from app.monitoring.request_record import RequestRecord
 from app.monitoring.statistics import Statistics
-from app.sandbox.limits import Limits
-from app.sandbox.pool import CodecPool
 from app.settings import ConfigurationError, Settings
 from app.state_file import StateFile
-from model.cpus import available_cpus
-from model.errors import EngineError
-from model.serving import Serving
 
 if TYPE_CHECKING:
     from app.monitoring.tracing import Tracing
+    from app.records.audit import What
     from app.records.records import Records
 
 STOP_SECONDS: Final = 10.0
@@ -45,24 +35,17 @@ class Service:
         self.metrics = Metrics()
         self.metrics.service.info({"version": VERSION, "station": settings.station, "line": settings.line})
         self.records = _open_records(settings, self.metrics)
-        self.keyring = Keyring(settings.keys_file, self._audit_keys)
+        self.keyring = Keyring(settings.keys_file, lambda path, keys: self._audit("keys", path, keys, path))
         self.statistics = Statistics()
         self.events = Events()
         passed_runs = StateFile(settings.state, "challenge.json", PassedRuns)
         self.challenges = ChallengeOutcomes(settings.challenge_hours, self.metrics, passed_runs)
         self.tracing = _open_tracing(settings)
-        self.model_manager = ModelManager(settings, self.metrics.registry, self._audit_serving)
+        self.model_manager = ModelManager(settings, self.metrics.registry, self._audit)
         self.drift = DriftMonitor(self.metrics.registry, StateFile(settings.state, "drift.json", DriftStates))
-        self.latency, self.drawing = LatencyEstimator(), LatencyEstimator()
-        self.admission = Admission(settings.queue_size, settings.max_bytes, self.latency, self.drawing, self.metrics)
-        cpus = available_cpus()
-        self.queue = BatchQueue(cpus, settings.max_batch, self.metrics)
-        self.workers = [Worker(self.queue, self.metrics, self.model_manager.report, self.tracing) for _ in range(cpus)]
-        self.executor = ThreadPoolExecutor(cpus, thread_name_prefix="executor")
-        limits = Limits.of(settings.max_pixels, settings.max_bytes)
-        self.codecs = CodecPool(cpus, settings.max_pixels, limits, self.metrics)
-        self.pipeline = Pipeline(self.executor, self.codecs, self.queue, self.latency, self.drawing)
-        self.watchdog = Watchdog(self.workers, settings.stall_seconds)
+        self.inference = InferenceRuntime(settings, self.metrics, self.model_manager.report, self.tracing)
+        latency, drawing = self.inference.latency, self.inference.drawing
+        self.admission = Admission(settings.queue_size, settings.max_bytes, latency, drawing, self.metrics)
         self.draining = False
         self.stalled = ""
         """Why the process is about to end, in words."""
@@ -73,19 +56,15 @@ class Service:
             self.records.start()
         self.model_manager.start()
         self.keyring.start()
-        for worker in self.workers:
-            worker.start()
-        self.codecs.start()
+        self.inference.start()
 
     def stop(self) -> None:
         """For when the last request is answered, or cut off."""
         self.model_manager.stop()
         self.keyring.stop()
-        self.codecs.stop()
-        self.queue.close()
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.inference.stop()
         until = time.monotonic() + STOP_SECONDS
-        for thread in (*self.workers, self.model_manager.thread, self.keyring.thread):
+        for thread in (*self.inference.workers, self.model_manager.thread, self.keyring.thread):
             thread.join(max(0.0, until - time.monotonic()))
         if self.records:
             self.records.stop(STOP_SECONDS)
@@ -104,27 +83,18 @@ class Service:
     def give_up(self, reason: str) -> None:
         """The engine has stalled: answer whoever waits for it."""
         self.stalled = reason
-        error = EngineError(reason)
-        self.queue.fail(error)
-        for worker in self.workers:
-            for tile in worker.current or []:
-                with suppress(InvalidStateError):  # it has come back after all
-                    tile.answer.set_exception(error)
+        self.inference.give_up(reason)
 
-    def _audit_serving(self, model: str, config: Serving, by: str) -> None:
+    def _audit(self, what: "What", subject: str, after: str, by: str) -> None:
         if self.records:
-            self.records.audit_change("serving", model, str(config), by)
-
-    def _audit_keys(self, path: str, keys: str) -> None:
-        if self.records:
-            self.records.audit_change("keys", path, keys, path)
+            self.records.audit_change(what, subject, after, by)
 
     def dead(self) -> list[str]:
         """What has stopped that must run, in words: only a restart mends it. Empty: the process is alive."""
         threads = {
             "the model manager's thread": self.model_manager.thread.is_alive(),
             "the keys' thread": self.keyring.thread.is_alive(),
-        } | {f"engine worker {number}": worker.is_alive() for number, worker in enumerate(self.workers, 1)}
+        } | {f"engine worker {number}": worker.is_alive() for number, worker in enumerate(self.inference.workers, 1)}
         stopped = [f"{name} has stopped" for name, alive in threads.items() if not alive]
         return [*stopped, self.stalled] if self.stalled else stopped
 
@@ -133,7 +103,14 @@ class Service:
         draining = ["the service is shutting down"] if self.draining else []
         opening = self.records.unready() if self.records else []
         challenges = self.challenges.unready(self.model_manager.snapshot.served())
-        return self.dead() + draining + self.codecs.stalled() + self.model_manager.unready() + challenges + opening
+        return (
+            self.dead()
+            + draining
+            + self.inference.codecs.stalled()
+            + self.model_manager.unready()
+            + challenges
+            + opening
+        )
 
 
 def _open_records(settings: Settings, metrics: Metrics) -> "Records | None":

@@ -71,14 +71,14 @@ class Detector(Terms):
         if self.roi is None:
             return merged
         if not np.isfinite(merged.evidence).all():
-            raise EngineError(f"the network's evidence in {self.variant.name} on {self.engine.device} is not finite")
+            raise self._not_finite("evidence")
         return merged._replace(evidence=self.roi.exclude(merged.evidence[0])[np.newaxis])
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
         log_odds = self.variant.calibration(float(self.manifest.pooling(evidence)), self.shift)
         if not math.isfinite(log_odds):
-            raise EngineError(f"the network's evidence in {self.variant.name} on {self.engine.device} is not finite")
+            raise self._not_finite("evidence")
         probability, thresholds = sigmoid(log_odds), self.thresholds
         return Verdict(thresholds.label_of(probability), thresholds.decision_of(probability), probability, log_odds)
 
@@ -92,9 +92,12 @@ class Detector(Terms):
             return Inspectability(odd_checks(measures, self.limits), measures=measures)
         distance = float(self.appearance.distance(features)) / self.variant.distance_scale
         if not math.isfinite(distance):
-            raise EngineError(f"the network's features in {self.variant.name} on {self.engine.device} are not finite")
+            raise self._not_finite("feature vector")
         measures["appearance"] = distance
         return Inspectability(odd_checks(measures, self.limits), self.appearance.typicality(distance), measures)
+
+    def _not_finite(self, what: str) -> EngineError:
+        return EngineError(f"the network's {what} in {self.variant.name} on {self.engine.device} is not finite")
 
     def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's. Outside the

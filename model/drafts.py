@@ -11,7 +11,8 @@ from model.locks import lock_alone, lock_shared
 
 PREFIX: Final = ".draft-"
 """Prefix of the name of what isn't whole yet."""
-_LOCK: Final = ".lock"
+LOCK: Final = ".lock"
+"""The file that writers of a folder lock."""
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def writing(folder: Path) -> Iterator[None]:
     Writers share a lock on a file in it, which the system takes back from a process however that ends, and the last one
     removes. Where there are no locks, no draft is removed. Raises OSError where the folder can't be written.
     """
-    lock = folder / _LOCK
+    lock = folder / LOCK
     descriptor = _join(lock)
     try:
         yield

@@ -120,7 +120,7 @@ class UnknownRecipeError(CamspectorError):
 
 
 class PinError(CamspectorError):
-    """The version that a serving.json names isn't there, or can't be loaded."""
+    """A version that serving.json or recipes.json names isn't there, or can't be loaded."""
 
 
 class ChallengeError(CamspectorError):

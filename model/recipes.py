@@ -1,6 +1,7 @@
 """recipes.json: products by number, as a PLC asks for them; set by a person beside the models, and at any time."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -14,6 +15,8 @@ from model.verdict import Thresholds
 RECIPES: Final = "recipes.json"
 MOST: Final = 999_999
 """The greatest number."""
+NUMBER: Final = "^[1-9][0-9]{0,5}$"
+"""As it is written."""
 
 
 class ProductRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,6 +38,21 @@ class ProductRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 Number = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 ProductRecipes = dict[Number, ProductRecipe]
+
+
+def named_versions(recipes: Mapping[int, ProductRecipe]) -> set[tuple[str, int]]:
+    """Models and versions that recipes name together: they must be there, however old."""
+    return {(each.model, each.version) for each in recipes.values() if each.version is not None}
+
+
+def encode(recipes: Mapping[int, ProductRecipe]) -> bytes:
+    """recipes.json's bytes, indented for people."""
+    return msgspec.json.format(compact(recipes).encode(), indent=2) + b"\n"
+
+
+def compact(recipes: Mapping[int, ProductRecipe]) -> str:
+    """The same in one line."""
+    return msgspec.json.encode(recipes).decode()
 
 
 def decode(data: bytes, source: str = RECIPES) -> ProductRecipes:

@@ -12,7 +12,7 @@ from typing import Final
 from model import recipes
 from model import serving as servings
 from model.challenge import CHALLENGE
-from model.drafts import PREFIX, writing
+from model.drafts import LOCK, PREFIX, writing
 from model.errors import (
     MissingFileError,
     RecipesError,
@@ -26,7 +26,7 @@ from model.files import read_file
 from model.recipes import RECIPES, ProductRecipes
 from model.serving import SERVING, Serving
 from model.signatures import SigningKey
-from model.store_layout import MODEL_NAME, VERSION, folders, single_model
+from model.store_layout import MODEL_NAME, ModelFolder, folders, model_folder, single_model
 
 _NAMED: Final = 8
 """Names that a message lists at most."""
@@ -46,23 +46,31 @@ class Store:
     signing_key: SigningKey | None = None
     """With which versions are signed when they are published."""
 
-    def models(self) -> list[str]:
-        """The names of models that have a version, sorted, and of folders that can't be read: `versions` says why.
+    def model_folders(self) -> dict[str, ModelFolder | StoreError]:
+        """Models that have a version, by name and sorted; of a folder that can't be read, why. Each is looked at once.
 
         A store that isn't there yet is empty. Raises StoreError where it can't be read.
         """
         if single := single_model(self.root, self.only):
-            return [single.name]
-        return sorted(name for name in folders(self.root, MODEL_NAME) if self._may_have_versions(name))
+            return {single.name: single}
+        found: dict[str, ModelFolder | StoreError] = {}
+        for name in sorted(folders(self.root, MODEL_NAME)):
+            try:
+                folder = model_folder(self.root, name)
+            except StoreError as error:
+                found[name] = error
+            else:
+                if folder.versions:
+                    found[name] = folder
+        return found
+
+    def models(self) -> list[str]:
+        """Their names. Raises as `model_folders` does."""
+        return list(self.model_folders())
 
     def versions(self, model: str) -> list[int]:
         """The versions of a model, ascending. Raises StoreError, or UnknownModelError that names the models."""
-        numbers = self._numbers(model) if MODEL_NAME.fullmatch(model) else []
-        if not numbers:
-            raise UnknownModelError(
-                f"no model {model!r} in {self.root}; there are: {', '.join(self.models()) or 'none'}"
-            )
-        return numbers
+        return list(self._folder(model).versions)
 
     def strays(self) -> list[str]:
         """Entries of the store that are neither a model nor a version of one, a sentence for each folder.
@@ -73,20 +81,20 @@ class Store:
         with suppress(StoreError):  # the store can't be read
             if single_model(self.root, self.only):
                 return []
-            found += _left_alone(self.root, {RECIPES, *(models := self.models())}, "models")
-            for model in models:
-                with suppress(StoreError):
-                    known = {SERVING, CHALLENGE, *map(str, self._numbers(model))}
-                    found += _left_alone(self.root / model, known, "versions")
+            models = self.model_folders()
+            found += _left_alone(self.root, {RECIPES, *models}, "models")
+            for folder in models.values():
+                if isinstance(folder, ModelFolder):
+                    found += _left_alone(folder.home, {SERVING, CHALLENGE, *map(str, folder.versions)}, "versions")
         return found
 
     def path(self, model: str, version: int | None = None) -> Path:
         """A version's folder, the newest where none is named. Raises UnknownModelError or UnknownVersionError."""
-        numbers = self.versions(model)
-        if version is not None and version not in numbers:
-            raise UnknownVersionError(f"model {model!r} has no version {version}; there are: {numbers}")
-        single, number = single_model(self.root, self.only), version or numbers[-1]
-        return single.versions[number] if single else self.root / model / str(number)
+        versions = self._folder(model).versions
+        number = max(versions) if version is None else version
+        if number not in versions:
+            raise UnknownVersionError(f"model {model!r} has no version {version}; there are: {[*versions]}")
+        return versions[number]
 
     def publish(self, model: str, fill: Callable[[Path], None]) -> Path:
         """Let `fill` write into an empty folder, then make it the model's newest version in one step.
@@ -116,11 +124,8 @@ class Store:
     def serving(self, model: str) -> Serving:
         """The contents of the model's serving.json; without one, the defaults. Raises ServingError."""
         try:
-            path = self._home(model) / SERVING
-            return servings.decode(read_file(path), str(path))
-        except MissingFileError:
-            return Serving()
-        except (StoreError, UnreadableFileError) as error:
+            return read_serving(self._home(model))
+        except StoreError as error:
             raise ServingError(str(error)) from error
 
     def recipes(self) -> ProductRecipes:
@@ -135,13 +140,11 @@ class Store:
 
     def set_serving(self, model: str, serving: Serving) -> None:
         """Write the model's serving.json in one step. Raises StoreError."""
-        home = self._home(model)
-        try:
-            with writing(home):
-                _write(home / SERVING, servings.encode(serving))
-                _sync(home)
-        except OSError as error:
-            raise StoreError(f"{home / SERVING} can't be changed: {error.strerror}") from error
+        _change(self._home(model) / SERVING, servings.encode(serving))
+
+    def set_recipes(self, wanted: ProductRecipes) -> None:
+        """Write the store's recipes.json in one step. Raises StoreError."""
+        _change(self.root / RECIPES, recipes.encode(wanted))
 
     def challenge(self, model: str) -> Path:
         """The folder of the model's challenge images, which may not be there. Raises StoreError."""
@@ -204,7 +207,7 @@ class Store:
             yield draft
 
     def _number(self, draft: Path, home: Path) -> Path:
-        number = max(self._numbers(home.name), default=0) + 1
+        number = max(model_folder(self.root, home.name).versions, default=0) + 1
         while True:
             target = home / str(number)
             try:
@@ -221,26 +224,38 @@ class Store:
         """The folder of the model's serving.json. Raises StoreError."""
         return self.root if single_model(self.root, self.only) else self.root / model
 
-    def _may_have_versions(self, model: str) -> bool:
-        try:
-            return bool(self._numbers(model))
-        except StoreError:
-            return True
+    def _folder(self, model: str) -> ModelFolder:
+        """Of a model that has a version. Raises StoreError, or UnknownModelError that names the models."""
+        folder = single_model(self.root, self.only)
+        if folder is None and MODEL_NAME.fullmatch(model):
+            folder = model_folder(self.root, model)
+        if folder is None or folder.name != model or not folder.versions:
+            raise UnknownModelError(
+                f"no model {model!r} in {self.root}; there are: {', '.join(self.models()) or 'none'}"
+            )
+        return folder
 
-    def _numbers(self, model: str) -> list[int]:
-        if single := single_model(self.root, self.only):
-            return sorted(single.versions) if model == single.name else []
-        return sorted(int(name) for name in folders(self.root / model, VERSION))
+
+def read_serving(home: Path) -> Serving:
+    """The contents of serving.json in a model's folder; without one, the defaults. Raises ServingError."""
+    path = home / SERVING
+    try:
+        return servings.decode(read_file(path), str(path))
+    except MissingFileError:
+        return Serving()
+    except UnreadableFileError as error:
+        raise ServingError(str(error)) from error
 
 
 def _left_alone(folder: Path, known: Set[str], what: str) -> list[str]:
-    """At most one sentence, on entries of a folder that aren't `known`; among versions, hidden ones are left out."""
+    """At most one sentence, on entries of a folder that aren't `known`; among versions, hidden ones are left out,
+    else those that a writer of recipes.json has for a moment."""
     try:
         names = sorted({_readable(entry.name) for entry in os.scandir(folder)} - known)
     except OSError:
         return []
-    if what == "versions":
-        names = [name for name in names if not name.startswith(".")]
+    hidden = (".",) if what == "versions" else (PREFIX, LOCK)
+    names = [name for name in names if not name.startswith(hidden)]
     if not names:
         return []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -250,6 +265,16 @@ def _left_alone(folder: Path, known: Set[str], what: str) -> list[str]:
 def _readable(name: str) -> str:
     """A name as it can stand in one line of a log."""
     return name if name.isprintable() else ascii(name)
+
+
+def _change(path: Path, content: bytes) -> None:
+    """Raises StoreError."""
+    try:
+        with writing(path.parent):
+            _write(path, content)
+            _sync(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path} can't be changed: {error.strerror}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

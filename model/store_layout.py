@@ -16,20 +16,29 @@ UNNAMED: Final = "model"
 
 
 @dataclass(frozen=True)
-class SingleModel:
-    """The only model of a store that is its folder, or its version's."""
+class ModelFolder:
+    """One model, as a look at its folder found it."""
 
     name: str
+    home: Path
+    """Where its serving.json is."""
     versions: dict[int, Path]
+    """Ascending."""
 
 
-def single_model(root: Path, name: str | None = None) -> SingleModel | None:
+def model_folder(root: Path, name: str) -> ModelFolder:
+    """A model of a folder of models; without versions where it isn't there. Raises StoreError where it can't be
+    read."""
+    return ModelFolder(name, root / name, _numbered(root / name))
+
+
+def single_model(root: Path, name: str | None = None) -> ModelFolder | None:
     """The only model of `root`; None: it is a folder of models, or empty.
 
     A version is a folder with a manifest in it. The model is called `name`, else as its folder is; a version whose
     folder has no number is 1. Raises StoreError where `root` can't be read, or could be taken for two of the three.
     """
-    numbered = {int(entry): root / entry for entry in folders(root, VERSION)}
+    numbered = _numbered(root)
     versions = [number for number, path in numbered.items() if _is_version(path)]
     itself = _is_version(root)
     if not versions and not itself:
@@ -44,10 +53,10 @@ def single_model(root: Path, name: str | None = None) -> SingleModel | None:
         raise StoreError(f"in {root} are {' and '.join(what for what in held if held[what])}: name one of them")
     home = root.resolve()  # what a link points to has the name that was meant
     if versions:
-        return SingleModel(_first_name(name, home.name), numbered)
+        return ModelFolder(_first_name(name, home.name), root, numbered)
     if VERSION.fullmatch(home.name):
-        return SingleModel(_first_name(name, home.parent.name), {int(home.name): root})
-    return SingleModel(_first_name(name, home.name), {1: root})
+        return ModelFolder(_first_name(name, home.parent.name), root, {int(home.name): root})
+    return ModelFolder(_first_name(name, home.name), root, {1: root})
 
 
 def folders(parent: Path, pattern: re.Pattern[str]) -> list[str]:
@@ -58,6 +67,10 @@ def folders(parent: Path, pattern: re.Pattern[str]) -> list[str]:
         return []
     except OSError as error:
         raise StoreError(f"{parent} can't be read: {error}") from error
+
+
+def _numbered(parent: Path) -> dict[int, Path]:
+    return {number: parent / str(number) for number in sorted(map(int, folders(parent, VERSION)))}
 
 
 def _first_name(*names: str | None) -> str:

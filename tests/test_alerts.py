@@ -31,6 +31,8 @@ WELL: Series = {
     'camspector_model_serving_version{model="m"}': f"2x{2 * PAST}",
     'camspector_model_refused_versions{model="m"}': f"0x{2 * PAST}",
     'camspector_model_serving_error{model="m"}': f"0x{2 * PAST}",
+    "camspector_recipes_error{}": f"0x{2 * PAST}",
+    "camspector_model_evictions_total{}": f"0+0.2x{2 * PAST}",
     "process_open_fds{}": f"100x{2 * PAST}",
     "process_max_fds{}": f"1000x{2 * PAST}",
     "process_resident_memory_bytes{}": f"1000000000x{2 * PAST}",
@@ -80,6 +82,8 @@ ILL: list[tuple[str, Series]] = [
     ("CamspectorModelNotServed", {'camspector_model_serving_version{model="m"}': f"2x{PAST} stale"}),
     ("CamspectorVersionRefused", {'camspector_model_refused_versions{model="m"}': f"0x{PAST} 1x{PAST}"}),
     ("CamspectorServingError", {'camspector_model_serving_error{model="m"}': f"0x{PAST} 1x{PAST}"}),
+    ("CamspectorRecipesError", {"camspector_recipes_error{}": f"0x{PAST} 1x{PAST}"}),
+    ("CamspectorModelsThrash", {"camspector_model_evictions_total{}": f"0x{PAST} 0+3x{PAST}"}),
     ("CamspectorBug", rejected("internal-error", f"0x{PAST + 55} 1x{PAST}")),
     ("CamspectorOverloaded", rejected("queue-full", f"0+1x{2 * PAST}")),
     ("CamspectorOverloaded", rejected("deadline-unreachable", f"0+1x{2 * PAST}")),
@@ -186,6 +190,13 @@ def test_a_start_is_no_alert(tmp_path: Path, minutes: int) -> None:
     """Prometheus has no day to compare with, a model takes its time to load."""
     loading = {'camspector_model_serving_version{model="m"}': f"0x1 2x{PAST}"}
     assert Scene(scraped(SCRAPED, WELL, loading), minutes).firing(tmp_path) == set()
+
+
+@pytest.mark.parametrize("minutes", [3, 10, 20, 45])
+def test_a_start_with_many_models_is_no_alert(tmp_path: Path, minutes: int) -> None:
+    """Each is loaded once, and leaves again, so that a broken one is known before it is asked for."""
+    tried = {"camspector_model_evictions_total{}": f"0+30x4 120x{PAST}"}
+    assert Scene(scraped(SCRAPED, WELL, tried), minutes).firing(tmp_path) == set()
 
 
 @pytest.mark.parametrize("minutes", [1, 10, 45])

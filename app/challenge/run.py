@@ -48,7 +48,7 @@ async def run_challenge(service: Service, loaded: LoadedModel, images: list[Chal
 
 async def _inspect(service: Service, loaded: LoadedModel, image: ChallengeImage) -> Verdict:
     """Raises any error of the table in app.errors, or OSError."""
-    pipeline, seconds = service.pipeline, service.settings.deadline_ms / 1000
+    pipeline, seconds = service.inference.pipeline, service.settings.deadline_ms / 1000
     content = await pipeline.in_executor(image.path.read_bytes)
     kind, until = Kind.of(loaded.key, len(content)), asyncio.get_running_loop().time() + seconds
     try:

@@ -125,7 +125,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         self._measure_load()
-        if stalled := self._service.watchdog.stalled(time.monotonic()):
+        if stalled := self._service.inference.watchdog.stalled(time.monotonic()):
             await self._abandon(stalled)
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True

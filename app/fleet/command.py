@@ -41,6 +41,8 @@ def _pull(pulling: Pull, model: str | None, *, serving: bool) -> list[str]:
         for name in [model] if model else models:
             problems += pulling.model(name, serving=serving)
             remove_drafts(pulling.store, name, pulling.remote.versions(name))
+        if serving and not model:
+            problems += pulling.recipes()
     except RemoteStoreError as error:
         problems.append(str(error))
     return problems
@@ -58,5 +60,11 @@ def push(arguments: argparse.Namespace) -> int:
             pushing.push(store, remote, model, versions, serving=not arguments.no_serving, say=log.info)
         except CamspectorError as error:
             sys.stderr.write(f"model {model!r}: {error}\n")
+            status = 1
+    if not arguments.model and not arguments.no_serving:
+        try:
+            pushing.push_recipes(store, remote, log.info)
+        except CamspectorError as error:
+            sys.stderr.write(f"{error}\n")
             status = 1
     return status

@@ -10,11 +10,21 @@ from typing import Final
 
 from app.fleet.remote_store import RemoteStore
 from app.score.errors import UsageError
+from model import recipes
 from model import serving as servings
 from model.artifact import SUMS, is_inside, parse_sums
-from model.errors import CamspectorError, DigestError, SignatureError, StoreError, SumsError
+from model.errors import (
+    CamspectorError,
+    DigestError,
+    RecipesError,
+    ServingError,
+    SignatureError,
+    StoreError,
+    SumsError,
+)
 from model.files import read_file, sha256_of
 from model.locks import locked_by_another
+from model.recipes import RECIPES
 from model.serving import SERVING
 from model.signatures import SIGNATURE, TrustedKeys
 from model.store import Store, settle
@@ -108,9 +118,39 @@ class Pull:
         if config.version is not None and not (self.store.root / model / str(config.version)).exists():
             raise StoreError(f"it pins version {config.version}, which isn't here")
         home = self.store.root / model
-        if home.exists() and (not (home / SERVING).exists() or self.store.serving(model) != config):
+        if home.exists() and _differs(home / SERVING, lambda: self.store.serving(model), config):
             self.store.set_serving(model, config)
             self.say(f"{SERVING} of model {model!r}: {config}")
+
+    def recipes(self) -> list[str]:
+        """What went wrong with recipes.json, in words. It comes when all that it names is there."""
+        try:
+            self._recipes()
+        except CamspectorError as error:
+            return [f"{RECIPES} isn't taken: {error}"]
+        return []
+
+    def _recipes(self) -> None:
+        content = self.remote.read(RECIPES)
+        if content is None:
+            return
+        wanted = recipes.decode(content, f"{self.remote.url}/{RECIPES}")
+        for number, recipe in wanted.items():
+            try:
+                self.store.path(recipe.model, recipe.version)
+            except CamspectorError as error:
+                raise StoreError(f"recipe {number}: {error}") from error
+        if _differs(self.store.root / RECIPES, self.store.recipes, wanted):
+            self.store.set_recipes(wanted)
+            self.say(f"{RECIPES}: recipes {', '.join(map(str, wanted)) or 'none'}")
+
+
+def _differs(path: Path, read: Callable[[], object], wanted: object) -> bool:
+    """Whether a file is to be written: it isn't there, says something else, or can't be read."""
+    try:
+        return not path.exists() or read() != wanted
+    except (ServingError, RecipesError):
+        return True
 
 
 @contextmanager

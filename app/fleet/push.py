@@ -1,11 +1,13 @@
-"""Versions from this store to one elsewhere, whole, and serving.json."""
+"""Versions from this store to one elsewhere, whole, serving.json and recipes.json."""
 
 from collections.abc import Callable
 
 from app.fleet.remote_store import RemoteStore
+from model import recipes
 from model.artifact import SUMS, read_artifact
 from model.errors import StoreError
 from model.files import read_file
+from model.recipes import RECIPES
 from model.serving import SERVING, encode
 from model.store import Store
 
@@ -33,3 +35,20 @@ def push(
         if remote.read(model, SERVING) != content:
             remote.write(content, model, SERVING)
             say(f"{SERVING} of model {model!r} is at {remote.url}")
+
+
+def push_recipes(store: Store, remote: RemoteStore, say: Callable[[str], object]) -> None:
+    """recipes.json, if there is one. Raises RecipesError, StoreError where what it names isn't there yet, or
+    RemoteStoreError."""
+    if not (store.root / RECIPES).exists():
+        return
+    wanted = store.recipes()
+    for number, recipe in wanted.items():
+        version = recipe.version or next(iter(remote.versions(recipe.model)), 0)
+        if remote.read(recipe.model, str(version), SUMS) is None:
+            named = f"version {recipe.version} of model" if recipe.version else "model"
+            raise StoreError(f"{RECIPES} isn't sent: recipe {number}: {remote.url} has no {named} {recipe.model!r}")
+    content = recipes.encode(wanted)
+    if remote.read(RECIPES) != content:
+        remote.write(content, RECIPES)
+        say(f"{RECIPES} is at {remote.url}")

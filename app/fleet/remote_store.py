@@ -74,14 +74,15 @@ class RemoteStore:
                 self._files.mv(self._path(model, home), self._path(model, version.name), recursive=True)
 
     def _names(self, *steps: str) -> list[str]:
+        """Of what may be folders there."""
         with self._named_errors(*steps):
             try:
-                found = self._files.ls(self._path(*steps), detail=False)
+                found = self._files.ls(self._path(*steps), detail=True)
             except FileNotFoundError:
                 if steps:
                     return []
                 raise
-        return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in found)
+        return sorted(each["name"].rstrip("/").rsplit("/", 1)[-1] for each in found if each["type"] != "file")
 
     def _path(self, *steps: str) -> str:
         return "/".join([self._root, *steps])

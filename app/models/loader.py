@@ -17,12 +17,14 @@ from model.errors import (
     EngineError,
     RecipesError,
     ServingError,
+    StoreError,
     UnreadableFileError,
 )
 from model.recipes import ProductRecipes
 from model.serving import Serving
 from model.signatures import TrustedKeys
-from model.store import Store
+from model.store import Store, read_serving
+from model.store_layout import ModelFolder
 
 _SIZE_FACTOR: Final = 4
 """Memory of a version for each byte of the file that its engine runs. ONNX Runtime's two sessions keep the weights, and
@@ -48,12 +50,12 @@ class Loader:
         if not os.path.exists(self._store.root):
             problems.add(f"the store {self._store.root} is not there")
         try:
-            for name in self._store.models():
-                try:
-                    stored[name] = StoredModel(tuple(self._store.versions(name)), self._serving_config(name))
-                except CamspectorError as error:
-                    problems.add(str(error))
-        except CamspectorError as error:
+            for name, folder in self._store.model_folders().items():
+                if isinstance(folder, StoreError):
+                    problems.add(str(folder))
+                else:
+                    stored[name] = StoredModel(tuple(folder.versions), _serving_config(folder))
+        except StoreError as error:
             problems.add(str(error))
         return stored, problems
 
@@ -61,12 +63,6 @@ class Loader:
         try:
             return self._store.recipes()
         except RecipesError as error:
-            return error
-
-    def _serving_config(self, model: str) -> Serving | ServingError:
-        try:
-            return self._store.serving(model)
-        except ServingError as error:
             return error
 
     def load(self, model: str, version: int, device: Device, known: UnloadedModel | None = None) -> LoadedModel:
@@ -127,6 +123,13 @@ class Loader:
             return sorted((str(file), file.stat().st_ctime_ns, file.stat().st_size) for file in folder.rglob("*"))
         except OSError as error:
             raise UnreadableFileError(f"{folder} can't be read: {error}") from error
+
+
+def _serving_config(folder: ModelFolder) -> Serving | ServingError:
+    try:
+        return read_serving(folder.home)
+    except ServingError as error:
+        return error
 
 
 def _size_of(path: Path, detector: Detector) -> int:

@@ -52,6 +52,12 @@ class ModelCollector(Collector):
             config_error.add_metric([name], bool(model.serving_error))
             loaded.add_metric([name], len(model.loaded))
         yield from (engine, version, refused, config_error, loaded)
+        unusable = bool(self._snapshot().recipes_error or self._snapshot().recipe_problems())
+        yield GaugeMetricFamily(
+            "camspector_recipes_error",
+            "1 where recipes.json isn't in force as it is, or names what can't be used.",
+            float(unusable),
+        )
         yield GaugeMetricFamily(
             "camspector_models_loaded_bytes", "Memory of all loaded versions, estimated.", self._snapshot().size
         )

@@ -108,6 +108,10 @@ class ModelState:
         known = self.known
         return known.get(self.serving_config.version or max(known, default=0))
 
+    def find(self, version: int | None) -> KnownModel | None:
+        """A version that can answer, the one that serves where none is named; None: it can't."""
+        return self.serving if version is None else self.known.get(version)
+
     @property
     def unavailable_reason(self) -> str:
         """The end of a sentence on a model of which no version serves."""
@@ -194,15 +198,19 @@ class ModelSnapshot:
             raise UnknownRecipeError(f"no recipe {number}; there are: {_numbers(self.recipes)}{error}")
         return self.recipes[number]
 
-    def recipe_problem(self, number: int) -> str:
-        """Why the recipe can't be used, as far as it is known; empty: it can."""
-        recipe = self.recipes[number]
+    def recipe_problems(self) -> dict[int, str]:
+        """Why recipes can't be used, as far as it is known, by number; those that can be are left out."""
+        return {number: problem for number, each in self.recipes.items() if (problem := self._recipe_problem(each))}
+
+    def _recipe_problem(self, recipe: ProductRecipe) -> str:
         if recipe.model not in self.models:
             return f"no model {recipe.model!r}"
         model = self.models[recipe.model]
         if recipe.version is None or recipe.version in {*model.known, *model.available} - model.refused.keys():
             return ""
-        return f"model {recipe.model!r} has no version {recipe.version} that can serve"
+        if recipe.version in model.refused:
+            return f"version {recipe.version} of model {recipe.model!r} was refused: {model.refused[recipe.version]}"
+        return f"model {recipe.model!r} has no version {recipe.version}"
 
     def served(self) -> list[str]:
         """Models that have a version that serves."""
@@ -268,8 +276,7 @@ class ModelSnapshot:
         loaded = [self.models[name].loaded.get(version) for name, version in self.residents]
         if self.on_demand and (size := sum(each.size for each in loaded if each)) > max_bytes:
             warnings.add(f"resident models take {size:,} bytes of memory, more than --models-max-bytes has")
-        unusable = {number: problem for number in self.recipes if (problem := self.recipe_problem(number))}
-        warnings |= {f"{RECIPES}: recipe {number}: {problem}" for number, problem in unusable.items()}
+        warnings |= {f"{RECIPES}: recipe {number}: {problem}" for number, problem in self.recipe_problems().items()}
         return warnings | {self.recipes_error} - {""}
 
     def with_model(self, name: str, model: ModelState) -> "ModelSnapshot":

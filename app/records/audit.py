@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from app.records.tables import audit
 
-What = Literal["serving", "label", "keys"]
+What = Literal["serving", "recipes", "label", "keys"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Change:
     """Name of the API key, or the file that was changed; None: nobody needs a key."""
     what: What
     subject: str
-    """The model, the inference id, or the file of keys."""
+    """The model, the inference id, or the file."""
     before: str | None
     after: str | None
 

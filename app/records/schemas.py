@@ -137,8 +137,8 @@ class ChangeInfo(BaseModel):
 
     at: datetime
     by: str | None = Field(description="Name of the API key, or the file that was changed; null: no keys are needed.")
-    what: Literal["serving", "label", "keys"]
-    subject: str = Field(description="The model, the inference id, or the file of keys.")
+    what: Literal["serving", "recipes", "label", "keys"]
+    subject: str = Field(description="The model, the inference id, or the file.")
     before: str | None
     after: str | None
 

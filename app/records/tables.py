@@ -99,7 +99,7 @@ audit: Final = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("at", BigInteger, nullable=False, doc="Milliseconds since 1970, UTC."),
     Column("by", Text, doc="Name of the API key, or the file that was changed."),
-    Column("what", Text, nullable=False, doc="serving, label or keys."),
+    Column("what", Text, nullable=False, doc="serving, recipes, label or keys."),
     Column("subject", Text, nullable=False, doc="The model, the inference id, the file."),
     Column("before", Text),
     Column("after", Text),

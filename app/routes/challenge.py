@@ -75,8 +75,8 @@ async def challenge(model: str, service: TheService) -> ChallengeRun:
     if record := current.get():
         record.is_challenge = True
         record.model, record.version = loaded.key
-    folder = await service.pipeline.in_executor(lambda: service.model_manager.challenge_folder(model))
-    images = await service.pipeline.in_executor(lambda: challenge_images(folder))
+    folder = await service.inference.pipeline.in_executor(lambda: service.model_manager.challenge_folder(model))
+    images = await service.inference.pipeline.in_executor(lambda: challenge_images(folder))
     outcomes = await run_challenge(service, loaded, images)
     return ChallengeRun(
         model=model,

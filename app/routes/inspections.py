@@ -104,7 +104,7 @@ async def list_inspections(
     size = limit or PAGE
     page = await records.page(wanted, size + 1, cursor)
     more, page = page[size:], page[:size]
-    reply = await service.pipeline.in_executor(
+    reply = await service.inference.pipeline.in_executor(
         lambda: InspectionPage(
             inspections=[InspectionInfo.of(each) for each in page],
             next=page[-1].inspection.inference_id if more else None,
@@ -117,7 +117,7 @@ async def list_inspections(
 async def show_inspection(inference_id: InferenceId, service: TheService) -> InspectionInfo:
     """One inspection."""
     recorded = await _find(service, inference_id)
-    return await service.pipeline.in_executor(lambda: InspectionInfo.of(recorded))
+    return await service.inference.pipeline.in_executor(lambda: InspectionInfo.of(recorded))
 
 
 @router.get(
@@ -151,7 +151,7 @@ _PNG: Final = {"description": "PNG.", "content": {"image/png": BINARY}}
 async def heatmap(inference_id: InferenceId, service: TheService) -> Response:
     """The gray heatmap, drawn again from the evidence in the record: byte for byte that of the reply."""
     recorded = await _find(service, inference_id)
-    png = await service.pipeline.draw(recorded.inspection, b"", "gray", until=0.0)
+    png = await service.inference.pipeline.draw(recorded.inspection, b"", "gray", until=0.0)
     return Response(png, media_type="image/png")
 
 
@@ -169,7 +169,7 @@ async def overlay(inference_id: InferenceId, service: TheService) -> Response:
     recorded = await records.find(inference_id)
     image = await records.image(recorded)
     until = asyncio.get_running_loop().time() + service.settings.deadline_ms / 1000
-    png = await service.pipeline.draw(recorded.inspection, image, "overlay", until)
+    png = await service.inference.pipeline.draw(recorded.inspection, image, "overlay", until)
     return Response(png, media_type="image/png")
 
 
@@ -193,7 +193,7 @@ async def put_label(inference_id: InferenceId, new: NewLabel, request: Request, 
     at = round(1000 * time.time())
     target = Target(new.label, new.by or name, at, new.note) if new.label else None
     recorded = await records.label(inference_id, target, name)
-    return await service.pipeline.in_executor(lambda: InspectionInfo.of(recorded))
+    return await service.inference.pipeline.in_executor(lambda: InspectionInfo.of(recorded))
 
 
 async def _find(service: TheService, inference_id: str) -> Recorded:

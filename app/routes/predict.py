@@ -76,7 +76,7 @@ async def predict_by_version(
 
 
 async def _answer(scope: RequestScope, loaded: LoadedModel, options: RenderOptions, key: str | None) -> Response:
-    pipeline, form = scope.service.pipeline, _form(scope.request)
+    pipeline, form = scope.service.inference.pipeline, _form(scope.request)
     sent_part_id = _sent_part_id()
     if form == "text/plain":
         _check_line(loaded, sent_part_id)

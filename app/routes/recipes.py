@@ -28,6 +28,7 @@ class RecipeList(BaseModel):
 
     @staticmethod
     def of(snapshot: ModelSnapshot) -> "RecipeList":
+        problems = snapshot.recipe_problems()
         return RecipeList(
             recipes=[
                 RecipeInfo(
@@ -35,7 +36,7 @@ class RecipeList(BaseModel):
                     model=recipe.model,
                     version=recipe.version,
                     thresholds=recipe.line_thresholds(),
-                    problem=snapshot.recipe_problem(number) or None,
+                    problem=problems.get(number),
                 )
                 for number, recipe in snapshot.recipes.items()
             ],

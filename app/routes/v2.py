@@ -103,7 +103,7 @@ async def infer_by_version(
 
 async def _answer(scope: RequestScope, model: str, version: int | None, json_length: int | None) -> Response:
     service, loaded = scope.service, await scope.find(model, version)
-    frame, max_batch, pipeline = loaded.detector.frame_size, service.settings.max_batch, service.pipeline
+    frame, max_batch, pipeline = loaded.detector.frame_size, service.settings.max_batch, service.inference.pipeline
 
     async def reply(upload: Upload, admitted: Admitted) -> Response:
         request = await pipeline.in_executor(lambda: read_request(upload.content(), json_length, frame, max_batch))
@@ -125,7 +125,7 @@ async def _answer(scope: RequestScope, model: str, version: int | None, json_len
                 for result in results
             ]
 
-        with service.latency.work(kind, request.size) as work:
+        with service.inference.latency.work(kind, request.size) as work:
             batch = replace(admitted, kind=kind, work=work)
             images = await _decode(request, loaded, pipeline, admitted.until)
             response, inspections = await pipeline.inspect(images, loaded, request.options, batch, encode)

@@ -17,7 +17,7 @@ from app.score.errors import UsageError
 from app.score.files import STDIN, check_paths, files
 from app.score.inspector import Inspector
 from app.score.journal import Journal, Run
-from app.score.local import choose, load, local_inspector, run_of
+from app.score.local import choose, local_inspector, run_of
 from app.score.progress import Progress, Total
 from app.score.remote import remote_inspector
 from app.score.row import Row
@@ -107,9 +107,8 @@ async def inspector_of(arguments: argparse.Namespace, version: int | None) -> As
             yield remote, Run(remote.model, remote.version, arguments.server)
     else:
         settings = inspector_settings(arguments)
-        loaded = load(settings, choose(settings, arguments.model, version))
-        async with local_inspector(settings, loaded) as local:
-            yield local, run_of(loaded)
+        async with local_inspector(settings, choose(settings, arguments.model, version)) as local:
+            yield local, run_of(local.loaded)
 
 
 def _heatmaps(arguments: argparse.Namespace) -> tuple[Heatmap, Path | None]:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,22 +13,17 @@ import numpy as np
 from app.body.upload import Upload
 from app.errors import BodyTooLargeError, CodecsUnavailableError, NotReadyError, QueueFullError, problem_of
 from app.inference.admission import Admitted
-from app.inference.batch_queue import BatchQueue
-from app.inference.latency_estimator import Kind, LatencyEstimator
-from app.inference.pipeline import Heatmap, InspectionResult, Pipeline, RenderOptions
-from app.inference.watchdog import Watchdog
-from app.inference.worker import Worker
+from app.inference.latency_estimator import Kind
+from app.inference.pipeline import Heatmap, InspectionResult, RenderOptions
+from app.inference.runtime import InferenceRuntime
 from app.models.loader import Loader
 from app.models.model_snapshot import LoadedModel
 from app.monitoring.metrics import Metrics
 from app.records.inspection import STEPS, Basis, Inspection, Origin
-from app.sandbox.limits import Limits
-from app.sandbox.pool import CodecPool
 from app.schemas import Prediction
 from app.score.errors import NoVerdictError, StoppedError, UsageError
 from app.score.journal import Run
 from app.settings import LONGEST_DEADLINE_MS, Settings
-from model.cpus import available_cpus
 from model.engines.devices import Device, choose_device
 from model.errors import EngineError
 from model.serving import Serving
@@ -58,12 +52,6 @@ def choose(settings: Settings, model: str | None, version: int | None) -> Choice
     return Choice(name, version or store.serving_version(name, serving), serving)
 
 
-def load(settings: Settings, choice: Choice) -> LoadedModel:
-    """Raises any error of a version or a device."""
-    loader = Loader(settings, Store(settings.store, settings.default_model))
-    return loader.load(choice.model, choice.version, choose_device(settings.device)).under(choice.serving)
-
-
 def run_of(loaded: LoadedModel) -> Run:
     """What the rows of such a run depend on."""
     return Run(loaded.model, loaded.version, "local", f"{loaded.config_sha256} {loaded.detector.variant.name}")
@@ -78,16 +66,14 @@ def _only(store: Store) -> str:
 
 @dataclass(frozen=True)
 class LocalInspector:
-    """Its parts are the service's. Times are those of work: without waiting for others of the same run."""
+    """Times are those of work: without waiting for others of the same run."""
 
     loaded: LoadedModel
     loader: Loader
     store: Store
     device: Device
     max_bytes: int
-    pipeline: Pipeline
-    latency: LatencyEstimator
-    watchdog: Watchdog
+    inference: InferenceRuntime
 
     @property
     def version(self) -> int:
@@ -95,7 +81,7 @@ class LocalInspector:
 
     async def followed(self) -> "LocalInspector":
         """See `Inspector.followed`."""
-        loaded = await self.pipeline.in_executor(self._serving)
+        loaded = await self.inference.pipeline.in_executor(self._serving)
         return self if loaded is self.loaded else replace(self, loaded=loaded)
 
     async def inspect(self, image: bytes, name: str, heatmap: Heatmap) -> Prediction:
@@ -103,7 +89,7 @@ class LocalInspector:
         inspecting = asyncio.create_task(self._answer(image, heatmap))
         while not inspecting.done():
             await asyncio.wait({inspecting}, timeout=1)
-            if stalled := self.watchdog.stalled(time.monotonic()):
+            if stalled := self.inference.watchdog.stalled(time.monotonic()):
                 inspecting.cancel()
                 raise StoppedError(stalled)
         return inspecting.result()
@@ -118,7 +104,7 @@ class LocalInspector:
                 raise StoppedError(str(error)) from error
             except Exception as error:
                 if isinstance(error, EngineError):
-                    await self.pipeline.in_executor(self._check_engine)
+                    await self.inference.pipeline.in_executor(self._check_engine)
                 if problem_of(error).status == 500:
                     log.exception("a bug: an image has no verdict")
                 raise NoVerdictError(problem_of(error).error, str(error)) from error
@@ -127,11 +113,12 @@ class LocalInspector:
         """Raises any error of the table in app.errors."""
         if len(image) > self.max_bytes:
             raise BodyTooLargeError(f"the file has more than {self.max_bytes:,} bytes")
-        image = await self.pipeline.in_executor(Upload(image, _CONTENT_TYPE, "", self.max_bytes).image)
+        pipeline = self.inference.pipeline
+        image = await pipeline.in_executor(Upload(image, _CONTENT_TYPE, "", self.max_bytes).image)
         until = asyncio.get_running_loop().time() + LONGEST_DEADLINE_MS / 1000
         kind = Kind.of(self.loaded.key, len(image))
-        with self.latency.work(kind) as work:
-            decoded = await self.pipeline.decode(image, self.loaded, until)
+        with self.inference.latency.work(kind) as work:
+            decoded = await pipeline.decode(image, self.loaded, until)
             origin = Origin("", round(1000 * time.time()))
 
             def encode(results: list[InspectionResult]) -> Prediction:
@@ -141,7 +128,7 @@ class LocalInspector:
                 return Prediction.of(replace(inspection, timing_ms=worked), result.png, regions=True)
 
             options, admitted = RenderOptions(heatmap), Admitted(kind, until, work)
-            return await self.pipeline.inspect([decoded], self.loaded, options, admitted, encode)
+            return await pipeline.inspect([decoded], self.loaded, options, admitted, encode)
 
     def _serving(self) -> LoadedModel:
         name = self.loaded.model
@@ -160,29 +147,14 @@ class LocalInspector:
 
 
 @asynccontextmanager
-async def local_inspector(settings: Settings, loaded: LoadedModel) -> AsyncIterator[LocalInspector]:
-    """Queue, workers, codec processes and pipeline, as `app.service.Service` has them."""
-    cpus, metrics, latency = available_cpus(), Metrics(), LatencyEstimator()
-    queue = BatchQueue(cpus, settings.max_batch, metrics)
-    workers = [Worker(queue, metrics, lambda _: None, None) for _ in range(cpus)]
-    codecs = CodecPool(cpus, settings.max_pixels, Limits.of(settings.max_pixels, settings.max_bytes), metrics)
-    with ThreadPoolExecutor(cpus, thread_name_prefix="executor") as executor:
-        for worker in workers:
-            worker.start()
-        codecs.start()
-        pipeline = Pipeline(executor, codecs, queue, latency, LatencyEstimator())
-        try:
-            store = Store(settings.store, settings.default_model)
-            yield LocalInspector(
-                loaded,
-                Loader(settings, store),
-                store,
-                choose_device(settings.device),
-                settings.max_bytes,
-                pipeline,
-                latency,
-                Watchdog(workers, settings.stall_seconds),
-            )
-        finally:
-            codecs.stop()
-            queue.close()
+async def local_inspector(settings: Settings, choice: Choice) -> AsyncIterator[LocalInspector]:
+    """Raises any error of a version or a device."""
+    store, device = Store(settings.store, settings.default_model), choose_device(settings.device)
+    loader = Loader(settings, store)
+    loaded = await asyncio.to_thread(loader.load, choice.model, choice.version, device)
+    inference = InferenceRuntime(settings, Metrics())
+    inference.start()
+    try:
+        yield LocalInspector(loaded.under(choice.serving), loader, store, device, settings.max_bytes, inference)
+    finally:
+        inference.stop()

@@ -12,7 +12,7 @@ from app.inference.pipeline import Heatmap
 from app.score.errors import StoppedError, UsageError
 from app.score.files import check_paths
 from app.score.journal import Run
-from app.score.local import Choice, load, local_inspector, run_of
+from app.score.local import Choice, local_inspector, run_of
 from app.score.row import Row
 from app.score.run import RowMaker
 from app.settings import Settings
@@ -68,7 +68,6 @@ class RayWorker:
         except OSError as error:
             raise UsageError(f"the folder {work.folder} can't be entered: {error.strerror}") from None
         await asyncio.to_thread(check_paths, work.paths)
-        loaded = await asyncio.to_thread(load, work.settings, work.choice)
-        inspector = await self._until_it_ends.enter_async_context(local_inspector(work.settings, loaded))
+        inspector = await self._until_it_ends.enter_async_context(local_inspector(work.settings, work.choice))
         executor = ThreadPoolExecutor(self._jobs, thread_name_prefix="files")
-        return RowMaker(inspector, executor, work.heatmap, work.heatmaps, timing=True), run_of(loaded)
+        return RowMaker(inspector, executor, work.heatmap, work.heatmaps, timing=True), run_of(inspector.loaded)

@@ -114,7 +114,7 @@ async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         ):
             yield client
     finally:  # cut off, what they ask `one_template` would be answered to the next one
-        codecs = app.state.service.codecs
+        codecs = app.state.service.inference.codecs
         await asyncio.gather(codecs._starting, *codecs._jobs, return_exceptions=True)
 
 
@@ -192,10 +192,10 @@ async def bench(anyio_backend: str, store: Path, tmp_path: Path) -> AsyncIterato
     service: Service = app.state.service
     widget, gadget = FakeEngine(), FakeEngine()
     engines = {"gadget": gadget, "widget": widget}
-    for worker in service.workers:
+    for worker in service.inference.workers:
         worker._report = lambda _: None  # the manager has no files to open a fake engine from
     async with running(app) as client:
-        service.model_manager.snapshot = ModelSnapshot(
+        service.model_manager.memory.snapshot = ModelSnapshot(
             {
                 name: ModelState(available=(1,), loaded={1: LoadedModel(name, 1, fake_detector(store, engine))})
                 for name, engine in engines.items()

@@ -36,11 +36,13 @@ def before_call(context: Any, case: "schemathesis.Case[Any]", kwargs: dict[str, 
         return
     if headers is not None:
         headers.pop("Content-Encoding", None)
-        headers.pop("X-Recipe", None)  # there are none
+        headers.pop("X-Recipe", None)  # there are none of its number
         if "X-Challenge" in headers:
             headers["X-Challenge"] = "good"  # the kinds are each model's own
     if case.operation.path.endswith("/serving") and isinstance(case.body, dict):
         case.body = followable(case.body)
+    if case.operation.path.endswith("/recipes") and isinstance(case.body, dict):
+        case.body = {number: usable(recipe) for number, recipe in case.body.items() if isinstance(recipe, dict)}
     if not case.operation.path.endswith("/infer"):
         return
     if headers is not None:
@@ -65,6 +67,11 @@ def followable(body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(band, dict):
         return body
     return body | {"thresholds": dict(zip(("review", "label", "reject"), sorted(band.values()), strict=True))}
+
+
+def usable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe of the version that there is."""
+    return followable(recipe | {"model": "capsule", "version": 1})
 
 
 def agreeing(body: dict[str, Any]) -> dict[str, Any]:

@@ -117,6 +117,60 @@ async def test_what_is_wrong_changes_nothing(
     assert (await admin.get("/v1/models/widget")).json()["serving"] == 1
 
 
+async def test_recipes_are_changed_in_one_step(admin: httpx.AsyncClient, store: Path, own_store: Path) -> None:
+    """A version that they name and that is too old to be loaded is loaded before they are in force."""
+    for version in (2, 3):
+        put(store, own_store, "widget", version)
+    await admin.post("/v1/admin/reload")
+    wanted = {"7": {"model": "widget", "version": 1, "thresholds": 0.4}, "8": {"model": "widget"}}
+    reply = await admin.put("/v1/admin/recipes", json=wanted)
+    assert reply.status_code == 200
+    assert reply.json() == (await admin.get("/v1/recipes")).json()
+    assert [(each["number"], each["problem"]) for each in reply.json()["recipes"]] == [(7, None), (8, None)]
+    assert json.loads((own_store / "recipes.json").read_text()) == wanted
+    assert {path.name for path in own_store.iterdir()} == {"widget", "recipes.json"}
+    verdict = (await admin.post("/predict", content=encoded(), headers={"X-Recipe": "7"})).json()
+    assert (verdict["model_version"], verdict["thresholds"]["reject"]) == (1, 0.4)
+    reply = await admin.put("/v1/admin/recipes", json={})
+    assert (reply.status_code, reply.json()["recipes"]) == (200, [])
+    assert (await admin.post("/predict", content=encoded(), headers={"X-Recipe": "7"})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error", "reason"),
+    [
+        (b"", 400, "bad-recipes", "the body can't be read"),
+        (b"[]", 400, "bad-recipes", "Expected `object`"),
+        (b'{"7": {"model": "widget", "versoin": 1}}', 400, "bad-recipes", "unknown field `versoin`"),
+        (b'{"7": {"model": "widget"}, "7": {"model": "widget"}}', 400, "bad-recipes", "7 is there more than once"),
+        (b'{"7": {"model": "gizmo"}, "8": {"model": "widget"}}', 409, "version-not-usable", "recipe 7: no model"),
+        (b'{"7": {"model": "widget", "version": 9}}', 409, "version-not-usable", "recipe 7: model 'widget' has no"),
+        (b'{"7": {"model": "widget", "version": 2}}', 409, "version-not-usable", "golden/0.png"),
+        (b'{"7": {"model": "' + 1_000_000 * b"b" + b'"}}', 413, "body-too-large", "1,000,000"),
+    ],
+)
+async def test_recipes_that_are_wrong_change_nothing(
+    admin: httpx.AsyncClient, store: Path, own_store: Path, body: bytes, status: int, error: str, reason: str
+) -> None:
+    assert (await admin.put("/v1/admin/recipes", json={"1": {"model": "widget"}})).status_code == 200
+    before = (own_store / "recipes.json").read_bytes()
+    breaking(put(store, own_store, "widget", 2))
+    reply = await admin.put("/v1/admin/recipes", content=body)
+    assert (reply.status_code, reply.json()["error"]) == (status, error)
+    assert reason in reply.json()["detail"]
+    assert (own_store / "recipes.json").read_bytes() == before
+    assert [each["number"] for each in (await admin.get("/v1/recipes")).json()["recipes"]] == [1]
+
+
+async def test_recipes_in_a_store_that_cannot_be_written(admin: httpx.AsyncClient, own_store: Path) -> None:
+    (own_store / "recipes.json").mkdir()
+    reply = await admin.put("/v1/admin/recipes", json={"7": {"model": "widget"}})
+    assert (reply.status_code, reply.json()["error"]) == (409, "store-not-usable")
+    assert "recipes.json can't be changed: Is a directory" in reply.json()["detail"]
+    listed = (await admin.get("/v1/recipes")).json()
+    assert (listed["recipes"], "recipes.json" in listed["error"]) == ([], True)
+
+
 async def test_store_that_cannot_be_written(admin: httpx.AsyncClient, own_store: Path) -> None:
     """As in the container, which mounts it read-only; permissions wouldn't bind tests that run as root."""
     (own_store / "widget" / "serving.json").mkdir()
@@ -146,7 +200,7 @@ async def test_a_bug_is_said_at_once_and_stops_nothing(
         raise ZeroDivisionError("secret")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "versions", broken)
+        patch.setattr(Store, "model_folders", broken)
         for ask in (admin.post("/v1/admin/reload"), admin.put("/v1/admin/models/widget/serving", json={})):
             caplog.clear()
             reply = await ask

@@ -88,7 +88,7 @@ async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Be
     """Two images of some four seconds each are ahead."""
     tasks = await occupied(bench) + start(bench, 2)
     await until(lambda: bench.waiting() == 1)
-    latency = bench.service.latency
+    latency = bench.service.inference.latency
     latency.learn(KIND, Cost(4.0, 4.0), 4.0)
     latency._ahead = 8.3
 
@@ -110,7 +110,7 @@ async def test_unreachable_deadline_is_refused_before_the_body_is_read(bench: Be
 async def test_full_queue_says_when_a_slot_is_free(bench: Bench) -> None:
     tasks = await occupied(bench) + start(bench, 2, 3, 4)
     await until(lambda: bench.waiting() == 3)
-    bench.service.latency.learn(KIND, Cost(2.4, 2.4), 2.4)
+    bench.service.inference.latency.learn(KIND, Cost(2.4, 2.4), 2.4)
     reply = await bench.predict()
     assert (reply.json()["error"], reply.json()["retry_after_ms"]) == ("queue-full", 2400)
     assert reply.headers["retry-after"] == "3"
@@ -121,8 +121,8 @@ async def test_full_queue_says_when_a_slot_is_free(bench: Bench) -> None:
 async def test_overlays_wait_for_overlays_and_nobody_else_does(bench: Bench) -> None:
     """Six seconds of drawing are ahead, and no other work."""
     bench.widget.gate.set()
-    bench.service.drawing.learn(KIND, Cost(2.0, 2.0), 2.0)
-    with bench.service.drawing.work(KIND, images=3):
+    bench.service.inference.drawing.learn(KIND, Cost(2.0, 2.0), 2.0)
+    with bench.service.inference.drawing.work(KIND, images=3):
         headers = {"X-Deadline-Ms": "5000", "Accept": "image/png"}
         reply = await bench.client.post("/v1/models/widget/predict", content=encoded(), headers=headers)
         assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
@@ -140,8 +140,8 @@ async def test_a_batch_counts_as_its_images(bench: Bench) -> None:
         {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [3], "data": 3 * [b64encode(encoded()).decode()]}]}
     )
     kind = Kind.of(("widget", 1), len(body) // 3)
-    bench.service.latency.learn(kind, Cost(2.0, 2.0), 2.0)
-    bench.service.latency._ahead = 2.0
+    bench.service.inference.latency.learn(kind, Cost(2.0, 2.0), 2.0)
+    bench.service.inference.latency._ahead = 2.0
     reply = await bench.client.post("/v2/models/widget/infer", content=body, headers={"X-Deadline-Ms": "7000"})
     assert (reply.status_code, reply.json()["error"].partition(":")[0]) == (429, "deadline-unreachable")
     bench.widget.gate.set()

@@ -85,9 +85,9 @@ async def opened(store: Path, folder: Path) -> AsyncIterator[Station]:
     (engine := FakeEngine()).gate.set()
     async with running(app) as client:
         client.headers["X-API-Key"] = ADMIN
-        await until(lambda: manager._warnings.current)  # the store was looked at, and isn't again
+        await until(lambda: manager.reconciler.problems)  # the store was looked at, and isn't again
         state = ModelState(available=(1,), loaded={1: LoadedModel("widget", 1, fake_detector(store, engine))})
-        manager.snapshot = ModelSnapshot({"widget": state}, frozenset(["widget"]))
+        manager.memory.snapshot = ModelSnapshot({"widget": state}, frozenset(["widget"]))
         yield Station(app, client, folder / "models" / "widget" / CHALLENGE)
 
 

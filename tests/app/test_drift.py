@@ -34,7 +34,7 @@ async def watched(store: Path, folder: Path) -> AsyncIterator[Station]:
         manifest = replace(loaded.detector.manifest, drift=Drift(100_000, {"log_odds": chart}, []))
         loaded = replace(loaded, detector=replace(loaded.detector, manifest=manifest))
         state = replace(models.model("widget"), loaded={1: loaded})
-        station.service.model_manager.snapshot = models.with_model("widget", state)
+        station.service.model_manager.memory.snapshot = models.with_model("widget", state)
         yield station
 
 

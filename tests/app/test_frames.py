@@ -213,7 +213,7 @@ def framed(bench: Bench) -> Service:
     tiled = Preprocessing(old.input_size, old.full_scale, old.reduced_decoding, old.decoding, FRAME)
     detector = replace(loaded.detector, manifest=replace(manifest, preprocessing=tiled))
     state = ModelState(available=(1,), loaded={1: LoadedModel("widget", 1, detector)})
-    bench.service.model_manager.snapshot = ModelSnapshot({"widget": state})
+    bench.service.model_manager.memory.snapshot = ModelSnapshot({"widget": state})
     return bench.service
 
 
@@ -224,7 +224,7 @@ async def test_tiles_share_batches_and_are_what_the_estimator_learns(bench: Benc
     assert reply.status_code == 200
     assert [len(batch) for batch in bench.widget.batches] == [3, 3]  # max_batch of tiles, not a whole frame
     assert {mean for batch in bench.widget.batches for mean in batch} == {100}
-    (cost,) = service.latency._costs.values()
+    (cost,) = service.inference.latency._costs.values()
     assert cost.service_seconds >= reply.json()["timing_ms"]["predict"] / 1000 * 0.9
     assert cost.tiles == TILES
 
@@ -233,8 +233,8 @@ async def test_a_frame_that_is_too_large_to_be_done_in_time_is_refused_and_does_
     """A file of few bytes may be a frame of many tiles: told once it is decoded, before any of them is queued."""
     service = rolls.recorder.app.state.service
     key, image = ("belt", 1), of_size(800, 448)
-    service.latency.learn(Kind.of(key, len(image)), Cost(0.5, 0.5, tiles=TILES), 0.5)
-    with service.latency.work(Kind.of(key, len(image))):
+    service.inference.latency.learn(Kind.of(key, len(image)), Cost(0.5, 0.5, tiles=TILES), 0.5)
+    with service.inference.latency.work(Kind.of(key, len(image))):
         reply = await rolls.client.post("/v1/models/belt/predict", content=image, headers={"X-Deadline-Ms": "2500"})
         assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
         assert (await rolls.client.post("/v1/models/belt/predict", content=image)).status_code == 200

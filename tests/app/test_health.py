@@ -50,8 +50,8 @@ async def test_draining_serves_but_is_not_ready(bench: Bench) -> None:
 
 
 async def test_dead_worker_is_not_live(bench: Bench) -> None:
-    bench.service.queue.close()
-    workers = bench.service.workers
+    bench.service.inference.queue.close()
+    workers = bench.service.inference.workers
     await until(lambda: not any(worker.is_alive() for worker in workers))
     reply = await bench.client.get("/livez")
     stopped = "; ".join(f"engine worker {number} has stopped" for number in range(1, len(workers) + 1))

@@ -145,7 +145,7 @@ async def test_a_failed_engine_is_reported(
 ) -> None:
     """But not one that only had no memory."""
     reported: list[Detector] = []
-    for worker in bench.service.workers:
+    for worker in bench.service.inference.workers:
         monkeypatch.setattr(worker, "_report", reported.append)
     bench.widget.error = error
     bench.widget.gate.set()
@@ -173,7 +173,7 @@ async def test_batches_are_halved_where_the_device_has_no_memory(
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
         "no memory for a batch of 3: batches have 1 tiles at most from now on"
     ]
-    assert bench.service.queue.max_batch == 1  # for every worker
+    assert bench.service.inference.queue.max_batch == 1  # for every worker
 
 
 async def test_whoever_waits_for_a_hanging_engine_is_answered(bench: Bench) -> None:

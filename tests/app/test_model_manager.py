@@ -56,7 +56,7 @@ def unready(manager: ModelManager) -> list[str]:
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was logged since the last call."""
-    messages = [record.message for record in caplog.records if record.name == "app.models.model_manager"]
+    messages = [record.message for record in caplog.records if record.name.startswith("app.models.")]
     caplog.clear()
     return messages
 
@@ -70,16 +70,16 @@ def test_missing_store_is_waited_for(store: Path, tmp_path: Path, caplog: pytest
     held = manager(tmp_path / "later")
     empty = f"no model is loaded yet: the store {tmp_path / 'later'} is empty, or has not been read"
     assert unready(held) == [empty]
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     assert unready(held) == [f"no model is loaded yet: the store {tmp_path / 'later'} is not there"]
     assert said(caplog) == [f"the store {tmp_path / 'later'} is not there"]
     (tmp_path / "later").mkdir()
-    held.poll()
+    held.reconciler.poll()
     assert unready(held) == [empty]
     assert said(caplog) == [f"resolved: the store {tmp_path / 'later'} is not there"]
     put(store, tmp_path / "later", "widget", 1)
-    held.poll()
+    held.reconciler.poll()
     assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
 
 
@@ -87,10 +87,10 @@ def test_what_is_no_model_is_named_once(store: Path, own_store: Path, caplog: py
     held = manager(own_store)
     (own_store / "lost+found").mkdir()
     (own_store / "widget" / "v3").mkdir()
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     (own_store / "widget" / "v3").rmdir()
-    held.poll()
+    held.reconciler.poll()
     root, home = (f"in {folder} these are no" for folder in (own_store, own_store / "widget"))
     assert [line for line in said(caplog) if "left alone" in line] == [
         f"{root} models and are left alone: lost+found",
@@ -102,11 +102,11 @@ def test_what_is_no_model_is_named_once(store: Path, own_store: Path, caplog: py
 
 def test_newest_versions_stay_loaded(store: Path, own_store: Path) -> None:
     held = manager(own_store, versions_kept=2)
-    held.poll()
+    held.reconciler.poll()
     first = held.snapshot.find("widget")
     for version in (2, 3):
         put(store, own_store, "widget", version)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"widget": [2, 3]}
     assert held.snapshot.find("widget").version == 3
     assert first.version == 1  # whoever has it keeps it
@@ -115,9 +115,9 @@ def test_newest_versions_stay_loaded(store: Path, own_store: Path) -> None:
 
 def test_what_is_loaded_is_not_loaded_again(own_store: Path) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     before = held.snapshot.find("widget").detector
-    held.poll()
+    held.reconciler.poll()
     assert held.snapshot.find("widget").detector is before
 
 
@@ -125,10 +125,10 @@ def test_broken_version_is_named_once_and_replaces_nothing(
     store: Path, own_store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = manager(own_store, versions_kept=1)
-    held.poll()
+    held.reconciler.poll()
     breaking(put(store, own_store, "widget", 2))
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
     assert "gives golden/0.png log-odds of" in held.snapshot.models["widget"].refused[2]
     assert len([record for record in caplog.records if "widget version 2 is refused" in record.message]) == 1
@@ -137,11 +137,11 @@ def test_broken_version_is_named_once_and_replaces_nothing(
 def test_refused_version_is_tried_again_when_its_files_change(store: Path, own_store: Path) -> None:
     broken = breaking(put(store, own_store, "widget", 2))
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"widget": [1]}
     shutil.copy(store / "widget" / "1" / "manifest.json", broken)
     resum(broken)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"widget": [1, 2]}
     assert held.snapshot.models["widget"].refused == {}
 
@@ -149,16 +149,16 @@ def test_refused_version_is_tried_again_when_its_files_change(store: Path, own_s
 def test_refused_version_that_is_removed_is_forgotten(store: Path, own_store: Path) -> None:
     broken = breaking(put(store, own_store, "widget", 2))
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     shutil.rmtree(broken)
-    held.poll()
+    held.reconciler.poll()
     assert held.snapshot.models["widget"].refused == {}
 
 
 def test_unready_names_the_model_that_is_broken_from_the_start(store: Path, own_store: Path) -> None:
     breaking(put(store, own_store, "gadget", 1))
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"gadget": [], "widget": [1]}
     (reason,) = unready(held)
     assert "model 'gadget' has no version that serves: " in reason
@@ -167,41 +167,41 @@ def test_unready_names_the_model_that_is_broken_from_the_start(store: Path, own_
 
 def test_broken_model_that_comes_later_leaves_the_service_ready(store: Path, own_store: Path) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     breaking(put(store, own_store, "gadget", 1))
-    held.poll()
+    held.reconciler.poll()
     assert unready(held) == []
 
 
 def test_default_model_is_required(own_store: Path) -> None:
     held = manager(own_store, default_model="gadget")
-    held.poll()
+    held.reconciler.poll()
     assert unready(held) == ["the default model 'gadget' is not in the store; there are: widget"]
 
 
 def test_removing_the_newest_version_rolls_back(store: Path, own_store: Path) -> None:
     newest = put(store, own_store, "widget", 2)
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     shutil.rmtree(newest)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"widget": [1]}
 
 
 def test_serving_goes_on_without_the_store(store: Path, own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     said(caplog)
     shutil.rmtree(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert said(caplog) == [f"the store {own_store} is not there"]
     own_store.write_text("not a folder")
-    held.poll()
+    held.reconciler.poll()
     assert "can't be read" in " ".join(said(caplog))
     assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
     own_store.unlink()
     put(store, own_store, "widget", 1)
-    held.poll()
+    held.reconciler.poll()
     (message,) = said(caplog)
     assert message.startswith("resolved: ")
     assert "can't be read" in message
@@ -211,25 +211,25 @@ def test_serving_version_is_logged_when_it_changes(
     store: Path, own_store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert said(caplog)[-1] == "model widget: version 1 serves now"
     newest = put(store, own_store, "widget", 2)
-    held.poll()
+    held.reconciler.poll()
     assert said(caplog)[-1] == "model widget: version 2 serves now (previous: 1)"
     shutil.rmtree(newest)
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     assert said(caplog) == ["model widget: version 1 serves now (previous: 2)"]
 
 
 def test_model_that_vanishes_goes_on_serving(store: Path, own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store)
     put(store, own_store, "gadget", 1)
-    held.poll()
+    held.reconciler.poll()
     said(caplog)
     shutil.rmtree(own_store / "gadget")
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     assert said(caplog) == ["model gadget is not in the store any more; version 1 goes on serving"]
     assert (loaded(held), unready(held)) == ({"gadget": [1], "widget": [1]}, [])
     assert held.snapshot.models["gadget"].available == ()
@@ -240,29 +240,29 @@ def test_broken_model_that_vanishes_is_forgotten(
 ) -> None:
     breaking(put(store, own_store, "gadget", 1))
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert unready(held) != []
     said(caplog)
     shutil.rmtree(own_store / "gadget")
-    held.poll()
+    held.reconciler.poll()
     assert (loaded(held), unready(held)) == ({"widget": [1]}, [])
     assert said(caplog) == ["model gadget is not in the store any more"]
 
 
 def test_second_model_is_the_default_of_nobody(store: Path, own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     (own_store / "empty").mkdir()
     (own_store / "hollow" / "1").mkdir(parents=True)
-    held.poll()
+    held.reconciler.poll()
     assert held.snapshot.default(None) == "widget"
     shutil.rmtree(own_store / "hollow")
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"widget": [1]}
     said(caplog)
     put(store, own_store, "gadget", 1)
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert warning == ("POST /predict is 404 while several models are loaded (gadget, widget): set default_model")
 
@@ -271,7 +271,7 @@ def test_no_warning_of_a_second_model_where_the_default_is_set(
     store: Path, own_store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(store, own_store, "gadget", 1)
-    manager(own_store, default_model="widget").poll()
+    manager(own_store, default_model="widget").reconciler.poll()
     assert "POST /predict" not in caplog.text
 
 
@@ -287,6 +287,6 @@ def test_a_store_that_is_a_model_s_or_a_version_s_folder(
     store: Path, folder: str, default_model: str | None, expected: dict[str, list[int]]
 ) -> None:
     held = ModelManager(Settings(store=store / folder, device="cpu", default_model=default_model), CollectorRegistry())
-    held.poll()
+    held.reconciler.poll()
     assert {name: [*model.loaded] for name, model in held.snapshot.models.items()} == expected
     assert held.unready() == []

@@ -50,31 +50,31 @@ def in_memory(held: ModelManager) -> list[str]:
 
 def settle(held: ModelManager) -> None:
     """What the thread does when nobody asks for anything."""
-    while held._plan():
-        held._load_ahead()
+    while held.reconciler.plan():
+        held.reconciler.load_ahead()
 
 
 def ask(held: ModelManager, name: str, version: int | None = None) -> None:
-    held._provide(name, version)
-    held._used_at[name, version or 1] = max(held._used_at.values(), default=0.0) + 1
+    held.reconciler.provide(name, version)
+    held.memory._used_at[name, version or 1] = max(held.memory._used_at.values(), default=0.0) + 1
 
 
 def test_without_a_limit_all_are_loaded(own_store: Path) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert in_memory(held) == [*NAMES]
 
 
 def test_nothing_is_loaded_at_first_and_the_service_is_ready(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
     assert held.unready() != []
-    held.poll()
+    held.reconciler.poll()
     assert (in_memory(held), held.unready()) == ([], [])
 
 
 def test_all_are_tested_when_there_is_time_and_memory_keeps_its_limit(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
+    held.reconciler.poll()
     settle(held)
     assert len(in_memory(held)) == 2
     assert {name: [*state.known] for name, state in held.snapshot.models.items()} == {name: [1] for name in NAMES}
@@ -83,7 +83,7 @@ def test_all_are_tested_when_there_is_time_and_memory_keeps_its_limit(own_store:
 
 def test_the_least_recently_used_leaves_first(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
+    held.reconciler.poll()
     for name in ("nut", "bolt", "nut", "gasket"):
         ask(held, name)
     assert in_memory(held) == ["gasket", "nut"]
@@ -94,12 +94,12 @@ def test_the_least_recently_used_leaves_first(own_store: Path, two: int) -> None
 def test_a_resident_model_and_the_default_one_stay(own_store: Path, two: int) -> None:
     serving(own_store, "nut", resident=True)
     held = manager(own_store, models_max_bytes=two, default_model="bolt")
-    held.poll()
+    held.reconciler.poll()
     assert in_memory(held) == ["bolt", "nut"]
     ask(held, "gasket")
     assert in_memory(held) == [*NAMES]  # nothing else may go
     serving(own_store, "nut")
-    held.poll()
+    held.reconciler.poll()
     assert held.snapshot.required == {"bolt", "nut"}  # as it was at the start
 
 
@@ -109,7 +109,7 @@ def test_more_resident_models_than_memory_are_warned_of(
     for name in NAMES:
         serving(own_store, name, resident=True)
     held = manager(own_store, models_max_bytes=two, default_model="nut")
-    held.poll()
+    held.reconciler.poll()
     assert in_memory(held) == [*NAMES]
     assert "resident models take" in caplog.text
 
@@ -118,13 +118,13 @@ def test_a_bug_while_nobody_asks_is_told_and_ends_in_no_hot_loop(
     own_store: Path, two: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
-    monkeypatch.setattr(held._loader, "load", lambda *_: 1 / 0)
+    held.reconciler.poll()
+    monkeypatch.setattr(held.reconciler._loader, "load", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        held._load_ahead()
-    assert held._plan() == []
+        held.reconciler.load_ahead()
+    assert held.reconciler.plan() == []
     monkeypatch.undo()
-    held.poll()
+    held.reconciler.poll()
     settle(held)
     assert len(in_memory(held)) == 2
 
@@ -133,18 +133,18 @@ def test_a_store_that_stalls_with_an_error_is_polled_at_its_pace(
     own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = manager(own_store, store_poll_seconds=3600)
-    monkeypatch.setattr(held._loader, "read_store", lambda: 1 / 0)
+    monkeypatch.setattr(held.reconciler._loader, "read_store", lambda: 1 / 0)
     held._polling().run()
-    assert held._poll_at - held._polled_at > 3000
+    assert held._poll_at - held.reconciler.polled_at > 3000
 
 
 def test_a_model_becomes_resident(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
+    held.reconciler.poll()
     settle(held)
     (away,) = {*NAMES} - {*in_memory(held)}
     serving(own_store, away, resident=True)
-    held.poll()
+    held.reconciler.poll()
     assert away in in_memory(held)
     for name in NAMES:
         ask(held, name)
@@ -153,12 +153,12 @@ def test_a_model_becomes_resident(own_store: Path, two: int) -> None:
 
 def test_requests_in_flight_keep_their_version(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
-    first = held._provide("bolt", None)
+    held.reconciler.poll()
+    first = held.reconciler.provide("bolt", None)
     ask(held, "gasket")
     ask(held, "nut")
     assert "bolt" not in in_memory(held)
-    again = held._provide("bolt", None)
+    again = held.reconciler.provide("bolt", None)
     assert again.detector.engine is not first.detector.engine
     image = IMAGE
     assert first.detector.run(first.detector.read_image(image).pixels).evidence == pytest.approx(
@@ -168,31 +168,31 @@ def test_requests_in_flight_keep_their_version(own_store: Path, two: int) -> Non
 
 def test_a_serving_config_holds_for_what_is_not_in_memory(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
+    held.reconciler.poll()
     settle(held)
     (away,) = {*NAMES} - {*in_memory(held)}
     serving(own_store, away, thresholds=0.9)
-    held.poll()
+    held.reconciler.poll()
     assert away not in in_memory(held)
-    assert held._provide(away, None).detector.thresholds.reject == 0.9
+    assert held.reconciler.provide(away, None).detector.thresholds.reject == 0.9
 
 
 def test_a_version_that_changed_since_is_tested_in_full_and_named(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
+    held.reconciler.poll()
     settle(held)
     (away,) = {*NAMES} - {*in_memory(held)}
     breaking(own_store / away / "1")
     with pytest.raises(Exception, match=r"gives golden/0\.png log-odds of"):
-        held._provide(away, None)
+        held.reconciler.provide(away, None)
     assert "golden/0.png" in held.snapshot.models[away].refused[1]
     assert held.unready() == []
-    assert held._provide("bolt" if away != "bolt" else "nut", None)
+    assert held.reconciler.provide("bolt" if away != "bolt" else "nut", None)
 
 
 def test_weights_that_changed_are_found_by_their_digest(own_store: Path, two: int, tmp_path: Path) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
+    held.reconciler.poll()
     settle(held)
     (away,) = {*NAMES} - {*in_memory(held)}
     weights = own_store / away / "1" / WEIGHTS
@@ -200,9 +200,11 @@ def test_weights_that_changed_are_found_by_their_digest(own_store: Path, two: in
     content[-1] ^= 1
     weights.unlink()
     weights.write_bytes(content)
-    held._loader._opened[away, 1] = held._loader._signature(away, 1)  # as if nobody could tell by the file's times
+    held.reconciler._loader._opened[away, 1] = held.reconciler._loader._signature(
+        away, 1
+    )  # as if nobody could tell by the file's times
     with pytest.raises(Exception, match="is not the file that was exported"):
-        held._provide(away, None)
+        held.reconciler.provide(away, None)
 
 
 def test_a_failure_is_tried_again_at_a_poll_and_not_at_every_request(
@@ -210,37 +212,37 @@ def test_a_failure_is_tried_again_at_a_poll_and_not_at_every_request(
 ) -> None:
     breaking(own_store / "nut" / "1")
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
+    held.reconciler.poll()
     tried: list[str] = []
-    load = held._loader.load
+    load = held.reconciler._loader.load
 
     def counted(name: str, *others: Any) -> LoadedModel:
         tried.append(name)
         return load(name, *others)
 
-    monkeypatch.setattr(held._loader, "load", counted)
+    monkeypatch.setattr(held.reconciler._loader, "load", counted)
     for _ in range(3):
         with pytest.raises(Exception, match=r"gives golden/0\.png log-odds of"):
-            held._provide("nut", None)
+            held.reconciler.provide("nut", None)
     assert tried == ["nut"]
-    held._provide("bolt", None)
+    held.reconciler.provide("bolt", None)
     assert in_memory(held) == ["bolt"]
 
 
 def test_a_broken_newest_version_leaves_the_one_before(store: Path, own_store: Path, two: int) -> None:
     breaking(put(store, own_store, "nut", 2))
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
-    assert held._provide("nut", None).version == 1
+    held.reconciler.poll()
+    assert held.reconciler.provide("nut", None).version == 1
     with pytest.raises(Exception, match="was refused"):
-        held._provide("nut", 2)
+        held.reconciler.provide("nut", 2)
 
 
 def test_a_removed_model_is_forgotten_only_when_nothing_of_it_is_known(own_store: Path, two: int) -> None:
     held = manager(own_store, models_max_bytes=two)
-    held.poll()
+    held.reconciler.poll()
     shutil.rmtree(own_store / "nut")
-    held.poll()
+    held.reconciler.poll()
     assert [*held.snapshot.models] == ["bolt", "gasket"]
 
 
@@ -259,7 +261,7 @@ async def test_requests_for_one_model_load_it_once(on_demand: tuple[httpx.AsyncC
     assert (await client.get("/readyz")).status_code == 200
     replies = await asyncio.gather(*(client.post("/v1/models/nut/predict", content=IMAGE) for _ in range(4)))
     assert [reply.status_code for reply in replies] == [200] * 4
-    await until(lambda: not service.model_manager._plan())
+    await until(lambda: not service.model_manager.reconciler.plan())
     text = generate_latest(service.metrics.registry).decode()
     assert "camspector_model_load_seconds_count 3.0" in text  # nut's, and those of the two that nobody asked for
     assert "camspector_model_evictions_total 1.0" in text
@@ -274,7 +276,7 @@ async def test_each_model_answers_and_is_listed_whether_it_is_in_memory_or_not(
     for name in (*NAMES, *NAMES):
         reply = await client.post(f"/v1/models/{name}/predict", content=IMAGE)
         assert (reply.status_code, reply.json()["model"]) == (200, name)
-    await until(lambda: not service.model_manager._plan())
+    await until(lambda: not service.model_manager.reconciler.plan())
     models = (await client.get("/v1/models")).json()["models"]
     assert [model["serving"] for model in models] == [1, 1, 1]
     assert sorted(version["loaded"] for model in models for version in model["versions"]) == [False, True, True]
@@ -297,7 +299,7 @@ async def test_a_model_that_is_not_loaded_in_time_is_a_passed_deadline(
 ) -> None:
     client, app = on_demand
     service: Service = app.state.service
-    await until(lambda: not service.model_manager._plan())
+    await until(lambda: not service.model_manager.reconciler.plan())
     (away,) = {*NAMES} - {*in_memory(service.model_manager)}
     held = asyncio.Event()
     loop = asyncio.get_running_loop()

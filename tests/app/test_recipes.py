@@ -1,13 +1,16 @@
 """X-Recipe: products by number."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from app.application import create_app
+from app.models.model_manager import ModelManager
 from app.service import Service
 from app.settings import Settings
 from tests.app.conftest import running, until
@@ -39,47 +42,58 @@ def own_store(store: Path, tmp_path: Path) -> Path:
 
 def test_a_version_that_a_recipe_names_is_kept_however_old(own_store: Path) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"gadget": [1], "widget": [1, 2, 3]}
     write(own_store, {"1": {"model": "gadget"}})
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"gadget": [1], "widget": [2, 3]}
 
 
 def test_a_broken_file_changes_nothing_and_is_named_once(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     held = manager(own_store, default_model="widget")
-    held.poll()
+    held.reconciler.poll()
     assert "recipes.json is in force: recipes 1, 2, 3, 4, 5" in said(caplog)
     write(own_store, '{"1": {"model": "gadget", "version": "two"}}')
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     (message,) = said(caplog)
     assert "recipes.json can't be read: Expected `int | null`" in message
     assert [*held.snapshot.recipes] == [1, 2, 3, 4, 5]
     (own_store / "recipes.json").unlink()
-    held.poll()
+    held.reconciler.poll()
     assert (held.snapshot.recipes, held.snapshot.recipes_error) == ({}, "")
 
 
 def test_a_store_that_is_away_takes_no_recipe_with_it(own_store: Path) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     own_store.rename(own_store.with_name("away"))
-    held.poll()
+    held.reconciler.poll()
     own_store.mkdir()
-    held.poll()
+    held.reconciler.poll()
     assert [*held.snapshot.recipes] == [1, 2, 3, 4, 5]
 
 
 def test_what_recipes_name_and_is_not_there_is_warned_of(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store, default_model="widget")
-    held.poll()
+    held.reconciler.poll()
     warnings = [message for message in said(caplog) if message.startswith("recipes.json: ")]
     assert warnings == [
         "recipes.json: recipe 4: no model 'bolt'",
-        "recipes.json: recipe 5: model 'widget' has no version 9 that can serve",
+        "recipes.json: recipe 5: model 'widget' has no version 9",
     ]
+
+
+def test_recipes_that_cannot_be_used_are_in_the_metrics(own_store: Path) -> None:
+    registry = CollectorRegistry()
+    held = ModelManager(Settings(store=own_store, device="cpu"), registry)
+    found = []
+    for content in (RECIPES, {"1": {"model": "gadget"}}, "{"):
+        write(own_store, content)
+        held.reconciler.poll()
+        found.append(registry.get_sample_value("camspector_recipes_error"))
+    assert found == [1, 0, 1]
 
 
 @pytest.fixture
@@ -150,6 +164,27 @@ async def test_under_v2_the_model_of_the_address_must_be_the_recipe_s(client: ht
     assert (reply.status_code, "recipe 1 is of model 'gadget'" in reply.text) == (400, True)
 
 
+async def test_under_v2_it_decides_as_the_native_address_does(client: httpx.AsyncClient) -> None:
+    """To the digit, by the same header: at the model's own address, or that of the version that the recipe names."""
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(IMAGE).decode()]}
+    names = ("label", "decision", "probability", "inspectable", "typicality")
+    asked = {"inputs": [tensor], "outputs": [{"name": name} for name in names]}
+    own, model_address = {}, "/v2/models/widget/infer"
+    for number, address in (("2", model_address), ("2", "/v2/models/widget/versions/1/infer"), ("3", model_address)):
+        headers = {"X-Recipe": number}
+        native = (await client.post("/predict", content=IMAGE, headers=headers)).json()
+        reply = await client.post(address, json=asked, headers=headers)
+        assert reply.status_code == 200, reply.text
+        given = {output["name"]: output["data"][0] for output in reply.json()["outputs"]}
+        assert reply.json()["model_version"] == str(native["model_version"])
+        assert [given[name] for name in names] == [native[name] for name in names]
+        (inference_id,) = reply.headers["X-Camspector-Inference-ID"].split(",")
+        recorded = (await client.get(f"/v1/inspections/{inference_id}")).json()
+        assert [recorded[name] for name in ("log_odds", "thresholds")] == [native["log_odds"], native["thresholds"]]
+        own[number] = recorded["thresholds"]["reject"]
+    assert own["3"] == 0.3 != own["2"]
+
+
 async def test_recipes_are_listed(client: httpx.AsyncClient) -> None:
     reply = (await client.get("/v1/recipes")).json()
     assert reply["error"] is None
@@ -158,6 +193,6 @@ async def test_recipes_are_listed(client: httpx.AsyncClient) -> None:
         (2, "widget", 1, None),
         (3, "widget", None, None),
         (4, "bolt", None, "no model 'bolt'"),
-        (5, "widget", 9, "model 'widget' has no version 9 that can serve"),
+        (5, "widget", 9, "model 'widget' has no version 9"),
     ]
     assert reply["recipes"][2]["thresholds"] == {"review": 0.1, "label": 0.2, "reject": 0.3}

@@ -19,14 +19,14 @@ async def test_whatever_ends_its_life_stops_every_part(tmp_path: Path) -> None:
 
     async def live() -> None:
         async with running(app):
-            await until(lambda: service.codecs._idle)
+            await until(lambda: service.inference.codecs._idle)
             assert service.dead() == []
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await live()
-    assert len(service.dead()) == len(service.workers) + 2  # the manager's thread, and the keys'
-    assert all(process._connection.fileno() == -1 for process in service.codecs._idle)
+    assert len(service.dead()) == len(service.inference.workers) + 2  # the manager's thread, and the keys'
+    assert all(process._connection.fileno() == -1 for process in service.inference.codecs._idle)
 
 
 async def test_the_metrics_name_station_and_line(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_pinned_version_is_loaded_and_serves_though_it_is_older(
 ) -> None:
     say(own_store, '{"version": 1}')
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"widget": [1, 3]}
     assert held.snapshot.find("widget").version == 1
     assert held.snapshot.find("widget", 3).version == 3
@@ -58,18 +58,18 @@ def test_pinned_version_is_loaded_and_serves_though_it_is_older(
 
 def test_pin_rolls_back_and_its_end_rolls_forward(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     newest = held.snapshot.find("widget").detector
     said(caplog)
     say(own_store, '{"version": 1}')
-    held.poll()
+    held.reconciler.poll()
     assert said(caplog) == [
         "model widget version 1 is loaded: float32 by torch on cpu",
         'model widget: serving.json is in force: {"version":1}',
         "model widget: version 1 serves now (previous: 3)",
     ]
     (own_store / "widget" / "serving.json").unlink()
-    held.poll()
+    held.reconciler.poll()
     assert (loaded(held), held.snapshot.find("widget").version) == ({"widget": [2, 3]}, 3)
     assert held.snapshot.find("widget").detector is newest  # never let go of, so not loaded again
     assert info(held).pinned is None
@@ -78,26 +78,26 @@ def test_pin_rolls_back_and_its_end_rolls_forward(own_store: Path, caplog: pytes
 def test_pinned_version_goes_on_serving_when_a_newer_one_comes(store: Path, own_store: Path) -> None:
     say(own_store, '{"version": 2}')
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     put(store, own_store, "widget", 4)
-    held.poll()
+    held.reconciler.poll()
     assert (loaded(held), held.snapshot.find("widget").version) == ({"widget": [2, 4]}, 2)
 
 
 def test_thresholds_and_share_change_as_one_without_loading(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     before = held.snapshot.find("widget").detector
     said(caplog)
     say(own_store, '{"thresholds": {"review": 0.1, "label": 0.2, "reject": 0.3}, "defect_rate": 0.02}')
-    held.poll()
+    held.reconciler.poll()
     after = held.snapshot.find("widget").detector
     assert after.engine is before.engine
     assert (after.thresholds, after.defect_rate) == (Thresholds(0.1, 0.2, 0.3), 0.02)
     assert {each.detector.defect_rate for each in held.snapshot.models["widget"].loaded.values()} == {0.02}
     assert (before.thresholds, before.line_rate) == (Thresholds(0.3, 0.42, 0.6), None)  # for who has it already
     assert len(said(caplog)) == 1
-    held.poll()
+    held.reconciler.poll()
     assert held.snapshot.find("widget").detector is after
 
 
@@ -115,7 +115,7 @@ def test_the_file_wins_over_the_version_member_by_member(
 ) -> None:
     say(own_store, file)
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     for version in info(held).versions:
         assert (version.defect_rate_source, version.defect_rate) == (rate[0], pytest.approx(rate[1]))
         assert (version.thresholds_source, version.thresholds.label) == thresholds
@@ -124,7 +124,7 @@ def test_the_file_wins_over_the_version_member_by_member(
 def test_defect_rate_of_the_line_shifts_the_log_odds(own_store: Path) -> None:
     say(own_store, '{"defect_rate": 0.01}')
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert held.snapshot.find("widget").detector.shift == pytest.approx(-4.595 + 0.693, abs=1e-3)
 
 
@@ -144,11 +144,11 @@ def test_while_the_file_is_broken_what_is_in_force_stays_so(
     say(own_store, '{"version": 2, "thresholds": 0.8}')
     metrics = Metrics()
     held = ModelManager(Settings(store=own_store, device="cpu"), metrics.registry)
-    held.poll()
+    held.reconciler.poll()
     said(caplog)
     say(own_store, text)
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     version = served(held)
     assert (version.version, version.thresholds.label, info(held).pinned) == (2, 0.8, 2)
     error = info(held).serving_error
@@ -157,7 +157,7 @@ def test_while_the_file_is_broken_what_is_in_force_stays_so(
     assert said(caplog) == [f"model widget: {error}"]
     assert gauge(metrics, "camspector_model_serving_error") == 1
     say(own_store, '{"version": 3}')
-    held.poll()
+    held.reconciler.poll()
     assert (info(held).serving, info(held).serving_error) == (3, None)
     assert said(caplog)[-1] == f"resolved: model widget: {error}"
     assert gauge(metrics, "camspector_model_serving_error") == 0
@@ -167,13 +167,13 @@ def test_without_anything_in_force_a_broken_file_is_waited_for(own_store: Path) 
     """The version's own thresholds may be far from what was meant: no verdicts are better."""
     say(own_store, "{")
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     assert loaded(held) == {"widget": []}
     (reason,) = unready(held)
     assert "model 'widget' has no version that serves: " in reason
     assert "serving.json can't be read" in reason
     say(own_store, "{}")
-    held.poll()
+    held.reconciler.poll()
     assert unready(held) == []
 
 
@@ -181,31 +181,31 @@ def test_without_anything_in_force_a_pinned_version_is_waited_for(store: Path, o
     """The newest may be the very one that was rolled back; it can be asked by its number."""
     say(own_store, '{"version": 4}')
     held = manager(own_store)
-    held.poll()
-    held.poll()
+    held.reconciler.poll()
+    held.reconciler.poll()
     assert (loaded(held), info(held).serving) == ({"widget": [2, 3]}, None)
     (reason,) = unready(held)
     assert "serving.json names version 4, which is not in the store" in reason
     put(store, own_store, "widget", 4)
-    held.poll()
+    held.reconciler.poll()
     assert (unready(held), info(held).serving) == ([], 4)
 
 
 def test_pinned_version_that_vanishes_goes_on_serving(own_store: Path) -> None:
     say(own_store, '{"version": 1}')
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     shutil.rmtree(own_store / "widget" / "1")
-    held.poll()
+    held.reconciler.poll()
     assert (info(held).serving, loaded(held)) == (1, {"widget": [1, 3]})
     assert "which is not in the store" in (info(held).serving_error or "")
 
 
 def test_set_serving_writes_and_follows(own_store: Path, caplog: pytest.LogCaptureFixture) -> None:
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     said(caplog)
-    held._set_serving("widget", Serving(version=1, defect_rate=0.1))
+    held.reconciler.set_serving("widget", Serving(version=1, defect_rate=0.1), "office")
     assert [line for line in said(caplog) if "is loaded" in line] == [
         "model widget version 1 is loaded: float32 by torch on cpu"
     ]
@@ -216,7 +216,7 @@ def test_set_serving_writes_and_follows(own_store: Path, caplog: pytest.LogCaptu
 def restarted(own_store: Path) -> ModelManager:
     """As after a restart."""
     held = manager(own_store)
-    held.poll()
+    held.reconciler.poll()
     return held
 
 
@@ -225,9 +225,9 @@ def test_set_serving_changes_nothing_where_the_version_cannot_serve(store: Path,
     held = restarted(own_store)
     for version, reason in [(4, "is refused: .*golden"), (9, "not in the store")]:
         with pytest.raises(PinError, match=reason):
-            held._set_serving("widget", Serving(version=version))
+            held.reconciler.set_serving("widget", Serving(version=version), "office")
     with pytest.raises(UnknownModelError):
-        held._set_serving("../own_store/widget", Serving())
+        held.reconciler.set_serving("../own_store/widget", Serving(), "office")
     assert not (own_store / "widget" / "serving.json").exists()
     assert (info(held).serving, info(held).serving_error) == (3, None)
 
@@ -237,7 +237,7 @@ def test_set_serving_in_a_store_that_cannot_be_written(own_store: Path) -> None:
     (own_store / "widget" / "serving.json").mkdir()
     before = held.snapshot.models["widget"].loaded
     with pytest.raises(StoreError, match=r"serving.json can't be changed"):
-        held._set_serving("widget", Serving(version=1))
+        held.reconciler.set_serving("widget", Serving(version=1), "office")
     assert info(held).serving == 3
     assert held.snapshot.models["widget"].loaded is before
 
@@ -250,7 +250,7 @@ def test_a_new_version_named_in_a_store_that_cannot_be_written_serves_nobody(sto
     put(store, own_store, "widget", 4)
     before = held.snapshot.models["widget"].loaded
     with pytest.raises(StoreError, match=r"serving.json can't be changed"):
-        held._set_serving("widget", Serving(version=4, thresholds=0.8))
+        held.reconciler.set_serving("widget", Serving(version=4, thresholds=0.8), "office")
     assert held.snapshot.models["widget"].loaded is before
 
 
@@ -260,15 +260,15 @@ def test_a_version_serves_with_its_thresholds_or_not_at_all(
     held = restarted(own_store)
     put(store, own_store, "widget", 4)
     seen: list[float] = []
-    put_state = held._put
+    put_state = held.memory.put
 
     def put_and_see(name: str, state: ModelState) -> None:
         put_state(name, state)
         versions = held.snapshot.models["widget"].loaded
         seen.extend(each.detector.thresholds.label for number, each in versions.items() if number == 4)
 
-    monkeypatch.setattr(held, "_put", put_and_see)
-    held._set_serving("widget", Serving(version=4, thresholds=0.8))
+    monkeypatch.setattr(held.memory, "put", put_and_see)
+    held.reconciler.set_serving("widget", Serving(version=4, thresholds=0.8), "office")
     assert set(seen) == {0.8}
 
 
@@ -280,7 +280,7 @@ def test_metrics_follow_the_models(store: Path, own_store: Path) -> None:
     metrics = Metrics()
     held = ModelManager(Settings(store=own_store, device="cpu"), metrics.registry)
     breaking(put(store, own_store, "widget", 4))
-    held.poll()
+    held.reconciler.poll()
     assert (
         gauge(metrics, "camspector_model_serving_version"),
         gauge(metrics, "camspector_model_refused_versions"),
@@ -289,7 +289,7 @@ def test_metrics_follow_the_models(store: Path, own_store: Path) -> None:
     assert metrics.registry.get_sample_value("camspector_model_engine_info", labels) == 1
     shutil.rmtree(own_store / "widget" / "4")
     say(own_store, '{"version": 1}')
-    held.poll()
+    held.reconciler.poll()
     assert (
         gauge(metrics, "camspector_model_serving_version"),
         gauge(metrics, "camspector_model_refused_versions"),
@@ -300,11 +300,11 @@ def test_a_broken_model_that_vanishes_leaves_the_metrics(store: Path, tmp_path: 
     breaking(put(store, tmp_path, "widget", 1))
     metrics = Metrics()
     held = ModelManager(Settings(store=tmp_path, device="cpu"), metrics.registry)
-    held.poll()
+    held.reconciler.poll()
     assert (
         gauge(metrics, "camspector_model_serving_version"),
         gauge(metrics, "camspector_model_refused_versions"),
     ) == (0, 1)
     shutil.rmtree(tmp_path / "widget")
-    held.poll()
+    held.reconciler.poll()
     assert gauge(metrics, "camspector_model_refused_versions") is None

@@ -15,7 +15,9 @@ from app.application import create_app
 from app.middleware.keys import new_key
 from app.service import Service
 from app.settings import Settings
+from model.errors import StoreError
 from model.store import Store
+from model.store_layout import ModelFolder
 from tests.app.conftest import running, until
 from tests.app.test_model_manager import put
 from tests.support.images import encoded
@@ -30,14 +32,14 @@ def hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     back = threading.Event()
 
     def begin() -> threading.Event:
-        models = Store.models
+        models = Store.model_folders
 
-        def hanging(self: Store) -> list[str]:
+        def hanging(self: Store) -> dict[str, ModelFolder | StoreError]:
             if self.root.is_relative_to(tmp_path):
                 back.wait()
             return models(self)
 
-        monkeypatch.setattr(Store, "models", hanging)
+        monkeypatch.setattr(Store, "model_folders", hanging)
         return back
 
     yield begin
@@ -57,7 +59,7 @@ async def test_it_is_told_once_and_stops_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("INFO", "app.models.model_manager")
+    caplog.set_level("INFO", "app.models")
     monkeypatch.setattr("app.routes.admin.WAIT_SECONDS", 0.5)
     put(store, tmp_path / "own_store", "widget", 1)
     (tmp_path / "keys").write_text(ADMIN_KEY.line)

@@ -116,10 +116,10 @@ from app import service
 from model import store
 service.STOP_SECONDS = 1
 polls = []
-def models(self, of=store.Store.models):
+def models(self, of=store.Store.model_folders):
     polls.append(self)
     return of(self) if len(polls) == 1 else time.sleep(600)
-store.Store.models = models
+store.Store.model_folders = models
 threading.Thread(target=time.sleep, args=[600]).start()
 """
 

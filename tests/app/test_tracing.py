@@ -20,7 +20,7 @@ PARENT = "b7ad6b7169203331"
 def exporter(bench: Bench) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     bench.service.tracing = Tracing(exporter, station="cell-7")
-    for worker in bench.service.workers:
+    for worker in bench.service.inference.workers:
         worker._tracing = bench.service.tracing
     return exporter
 

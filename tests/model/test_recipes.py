@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from model.drafts import writing
 from model.errors import RecipesError
-from model.recipes import ProductRecipe, decode
+from model.recipes import ProductRecipe, decode, encode, named_versions
 from model.serving import Serving, ThresholdBand
 from model.store import Store
 from model.verdict import Thresholds
@@ -51,6 +52,23 @@ def test_what_is_refused(content: str, reason: str) -> None:
     with pytest.raises(RecipesError, match=r"^recipes\.json can't be read: ") as refusal:
         decode(content.encode())
     assert reason in str(refusal.value)
+
+
+def test_they_are_written_as_they_are_read(tmp_path: Path) -> None:
+    wanted = {7: ProductRecipe("bolt", 3, ThresholdBand(0.3, 0.4, 0.6)), 12: ProductRecipe("nut", thresholds=0.4)}
+    assert decode(encode(wanted)) == wanted
+    assert named_versions(wanted) == {("bolt", 3)}
+    Store(tmp_path).set_recipes(wanted)
+    assert Store(tmp_path).recipes() == wanted
+    assert [path.name for path in tmp_path.iterdir()] == ["recipes.json"]
+
+
+def test_what_a_writer_has_for_a_moment_is_no_stray(tmp_path: Path) -> None:
+    """A service that polls just then has nothing to say."""
+    with writing(tmp_path):
+        (tmp_path / ".draft-1").touch()
+        assert (tmp_path / ".lock").exists()
+        assert Store(tmp_path).strays() == []
 
 
 def test_a_store_without_recipes_has_none(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Versions from a central store to two stations': whole or not at all, whatever is cut off or changed."""
 
 import hashlib
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from app.monitoring.metrics import Metrics
 from app.settings import Settings
 from model.artifact import SUMS, complete_sums
 from model.errors import RemoteStoreError
+from model.recipes import ProductRecipe, encode
 from model.serving import Serving
 from model.signatures import SigningKey
 from model.store import Store
@@ -34,7 +36,7 @@ class Station:
         self.manager = ModelManager(Settings(store=root, device="cpu", trusted_keys=trusted), Metrics().registry)
 
     def serving(self) -> int | None:
-        self.manager.poll()
+        self.manager.reconciler.poll()
         state = self.manager.snapshot.models.get("bolt")
         return state.serving.version if state and state.serving else None
 
@@ -194,6 +196,92 @@ def test_serving_json_waits_for_its_version(central: Path, tmp_path: Path, caplo
     assert not (station.root / "bolt" / "serving.json").exists()
     assert station.pull(central) == 0
     assert Store(station.root).serving("bolt").defect_rate == 0.01
+
+
+def test_recipes_travel_once_all_that_they_name_is_there(
+    central: Path, index: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole, by folder and by HTTP; what comes too early, or can't be read, is named, and what was here stays."""
+    caplog.set_level("INFO")
+    hub, station = tmp_path / "hub", Station(tmp_path / "station", None)
+    push = ["push", "--store", str(central), "--to", str(hub)]
+    wanted = {7: ProductRecipe("bolt", 1, 0.4), 8: ProductRecipe("bolt")}
+    Store(central).set_recipes(wanted)
+    assert main([*push, "--no-serving"]) == main([*push, "--model", "bolt"]) == 0
+    assert not (hub / "recipes.json").exists()
+    assert main(push) == station.pull(index, "--no-serving") == station.pull(index, "--model", "bolt") == 0
+    assert not (station.root / "recipes.json").exists()
+    assert station.pull(index) == 0
+    assert Store(station.root).recipes() == wanted
+    assert "recipes.json: recipes 7, 8" in caplog.text
+
+    for early, reason in (
+        ({7: ProductRecipe("bolt", 2)}, "recipe 7: model 'bolt' has no version 2"),
+        ({7: ProductRecipe("nut")}, "recipe 7: no model 'nut'"),
+    ):
+        (hub / "recipes.json").write_bytes(encode(early))
+        assert station.pull(index) == 1
+        assert f"recipes.json isn't taken: {reason}" in caplog.text
+        Store(central).set_recipes(early)
+        assert main(push) == 1
+        assert "recipes.json isn't sent: recipe 7: " in capsys.readouterr().err
+    (hub / "recipes.json").write_text('{"7": {"model": "bolt", "versoin": 1}}')
+    assert station.pull(index) == 1
+    assert f"recipes.json isn't taken: {index}/recipes.json can't be read: " in caplog.text
+    (central / "recipes.json").write_text("{")
+    assert main(push) == 1
+    assert "recipes.json can't be read" in capsys.readouterr().err
+    assert Store(station.root).recipes() == wanted
+
+    (station.root / "recipes.json").write_text("{")  # broken here: what the hub says is put in its place
+    (station.root / "bolt" / "serving.json").write_text("{")
+    (hub / "bolt" / "serving.json").write_text('{"version": 1}')
+    (hub / "recipes.json").write_bytes(encode(wanted))
+    assert station.pull(hub) == 0
+    assert (Store(station.root).recipes(), Store(station.root).serving("bolt").version) == (wanted, 1)
+    (hub / "recipes.json").unlink()
+    assert station.pull(hub) == 0  # it deletes nothing
+    assert Store(station.root).recipes() == wanted
+
+
+@pytest.mark.parametrize("where", ["the station", "the hub"])
+def test_recipes_are_absent_or_whole_when_they_are_broken_off(
+    central: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    hub, station = tmp_path / "hub", Station(tmp_path / "station", None)
+    push = ["push", "--store", str(central), "--to", str(hub)]
+    assert main(push) == station.pull(hub) == 0
+    wanted = {7: ProductRecipe("bolt", 1)}
+    Store(central).set_recipes(wanted)
+    if where == "the hub":
+        moved, replaced = LocalFileSystem, "mv"
+    else:
+        assert main(push) == 0
+        moved, replaced = os, "replace"
+
+    def cut(*_: object, **__: object) -> None:
+        raise ConnectionResetError("cut off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moved, replaced, cut)
+        assert (main(push) if where == "the hub" else station.pull(hub)) == 1
+    root = hub if where == "the hub" else station.root
+    assert not (root / "recipes.json").exists()
+    assert main(push) == station.pull(hub) == 0
+    assert Store(root).recipes() == wanted
+    assert sorted(path.name for path in root.iterdir()) == ["bolt", "recipes.json"]
+
+
+def test_files_in_a_hub_are_no_models(central: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some servers fail where one is listed."""
+    (central / "readme.md").write_text("bolts")
+    (central / "bolt" / "9").write_text("no folder")
+    station = Station(tmp_path / "station", None)
+    remote = RemoteStore(str(central))
+    assert (remote.models(), remote.versions("bolt")) == (["bolt"], [1])
+    (tmp_path / "elsewhere").symlink_to(central / "bolt")
+    assert RemoteStore(str(tmp_path)).models() == ["elsewhere", "station", "trainer"]
+    assert station.pull(central) == 0
 
 
 def test_a_hub_that_goes_does_not_hide_what_was_wrong_before(

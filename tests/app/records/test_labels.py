@@ -104,7 +104,11 @@ async def test_roles_and_audit(keyed: tuple[httpx.AsyncClient, dict[str, str]], 
         *rows[3:],
     ]
     keys = str(tmp_path / "keys")
-    assert sorted(rows[3:]) == [("keys", keys, keys), ("serving", "widget", "serving.json")]
+    assert sorted(rows[3:]) == [
+        ("keys", keys, keys),
+        ("recipes", "recipes.json", "recipes.json"),
+        ("serving", "widget", "serving.json"),
+    ]
     assert [audit["changes"][0][member] for member in ("before", "after")] == ["{}", '{"thresholds":0.7}']
     assert '"crack"' in audit["changes"][1]["before"]
     assert audit["changes"][2]["before"] is None
@@ -125,6 +129,24 @@ async def test_a_reload_is_answered_when_the_file_that_changed_is_in_the_audit(
         assert (reloaded.status_code, reloaded.headers["x-camspector-recorded"]) == (200, "true")
         newest = (await client.get("/v1/admin/audit?limit=1", headers=admin)).json()["changes"][0]
         assert (newest["by"], newest["after"]) == ("serving.json", f'{{"thresholds":0.{number + 1}}}')
+
+
+async def test_recipes_are_in_the_audit_by_call_and_by_file(
+    keyed: tuple[httpx.AsyncClient, dict[str, str]], tmp_path: Path
+) -> None:
+    client, secrets = keyed
+    admin = {"X-API-Key": secrets["admin"]}
+    changed = await client.put("/v1/admin/recipes", json={"7": {"model": "widget"}}, headers=admin)
+    assert (changed.status_code, changed.headers["x-camspector-recorded"]) == (200, "true")
+    refused = await client.put("/v1/admin/recipes", json={}, headers={"X-API-Key": secrets["label"]})
+    assert (refused.status_code, refused.json()["error"]) == (403, "key-not-allowed")
+    (tmp_path / "store" / "recipes.json").write_text("{}")
+    await client.post("/v1/admin/reload", headers=admin)
+    audit = (await client.get("/v1/admin/audit?limit=2", headers=admin)).json()["changes"]
+    assert [(row["what"], row["subject"], row["by"], row["before"], row["after"]) for row in audit] == [
+        ("recipes", "recipes.json", "recipes.json", '{"7":{"model":"widget"}}', "{}"),
+        ("recipes", "recipes.json", "admin-1", "{}", '{"7":{"model":"widget"}}'),
+    ]
 
 
 async def test_audit_can_only_grow(recorder: Recorder) -> None:

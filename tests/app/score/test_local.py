@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.score.errors import NoVerdictError, StoppedError
-from app.score.local import LocalInspector, choose, load, local_inspector
+from app.score.local import LocalInspector, choose, local_inspector
 from app.settings import Settings
 from model.errors import CamspectorError, EngineError
 from model.serving import Serving
@@ -24,7 +24,7 @@ def opened(store: Path) -> Settings:
 async def test_it_follows_what_serves(tmp_path: Path) -> None:
     publish(tmp_path)
     settings = opened(tmp_path)
-    async with local_inspector(settings, load(settings, choose(settings, None, None))) as first:
+    async with local_inspector(settings, choose(settings, None, None)) as first:
         assert await first.followed() is first
         publish(tmp_path, slope=5.0)
         second = await first.followed()
@@ -46,7 +46,7 @@ async def test_an_engine_that_fails_stops_the_run_unless_it_is_the_image(
     """Rows that say so would be in the table for good."""
     publish(tmp_path)
     settings = opened(tmp_path)
-    async with local_inspector(settings, load(settings, choose(settings, None, None))) as inspector:
+    async with local_inspector(settings, choose(settings, None, None)) as inspector:
         run, engine = inspector.loaded.detector.engine.run, type(inspector.loaded.detector.engine)
         fails_always = False
 

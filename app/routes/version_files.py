@@ -1,16 +1,17 @@
-"""The report of a version, as training made it."""
+"""Files of a version, as training made them: its report, and where its images count."""
 
 import asyncio
 from typing import Final
 
+import numpy as np
 from fastapi import APIRouter, Response
 
 from app.documentation import problems
-from app.errors import DeadlineError, NoReportError
-from app.models.reports import ReportFile
+from app.errors import DeadlineError, NoReportError, NotReadyError
 from app.routes.dependencies import TheService
 from app.routes.request_scope import Version
 from model.errors import StoreError, UnknownModelError, UnknownVersionError
+from model.roi import Roi
 
 WAIT_SECONDS: Final = 30.0
 """For the store, and for a version that is just being loaded."""
@@ -35,7 +36,9 @@ router = APIRouter(prefix="/v1/models/{model}/versions/{version}", tags=["models
 )
 async def report(model: str, version: Version, service: TheService) -> Response:
     """The version's report for people: what it was made from, and how good it was measured to be."""
-    return Response(await _read(service, model, version, "report.html"), media_type="text/html", headers=_HEADERS)
+    return Response(
+        await _read(service, model, version, "report/report.html"), media_type="text/html", headers=_HEADERS
+    )
 
 
 @router.get(
@@ -46,12 +49,29 @@ async def report(model: str, version: Version, service: TheService) -> Response:
 async def report_json(model: str, version: Version, service: TheService) -> Response:
     """The same for programs: figures, points of the curves, and log-odds of the measured images by kind."""
     return Response(
-        await _read(service, model, version, "report.json"), media_type="application/json", headers=_HEADERS
+        await _read(service, model, version, "report/report.json"), media_type="application/json", headers=_HEADERS
     )
 
 
-async def _read(service: TheService, model: str, version: int, file: ReportFile) -> bytes:
-    future = service.model_manager.read_report(model, version, file)
+@router.get(
+    "/roi.png",
+    response_class=Response,
+    responses={200: {"description": "PNG.", "content": {"image/png": {}}}, **problems(NotReadyError)},
+)
+async def roi(model: str, version: Version, service: TheService) -> Response:
+    """Where images count for a version that can answer: white, as large as its frame. All white where everything
+    does."""
+    preprocessing = service.model_manager.snapshot.know(model, version).terms.manifest.preprocessing
+    if preprocessing.roi:
+        content = await _read(service, model, version, preprocessing.roi)
+    else:
+        everywhere = Roi(np.ones(preprocessing.resizing.frame_size[::-1], np.bool_))
+        content = await asyncio.to_thread(lambda: everywhere.png)
+    return Response(content, media_type="image/png")
+
+
+async def _read(service: TheService, model: str, version: int, file: str) -> bytes:
+    future = service.model_manager.read_file(model, version, file)
     try:
         return await asyncio.wait_for(asyncio.wrap_future(future), WAIT_SECONDS)
     except TimeoutError:
