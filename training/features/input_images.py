@@ -14,7 +14,7 @@ from training.data.samples import Sample
 from training.features.extraction import ImageLoader
 
 MOST_BYTES: Final = 1 << 30
-"""Pixels that are kept: 7,000 images of 224×224, 1,700 of 448×448. What is more is decoded again each time."""
+"""Of pixels that are kept: 7,000 images of 224×224, 1,700 of 448×448. What is more is decoded again each time."""
 Preprocess = Callable[[bytes], InputImage]
 """A `model.preprocessing.Preprocessor`, or a Resizing where all of an image counts."""
 
