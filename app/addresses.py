@@ -33,6 +33,7 @@ PAGE_FILES: Final = frozenset(
         "review.js",
         "roi.js",
         "roi_editor.js",
+        "roi_file.js",
         "score_chart.js",
         "serving.js",
         "verdict.js",

@@ -67,7 +67,7 @@ class HeatmapScale:
 
     def heatmap(self, evidence: NDArray[np.float32], longer: int) -> NDArray[np.float32]:
         """What one evidence map h×w is shown as, `enlarge`d until its longer side has so many pixels; 0 where patches
-        don't count (−∞, `model.roi`)."""
+        don't count (−∞, `model.roi`), and nowhere else."""
         outside = np.isneginf(evidence)
         if not outside.any():
             return self(enlarge(evidence, longer))

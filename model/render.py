@@ -13,6 +13,8 @@ from model.regions import Region
 # Black-violet-red-yellow-white, evenly spaced in value; between them linear.
 _STOPS: Final = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float32)
 _OPACITY: Final = 0.5
+OUTSIDE_BRIGHTNESS: Final = 0.3
+"""What is left of it outside the region of interest."""
 _BOX_COLOUR: Final = (0, 255, 255)
 _BAND_PIXELS: Final = 250_000
 
@@ -23,15 +25,20 @@ def heatmap_png(heatmap: NDArray[np.float32]) -> bytes:
 
 
 def overlay_png(image: Image.Image, heatmap: NDArray[np.float32], regions: Sequence[Region]) -> bytes:
-    """The 8-bit image at its own size, coloured by the heatmap, with a box around each region.
+    """The 8-bit image at its own size, coloured by the heatmap, dark where that is 0 as nothing counts there
+    (`HeatmapScale.heatmap`), with a box around each region.
 
     In bands of rows: blending the whole image at once would take ten times its memory.
     """
     overlay = image.convert("RGB")
     values = Image.fromarray(heatmap)
+    outside = Image.fromarray(heatmap == 0) if (heatmap == 0).any() else None
     rows = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
-        _colour(overlay, values, top, min(top + rows, image.height))
+        bottom = min(top + rows, image.height)
+        if outside:
+            _darken(overlay, outside, top, bottom)
+        _colour(overlay, values, top, bottom)
     draw = ImageDraw.Draw(overlay)
     line = max(1, min(image.size) // 200)
     for region in regions:
@@ -39,6 +46,15 @@ def overlay_png(image: Image.Image, heatmap: NDArray[np.float32], regions: Seque
         corners = (box.left, box.top, box.left + box.width - 1, box.top + box.height - 1)
         draw.rectangle(corners, outline=_BOX_COLOUR, width=line)
     return _png(overlay)
+
+
+def _darken(overlay: Image.Image, outside: Image.Image, top: int, bottom: int) -> None:
+    """Darken rows top … bottom−1 of `overlay` where `outside`, which covers all of it, is true."""
+    scale = outside.height / overlay.height
+    source = (0, top * scale, outside.width, bottom * scale)
+    mask = outside.resize((overlay.width, bottom - top), Image.Resampling.NEAREST, box=source)
+    dark = overlay.crop((0, top, overlay.width, bottom)).point(lambda value: round(OUTSIDE_BRIGHTNESS * value))
+    overlay.paste(dark, (0, top), mask)
 
 
 def _colour(overlay: Image.Image, values: Image.Image, top: int, bottom: int) -> None:

@@ -64,11 +64,12 @@ class Terms:
 
     @property
     def limits(self) -> dict[CheckName, OpenLimits]:
-        """Limits in force, of the checks that are made. Where images of another size are scaled alike, those of size
-        and aspect are the line's own, if it has any."""
+        """Limits in force, of the checks that are made. Where images of any size are scaled alike, those of size and
+        aspect are the line's own, if it has any."""
         own = self.manifest.gate.limits if self.manifest.gate else {}
         frame = self.manifest.preprocessing.frame
-        unmade: tuple[CheckName, ...] = SIZE_MEASURES if frame is not None and frame.scale is not None else ()
+        any_size = frame is not None and frame.scale is not None and not frame.sizes_checked
+        unmade: tuple[CheckName, ...] = SIZE_MEASURES if any_size else ()
         limits: dict[CheckName, Literal["off"] | OpenLimits] = {
             **own,
             **dict.fromkeys(unmade, "off"),
@@ -92,7 +93,7 @@ class Terms:
 
     @property
     def scales_alike(self) -> bool:
-        """Whether an image of another size than in training is scaled by the same factor, to a frame of its own."""
+        """Whether every image is scaled by the same factor, to a frame of its own."""
         frame = self.manifest.preprocessing.frame
         return frame is not None and frame.scale is not None
 

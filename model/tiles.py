@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -34,12 +34,16 @@ class Frame:
 
     width: Side
     height: Side
-    """At least a tile's side each."""
+    """At least a tile's side each, where there is no scale."""
     overlap: Annotated[int, msgspec.Meta(ge=0, le=MAX_SIDE, multiple_of=GRANULE)]
     """Least overlap of neighbouring tiles, in pixels."""
     scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
-    """Factor by which an image of another size than in training is scaled, too, to a frame of its own. None: it becomes
-    this frame all the same, and is odd to the gate, as it shows things at another scale."""
+    """Factor by which every image is scaled, to a frame of its own; this one is then that of training's images that has
+    the most tiles. None: all images become this frame, and one of another size is odd to the gate, as it shows things
+    at another scale."""
+    sizes_checked: bool = False
+    """Whether size and aspect are checks of the gate although every image has a frame of its own: training had images
+    of many sizes, and what lies beyond them is odd."""
 
     def size_of(self, width: int, height: int, tile: int) -> tuple[int, int]:
         """Width and height of the frame of an image of this size. Raises FrameSizeError where it can't be cut."""
@@ -69,8 +73,9 @@ def frame_size(frame: Frame | None, tile: int) -> tuple[int, int]:
 
 
 def check_frame(frame: Frame, tile: int) -> None:
-    """Raise ValueError unless it can be cut into tiles of this side."""
-    if min(frame.width, frame.height) < tile:
+    """Raise ValueError unless it can be cut into tiles of this side. Where each image has a frame of its own, one may
+    be smaller than a tile."""
+    if frame.scale is None and min(frame.width, frame.height) < tile:
         raise ValueError(f"a frame of {frame.width}×{frame.height} is smaller than its tiles of {tile}×{tile}")
     if frame.overlap >= tile:
         raise ValueError(f"tiles of {tile}×{tile} can't overlap by {frame.overlap} pixels")
@@ -99,15 +104,16 @@ class Tiling:
         """Number of tiles of a frame."""
         return len(self.starts(height)) * len(self.starts(width))
 
-    def cut(self, frame: NDArray[T], stride: int = 1) -> list[NDArray[T]]:
+    def cut(self, frame: NDArray[T], stride: int = 1, beside: Any = FILL) -> list[NDArray[T]]:
         """The tiles of a frame, or of a map of it that has a value for each `stride`×`stride` pixels: as views, nothing
-        is copied. Pixels that are fewer than a tile have one colour beside them."""
+        is copied. Pixels, or values, that are fewer than a tile have `beside` them one colour, or value."""
         height, width = (stride * side for side in frame.shape[:2])
         corners, side = self.corners(height, width), self.tile // stride
         if min(height, width) < self.tile:
-            whole = np.empty((max(height, self.tile), max(width, self.tile), 3), frame.dtype)
-            whole[:] = FILL
-            whole[:height, :width] = frame
+            longest = (max(height, self.tile) // stride, max(width, self.tile) // stride)
+            whole = np.empty((*longest, *frame.shape[2:]), frame.dtype)
+            whole[:] = beside
+            whole[: len(frame), : frame.shape[1]] = frame
             frame = whole
         return [frame[top // stride :, left // stride :][:side, :side] for top, left in corners]
 

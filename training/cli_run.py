@@ -51,11 +51,15 @@ def check_task(arguments: argparse.Namespace, reporter: Reporter) -> Task:
     dataset = load_dataset(
         arguments.data, group=arguments.group, sample=arguments.sample, seed=recipe.seed, reporter=reporter
     )
-    if dataset.roi is not None and recipe.other_sizes == "same-scale":
-        raise RecipeError(f'{ROI_FILE} lies in images of one size: other_sizes = "same-scale" can\'t be had with it')
     input_size = recipe.input_size
     larger = larger_frames(recipe, dataset.samples, dataset.sizes) if arguments.anomalies != "synthetic" else []
     recipe, sentences = with_frame(recipe, dataset.samples, dataset.sizes)
+    frames = [each.frame for each in (recipe, *larger)]
+    if dataset.roi is not None and any(frame is not None and frame.scale is not None for frame in frames):
+        raise RecipeError(
+            f"{ROI_FILE} lies in images of one size: it can't be had where each image is scaled by one factor to a "
+            'frame of its own (images of many sizes with --resolution, or other_sizes = "same-scale")'
+        )
     for sentence in sentences if not larger else ():
         reporter.line(sentence)
     rule = rule_of(arguments) or default_rule(arguments.anomalies, dataset.samples)

@@ -21,6 +21,7 @@ from training.evaluation.drift import PARTS_PER_FALSE_ALARM, fit_drift
 from training.evaluation.evaluate import Evaluation, stored_rule
 from training.evaluation.figures import measure
 from training.evaluation.gate_limits import HeldOutMeasures, fit_gate, with_held_out
+from training.evaluation.map_sizes import padded
 from training.evaluation.post_processing import (
     Method,
     OutOfFold,
@@ -68,7 +69,8 @@ def choose_method(
         chosen,
         defect_rate or manifest.operating_point.defect_rate,
         odd_rate=odd_rate or manifest.gate.odd_rate,
-        one_size=manifest.preprocessing.frame is not None,
+        one_size=frame is not None and frame.scale is None,
+        many_sizes=frame is not None and frame.scale is not None,
         parts_per_false_alarm=parts_per_false_alarm or _parts_per_false_alarm(manifest),
     )
 
@@ -138,12 +140,10 @@ def _parts_per_false_alarm(manifest: Manifest) -> int:
 def _in_folds(evaluation: Evaluation) -> OutOfFold:
     """The evaluated images in folds."""
     samples = [prediction.sample for prediction in evaluation.predictions]
-    if len({prediction.evidence.shape for prediction in evaluation.predictions}) > 1:
-        raise DataError("recalibrating takes images of one size, and these have frames of several")
     fold_ids = np.zeros(len(samples), np.intp)
     for number, split in enumerate(_splits(samples)):
         fold_ids[split.test] = number
-    return OutOfFold(samples, np.stack([prediction.evidence for prediction in evaluation.predictions]), fold_ids)
+    return OutOfFold(samples, padded([prediction.evidence for prediction in evaluation.predictions]), fold_ids)
 
 
 def _recalibrated(manifest: Manifest, post_processor: PostProcessor, figures: Figures) -> Manifest:

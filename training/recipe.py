@@ -88,8 +88,8 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     resolution: str | None = None
     """auto, WIDTHxHEIGHT or a factor (`training.resolution`); None: one tile."""
     other_sizes: OtherSizes | None = None
-    """What becomes of images of another size than in training. same-scale: they are scaled by the same factor, to as
-    many tiles as that takes; needs a resolution. odd, as None: they are odd to the gate, and never accepted."""
+    """What becomes of images of another size than any in training. same-scale: they are scaled by the same factor, to
+    as many tiles as that takes; needs a resolution. odd, as None: they are odd to the gate, and never accepted."""
 
     name: str
     input_size: InputSize

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,7 +12,7 @@ import numpy as np
 from scipy.ndimage import label
 
 from model.errors import RecipeError
-from model.tiles import GRANULE, MAX_SIDE, Frame, Tiling, check_frame, scaled
+from model.tiles import GRANULE, LEAST_SIDE, MAX_SIDE, Frame, Tiling, check_frame, scaled
 from training.data.image_sizes import Size, of_one_size, parse_size, same_aspect
 from training.data.samples import Sample
 from training.recipe import FineTuning, Patches, Recipe
@@ -73,21 +74,15 @@ def with_frame(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str, in
         if recipe.other_sizes == "same-scale":
             raise RecipeError('other_sizes = "same-scale" needs --resolution WIDTHxHEIGHT, a factor, or auto')
         return recipe, []
-    resolution, images = Resolution.parse(recipe.resolution), [parse_size(text) for text in sizes]
-    if resolution.is_auto and recipe.other_sizes != "same-scale" and not of_one_size(images):
-        side = recipe.input_size
-        return recipe, [f"resolution: images are of many sizes, so each is resized to one tile of {side}×{side}"]
-    _check_sizes(images)
-    largest, defect = largest_of(sizes), smallest_defect(samples)
+    resolution, defect = Resolution.parse(recipe.resolution), smallest_defect(samples)
     if not resolution.is_auto:
-        framed = _framed(recipe, largest, _scale_of(resolution, largest))
+        framed = _framed(recipe, sizes, _scale_of(resolution, largest_of(sizes)))
     elif defect is None:
-        framed = _smallest(recipe, largest)
+        framed = _smallest(recipe, sizes)
     else:
-        scale = _needed_scale(recipe, largest, defect)
-        framed = _one_tile(recipe, largest) if scale is None else _framed(recipe, largest, scale)
-    _check_frames(framed, images)
-    sentences = describe(framed, recipe.input_size, largest, defect)
+        scale = _needed_scale(recipe, sizes, defect)
+        framed = _one_tile(recipe, sizes) if scale is None else _framed(recipe, sizes, scale)
+    sentences = describe(framed, recipe.input_size, sizes, defect)
     if resolution.is_auto and not any(sample.is_anomaly for sample in samples):
         sentences[0] += "; without a real defect nothing tells whether more would pay: say WIDTHxHEIGHT, or a factor"
     return framed, sentences
@@ -101,7 +96,7 @@ def larger_frames(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str,
         return []
     anomalies = [sample for sample in samples if sample.is_anomaly]
     is_told = not anomalies or any(sample.mask is not None for sample in anomalies)
-    if is_told or not of_one_size([parse_size(text) for text in sizes]):
+    if is_told:
         return []
     largest = largest_of(sizes)
     least, most = _scale_of_one_tile(recipe, largest), _most_scale(recipe, largest)
@@ -109,12 +104,15 @@ def larger_frames(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str,
     if not steps:
         return []
     scales = [math.sqrt(least * most), most] if steps > 1 else [most]
-    return [_framed(recipe, largest, scale) for scale in scales]
+    return [_framed(recipe, sizes, scale) for scale in scales]
 
 
 def largest_of(sizes: Mapping[str, int]) -> Size:
-    """The size that holds all of these images, "width×height" each."""
+    """The size that holds all of these images, "width×height" each, where they are nearly of one size; else that of the
+    one with the most pixels."""
     images = [parse_size(text) for text in sizes]
+    if not of_one_size(images):
+        return max(images, key=math.prod)
     return max(width for width, _ in images), max(height for _, height in images)
 
 
@@ -125,39 +123,46 @@ def smallest_defect(samples: Sequence[Sample]) -> float | None:
     return min(sides) if sides else None
 
 
-def tile_for(frame: Size, input_size: int) -> int:
-    """Side of the tiles that cover a frame of this size at the least cost; of those that cost the same, the largest."""
-    most = min(max(_MOST_TILE, input_size), *frame)
+def tile_for(frames: Mapping[Size, int], input_size: int) -> int:
+    """Side of the tiles that cover frames of these sizes, so many of each, at the least cost; of those that cost the
+    same, the largest."""
+    most = min(max(_MOST_TILE, input_size), max(min(frame) for frame in frames))
     sides = range(min(int(_LEAST_TILE * input_size), most) // GRANULE * GRANULE, most + 1, GRANULE)
-    return min(sides, key=lambda side: (Tiling(side, _overlap(side)).count(*frame) * side**2, -side))
+
+    def cost(side: int) -> int:
+        tiling = Tiling(side, _overlap(side))
+        return side**2 * sum(tiling.count(*frame) * number for frame, number in frames.items())
+
+    return min(sides, key=lambda side: (cost(side), -side))
 
 
 def _overlap(tile: int) -> int:
     return min(OVERLAP, tile // 2 // GRANULE * GRANULE)
 
 
-def _needed_scale(recipe: Patches, largest: Size, defect: float) -> float | None:
+def _needed_scale(recipe: Patches, sizes: Mapping[str, int], defect: float) -> float | None:
     """The factor at which the smallest masked defect measures a patch, as far as a frame may cost; None: it does so
     where each image is resized to the preset's one tile, and that hardly stretches it."""
+    largest = largest_of(sizes)
     of_one_tile, needed = _scale_of_one_tile(recipe, largest), recipe.hypercolumn.stride / defect
-    if needed <= of_one_tile and _hardly_stretched(largest):
+    if needed <= of_one_tile and _hardly_stretched(sizes):
         return None
-    return min(_most_scale(recipe, largest), max(needed, of_one_tile, 2 * GRANULE / min(largest)))
+    return min(_most_scale(recipe, largest), max(needed, of_one_tile, _least_scale(sizes)))
 
 
-def _smallest(recipe: Patches, largest: Size) -> Patches:
+def _smallest(recipe: Patches, sizes: Mapping[str, int]) -> Patches:
     """With the least work there is: the preset's one tile, or where that would stretch images, as many pixels."""
-    if _hardly_stretched(largest):
-        return _one_tile(recipe, largest)
-    least = max(_scale_of_one_tile(recipe, largest), 2 * GRANULE / min(largest))
-    return _framed(recipe, largest, min(1.0, least))
+    if _hardly_stretched(sizes):
+        return _one_tile(recipe, sizes)
+    least = max(_scale_of_one_tile(recipe, largest_of(sizes)), _least_scale(sizes))
+    return _framed(recipe, sizes, min(1.0, least))
 
 
-def _one_tile(recipe: Patches, largest: Size) -> Patches:
+def _one_tile(recipe: Patches, sizes: Mapping[str, int]) -> Patches:
     """Each image resized to the preset's one tile; or to as many pixels, by one factor, where others are to be."""
     if recipe.other_sizes != "same-scale":
         return recipe
-    return _framed(recipe, largest, min(1.0, _scale_of_one_tile(recipe, largest)))
+    return _framed(recipe, sizes, min(1.0, _scale_of_one_tile(recipe, largest_of(sizes))))
 
 
 def _scale_of_one_tile(recipe: Patches, largest: Size) -> float:
@@ -169,8 +174,14 @@ def _most_scale(recipe: Patches, largest: Size) -> float:
     return min(1.0, _scale_of_one_tile(recipe, largest) * math.sqrt(_MOST_WORK))
 
 
-def _hardly_stretched(image: Size) -> bool:
-    return max(image) <= _HARDLY_STRETCHED * min(image)
+def _least_scale(sizes: Mapping[str, int]) -> float:
+    """At which every image's frame has sides that are long enough."""
+    return LEAST_SIDE / min(min(parse_size(text)) for text in sizes)
+
+
+def _hardly_stretched(sizes: Mapping[str, int]) -> bool:
+    """Whether squares hardly stretch any of the images."""
+    return all(max(image) <= _HARDLY_STRETCHED * min(image) for image in [*map(parse_size, sizes), largest_of(sizes)])
 
 
 def _scale_of(resolution: Resolution, largest: Size) -> float:
@@ -186,54 +197,64 @@ def _scale_of(resolution: Resolution, largest: Size) -> float:
     return resolution.scale
 
 
-def _framed(recipe: Patches, largest: Size, scale: float) -> Patches:
-    width, height = (scaled(side, scale) for side in largest)
-    if max(width, height) > MAX_SIDE or min(width, height) < 2 * GRANULE:
-        raise RecipeError(
-            f"--resolution makes frames of {width}×{height}: their sides must lie between {2 * GRANULE} and {MAX_SIDE}"
-        )
-    tile = tile_for((width, height), recipe.input_size)
-    for_others = scale if recipe.other_sizes == "same-scale" else None
-    if (width, height) == (tile, tile) and for_others is None:
+def _framed(recipe: Patches, sizes: Mapping[str, int], scale: float) -> Patches:
+    """With frames at this scale: one for all images where they are nearly of one size, and others are to be odd."""
+    images = {parse_size(text): count for text, count in sizes.items()}
+    one_frame = of_one_size(list(images)) and recipe.other_sizes != "same-scale"
+    if one_frame:
+        images = {largest_of(sizes): sum(images.values())}
+    frames = _frames(images, scale)
+    tile = tile_for(frames, recipe.input_size)
+    tiling = Tiling(tile, _overlap(tile))
+    width, height = max(frames, key=lambda frame: (tiling.count(*frame), math.prod(frame)))
+    if one_frame and (width, height) == (tile, tile):
         return msgspec.structs.replace(recipe, input_size=tile)
-    frame = Frame(width, height, _overlap(tile), for_others)
+    frame = Frame(
+        width,
+        height,
+        tiling.overlap,
+        scale=None if one_frame else scale,
+        sizes_checked=not one_frame and recipe.other_sizes != "same-scale",
+    )
     check_frame(frame, tile)
     hypercolumn = replace(recipe.hypercolumn, head_apart=recipe.hypercolumn.image_head)
     return msgspec.structs.replace(recipe, input_size=tile, frame=frame, hypercolumn=hypercolumn)
 
 
-def _check_sizes(images: Sequence[Size]) -> None:
-    """Raise RecipeError where images of too many sizes are to share one frame."""
-    if not of_one_size(images):
-        smallest, largest = min(images, key=math.prod), max(images, key=math.prod)
-        raise RecipeError(
-            f"--resolution needs images of one size, and these are from {smallest[0]}×{smallest[1]} to "
-            f"{largest[0]}×{largest[1]} pixels"
-        )
+def _frames(images: Mapping[Size, int], scale: float) -> dict[Size, int]:
+    """Sizes of the frames of these images, and how many have each. Raises RecipeError where one is none."""
+    frames: Counter[Size] = Counter()
+    for (width, height), count in images.items():
+        frame = scaled(width, scale), scaled(height, scale)
+        if max(frame) > MAX_SIDE or min(frame) < LEAST_SIDE:
+            raise RecipeError(
+                f"--resolution makes a frame of {frame[0]}×{frame[1]} of an image of {width}×{height}: its sides must "
+                f"lie between {LEAST_SIDE} and {MAX_SIDE}"
+            )
+        frames[frame] += count
+    return frames
 
 
-def _check_frames(recipe: Patches, images: Sequence[Size]) -> None:
-    """Raise RecipeError where images that are scaled by one factor have frames of several sizes to learn from."""
-    if recipe.frame is None or recipe.frame.scale is None:
-        return
-    frames = {(scaled(width, recipe.frame.scale), scaled(height, recipe.frame.scale)) for width, height in images}
-    if len(frames) > 1:
-        raise RecipeError(
-            f'other_sizes = "same-scale" is learnt from frames of one size, and these have {len(frames)} sizes'
-        )
-
-
-def describe(recipe: Patches, input_size: int, largest: Size, defect: float | None) -> list[str]:
+def describe(recipe: Patches, input_size: int, sizes: Mapping[str, int], defect: float | None) -> list[str]:
     """What was chosen, what a defect measures then, and what a part costs; a warning where that is too small."""
+    largest, many = largest_of(sizes), not of_one_size([parse_size(text) for text in sizes])
+    if many and recipe.frame is None:
+        return [f"resolution: images are of many sizes, and each is resized to one tile of {input_size}×{input_size}"]
     (width, height), tile, tiles = recipe.frame_size, recipe.input_size, recipe.tiles
-    found = [
-        f"resolution: images of {largest[0]}×{largest[1]} become {width}×{height}, {tiles} tile{'s' * (tiles > 1)} of "
-        f"{tile}×{tile}; a part costs the network {work(recipe, input_size):.2g} times one image of "
-        f"{input_size}×{input_size}"
-    ]
+    parts = f"{tiles} tile{'s' * (tiles > 1)} of {tile}×{tile}"
+    cost = f"costs the network {work(recipe, input_size):.2g} times one image of {input_size}×{input_size}"
+    found = [f"resolution: images of {largest[0]}×{largest[1]} become {width}×{height}, {parts}; a part {cost}"]
+    if many:
+        assert recipe.frame is not None
+        assert recipe.frame.scale is not None
+        found = [
+            f"resolution: images of {len(sizes)} sizes are scaled by {recipe.frame.scale:.3g}, each to a frame of its "
+            f"own, at most {parts}; that part {cost}"
+        ]
     if defect is None:
         return found
-    measured = defect * math.sqrt(width * height / math.prod(largest))
+    scale = recipe.frame.scale if recipe.frame else None
+    measured = defect * (scale or math.sqrt(width * height / math.prod(largest)))
     found[0] += f"; the smallest masked defect measures {measured:.1f} pixels"
     if measured < LEAST_DEFECT:
         found.append(

@@ -24,7 +24,7 @@ from training.evaluation.ranking import Ranking
 from training.evaluation.thresholds import BestBalancedAccuracy
 from training.progress import Advance, Reporter, no_progress
 from training.recipe import Patches, Recipe
-from training.resolution import describe, largest_of, work
+from training.resolution import describe, work
 from training.training_run import TrainingRun
 
 LEAST_GAIN: Final = 0.005
@@ -95,7 +95,7 @@ class ResolutionTrial:
         )
 
     def _choice(self, recipe: Patches, reason: str) -> ResolutionChoice:
-        (described,) = describe(recipe, self.input_size, largest_of(self.sizes), None)
+        (described,) = describe(recipe, self.input_size, self.sizes, None)
         return ResolutionChoice(recipe, f"{described}; {reason}")
 
 
@@ -141,7 +141,7 @@ class PreparedResolutions:
         self.runs[0].reporter.line(f"  {choice.sentence}")
         number = next(number for number, run in enumerate(self.runs) if run.recipe == choice.recipe)
         own = self.runs[number].method
-        method = replace(method, one_size=own.one_size, other_poolings=own.other_poolings)
+        method = replace(method, one_size=own.one_size, many_sizes=own.many_sizes, other_poolings=own.other_poolings)
         return self._estimator(number).predict_fold(split, method, advance, fold)
 
     def _estimator(self, number: int) -> PreparedEstimator:

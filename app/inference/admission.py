@@ -1,7 +1,7 @@
 """Who is admitted: as many requests as there are slots, and none that can't be answered in time."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -23,12 +23,23 @@ class Admitted:
     """When its time is up, on the event loop's clock."""
     work: Work
     """All but drawing an overlay."""
+    check_tiles: Callable[[Work, Sequence[int], int, float], None] | None = None
+    """See `weigh`. None: nobody asks."""
+
+    def weigh(self, tiles: Sequence[int], ordinary: int, seconds: float) -> None:
+        """Its images are decoded, and their frames have so many `tiles` each; those of training's images had
+        `ordinary`. It has `seconds` left. Raises QueueFullError or DeadlineUnreachableError."""
+        self.work.weigh(sum(tiles))
+        if self.check_tiles:
+            self.check_tiles(self.work, tiles, ordinary, seconds)
 
 
 class Admission:
     """`slots` requests are worked on at most, and `slots` × `max_bytes` of bodies are in memory.
 
-    A body that is still arriving holds no slot, only its bytes: slow senders keep nobody out. For the event loop's
+    A frame that has more tiles than training's takes as many slots as it is times as large, at most all of them: so
+    memory for frames is bounded, too. That, and whether it can be done in time, is asked once it is decoded. A body
+    that is still arriving holds no slot, only its bytes: slow senders keep nobody out. For the event loop's
     thread alone.
     """
 
@@ -41,6 +52,7 @@ class Admission:
         metrics: Metrics,
     ) -> None:
         """`drawing`: of overlays, for which nobody else waits."""
+        self._slots = slots
         self._free = slots
         self._free_bytes = slots * max_bytes
         self._latency = latency
@@ -52,35 +64,42 @@ class Admission:
 
         Raises QueueFullError or DeadlineUnreachableError.
         """
-        if self._free == 0:
-            wait = self._latency.image(kind) or 1.0
-            raise QueueFullError("as many requests as allowed are being worked on", _milliseconds(wait))
+        if self._free <= 0:
+            raise self._full(kind)
         self.check_time(kind, seconds, overlay=overlay)
 
     def check_time(self, kind: Kind, seconds: float, *, overlay: bool = False, images: int = 1) -> None:
         """The same, where it holds a slot already."""
-        expected = SAFETY_FACTOR * (
-            self._latency.seconds(kind, images) + (self._drawing.seconds(kind) if overlay else 0.0)
-        )
-        if expected > seconds:
-            raise DeadlineUnreachableError(
-                f"of the deadline {_milliseconds(seconds)} ms are left, but at the present speed an answer takes "
-                f"{_milliseconds(expected)} ms",
-                _milliseconds(expected - seconds),
-            )
+        drawing = self._drawing.seconds(kind) if overlay else 0.0
+        _check(SAFETY_FACTOR * (self._latency.seconds(kind, images) + drawing), seconds)
 
     @contextmanager
     def slot(self, kind: Kind, until: float, seconds: float, *, overlay: bool = False) -> Iterator[Admitted]:
         """Hold one of the slots for a request that has `seconds` left `until` then. Raises what `check` raises."""
         self.check(kind, seconds, overlay=overlay)
-        self._free -= 1
+        held = 1
+        self._free -= held
         self._metrics.in_progress.inc()
+
+        def check_tiles(work: Work, tiles: Sequence[int], ordinary: int, seconds: float) -> None:
+            nonlocal held
+            more = min(1 + sum(-(-each // ordinary) - 1 for each in tiles), self._slots) - held
+            if more > self._free:
+                raise self._full(kind)
+            _check(SAFETY_FACTOR * self._latency.seconds_of(work), seconds)
+            self._free -= more
+            held += more
+
         try:
             with self._latency.work(kind) as work:
-                yield Admitted(kind, until, work)
+                yield Admitted(kind, until, work, check_tiles)
         finally:
-            self._free += 1
+            self._free += held
             self._metrics.in_progress.dec()
+
+    def _full(self, kind: Kind) -> QueueFullError:
+        wait = self._latency.image(kind) or 1.0
+        return QueueFullError("as many requests as allowed are being worked on", _milliseconds(wait))
 
     @contextmanager
     def body(self) -> Iterator["Body"]:
@@ -109,6 +128,16 @@ class Body:
         """Raises QueueFullError."""
         self._admission.take_bytes(size)
         self.size += size
+
+
+def _check(expected: float, seconds: float) -> None:
+    """Raise DeadlineUnreachableError where an answer is expected later than the `seconds` that are left."""
+    if expected > seconds:
+        raise DeadlineUnreachableError(
+            f"of the deadline {_milliseconds(seconds)} ms are left, but at the present speed an answer takes "
+            f"{_milliseconds(expected)} ms",
+            _milliseconds(expected - seconds),
+        )
 
 
 def _milliseconds(seconds: float) -> int:

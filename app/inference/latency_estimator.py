@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 MEMORY_SECONDS: Final = 5.0
@@ -35,26 +36,48 @@ class Cost:
     """Of work, its part of the batch's included: what it costs the others."""
     service_seconds: float
     """From its first step to its last, without waiting for others."""
+    tiles: float = 1.0
+    """Of its frame: what both grow with."""
 
     def smoothed(self, latest: "Cost") -> "Cost":
         return Cost(
             self.cost_seconds + WEIGHT * (latest.cost_seconds - self.cost_seconds),
             self.service_seconds + WEIGHT * (latest.service_seconds - self.service_seconds),
+            self.tiles + WEIGHT * (latest.tiles - self.tiles),
         )
+
+    def of(self, tiles: float) -> "Cost":
+        """Of a frame of so many tiles."""
+        share = tiles / self.tiles
+        return Cost(self.cost_seconds * share, self.service_seconds * share, tiles)
 
 
 class Work:
     """Images that are being worked on, and are ahead of those that come later. `end` may be called more than once."""
 
-    def __init__(self, estimator: "LatencyEstimator", seconds: float, images: int) -> None:
+    def __init__(self, estimator: "LatencyEstimator", kind: Kind, images: int) -> None:
+        cost = estimator._cost(kind)
+        self.kind = kind
+        self.images = images
+        self.tiles: int | None = None
+        """Of all the images' frames together; None: not known yet."""
+        self.seconds = images * cost.cost_seconds if cost else 0.0
         self._estimator = estimator
-        self._seconds = seconds
-        self._images = images
-        estimator._add(seconds, images)
+        estimator._works[self] = None
+        estimator._add(self.seconds, images)
+
+    def weigh(self, tiles: int) -> None:
+        """The images are decoded, and their frames have so many tiles together."""
+        if self in self._estimator._works:
+            cost = self._estimator._cost(self.kind)
+            seconds = cost.of(tiles).cost_seconds if cost else 0.0
+            self._estimator._add(seconds - self.seconds, 0)
+            self.seconds, self.tiles = seconds, tiles
 
     def end(self) -> None:
-        self._estimator._add(-self._seconds, -self._images)
-        self._seconds, self._images = 0.0, 0
+        if self in self._estimator._works:
+            del self._estimator._works[self]
+            self._estimator._add(-self.seconds, -self.images)
 
 
 class LatencyEstimator:
@@ -67,6 +90,8 @@ class LatencyEstimator:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._costs: dict[Kind, Cost] = {}
+        self._works: dict[Work, None] = {}
+        """In the order in which they came."""
         self._ahead = 0.0
         self._images = 0
         self._last = -math.inf
@@ -95,11 +120,21 @@ class LatencyEstimator:
             return 0.0
         return self.ahead() + cost.service_seconds + (images - 1) * cost.cost_seconds * self.pace
 
+    def seconds_of(self, work: Work) -> float:
+        """The same for work that holds its place already: what came after it isn't ahead."""
+        cost = self._cost(work.kind)
+        before = list(takewhile(lambda other: other is not work, self._works))
+        if not before or cost is None:
+            return 0.0
+        if work.tiles is not None:
+            cost = cost.of(work.tiles / work.images)
+        own = cost.service_seconds + (work.images - 1) * cost.cost_seconds * self.pace
+        return sum(other.seconds for other in before) * self.pace + own
+
     @contextmanager
     def work(self, kind: Kind, images: int = 1) -> Iterator[Work]:
         """Count images as ahead of those that come later, until the end of the block or that of the work."""
-        cost = self._cost(kind)
-        work = Work(self, images * cost.cost_seconds if cost else 0.0, images)
+        work = Work(self, kind, images)
         try:
             yield work
         finally:

@@ -17,6 +17,7 @@ from app.inference.latency_estimator import Cost, Kind, LatencyEstimator
 from app.models.model_snapshot import LoadedModel
 from app.monitoring.request_record import ImageRecord, Step, current
 from app.sandbox.pool import CodecPool
+from model.detector import Detector
 from model.drift import Quantity
 from model.engines.output import NetworkOutput, concatenate
 from model.errors import EngineError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Heatmap = Literal["none", "map", "gray", "overlay"]
 """map: a value a patch, for the client to enlarge; gray: at the input size; overlay: on the image as it was sent."""
+Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -136,9 +138,15 @@ class Pipeline:
     ) -> T:
         """What `encode` makes of the results, in the thread where they are computed.
 
-        Raises EngineError, and for overlays as `decode` does. Cancelled, the images leave the queue.
+        Raises RefusedError where the images' tiles are too many to be done in time, EngineError, and for overlays as
+        `decode` does. Cancelled, the images leave the queue.
         """
-        tiles = await self._run_engine(images, loaded)
+        detector = loaded.detector
+        cut = [detector.tiling.cut(image.pixels) for image in images]
+        if detector.scales_alike:  # else it was known how many tiles they have
+            ordinary = detector.tiling.count(*detector.frame_size)
+            admitted.weigh([len(tiles) for tiles in cut], ordinary, admitted.until - asyncio.get_running_loop().time())
+        tiles = await self._run_engine(cut, detector)
 
         def post_process() -> list[InspectionResult]:
             return [_post_process(*pair, loaded, options) for pair in zip(images, tiles, strict=True)]
@@ -170,16 +178,15 @@ class Pipeline:
         png, _ = await self._codecs.overlay(image, inspection.basis.full_scale, heatmap, found, until)
         return png
 
-    async def _run_engine(self, images: Sequence[PreprocessedImage], loaded: LoadedModel) -> list[list[EngineResult]]:
+    async def _run_engine(self, images: Sequence[Sequence[Pixels]], detector: Detector) -> list[list[EngineResult]]:
         """Output for each image's tiles; where one fails, or this is cancelled, the others leave the queue.
 
         A tile is a view of its image: only a batch in the network has pixels of its own.
         """
-        tiles = [loaded.detector.tiling.cut(image.pixels) for image in images]
-        answers = [asyncio.wrap_future(self._queue.put(loaded.detector, tile)) for cut in tiles for tile in cut]
+        answers = [asyncio.wrap_future(self._queue.put(detector, tile)) for tiles in images for tile in tiles]
         try:
             results = iter(await asyncio.gather(*answers))
-            return [[next(results) for _ in cut] for cut in tiles]
+            return [[next(results) for _ in tiles] for tiles in images]
         finally:
             for answer in answers:
                 answer.cancel()
@@ -203,7 +210,8 @@ class Pipeline:
         """Tell the latency estimate and the request's record of images that are done."""
         for image in (result.record for result in results):
             steps = image.steps
-            cost = Cost(sum(step.worked / step.images for step in steps), sum(step.worked for step in steps))
+            worked = sum(step.worked / step.images for step in steps), sum(step.worked for step in steps)
+            cost = Cost(*worked, tiles=image.tiles)
             self._latency.learn(kind, cost, sum(step.seconds for step in steps))
             if record := current.get():
                 record.images.append(image)
@@ -231,7 +239,7 @@ def _post_process(
         name: inspectability.measures[name] for name in WATCHED if name in inspectability.measures
     }
     measures["log_odds"] = verdict.log_odds - loaded.detector.shift
-    record = ImageRecord(verdict, steps, measures, inspectability)
+    record = ImageRecord(verdict, steps, measures, inspectability, tiles=len(tiles))
     return InspectionResult(image, evidence, heatmap, regions, png, record)
 
 

@@ -48,6 +48,8 @@ class ImageRecord:
     """None: there is no reply yet."""
     recorded: Retained | None = None
     """None: nothing, or not yet."""
+    tiles: int = 1
+    """Of its frame."""
 
     def seconds(self, name: StepName) -> float:
         """Seconds of all steps of that name."""

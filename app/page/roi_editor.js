@@ -1,6 +1,7 @@
-// Draws where images count: polygons over the light table, saved as roi.json, which training reads (docs/training.md).
+// Draws where images count: polygons over the light table, opened from and saved as roi.json, which training reads.
 
 import { count, h, save } from "./dom.js";
+import { crossesItself, readRoi, roiText } from "./roi_file.js";
 
 const NEAR = 12; // pixels of the screen from the first corner: there a polygon is closed
 const STEP = 10; // pixels of the screen that an arrow moves the cross
@@ -13,6 +14,8 @@ export class RoiEditor {
     this.table = table;
     this.polygons = []; // { kind, corners }, in shares of the image: every image has the same
     this.corners = []; // of the one that is being drawn
+    this.changed = null; // the polygon that is drawn again, as it was
+    this.lifted = null; // which of its corners follows the cross
     this.cross = [0.5, 0.5];
     this.message = h("p", { role: "status" });
     this.list = h("ol", { className: "polygons", ariaLabel: "Polygons" });
@@ -22,8 +25,8 @@ export class RoiEditor {
     this.element = h(
       "div",
       { className: "card roi", role: "group", ariaLabel: "Where it counts" },
-      h("p", { className: "quiet" }, "Click the corners of an area, and its first one again. Keys on the image: arrows move the cross, space sets a corner, Enter closes the area, Backspace takes the last corner back, Escape drops the area."),
-      h("div", { className: "buttons" }, h("label", {}, "The area ", this.kind), button("Close the area", () => this._close()), button("Take the corner back", () => this._takeBack()), this.saving),
+      h("p", { className: "quiet" }, "Click the corners of an area, and its first one again. Keys on the image: arrows move the cross, space sets a corner, Enter closes the area, Backspace takes the last corner back, Escape drops the area. Of an area that is changed, a click lifts a corner, and the next one puts it down; Escape leaves the area as it was."),
+      h("div", { className: "buttons" }, h("label", {}, "The area ", this.kind), button("Close the area", () => this._close()), button("Take the corner back", () => this._takeBack()), button("Open roi.json", () => this._choose()), this.saving),
       this.message,
       this.list,
     );
@@ -34,11 +37,15 @@ export class RoiEditor {
   press(point) {
     this._moveTo(point);
     const { view } = this.table;
-    const [first] = this.corners;
-    if (first && this.corners.length > 2) {
-      const [x, y] = this._pixels(first);
-      if (Math.hypot(x - point.x, y - point.y) * view.scale < NEAR) return this._close();
-    }
+    const isNear = (corner) => {
+      const [x, y] = this._pixels(corner);
+      return Math.hypot(x - point.x, y - point.y) * view.scale < NEAR;
+    };
+    if (this.lifted !== null) return this._putDown();
+    if (this.changed) {
+      const lifted = this.corners.findIndex(isNear);
+      if (lifted >= 0) return this._lift(lifted);
+    } else if (this.corners.length > 2 && isNear(this.corners[0])) return this._close();
     this.corners.push(this.cross);
     const [x, y] = this._pixels(this.cross);
     this._say(`Corner ${this.corners.length} at ${x}, ${y}.`);
@@ -60,7 +67,8 @@ export class RoiEditor {
     const { size } = this.table.content;
     const place = ([across, down]) => [x + scale * size.width * across, y + scale * size.height * down];
     for (const { kind, corners } of this.polygons) outline(context, corners.map(place), kind, true);
-    if (this.corners.length) outline(context, this.corners.map(place), this.kind.value, false);
+    const drawn = this.corners.map((corner, index) => place(index === this.lifted ? this.cross : corner));
+    if (drawn.length) outline(context, drawn, this.kind.value, Boolean(this.changed), true);
     const [left, top] = place(this.cross);
     for (const [ink, width] of [["#000", 4], ["#fff", 2]]) {
       context.strokeStyle = ink;
@@ -99,19 +107,67 @@ export class RoiEditor {
     return [Math.round(x * width), Math.round(y * height)];
   }
 
+  _lift(index) {
+    this.lifted = index;
+    this._say(`Corner ${index + 1} is lifted.`);
+  }
+
+  _putDown() {
+    this.corners = this.corners.map((corner, index) => (index === this.lifted ? this.cross : corner));
+    const [x, y] = this._pixels(this.cross);
+    this._say(`Corner ${this.lifted + 1} at ${x}, ${y}.`);
+    this.lifted = null;
+  }
+
+  /** The area is drawn again; where another one is being drawn, that comes first. */
+  _change(polygon) {
+    if (this.corners.length) return this._say("Close the area that is being drawn first, or drop it.");
+    this.polygons = this.polygons.filter((each) => each !== polygon);
+    this.changed = polygon;
+    this.corners = polygon.corners;
+    this.kind.value = polygon.kind;
+    this._show();
+    this._say("Click a corner to lift it, and where it belongs; then close the area.");
+    this.table.canvas.focus();
+  }
+
+  _choose() {
+    const input = h("input", { type: "file", accept: ".json,application/json" });
+    input.addEventListener("change", () => input.files.length && this._open(input.files[0]));
+    input.click();
+  }
+
+  /** The file's areas, beside those that were drawn. */
+  async _open(file) {
+    const text = await file.text();
+    try {
+      this.polygons = [...this.polygons, ...readRoi(text, this.table.content.size)];
+    } catch (error) {
+      return this._say(`${file.name}: ${error.message}`);
+    }
+    this._show();
+    this.table.canvas.focus();
+  }
+
   _close() {
+    if (this.lifted !== null) this._putDown();
     if (this.corners.length < 3) return this._say("An area needs three corners.");
     if (crossesItself(this.corners)) return this._say("Its edges cross, so that its inside isn't said: take corners back.");
     this.polygons.push({ kind: this.kind.value, corners: this.corners });
+    this.changed = null;
     this._drop();
   }
 
   _takeBack() {
-    this.corners.pop();
+    this.lifted = null;
+    this.corners = this.corners.slice(0, -1);
     this._say(count(this.corners.length, "corner"));
   }
 
+  /** One that was being changed is as it was. */
   _drop() {
+    if (this.changed) this.polygons.push(this.changed);
+    this.changed = this.lifted = null;
     this.corners = [];
     this._show();
   }
@@ -123,16 +179,16 @@ export class RoiEditor {
   }
 
   _show() {
-    const rows = this.polygons.map((polygon, index) => h("li", {}, `${KINDS[polygon.kind]}, ${count(polygon.corners.length, "corner")} `, h("button", { type: "button", ariaLabel: `Remove area ${index + 1}`, onclick: () => this._remove(polygon) }, "Remove")));
+    const rows = this.polygons.map((polygon, index) => h("li", {}, `${KINDS[polygon.kind]}, ${count(polygon.corners.length, "corner")} `, h("button", { type: "button", ariaLabel: `Change area ${index + 1}`, onclick: () => this._change(polygon) }, "Change"), " ", h("button", { type: "button", ariaLabel: `Remove area ${index + 1}`, onclick: () => this._remove(polygon) }, "Remove")));
     this.list.replaceChildren(...rows);
     this.saving.disabled = !this.polygons.length;
     this._say(`${count(this.polygons.length, "area")}.`);
   }
 
   _save() {
-    const { width, height } = this.table.content.size;
-    const drawn = (name) => this.polygons.filter(({ kind }) => kind === name).map(({ corners }) => corners.map((corner) => this._pixels(corner)));
-    save(JSON.stringify({ image: { width, height }, include: drawn("include"), ignore: drawn("ignore") }), "roi.json", "application/json");
+    if (this.corners.length) return this._say("Close the area that is being drawn first, or drop it.");
+    const text = roiText(this.polygons, this.table.content.size, (corner) => this._pixels(corner));
+    save(text, "roi.json", "application/json");
     this._say("Put roi.json beside the training images: fit makes a version that looks there alone. Beside images that were labelled since, evaluate --recalibrate makes one with new thresholds.");
   }
 
@@ -142,7 +198,7 @@ export class RoiEditor {
   }
 }
 
-function outline(context, corners, kind, isClosed) {
+function outline(context, corners, kind, isClosed, isDrawn = false) {
   context.beginPath();
   corners.forEach((corner, index) => (index ? context.lineTo(...corner) : context.moveTo(...corner)));
   if (isClosed) context.closePath();
@@ -155,13 +211,5 @@ function outline(context, corners, kind, isClosed) {
   }
   context.setLineDash([]);
   context.fillStyle = INKS[kind];
-  if (!isClosed) for (const [x, y] of corners) context.fillRect(x - 4, y - 4, 8, 8);
-}
-
-/** Whether two edges cross; touching is no crossing. As training has it (training/data/polygons.py). */
-function crossesItself(corners) {
-  const edges = corners.map((corner, index) => [corner, corners[(index + 1) % corners.length]]);
-  const side = ([[ax, ay], [bx, by]], [x, y]) => Math.sign((bx - ax) * (y - ay) - (by - ay) * (x - ax));
-  const parts = (edge, [start, end]) => side(edge, start) * side(edge, end) < 0;
-  return edges.some((one, index) => edges.slice(index + 1).some((other) => parts(one, other) && parts(other, one)));
+  if (isDrawn) for (const [x, y] of corners) context.fillRect(x - 4, y - 4, 8, 8);
 }

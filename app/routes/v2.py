@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
@@ -125,7 +126,7 @@ async def _answer(scope: RequestScope, model: str, version: int | None, json_len
             ]
 
         with service.inference.latency.work(kind, request.size) as work:
-            batch = Admitted(kind, admitted.until, work)
+            batch = replace(admitted, kind=kind, work=work)
             images = await _decode(request, loaded, pipeline, admitted.until)
             response, inspections = await pipeline.inspect(images, loaded, request.options, batch, encode)
         left = admitted.until - asyncio.get_running_loop().time()

@@ -107,6 +107,48 @@ def test_drawing_counts_for_who_asked_for_it(
             pass
 
 
+def test_a_frame_that_can_t_be_done_in_time_is_refused_once_its_tiles_are_known(
+    admission: Admission, latency: LatencyEstimator
+) -> None:
+    """A second ahead, and one for each of its tiles, where an ordinary frame has one: a quarter more is allowed for."""
+    latency.learn(KIND, Cost(1.0, 1.0), 1.0)
+    with admission.slot(KIND, 9.0, 9.0), admission.slot(KIND, 9.0, 9.0) as admitted:
+        admitted.weigh([1], 1, 2.5)
+        admitted.weigh([3], 3, 5.0)
+        with pytest.raises(DeadlineUnreachableError, match=r"the deadline 4999 ms are left.* takes 5000 ms"):
+            admitted.weigh([3], 3, 4.999)
+        assert latency.ahead() == 4.0  # others wait for what it holds until it is gone
+    assert latency.ahead() == 0
+
+
+def test_a_frame_of_more_tiles_than_an_ordinary_one_takes_as_many_slots(
+    latency: LatencyEstimator, drawing: LatencyEstimator, metrics: Metrics
+) -> None:
+    admission = Admission(4, 10, latency, drawing, metrics)
+    with admission.slot(KIND, 9.0, 9.0) as admitted:
+        admitted.weigh([13], 6, 9.0)  # three
+        with admission.slot(KIND, 9.0, 9.0) as other:
+            with pytest.raises(QueueFullError):
+                admission.check(KIND, 9.0)
+            with pytest.raises(QueueFullError):
+                other.weigh([7], 6, 9.0)
+            other.weigh([6], 6, 9.0)
+        admission.check(KIND, 9.0)
+    with admission.slot(KIND, 9.0, 9.0) as admitted:
+        admitted.weigh([600], 6, 9.0)  # all there are: else it could never be inspected
+        with pytest.raises(QueueFullError):
+            admission.check(KIND, 9.0)
+    with admission.slot(KIND, 9.0, 9.0) as admitted:
+        admitted.weigh([6] * 8, 6, 9.0)  # a batch holds one, as a request
+        admitted.weigh([6, 12, 12], 6, 9.0)
+        with admission.slot(KIND, 9.0, 9.0), pytest.raises(QueueFullError):
+            admission.check(KIND, 9.0)
+    assert in_progress(metrics) == 0
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(admission.slot(KIND, 9.0, 9.0))
+
+
 def cut_off(admission: Admission) -> None:
     """After its last byte."""
     with admission.body() as body:

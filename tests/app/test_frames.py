@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from app.application import create_app
+from app.inference.latency_estimator import Cost, Kind
 from app.models.model_snapshot import LoadedModel, ModelSnapshot, ModelState
 from app.service import Service
 from app.settings import Settings
@@ -110,7 +111,7 @@ async def test_a_record_draws_the_same_heatmap(frames: Frames) -> None:
 
 async def test_the_version_says_what_its_frame_is(frames: Frames) -> None:
     (found,) = (await frames.client.get("/v1/models/belt")).json()["versions"]
-    frame = {"width": 160, "height": 112, "overlap": 16, "scale": None}
+    frame = {"width": 160, "height": 112, "overlap": 16, "scale": None, "sizes_checked": False}
     assert (found["input_size"], found["frame"]) == (64, frame)
 
 
@@ -183,6 +184,27 @@ async def test_maps_of_several_sizes_are_no_tensor(rolls: Frames) -> None:
     assert "send them one by one" in reply.json()["detail"]
 
 
+async def test_what_does_not_count_is_dark_in_the_overlay(anyio_backend: str, tmp_path: Path) -> None:
+    """Of the reply, and of its record."""
+    inside = np.zeros((64, 64), np.bool_)
+    inside[:, :32] = True
+    publish(tmp_path / "store", "plate", roi=inside)
+    records = str(tmp_path / "records")
+    settings = Settings(store=tmp_path / "store", device="cpu", records=records, records_images="all")
+    app = create_app(settings)
+    async with running(app) as client:
+        await until(lambda: app.state.service.model_manager.snapshot.models.get("plate", ModelState()).loaded)
+        await until(lambda: not app.state.service.records._writer.error)
+        image = io.BytesIO()
+        Image.new("RGB", (128, 96), (200, 200, 200)).save(image, "PNG")
+        reply = await client.post("/v1/models/plate/predict", content=image.getvalue(), headers={"Accept": "image/png"})
+        recorded = f"/v1/inspections/{reply.headers['x-camspector-inference-id']}/overlay"
+        assert (await client.get(recorded)).content == reply.content
+    colours = np.asarray(Image.open(io.BytesIO(reply.content)), np.int16)
+    assert (colours[:, 66:] == 60).all()
+    assert colours[:, :56].max() > 90
+
+
 def framed(bench: Bench) -> Service:
     """Its widget has frames of six tiles."""
     (loaded,) = bench.service.model_manager.snapshot.models["widget"].loaded.values()
@@ -203,8 +225,20 @@ async def test_tiles_share_batches_and_are_what_the_estimator_learns(bench: Benc
     assert [len(batch) for batch in bench.widget.batches] == [3, 3]  # max_batch of tiles, not a whole frame
     assert {mean for batch in bench.widget.batches for mean in batch} == {100}
     (cost,) = service.inference.latency._costs.values()
-    (image,) = [cost.service_seconds]
-    assert image >= reply.json()["timing_ms"]["predict"] / 1000 * 0.9
+    assert cost.service_seconds >= reply.json()["timing_ms"]["predict"] / 1000 * 0.9
+    assert cost.tiles == TILES
+
+
+async def test_a_frame_that_is_too_large_to_be_done_in_time_is_refused_and_does_not_expire(rolls: Frames) -> None:
+    """A file of few bytes may be a frame of many tiles: told once it is decoded, before any of them is queued."""
+    service = rolls.recorder.app.state.service
+    key, image = ("belt", 1), of_size(800, 448)
+    service.inference.latency.learn(Kind.of(key, len(image)), Cost(0.5, 0.5, tiles=TILES), 0.5)
+    with service.inference.latency.work(Kind.of(key, len(image))):
+        reply = await rolls.client.post("/v1/models/belt/predict", content=image, headers={"X-Deadline-Ms": "2500"})
+        assert (reply.status_code, reply.json()["error"]) == (429, "deadline-unreachable")
+        assert (await rolls.client.post("/v1/models/belt/predict", content=image)).status_code == 200
+    assert service.admission._free == service.settings.queue_size
 
 
 async def test_a_frame_that_nobody_waits_for_leaves_the_queue_with_all_its_tiles(bench: Bench) -> None:

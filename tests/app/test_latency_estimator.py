@@ -130,3 +130,30 @@ def test_work_that_ends_early_is_not_ahead_and_ends_once(estimator: LatencyEstim
         early.end()
         assert estimator.ahead() == pytest.approx(0.1, rel=0.01)
     assert estimator.ahead() == 0
+
+
+def test_a_frame_costs_as_many_as_it_has_tiles(estimator: LatencyEstimator, clock: Clock) -> None:
+    """What is learnt of frames of six tiles is known of others, whatever their kind: a tenth of a second a tile."""
+    for _ in range(50):
+        clock.now += 0.6
+        estimator.learn(A, Cost(cost_seconds=0.6, service_seconds=0.6, tiles=6), 0.6)
+    with estimator.work(A) as small, estimator.work(A) as large:
+        assert estimator.ahead() == pytest.approx(1.2)  # nobody knows better yet
+        small.weigh(1)
+        large.weigh(40)
+        assert estimator.ahead() == pytest.approx(0.1 + 4.0)
+        assert estimator.seconds_of(small) == 0  # nothing is ahead of it: it is tried
+        assert estimator.seconds_of(large) == pytest.approx(0.1 + 4.0)
+        with estimator.work(A, images=2) as both:
+            both.weigh(12)
+            assert estimator.seconds_of(both) == pytest.approx(4.1 + 1.2)
+            assert estimator.seconds_of(large) == pytest.approx(4.1)  # what came later is not ahead
+        small.end()
+        assert estimator.ahead() == pytest.approx(4.0)
+    assert estimator.ahead() == 0
+
+
+def test_tiles_of_what_nothing_is_known_of_cost_nothing(estimator: LatencyEstimator) -> None:
+    with estimator.work(A), estimator.work(A) as work:
+        work.weigh(100)
+        assert (estimator.ahead(), estimator.seconds_of(work)) == (0, 0)

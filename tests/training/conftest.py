@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
@@ -170,6 +171,12 @@ def prepare_patches(dataset: Dataset, trunk: Trunk, recipe: Patches | None = Non
     prepared = prepare(dataset, trunk, recipe or tiny_patches(), **choices)
     assert isinstance(prepared, PreparedPatches)
     return prepared
+
+
+def even_features(prepared: PreparedPatches) -> NDArray[np.float32]:
+    """Features V·N×P×C of images that all have as many patches."""
+    assert isinstance(prepared.features, np.ndarray)
+    return prepared.features
 
 
 def prepare(dataset: Dataset, trunk: Trunk, recipe: Recipe, **choices: Any) -> PreparedEstimator:

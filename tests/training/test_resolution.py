@@ -10,6 +10,7 @@ from model.tiles import Frame
 from tests.training.conftest import OWN_PATCHES, tiny_patches
 from training.data.masks import Mask
 from training.data.samples import Sample
+from training.frame_sizes import frame_of, tiles_of
 from training.recipe import Patches, read_recipe
 from training.resolution import Resolution, larger_frames, smallest_defect, tile_for, with_frame
 
@@ -38,7 +39,7 @@ def test_a_long_frame_has_one_row_of_tiles() -> None:
 
 @pytest.mark.parametrize("frame", [(1248, 496), (4096, 256), (4000, 3008), (448, 464), (96, 96)])
 def test_tiles_are_the_cheapest_of_their_sizes(frame: tuple[int, int]) -> None:
-    tile = tile_for(frame, 448)
+    tile = tile_for({frame: 9}, 448)
     assert tile % 16 == 0
     assert tile <= min(560, *frame)
 
@@ -54,12 +55,43 @@ def test_another_aspect_is_refused_with_the_right_one() -> None:
         framed("1000x500")
 
 
-def test_images_of_many_sizes_have_no_frame() -> None:
-    with pytest.raises(RecipeError, match="images of one size, and these are from 400×300 to 800×600"):
-        framed("0.5", {"800×600": 9, "400×300": 1})
-    recipe, (sentence,) = with_frame(read_recipe("fast", resolution="auto"), [], {"800×600": 9, "400×300": 1})
+MANY = {"800×600": 9, "400×300": 1, "1600×200": 3}
+
+
+def test_images_of_many_sizes_have_frames_of_their_own_at_one_scale() -> None:
+    recipe = framed("0.5", MANY)
+    assert recipe.frame is not None
+    assert (recipe.frame.scale, recipe.frame.sizes_checked) == (0.5, True)
+    assert recipe.frame_size in {(400, 304), (800, 96)}  # the one with the most tiles
+    samples = [Sample(Path("a.png"), "a.png", "good", size=size) for size in ((800, 600), (400, 300), (1600, 200))]
+    assert [frame_of(recipe, sample) for sample in samples] == [(400, 304), (208, 144), (800, 96)]
+    assert recipe.tiles == max(tiles_of(recipe, sample) for sample in samples)
+
+
+def test_what_many_sizes_become_is_told() -> None:
+    (mask,) = [each.mask for each in spotted((800, 600), 12)]
+    sample = Sample(Path("a.png"), "a.png", "spot", mask=mask)
+    recipe, (sentence,) = with_frame(read_recipe("fast", resolution="0.5"), [sample], MANY)
+    assert isinstance(recipe, Patches)
+    assert sentence.startswith("resolution: images of 3 sizes are scaled by 0.5, each to a frame of its own, at most ")
+    assert sentence.endswith("the smallest masked defect measures 6.0 pixels")
+
+
+def test_auto_resizes_many_sizes_to_one_tile_where_nothing_speaks_for_more() -> None:
+    recipe, (sentence,) = with_frame(read_recipe("fast", resolution="auto"), [DEFECT], {"800×600": 9, "400×300": 1})
     assert recipe == read_recipe("fast", resolution="auto")
-    assert sentence == "resolution: images are of many sizes, so each is resized to one tile of 224×224"
+    assert sentence == "resolution: images are of many sizes, and each is resized to one tile of 224×224"
+    long, _ = with_frame(read_recipe("fast", resolution="auto"), [DEFECT], MANY)
+    assert isinstance(long, Patches)
+    assert long.frame is not None  # a square would stretch some of them
+    assert long.frame.scale is not None
+
+
+def test_a_size_that_no_frame_can_be_is_named() -> None:
+    with pytest.raises(RecipeError, match="a frame of 96×16 of an image of 200×40: its sides must lie between 32 and"):
+        framed("0.5", {"800×600": 9, "200×40": 1})
+    with pytest.raises(RecipeError, match="its sides must lie between 32 and 16384"):
+        framed("0.5", {"400×400": 900, "40000×64": 1})
 
 
 def test_a_frame_too_small_for_a_tile_is_refused() -> None:
@@ -142,14 +174,18 @@ def test_with_other_sizes_at_the_same_scale_the_frame_has_it(resolution: str, si
     assert same_scale(resolution, {size: 9}).frame == frame
 
 
-def test_other_sizes_at_the_same_scale_need_one_and_images_of_one_size() -> None:
+def test_other_sizes_at_the_same_scale_need_one() -> None:
     with pytest.raises(RecipeError, match='"same-scale" needs --resolution'):
         same_scale(None, {"400×240": 9})
-    for resolution in ("auto", "0.5"):
-        with pytest.raises(RecipeError, match="needs images of one size, and these are from 400×300 to 800×600"):
-            same_scale(resolution, {"800×600": 9, "400×300": 1})
-    with pytest.raises(RecipeError, match="is learnt from frames of one size, and these have 2 sizes"):
-        same_scale("0.5", {"2000×1500": 30, "1950×1500": 2})
+
+
+@pytest.mark.parametrize("sizes", [{"800×600": 9, "400×300": 1}, {"2000×1500": 30, "1950×1500": 2}])
+@pytest.mark.parametrize("resolution", ["auto", "0.5"])
+def test_at_the_same_scale_no_size_is_odd(resolution: str, sizes: dict[str, int]) -> None:
+    frame = same_scale(resolution, sizes).frame
+    assert frame is not None
+    assert frame.scale is not None
+    assert not frame.sizes_checked
 
 
 DEFECT = Sample(Path("a.png"), "a.png", "spot")
@@ -178,6 +214,12 @@ def test_auto_without_a_defect_is_the_least_work_and_says_so() -> None:
 def test_without_masks_larger_frames_are_tried(size: tuple[int, int], expected: list[tuple[int, int]]) -> None:
     recipe, sizes = read_recipe("accurate", resolution="auto"), {f"{size[0]}×{size[1]}": 9}
     assert [larger.frame_size for larger in larger_frames(recipe, [DEFECT], sizes)] == expected
+
+
+def test_without_masks_larger_scales_are_tried_of_many_sizes() -> None:
+    recipe = read_recipe("fast", resolution="auto")
+    scales = [larger.frame.scale for larger in larger_frames(recipe, [DEFECT], MANY) if larger.frame]
+    assert scales == pytest.approx([(224 / 480_000**0.5) ** 0.5, 1.0])  # of the image with the most pixels
 
 
 @pytest.mark.parametrize("resolution", [None, "0.5"])

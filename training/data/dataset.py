@@ -16,6 +16,7 @@ from model.cpus import available_cpus
 from model.errors import DataError
 from model.image import FullScale, full_scale_for
 from training.data.image_checks import CheckedImage, check_image, doubts, refuse_unusable
+from training.data.image_sizes import parse_size
 from training.data.masks import Mask
 from training.data.roi import read_roi_files
 from training.data.samples import Sample, find_samples, kinds_of
@@ -84,8 +85,8 @@ def check_samples(samples: Sequence[Sample], advance: Advance = no_progress) -> 
     peaks = [image.brightest for image in images if image.brightest is not None]
     full_scale = full_scale_for(max(peaks)) if peaks else None
     sizes = Counter(image.size for image in images)
-    masked = [_with_mask(sample, image) for sample, image in zip(samples, images, strict=True)]
-    return Dataset(_tied(masked, digests), digests, full_scale, dict(sizes.most_common()), doubts(samples, images))
+    read = [_as_read(sample, image) for sample, image in zip(samples, images, strict=True)]
+    return Dataset(_tied(read, digests), digests, full_scale, dict(sizes.most_common()), doubts(samples, images))
 
 
 def _with_roi(dataset: Dataset, folder: Path) -> Dataset:
@@ -109,9 +110,10 @@ def _overlap(mask: Mask | None, inside: NDArray[np.bool_]) -> bool:
     return mask is None or mask.shape != inside.shape or bool((mask.pixels() & inside).any())
 
 
-def _with_mask(sample: Sample, image: CheckedImage) -> Sample:
-    """The sample with the mask that was read; a good one's is blank."""
-    return replace(sample, mask=image.mask.mask) if image.mask and sample.is_anomaly else sample
+def _as_read(sample: Sample, image: CheckedImage) -> Sample:
+    """The sample with its image's size, and the mask that was read; a good one's is blank."""
+    sized = replace(sample, size=parse_size(image.size))
+    return replace(sized, mask=image.mask.mask) if image.mask and sample.is_anomaly else sized
 
 
 def _drawn(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:

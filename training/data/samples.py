@@ -9,6 +9,7 @@ from typing import Final
 
 from model.errors import DataError
 from training.data.elpv import labels_of, read_labels
+from training.data.image_sizes import Size
 from training.data.inventory import Inventory, shown, take_inventory
 from training.data.kind_folders import check_empty, check_kinds
 from training.data.layout import GOOD, GOOD_NAMES, Location, locate, normalised, wrapper_depth
@@ -41,6 +42,8 @@ class Sample:
     """Samples of one group (a part, a lot) stay together in a split; by default each is its own."""
     mask: Mask | None = None
     """Where it is defective, once its files were read. None: not known."""
+    size: Size | None = None
+    """Width and height of its image, once that was read."""
 
     @property
     def is_anomaly(self) -> bool:

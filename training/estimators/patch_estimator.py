@@ -1,8 +1,8 @@
 """The recipe of patches: which samples it needs, and which trunk it is prepared with."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -14,12 +14,13 @@ from training.data.splits import Split, make_folds
 from training.data.training_set import Anomalies, available
 from training.estimators.estimator import PreparedEstimator
 from training.estimators.narrow_patches import PreparedNarrowPatches
-from training.estimators.patch_features import PatchInputs, patch_features, patch_grid, patch_inputs
+from training.estimators.patch_features import PatchInputs, most_images, patch_features, patch_inputs
 from training.estimators.patches import PreparedPatches
 from training.estimators.trunk_comparison import PreparedTrunkComparison
 from training.evaluation.post_processing import Method
 from training.evaluation.thresholds import Rule
 from training.features.augmentation import count_of_copies
+from training.frame_sizes import patches_of
 from training.narrow.targets import TargetCache, targets_size
 from training.recipe import Patches
 from training.synthetic.samples import MOST
@@ -41,8 +42,16 @@ class PatchEstimator:
         """Thresholds by the rule; the calibration is fitted to out-of-fold evidence."""
         recipe = self.recipe
         others = () if recipe.frame is None else tuple(Pooling(strongest=number) for number in _STRONGEST)
-        framed = recipe.frame is not None
-        return Method(recipe.pooling, rule, defect_rate, None, use_masks, one_size=framed, other_poolings=others)
+        many_sizes = recipe.frame is not None and recipe.frame.scale is not None
+        return Method(
+            recipe.pooling,
+            rule,
+            defect_rate,
+            use_masks=use_masks,
+            one_size=recipe.frame is not None and not many_sizes,
+            many_sizes=many_sizes,
+            other_poolings=others,
+        )
 
     def splits(self, samples: Sequence[Sample], anomalies: Anomalies) -> list[Split]:
         """The inner folds; none where synthetic anomalies alone choose thresholds."""
@@ -57,12 +66,13 @@ class PatchEstimator:
     def features_size(self, samples: Sequence[Sample], anomalies: Anomalies) -> int:
         """Every patch's features, float32, with flipped copies and synthetic anomalies, of each trunk that is used, and
         the targets of narrow ones."""
-        recipe, images = self.recipe, len(samples)
-        if available(anomalies, samples) != "real":
-            images += min(MOST, sum(not sample.is_anomaly for sample in samples))
+        recipe, images = self.recipe, list(samples)
+        if available(anomalies, samples) != "real":  # whichever are drawn
+            good = sorted((sample for sample in samples if not sample.is_anomaly), key=partial(patches_of, recipe))
+            images += good[-MOST:]
         trunks = 2 if recipe.trunk == "auto" else 1
-        copies = count_of_copies(images, recipe.flips, recipe.max_images // recipe.tiles)
-        values = images * copies * math.prod(patch_grid(recipe)) * recipe.hypercolumn.channels
+        copies = count_of_copies(len(images), recipe.flips, most_images(recipe, images))
+        values = copies * sum(patches_of(recipe, sample) for sample in images) * recipe.hypercolumn.channels
         return trunks * values * np.dtype(np.float32).itemsize + self._targets_size
 
     @property

@@ -10,6 +10,7 @@ from model.network import VGG16CAM
 from training.data.splits import Indices
 from training.estimators.logistic import LinearModel
 from training.estimators.network import fresh_network
+from training.evaluation.map_sizes import padded
 
 if TYPE_CHECKING:
     from training.estimators.patches import PreparedPatches
@@ -27,10 +28,15 @@ class PatchRegression:
     prepared: "PreparedPatches"
 
     def evidence(self, indices: Indices) -> Floats:
-        """Evidence maps n×h×w of these samples, without the image head; −∞ where a patch doesn't count."""
+        """Evidence maps n×h×w of these samples, without the image head; −∞ where a patch doesn't count, and beyond an
+        image's own map where another's is larger."""
+        return padded([self._evidence(i) for i in indices])
+
+    def _evidence(self, image: int) -> Floats:
         prepared = self.prepared
-        maps = [np.where(prepared.coverage[i] < 0, -np.inf, self.patch_model(prepared.features[i])) for i in indices]
-        return np.stack(maps).astype(np.float32).reshape(-1, *prepared.grid)
+        evidence = self.patch_model(prepared.features[image])
+        counted = np.where(prepared.coverage[image][: len(evidence)] < 0, -np.inf, evidence)
+        return counted.astype(np.float32).reshape(prepared.grids[image])
 
     def features(self, indices: Indices) -> Floats:
         """The gate's features n×F of these samples."""

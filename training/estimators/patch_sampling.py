@@ -1,6 +1,6 @@
 """Draws the patches of the training images that a round of the regression learns from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from training.data.splits import Indices
 from training.estimators.logistic import FeatureScale, LinearModel
-from training.features.extraction import Features
+from training.features.extraction import PatchFeatures
 from training.recipe import Patches
 
 Floats = NDArray[np.float32]
@@ -26,21 +26,22 @@ _GOOD_COMPARED: Final = 60
 @dataclass(frozen=True, eq=False)
 class PatchSampler:
     """Draws patches from the features V·N×P×C; `coverage` V·N×P is the defective share of each, −1 where it doesn't
-    count."""
+    count, or an image has no more; `tiles` V·N, of how many an image has."""
 
-    features: Features
+    features: PatchFeatures
     coverage: Floats
+    tiles: Sequence[int]
     recipe: Patches
 
     def good(self, images: Indices, rng: np.random.Generator) -> Floats:
-        """Features n×C of patches drawn from good images, as many from each."""
-        count = self._per_image(self.recipe.good_patches, images)
+        """Features n×C of patches drawn from good images, as many from each that has them."""
+        most = -(-self.recipe.good_patches // len(images))
         patches = map(self._counted, images)
-        return np.concatenate([each[rng.choice(len(each), count, replace=False)] for each in patches])
+        return np.concatenate([each[rng.choice(len(each), min(most, len(each)), replace=False)] for each in patches])
 
     def masked(self, images: Indices, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Features n×C and targets n, 0 to 1, of patches on defects and of as many beside them, by the masks."""
-        features = [np.zeros((0, self.features.shape[2]), np.float32)]
+        features = [np.zeros((0, self.features[0].shape[1]), np.float32)]
         targets = [np.zeros(0, np.float32)]
         for i in images:
             on, beside = np.flatnonzero(self.coverage[i] > 0), np.flatnonzero(self.coverage[i] == 0)
@@ -62,25 +63,25 @@ class PatchSampler:
         for i in anomalies:
             patches = scale(self._counted(i))
             scores = score(patches)
-            most = max(1, _MOST_PSEUDO_LABELS * len(scores) / self.recipe.tiles)
+            most = max(1, _MOST_PSEUDO_LABELS * len(scores) / self.tiles[i])
             count = int(np.clip((scores > level).sum(), 1, most))
-            found.append(patches[np.argpartition(-scores, count - 1)[:count]])
+            found.append(_highest(patches, scores, count))
         return np.concatenate(found)
 
     def hardest(self, good: Indices, scale: FeatureScale, model: LinearModel) -> Floats:
         """Standardised features n×C of the patches of good images that `model` takes for the most defective."""
-        count = self._per_image(self.recipe.hard_patches, good)
+        most = -(-self.recipe.hard_patches // len(good))
         raw = model.unstandardised(scale)
         patches = map(self._counted, good)
-        return np.concatenate([scale(each[np.argpartition(-raw(each), count - 1)[:count]]) for each in patches])
+        return np.concatenate([scale(_highest(each, raw(each), min(most, len(each)))) for each in patches])
 
     def _counted(self, image: int) -> Floats:
         """Features n×C of those of an image's patches that count."""
-        counts = ~(self.coverage[image] < 0)
         patches = np.asarray(self.features[image])
+        counts = ~(self.coverage[image][: len(patches)] < 0)
         return patches if counts.all() else patches[counts]
 
-    def _per_image(self, together: int, images: Indices) -> int:
-        """`together` patches divided among the images, rounded up, and no more than any has that count."""
-        fewest = int((~(self.coverage[images] < 0)).sum(axis=1).min())
-        return min(fewest, -(-together // len(images)))
+
+def _highest(patches: Floats, scores: Floats, count: int) -> Floats:
+    """The `count` patches of n×C with the highest scores n."""
+    return patches[np.argpartition(-scores, count - 1)[:count]]

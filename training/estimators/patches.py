@@ -5,6 +5,7 @@ features.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,13 +19,13 @@ from training.estimators.image_head import fit_image_head
 from training.estimators.inner_folds import cross_validated, predict_fold, predict_folds
 from training.estimators.logistic import FeatureScale, LinearModel, fit_logistic
 from training.estimators.mahalanobis import MahalanobisDistance
-from training.estimators.patch_features import patch_grid
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patch_sampling import PatchSampler, Score
 from training.evaluation.post_processing import Method
-from training.features.extraction import Features
+from training.features.extraction import PatchFeatures
 from training.features.imagenet import Trunk
 from training.features.measuring import Measures
+from training.frame_sizes import patch_grid, tiles_of
 from training.progress import Advance, no_progress
 from training.recipe import Patches
 
@@ -41,14 +42,15 @@ class PreparedPatches:
     """
 
     training_set: TrainingSet
-    features: Features
+    features: PatchFeatures
     """V·N×P×C: C features of each of an image's P patches."""
     grid_features: Floats
     """N×F: the gate's features of each sample."""
     means: Floats
     """V·N×C: each image's features, averaged over its patches."""
     coverage: Floats
-    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask, −1 where a patch doesn't count."""
+    """V·N×P: the defective share of each patch; NaN where an anomaly has no mask, −1 where a patch doesn't count, or an
+    image has no more."""
     trunk: Trunk
     recipe: Patches
     measures: Measures
@@ -58,10 +60,10 @@ class PreparedPatches:
     draw: int = 0
     """Which of the draws of good patches is learnt from: another one tells how much depends on it."""
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Height and width of an evidence map, in patches."""
-        return patch_grid(self.recipe)
+    @cached_property
+    def grids(self) -> list[tuple[int, int]]:
+        """Height and width of each of the samples' evidence map, in patches."""
+        return [patch_grid(self.recipe, sample) for sample in self.training_set.samples]
 
     @property
     def fit_steps(self) -> int:
@@ -75,7 +77,9 @@ class PreparedPatches:
         defective patches get pseudo-labels: first those farthest from good ones, then those that the last model found
         (MI-SVM's alternation, Andrews et al. 2003, section 4).
         """
-        recipe, sampler = self.recipe, PatchSampler(self.features, self.coverage, self.recipe)
+        recipe, copies = self.recipe, len(self.features) // len(self.training_set.samples)
+        tiles = [tiles_of(recipe, sample) for sample in self.training_set.samples] * copies
+        sampler = PatchSampler(self.features, self.coverage, tiles, recipe)
         rng = np.random.default_rng(recipe.seed + self.draw)
         good, bad = (self._with_copies(part) for part in self._by_class(indices))
         unmasked = bad[np.isnan(self.coverage[bad]).any(axis=1)]

@@ -15,6 +15,7 @@ from training.estimators.image_head import ImageLogOdds, add_image_head, choose_
 from training.evaluation.calibration import fit_platt
 from training.evaluation.drift import PARTS_PER_FALSE_ALARM
 from training.evaluation.heatmap_scale import choose_heatmap_scale
+from training.evaluation.map_sizes import padded, without_padding
 from training.evaluation.prediction import Prediction
 from training.evaluation.thresholds import Rule, choose_thresholds
 
@@ -28,7 +29,7 @@ class OutOfFold:
 
     samples: list[Sample]
     maps: Maps
-    """n×h×w."""
+    """n×h×w, as `padded` gives them where images have maps of many sizes."""
     fold_ids: NDArray[np.intp]
     """n; what is decided for images of one fold is decided on the other folds."""
     image_log_odds: ImageLogOdds | None = None
@@ -44,7 +45,7 @@ class OutOfFold:
         image_log_odds = [fold.image_log_odds for fold in folds if fold.image_log_odds is not None]
         return cls(
             [sample for fold in folds for sample in fold.samples],
-            np.concatenate([fold.maps for fold in folds]),
+            padded([evidence for fold in folds for evidence in fold.maps]),
             np.concatenate([fold.fold_ids for fold in folds]),
             np.concatenate(image_log_odds) if len(image_log_odds) == len(folds) else None,
         )
@@ -72,6 +73,8 @@ class Method:
     """Share of ordinary images that the gate may stop."""
     one_size: bool = False
     """Whether an image of another size is odd, since its frame would have another scale."""
+    many_sizes: bool = False
+    """Whether images have maps of many sizes."""
     other_poolings: tuple[Pooling, ...] = ()
     """What may pool better than `pooling`: the one whose calibrated log-odds lose least is taken."""
     parts_per_false_alarm: int = PARTS_PER_FALSE_ALARM
@@ -90,6 +93,8 @@ class PostProcessor:
     """Log-odds that the production line's defect rate adds (see `model.verdict.prior_shift`)."""
     image_weight: float = 0.0
     """Factor by which the image head is added to the map."""
+    many_sizes: bool = False
+    """Whether maps are padded."""
 
     @property
     def accepted_below(self) -> float:
@@ -112,9 +117,10 @@ class PostProcessor:
         """Predictions of samples with these maps, n×h×w, and log-odds n by the image head."""
         maps = add_image_head(maps, image_log_odds, self.image_weight)
         log_odds = [self.calibration(pooled) for pooled in self.pooling(maps).tolist()]
+        own = [without_padding(each) for each in maps] if self.many_sizes else maps
         return [
             Prediction(sample, value, self.thresholds, evidence, self.heatmap_scale, self.shift, fold)
-            for sample, value, evidence in zip(samples, log_odds, maps, strict=True)
+            for sample, value, evidence in zip(samples, log_odds, own, strict=True)
         ]
 
 
@@ -130,7 +136,7 @@ def fit_post_processor(out_of_fold: OutOfFold, method: Method) -> PostProcessor:
     calibrated = np.array([calibration(value) for value in log_odds.tolist()])
     shift = prior_shift(calibration.defect_rate, method.defect_rate)
     masked = np.array([sample.mask is not None and method.use_masks for sample in out_of_fold.samples])
-    masks = coverage(out_of_fold.of(masked).samples, *maps.shape[1:])
+    masks = _coverage(out_of_fold.of(masked), method)
     return PostProcessor(
         pooling=pooling,
         calibration=calibration,
@@ -138,7 +144,19 @@ def fit_post_processor(out_of_fold: OutOfFold, method: Method) -> PostProcessor:
         heatmap_scale=choose_heatmap_scale(maps[~is_anomaly], maps[masked], masks),
         shift=shift,
         image_weight=weight,
+        many_sizes=method.many_sizes,
     )
+
+
+def _coverage(masked: OutOfFold, method: Method) -> Maps:
+    """The defective share of each patch of these images, n×h×w; 0 beyond an image's own map."""
+    if not method.many_sizes:
+        return coverage(masked.samples, *masked.maps.shape[1:])
+    shares = np.zeros_like(masked.maps)
+    for share, sample, evidence in zip(shares, masked.samples, masked.maps, strict=True):
+        height, width = without_padding(evidence).shape
+        share[:height, :width] = coverage([sample], height, width)[0]
+    return shares
 
 
 def _choose_pooling(out_of_fold: OutOfFold, method: Method) -> Pooling:

@@ -24,6 +24,8 @@ from model.network import VGG16CAM
 from model.tiles import Tiling
 from model.verdict import sigmoid
 from model.weights import encode_weights
+from training.data.image_sizes import Size
+from training.evaluation.map_sizes import padded
 from training.evaluation.post_processing import Maps, PostProcessor
 from training.evaluation.ranking import Ranking
 from training.export.onnx_graph import onnx_model
@@ -51,8 +53,10 @@ class ReferenceImages:
 
     loaders: Sequence[ImageLoader]
     tiling: Tiling
+    frames: Sequence[Size]
+    """Width and height of each image's frame, in pixels."""
     evidence: Maps
-    """n×h×w."""
+    """n×h×w, as `padded` gives them."""
     is_anomaly: Bools
     appearance: Appearance
     """What the images look like to the float32 network."""
@@ -67,17 +71,22 @@ class ReferenceImages:
         several tiles, the one with the most evidence."""
         classes = (np.flatnonzero(~self.is_anomaly), np.flatnonzero(self.is_anomaly))
         chosen = np.concatenate([of_class[:_GOLDEN_PER_CLASS] for of_class in classes]).tolist()
-        images = [self._strongest_tile(self.loaders[i](), self.evidence[i]) for i in chosen]
+        images = [self._strongest_tile(i) for i in chosen]
         return {f"golden/{number}.png": pixels for number, pixels in enumerate([*images, np.zeros_like(images[0])])}
 
     def tiles(self) -> list[ImageLoader]:
         """A loader of each tile of each image."""
-        height, width = self.loaders[0]().shape[:2]
-        count = self.tiling.count(height, width)
-        return [tile_loader(load, self.tiling, number) for load in self.loaders for number in range(count)]
+        return [
+            tile_loader(load, self.tiling, number)
+            for load, (width, height) in zip(self.loaders, self.frames, strict=True)
+            for number in range(self.tiling.count(height, width))
+        ]
 
-    def _strongest_tile(self, frame: Pixels, evidence: Maps) -> Pixels:
-        peaks = [float(part.max()) for part in self.tiling.cut(evidence, len(frame) // len(evidence))]
+    def _strongest_tile(self, image: int) -> Pixels:
+        frame, (width, height) = self.loaders[image](), self.frames[image]
+        stride = max(side for _, side in self.frames) // self.evidence.shape[1]
+        own = self.evidence[image, : height // stride, : width // stride]
+        peaks = [float(part.max()) for part in self.tiling.cut(own, stride, beside=-np.inf)]
         return self.tiling.cut(frame)[int(np.argmax(peaks))]
 
     def golden_outputs(
@@ -236,4 +245,7 @@ def _predict(engine: OnnxEngine, images: ReferenceImages, cells: int, advance: A
         return tiling.merge(concatenate(tiles), height, width, cells)
 
     with ThreadPoolExecutor(available_cpus()) as pool:
-        return concatenate(list(pool.map(predict, images.loaders)))
+        outputs = list(pool.map(predict, images.loaders))
+    return NetworkOutput(
+        padded([output.evidence[0] for output in outputs]), np.concatenate([output.features for output in outputs])
+    )

@@ -23,6 +23,7 @@ from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
 from training.export.variants import ReferenceImages, build_variants
+from training.frame_sizes import frame_of
 from training.pipeline import FittedPipeline
 from training.provenance import command, now
 from training.recipe import as_dict
@@ -43,6 +44,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
     images = ReferenceImages(
         run.images.loaders,
         run.resizing.tiling,
+        [frame_of(recipe, sample) for sample in dataset.samples],
         add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight),
         pipeline.training_set.is_anomaly[real],
         pipeline.appearance,

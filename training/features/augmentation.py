@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from training.features.extraction import ImageLoader
 
+Shares = NDArray[np.float32]
 _AXES: Final = (None, 1, 0)
 """Array axes of the copies: the image as it is; flipped left to right; flipped top to bottom."""
 
@@ -24,9 +25,9 @@ def count_of_copies(images: int, flips: int, max_images: int) -> int:
     return max(1, min(flips + 1, max_images // images))
 
 
-def flipped_coverage(shares: NDArray[np.float32], copies: int) -> NDArray[np.float32]:
-    """The defective share of each patch, n×h×w, of all images in each copy: copies·n×h×w."""
-    return np.concatenate([shares if axis is None else np.flip(shares, axis + 1) for axis in _AXES[:copies]])
+def flipped_coverage(shares: Sequence[Shares], copies: int) -> list[Shares]:
+    """The defective share of each patch, n of h×w, of all images in each copy: copies·n of h×w."""
+    return [each if axis is None else np.flip(each, axis) for axis in _AXES[:copies] for each in shares]
 
 
 def _flipped(loader: ImageLoader, axis: int | None) -> ImageLoader:

@@ -14,9 +14,12 @@ from torch import Tensor
 from model.cpus import available_cpus
 from model.tiles import Tiling
 from training.features.cache import CACHE, cache_folder, claimed
+from training.features.uneven import UnevenFeatures
 from training.progress import Advance, no_progress
 
 Features = NDArray[np.float32]
+PatchFeatures = Features | UnevenFeatures
+"""Of each image's patches."""
 ImageLoader = Callable[[], NDArray[np.uint8]]
 """Reads one image and returns it as the network sees it, uint8 H×W×3: S×S, or a frame of several tiles."""
 Watch = Callable[[int, Features], None]
@@ -25,32 +28,48 @@ _BATCH: Final = 8
 
 
 def compute_features(
-    output: Callable[[Tensor], Tensor],
-    loaders: Sequence[ImageLoader],
-    device: str,
-    advance: Advance = no_progress,
-    *,
-    tiling: Tiling | None = None,
-    tiles: int = 1,
-    watch: Watch = lambda image, tile: None,
+    output: Callable[[Tensor], Tensor], loaders: Sequence[ImageLoader], device: str, advance: Advance = no_progress
 ) -> Features:
     """`output` (pixels uint8 n×S×S×3 to n×…) of every image: float32 N×…, mapped from a nameless file.
 
-    `tiling`: how images are cut, into so many `tiles` at most, whose outputs, n×s×s×…, are blended; None: each is a
-    tile. `watch` is shown each tile's output, with the number of its image.
     Memory holds a batch of pixels and one image's output; the rest is the page cache's to keep or drop. The file's room
     is claimed first, so that a full disk is a StoreError here and not a crash later.
     """
     features: Features | None = None
-    for number, (frame, outputs) in enumerate(_outputs(output, loaders, device, tiling, max(1, _BATCH // tiles))):
-        watched = _watched(outputs, partial(watch, number))
-        computed = next(watched) if tiling is None else tiling.blend(watched, *frame.shape[:2])
+    for number, (_, outputs) in enumerate(_outputs(output, loaders, device, None, _BATCH)):
+        computed = next(outputs)
         if features is None:
             features = mapped((len(loaders), *computed.shape))
         features[number] = computed
         advance()
     assert features is not None, "there are no images"
     return features
+
+
+def compute_patch_features(
+    output: Callable[[Tensor], Tensor],
+    loaders: Sequence[ImageLoader],
+    patches: Sequence[int],
+    device: str,
+    advance: Advance = no_progress,
+    *,
+    tiling: Tiling,
+    tiles: int,
+    watch: Watch,
+) -> PatchFeatures:
+    """The same of frames, which are cut by `tiling` into so many `tiles` at most, whose outputs, n×s×s×C, are blended:
+    N×P×C, or uneven where images have different numbers of `patches`. `watch` is shown each tile's output, with the
+    number of its image."""
+    rows: Features | None = None
+    ends = np.cumsum(patches, dtype=np.intp)
+    for number, (frame, outputs) in enumerate(_outputs(output, loaders, device, tiling, max(1, _BATCH // tiles))):
+        computed = tiling.blend(_watched(outputs, partial(watch, number)), *frame.shape[:2])
+        if rows is None:
+            rows = mapped((int(ends[-1]), computed.shape[-1]))
+        rows[ends[number] - patches[number] : ends[number]] = computed.reshape(patches[number], -1)
+        advance()
+    assert rows is not None, "there are no images"
+    return UnevenFeatures.of(rows, patches) if len(set(patches)) > 1 else rows.reshape(len(loaders), patches[0], -1)
 
 
 def tile_loader(load: ImageLoader, tiling: Tiling, number: int) -> ImageLoader:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from model.errors import ImageError
@@ -19,8 +17,6 @@ from training.evaluation.prediction import Prediction
 
 _SIDE: Final = 320
 _QUALITY: Final = 82
-_DIMMED: Final = 0.3
-"""Brightness that is left of what lies outside the region of interest."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Thumbnails:
     height: int
     image: str | None
     overlay: str | None
-    """The image with heatmap and regions, as the service draws them, dark outside the region of interest."""
+    """The image with heatmap and regions, as the service draws them."""
     mask: str | None
 
 
@@ -43,7 +39,7 @@ def make_thumbnails(prediction: Prediction, input_size: int, full_scale: FullSca
     if image is None:
         return Thumbnails(_SIDE, _SIDE, None, None, mask)
     heatmap = prediction.heatmap_scale.heatmap(prediction.evidence, input_size)
-    overlay = overlay_png(_dimmed(image, prediction.evidence), heatmap, find_regions(heatmap, *image.size))
+    overlay = overlay_png(image, heatmap, find_regions(heatmap, *image.size))
     return Thumbnails(*image.size, _jpeg(image), _jpeg(Image.open(io.BytesIO(overlay))), mask)
 
 
@@ -54,13 +50,6 @@ def _image(path: Path, full_scale: FullScale | None) -> Image.Image | None:
         return None
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return image
-
-
-def _dimmed(image: Image.Image, evidence: NDArray[np.float32]) -> Image.Image:
-    """Dark where patches don't count (−∞, `model.roi`)."""
-    outside = Image.fromarray(np.isneginf(evidence)).resize(image.size, Image.Resampling.NEAREST)
-    colours = image.convert("RGB")
-    return Image.composite(colours.point(lambda value: round(_DIMMED * value)), colours, outside)
 
 
 def _mask(given: Mask) -> str:

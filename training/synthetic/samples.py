@@ -30,11 +30,11 @@ class SyntheticSamples:
     source: NDArray[np.intp]
     """Which image that is."""
     images: list[Pixels]
-    """S×S×3 each: the image, or the tile of it that is corrupted."""
+    """S×S×3 each: the image, or the tile of it that is corrupted, with one colour beside what is less."""
     coverage: NDArray[np.float32]
     """n×h×w: the changed share of each of its patches."""
     corners: list[tuple[int, int] | None]
-    """Where the tile lies in its image: its first row and column, in pixels. None: it is the whole image."""
+    """Where the tile lies in its image: its first row and column, in pixels. None: it is the whole image, S×S."""
 
     def loaders(self, loaders: Sequence[Loader]) -> list[Loader]:
         """They as whole images; `loaders`: of the images that they were made from."""
@@ -44,12 +44,13 @@ class SyntheticSamples:
             for i, image, corner in parts
         ]
 
-    def placed(self, grid: tuple[int, ...], stride: int) -> NDArray[np.float32]:
-        """The changed share of each patch of the whole images, n×H×W for a `grid` of H×W patches of `stride` pixels."""
-        shares = np.zeros((len(self.images), *grid), np.float32)
+    def placed(self, grids: Sequence[tuple[int, int]], stride: int) -> list[NDArray[np.float32]]:
+        """The changed share of each patch of the whole images, of `grids` of H×W patches of `stride` pixels."""
+        shares = [np.zeros(grid, np.float32) for grid in grids]
         for whole, part, corner in zip(shares, self.coverage, self.corners, strict=True):
             top, left = corner or (0, 0)
-            whole[top // stride :, left // stride :][: len(part), : len(part)] = part
+            into = whole[top // stride :, left // stride :][: len(part), : len(part)]
+            into[:] = part[: into.shape[0], : into.shape[1]]
         return shares
 
 
@@ -73,8 +74,9 @@ def synthesise(
     for i in chosen:
         frame = loaders[i]()
         tiles = [frame] if tiling is None else tiling.cut(frame)
-        corner = tiling.corners(*frame.shape[:2]) if tiling and len(tiles) > 1 else [None]
-        inside = _inside(roi, tiling, tiles)
+        whole = tiling is None or frame.shape[:2] == (tiling.tile, tiling.tile)
+        corner = [None] if whole or tiling is None else tiling.corners(*frame.shape[:2])
+        inside = _inside(roi, tiling, frame)
         number = int(draws[i].choice([n for n, part in enumerate(inside) if part.any()])) if len(tiles) > 1 else 0
         corrupted, mask = _corrupted(np.ascontiguousarray(tiles[number]), inside[number], draws[i])
         images.append(corrupted)
@@ -87,7 +89,8 @@ def synthesise(
 
 def _pasted(load: Loader, part: Pixels, corner: tuple[int, int]) -> Pixels:
     image, (top, left), side = load().copy(), corner, len(part)
-    image[top : top + side, left : left + side] = part
+    into = image[top : top + side, left : left + side]
+    into[:] = part[: into.shape[0], : into.shape[1]]
     return image
 
 
@@ -100,11 +103,10 @@ def _corrupted(image: Pixels, inside: Mask, draws: np.random.Generator) -> tuple
     return np.where(inside[:, :, np.newaxis], image, clean), mask & inside
 
 
-def _inside(roi: Roi | None, tiling: Tiling | None, tiles: Sequence[Pixels]) -> list[Mask]:
-    """What of each tile counts."""
-    if roi is None:
-        return [np.ones(tile.shape[:2], np.bool_) for tile in tiles]
-    return [roi.inside] if tiling is None else tiling.cut(roi.inside)
+def _inside(roi: Roi | None, tiling: Tiling | None, frame: Pixels) -> list[Mask]:
+    """What of each tile counts, and is of the frame."""
+    inside = np.ones(frame.shape[:2], np.bool_) if roi is None else roi.inside
+    return [inside] if tiling is None else tiling.cut(inside, beside=False)
 
 
 def _draws(sample: Sample, seed: int) -> np.random.Generator:

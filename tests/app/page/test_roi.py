@@ -15,6 +15,8 @@ from tests.support.browser import Browser
 from tests.support.process import Server, served
 from training.data.polygons import read_polygons
 
+SIDE = [96, 96]
+"""Of DARK."""
 CANVAS = "document.querySelector('.viewer canvas')"
 
 
@@ -145,6 +147,81 @@ def test_areas_without_an_inside_are_refused(drawing: Browser) -> None:
     drawing.press("Escape")
     assert drawing.text(".roi [role=status]") == "0 areas."
     assert drawing.value("document.querySelectorAll('.polygons li').length") == 0
+
+
+def opened_file(page: Browser, path: Path) -> None:
+    page.click("Open roi.json")
+    page.choose_files([path])
+
+
+def test_a_file_is_opened_changed_and_saved_again(drawing: Browser, tmp_path: Path) -> None:
+    """Drawn on an image of twice the size; what was drawn before stays."""
+    side = SIDE
+    first = {"image": {"width": 2 * side[0], "height": 2 * side[1]}, "include": [corners_of(side, 0.2, 0.8, 2)]}
+    path = tmp_path / "roi.json"
+    path.write_text(json.dumps(first | {"ignore": [corners_of(side, 0.4, 0.6, 2)]}))
+    for corner in ((0.05, 0.05), (0.15, 0.05), (0.15, 0.15), (0.05, 0.05)):
+        click(drawing, *corner)
+    opened_file(drawing, path)
+    drawing.until("document.querySelectorAll('.polygons li').length === 3")
+    drawing.click("Change area 2")
+    click(drawing, 0.8, 0.8)
+    click(drawing, 0.9, 0.9)
+    drawing.press("Enter")
+    drawing.click("Change area 1")
+    click(drawing, 0.05, 0.05)
+    click(drawing, 0.5, 0.5)
+    drawing.press("Escape")  # as it was
+    drawing.until("document.querySelectorAll('.polygons li').length === 3")
+    polygons = read_polygons(saved(drawing, tmp_path / "saved"))
+    assert [polygons.image.width, polygons.image.height] == side
+    assert len(polygons.ignore) == 1
+    inside = polygons.inside(100, 100)
+    assert inside[22:38, 22:78].all()
+    assert not inside[42:58, 42:58].any()
+    assert inside[83, 83]  # within the corner that was moved
+    assert inside[8, 12]
+    assert not inside[30, 5]
+
+
+def corners_of(side: list[int], low: float, high: float, scale: int) -> list[list[float]]:
+    """A square's."""
+    shares = ((low, low), (high, low), (high, high), (low, high))
+    return [[scale * side[0] * across, scale * side[1] * down] for across, down in shares]
+
+
+SQUARE = [[1, 1], [9, 1], [9, 9], [1, 9]]
+
+
+TEN = {"width": 10, "height": 10}
+CROSSED = [SQUARE[corner] for corner in (0, 2, 1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "It isn't a roi.json."),
+        ([], "It doesn't say of which size its image is."),
+        ({"image": {"width": 0, "height": 9}}, "of which size"),
+        ({"image": TEN}, "has no area"),
+        ({"image": {"width": 20, "height": 10}, "include": [SQUARE]}, "It is for images of 20×10"),
+        ({"image": TEN, "include": {}}, "under include isn't a list"),
+        ({"image": TEN, "ignore": [SQUARE[:2]]}, "Area 1 of ignore isn't a list of 3"),
+        ({"image": {"width": 8, "height": 8}, "ignore": [SQUARE]}, "a corner outside its image: [9,1]"),
+        ({"image": TEN, "include": [SQUARE, CROSSED]}, "Area 2 of include crosses itself"),
+    ],
+)
+def test_what_is_no_region_of_interest_is_refused_and_nothing_is_lost(
+    drawing: Browser, tmp_path: Path, content: object, problem: str
+) -> None:
+    for corner in ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.2)):
+        click(drawing, *corner)
+    path = tmp_path / "roi.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    opened_file(drawing, path)
+    drawing.until("document.querySelector('.roi [role=status]').innerText.startsWith('roi.json: ')")
+    assert problem in drawing.text(".roi [role=status]")
+    assert drawing.value("document.querySelectorAll('.polygons li').length") == 1
 
 
 def test_dragging_still_moves_the_image(drawing: Browser) -> None:

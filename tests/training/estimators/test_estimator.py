@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from model.errors import RecipeError
-from tests.training.conftest import network_inputs, prepare, prepare_patches, tiny_fine_tuning, tiny_patches
+from tests.training.conftest import (
+    even_features,
+    network_inputs,
+    prepare,
+    prepare_patches,
+    tiny_fine_tuning,
+    tiny_patches,
+)
 from training.data.dataset import Dataset
 from training.data.masks import coverage
 from training.data.samples import kinds_of
@@ -31,8 +38,8 @@ def test_patches_keep_every_patchs_features(dataset: Dataset, patches: PreparedP
     with torch.inference_mode():
         pixels = torch.from_numpy(network_inputs(dataset, 64))
         expected = network.columns(network.layers(network.normalised(pixels))).numpy()  # 22×192×8×8
-    assert patches.features.shape == (22, 64, 192)
-    kept = patches.features.reshape(22, 8, 8, 192).transpose(0, 3, 1, 2)
+    assert even_features(patches).shape == (22, 64, 192)
+    kept = even_features(patches).reshape(22, 8, 8, 192).transpose(0, 3, 1, 2)
     assert np.allclose(kept, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
@@ -63,11 +70,13 @@ def test_synthetic_anomalies_come_after_the_real_samples(dataset: Dataset, trunk
     assert training_set.real.tolist() == list(range(22))
     assert kinds_of(training_set.samples[22:]) == {"synthetic": 12}
     assert not training_set.is_anomaly[training_set.source[22:]].any()
-    assert len(prepared.features) == len(prepared.coverage) == 34
+    assert len(even_features(prepared)) == len(prepared.coverage) == 34
     made = prepared.coverage[22:]
     assert (made.max(axis=1) > 0).all()
     assert not np.isnan(made).any()
-    moved = np.abs(prepared.features[22:] - prepared.features[training_set.source[22:]]).sum(axis=2)  # 12×64
+    moved = np.abs(even_features(prepared)[22:] - even_features(prepared)[training_set.source[22:]]).sum(
+        axis=2
+    )  # 12×64
     assert all(np.corrcoef(patches, share)[0, 1] > 0.3 for patches, share in zip(moved, made, strict=True))
 
 
@@ -85,6 +94,6 @@ def test_fine_tuning_takes_real_anomalies_only(dataset: Dataset, trunk: Trunk) -
 def test_each_patch_is_as_large_as_the_stride_says(dataset: Dataset, trunk: Trunk) -> None:
     hypercolumn = replace(tiny_patches().hypercolumn, stride=16)
     prepared = prepare_patches(dataset, trunk, tiny_patches(hypercolumn=hypercolumn))
-    assert prepared.grid == (4, 4)
-    assert prepared.features.shape == (22, 16, 192)
+    assert prepared.grids == [(4, 4)] * 22
+    assert even_features(prepared).shape == (22, 16, 192)
     assert prepared.fit(np.arange(22)).evidence(np.arange(2)).shape == (2, 4, 4)

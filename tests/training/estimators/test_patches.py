@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training.conftest import network_inputs, prepare_patches, tiny_patches
+from tests.training.conftest import even_features, network_inputs, prepare_patches, tiny_patches
 from training.data.dataset import Dataset
 from training.estimators import patches as module
 from training.estimators.image_head import add_image_head
@@ -104,7 +104,7 @@ def test_what_is_not_chosen_is_not_seen(patches: PreparedPatches, unmasked: Prep
     prepared = patches if kind == "masked" else unmasked
     chosen = EVERY[::2]
     others = np.setdiff1d(EVERY, chosen)
-    features, coverage = np.array(prepared.features), prepared.coverage.copy()
+    features, coverage = np.array(even_features(prepared)), prepared.coverage.copy()
     features[others] = np.nan
     coverage[others] = 1 - coverage[others]
     poisoned = replace(prepared, features=features, coverage=coverage)
@@ -121,7 +121,7 @@ def test_where_an_image_stands_among_others_changes_nothing(patches: PreparedPat
     shifted = replace(
         patches,
         training_set=replace(patches.training_set, samples=samples, source=np.arange(23)),
-        features=np.concatenate([patches.features[6:7] * 3, patches.features]),
+        features=np.concatenate([even_features(patches)[6:7] * 3, even_features(patches)]),
         coverage=np.concatenate([patches.coverage[6:7], patches.coverage]),
     )
     model, same = patches.fit(EVERY[::2]), shifted.fit(EVERY[::2] + 1)
@@ -136,7 +136,7 @@ def test_good_patchs_are_zero_and_defective_ones_as_their_masks_say(patches: Pre
     fits = fits_of(patches)
     drawn = 12 * 17  # 200 patches of 12 images, rounded up
     first = fits.targets[0]
-    model, scores = fits.models[0], after(patches, 1)(patches.features)
+    model, scores = fits.models[0], after(patches, 1)(even_features(patches))
     assert not first[:drawn].any()
     labelled = first[drawn:].reshape(10, 14)  # all four patches of each spot, and ten beside it
     for image, targets, rows in zip(BAD, labelled, fits.features[0][drawn:].reshape(10, 14, -1), strict=True):
@@ -153,7 +153,7 @@ def test_each_round_adds_the_strongest_patchs_of_good_images(patches: PreparedPa
         added = now[len(before) :]
         assert np.array_equal(now[: len(before)], before)
         assert np.array_equal(fits.targets[number], np.r_[fits.targets[number - 1], np.zeros(60)])
-        predicted = after(patches, number)(patches.features[GOOD])  # 12×64
+        predicted = after(patches, number)(even_features(patches)[GOOD])  # 12×64
         strongest = np.sort(predicted, axis=1)[:, -5:]  # 60 patches of 12 images
         dataset = np.sort(fits.models[number - 1](added).reshape(12, 5), axis=1)
         assert dataset == pytest.approx(strongest, abs=5e-3)
@@ -244,11 +244,11 @@ def test_they_are_learnt_in_every_view(patches: PreparedPatches) -> None:
     """Two copies that are the same weigh like one; a second one that is nothing but noise changes the model."""
     twice = replace(
         patches,
-        features=np.concatenate([patches.features, patches.features]),
+        features=np.concatenate([even_features(patches), even_features(patches)]),
         means=np.concatenate([patches.means, patches.means]),
         coverage=np.concatenate([patches.coverage, patches.coverage]),
     )
-    noise = np.random.default_rng(0).random(patches.features.shape, np.float32)
+    noise = np.random.default_rng(0).random(even_features(patches).shape, np.float32)
     other = replace(twice, means=np.concatenate([patches.means, noise.mean(axis=1)]))
     once, same, noisy = (prepared.fit(EVERY).image_log_odds(EVERY) for prepared in (patches, twice, other))
     assert once == pytest.approx(same, abs=1e-2)
@@ -260,7 +260,7 @@ def test_a_recipe_without_an_image_head_learns_none(patches: PreparedPatches) ->
     model = replace(patches, recipe=recipe).fit(EVERY)
     assert model.image_model is None
     assert model.image_log_odds(EVERY) is None
-    assert model.to_network().weights()["dense.weight"].shape == (2, patches.features.shape[2])
+    assert model.to_network().weights()["dense.weight"].shape == (2, even_features(patches).shape[2])
 
 
 def test_synthetic_anomalies_are_no_whole_images(patches: PreparedPatches) -> None:
@@ -269,4 +269,4 @@ def test_synthetic_anomalies_are_no_whole_images(patches: PreparedPatches) -> No
     synthetic = replace(patches, training_set=replace(patches.training_set, source=source))
     model = synthetic.fit(EVERY)
     assert model.image_log_odds(EVERY) is None
-    assert not model.to_network(3.0).weights()["dense.weight"][:, patches.features.shape[2] :].any()
+    assert not model.to_network(3.0).weights()["dense.weight"][:, even_features(patches).shape[2] :].any()

@@ -15,6 +15,7 @@ from model.preprocessing import Resizing
 from model.store import Store
 from tests.support.artifacts import WHOLE, publish
 from tests.training.conftest import (
+    even_features,
     prepare,
     prepare_patches,
     replace_prepare,
@@ -41,7 +42,7 @@ def test_the_size_of_what_is_kept_of_patches(
     dataset: Dataset, trunk: Trunk, changes: dict[str, Any], anomalies: Any
 ) -> None:
     recipe = tiny_patches(**changes)
-    kept = prepare_patches(dataset, trunk, recipe, anomalies=anomalies).features
+    kept = even_features(prepare_patches(dataset, trunk, recipe, anomalies=anomalies))
     assert estimator_for(recipe).features_size(dataset.samples, anomalies) == kept.nbytes
 
 

@@ -54,7 +54,8 @@ def test_decisions_are_those_of_the_version_that_serves(store: Path, study: Path
     assert "4 parts, each imaged in every trial of 2 stations" in page.words
     assert "<b>right" in page.words  # escaped: the page has no such tag
     assert "b" not in page.tags
-    assert not {"script", "link", "img"} & set(page.tags)
+    assert not {"script", "img"} & set(page.tags)
+    assert all(uri.startswith(("#", "data:")) for uri in page.of("href"))
     assert "ppm" in page.words
 
 
