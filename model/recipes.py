@@ -40,9 +40,18 @@ Number = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 ProductRecipes = dict[Number, ProductRecipe]
 
 
-def named_versions(recipes: Mapping[int, ProductRecipe]) -> set[tuple[str, int]]:
-    """Models and versions that recipes name together: they must be there, however old."""
-    return {(each.model, each.version) for each in recipes.values() if each.version is not None}
+def needed(recipes: Mapping[int, ProductRecipe]) -> dict[tuple[str, int | None], int]:
+    """Models and versions that must be there, each with the number of a recipe that names it."""
+    return {(recipe.model, recipe.version): number for number, recipe in recipes.items()}
+
+
+def named_versions(recipes: Mapping[int, ProductRecipe]) -> dict[str, frozenset[int]]:
+    """Versions that recipes name, by model: they are kept, however old."""
+    found: dict[str, frozenset[int]] = {}
+    for model, version in needed(recipes):
+        if version is not None:
+            found[model] = found.get(model, frozenset()) | {version}
+    return found
 
 
 def encode(recipes: Mapping[int, ProductRecipe]) -> bytes:

@@ -135,9 +135,9 @@ class Pull:
         if content is None:
             return
         wanted = recipes.decode(content, f"{self.remote.url}/{RECIPES}")
-        for number, recipe in wanted.items():
+        for (model, version), number in recipes.needed(wanted).items():
             try:
-                self.store.path(recipe.model, recipe.version)
+                self.store.path(model, version)
             except CamspectorError as error:
                 raise StoreError(f"recipe {number}: {error}") from error
         if _differs(self.store.root / RECIPES, self.store.recipes, wanted):

@@ -43,11 +43,11 @@ def push_recipes(store: Store, remote: RemoteStore, say: Callable[[str], object]
     if not (store.root / RECIPES).exists():
         return
     wanted = store.recipes()
-    for number, recipe in wanted.items():
-        version = recipe.version or next(iter(remote.versions(recipe.model)), 0)
-        if remote.read(recipe.model, str(version), SUMS) is None:
-            named = f"version {recipe.version} of model" if recipe.version else "model"
-            raise StoreError(f"{RECIPES} isn't sent: recipe {number}: {remote.url} has no {named} {recipe.model!r}")
+    for (model, version), number in recipes.needed(wanted).items():
+        any_version = next(iter(remote.versions(model)), 0)
+        if remote.read(model, str(version or any_version), SUMS) is None:
+            named = f"version {version} of model {model!r}" if version else f"model {model!r}"
+            raise StoreError(f"{RECIPES} isn't sent: recipe {number}: {remote.url} has no {named}")
     content = recipes.encode(wanted)
     if remote.read(RECIPES) != content:
         remote.write(content, RECIPES)

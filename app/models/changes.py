@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Literal
 
 from app.models.model_snapshot import ModelSnapshot, ModelState
 from model.recipes import RECIPES, ProductRecipes, compact
@@ -13,7 +13,6 @@ log = logging.getLogger(__name__)
 
 Audit = Callable[[Literal["serving", "recipes"], str, str, str], object]
 """Which file; the model, or the file where it is the store's; what is in force; the key's name, or the file."""
-UNHEARD: Final[Audit] = lambda *_: None  # noqa: E731
 
 
 class Changes:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from app.errors import NotReadyError
 from app.inference.watchdog import logged_stall
-from app.models.changes import UNHEARD, Audit, Changes
+from app.models.changes import Audit, Changes
 from app.models.jobs import Job, Jobs, done
 from app.models.loader import Loader
 from app.models.model_memory import ModelMemory
@@ -37,7 +37,7 @@ class ModelManager:
     waits for an executor's threads before the process ends.
     """
 
-    def __init__(self, settings: Settings, metrics: CollectorRegistry, audit: Audit = UNHEARD) -> None:
+    def __init__(self, settings: Settings, metrics: CollectorRegistry, audit: Audit = lambda *_: None) -> None:
         """Raises KeyFileError."""
         self._settings = settings
         self._store = Store(settings.store, settings.default_model)

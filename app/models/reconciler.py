@@ -63,7 +63,8 @@ class Reconciler:
                 log.warning("model %s is not in the store any more%s", name, serves)
         if stored:  # an empty store is one that is away
             self._apply_recipes()
-        self._stored = {name: replace(model, named=self._named(name)) for name, model in stored.items()}
+        named = named_versions(memory.snapshot.recipes)
+        self._stored = {name: replace(model, named=named.get(name, model.named)) for name, model in stored.items()}
         memory.failed = {}
         self._follow()
         warnings = memory.snapshot.warnings(self._settings.default_model, self._settings.models_max_bytes)
@@ -101,7 +102,8 @@ class Reconciler:
 
     def set_serving(self, name: str, config: Serving, by: str) -> None:
         """See `ModelManager.set_serving`."""
-        stored = StoredModel(tuple(self._store.versions(name)), config, named=self._named(name))
+        named = named_versions(self._memory.snapshot.recipes).get(name, frozenset())
+        stored = StoredModel(tuple(self._store.versions(name)), config, named=named)
         prepared, pinned = None, config.version
         if pinned is not None:
             if pinned in stored.versions and pinned not in self._memory.state(name).known:
@@ -119,11 +121,11 @@ class Reconciler:
         """See `ModelManager.set_recipes`."""
         self.poll()
         memory = self._memory
-        for name, version in sorted(named_versions(recipes)):
+        for name, versions in named_versions(recipes).items():
             state = memory.state(name)
-            untried = version in {*state.available} - {*state.known, *state.refused}
-            if untried and (loaded := memory.load(name, version)):
-                memory.show(loaded, memory.state(name))
+            for version in sorted(versions & {*state.available} - {*state.known, *state.refused}):
+                if loaded := memory.load(name, version):
+                    memory.show(loaded, memory.state(name))
         if problems := replace(memory.snapshot, recipes=recipes).recipe_problems():
             raise PinError("; ".join(f"recipe {number}: {problem}" for number, problem in problems.items()))
         self._store.set_recipes(recipes)
@@ -139,10 +141,6 @@ class Reconciler:
         else:
             self._memory.snapshot = replace(before, recipes=found, recipes_error="")
             self._changes.of_recipes(before, found)
-
-    def _named(self, name: str) -> frozenset[int]:
-        """Versions of a model that recipes name."""
-        return frozenset(version for model, version in named_versions(self._memory.snapshot.recipes) if model == name)
 
     def _follow(self, names: Collection[str] | None = None, prepared: LoadedModel | None = None) -> None:
         """Do what has no time. `prepared`: a version that is loaded, and not shown to anyone yet."""

@@ -57,7 +57,7 @@ def test_what_is_refused(content: str, reason: str) -> None:
 def test_they_are_written_as_they_are_read(tmp_path: Path) -> None:
     wanted = {7: ProductRecipe("bolt", 3, ThresholdBand(0.3, 0.4, 0.6)), 12: ProductRecipe("nut", thresholds=0.4)}
     assert decode(encode(wanted)) == wanted
-    assert named_versions(wanted) == {("bolt", 3)}
+    assert named_versions(wanted) == {"bolt": {3}}
     Store(tmp_path).set_recipes(wanted)
     assert Store(tmp_path).recipes() == wanted
     assert [path.name for path in tmp_path.iterdir()] == ["recipes.json"]
