@@ -104,7 +104,7 @@ def larger_frames(recipe: Recipe, samples: Sequence[Sample], sizes: Mapping[str,
     if not steps:
         return []
     scales = [math.sqrt(least * most), most] if steps > 1 else [most]
-    return [_framed(recipe, sizes, scale) for scale in scales]
+    return [_framed(recipe, sizes, scale) for scale in scales if scale >= _least_scale(sizes)]
 
 
 def largest_of(sizes: Mapping[str, int]) -> Size:
@@ -142,17 +142,17 @@ def _overlap(tile: int) -> int:
 
 def _needed_scale(recipe: Patches, sizes: Mapping[str, int], defect: float) -> float | None:
     """The factor at which the smallest masked defect measures a patch, as far as a frame may cost; None: it does so
-    where each image is resized to the preset's one tile, and that hardly stretches it."""
+    where each image is resized to the preset's one tile, and that hardly stretches it, or an image is too small."""
     largest = largest_of(sizes)
     of_one_tile, needed = _scale_of_one_tile(recipe, largest), recipe.hypercolumn.stride / defect
-    if needed <= of_one_tile and _hardly_stretched(sizes):
+    if (needed <= of_one_tile and _hardly_stretched(sizes)) or _least_scale(sizes) > 1:
         return None
-    return min(_most_scale(recipe, largest), max(needed, of_one_tile, _least_scale(sizes)))
+    return max(_least_scale(sizes), min(_most_scale(recipe, largest), max(needed, of_one_tile)))
 
 
 def _smallest(recipe: Patches, sizes: Mapping[str, int]) -> Patches:
     """With the least work there is: the preset's one tile, or where that would stretch images, as many pixels."""
-    if _hardly_stretched(sizes):
+    if _hardly_stretched(sizes) or _least_scale(sizes) > 1:
         return _one_tile(recipe, sizes)
     least = max(_scale_of_one_tile(recipe, largest_of(sizes)), _least_scale(sizes))
     return _framed(recipe, sizes, min(1.0, least))

@@ -1,5 +1,6 @@
 """Which frame a resolution means: its size, its tiles, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,13 @@ from training.recipe import Patches, read_recipe
 from training.resolution import Resolution, larger_frames, smallest_defect, tile_for, with_frame
 
 LARGE = {"2000×1500": 30, "1980×1500": 2}
+DEFECT = Sample(Path("a.png"), "a.png", "spot")
+
+
+def spotted(size: tuple[int, int], spot: int) -> list[Sample]:
+    mask = np.zeros(size[::-1], np.bool_)
+    mask[8 : 8 + spot, 8 : 8 + spot] = True
+    return [Sample(Path("a.png"), "a.png", "spot", mask=Mask.of(mask))]
 
 
 def framed(resolution: str, sizes: dict[str, int] = LARGE) -> Patches:
@@ -87,6 +95,18 @@ def test_auto_resizes_many_sizes_to_one_tile_where_nothing_speaks_for_more() -> 
     assert long.frame.scale is not None
 
 
+@pytest.mark.parametrize("samples", [[DEFECT], spotted((4000, 3000), 900)])
+@pytest.mark.parametrize("small", [(60, 50), (40, 20)])
+def test_auto_scales_no_image_to_less_than_a_frame_can_be(samples: list[Sample], small: tuple[int, int]) -> None:
+    recipe, sizes = read_recipe("fast", resolution="auto"), {"4000×3000": 9, f"{small[0]}×{small[1]}": 3, "900×300": 3}
+    framed, _ = with_frame(recipe, samples, sizes)
+    for each in [framed, *larger_frames(recipe, samples, sizes)]:
+        if each.frame is None:
+            assert min(small) < 32 or each == recipe
+        else:
+            assert min(frame_of(each, replace(DEFECT, size=small))) >= 32
+
+
 def test_a_size_that_no_frame_can_be_is_named() -> None:
     with pytest.raises(RecipeError, match="a frame of 96×16 of an image of 200×40: its sides must lie between 32 and"):
         framed("0.5", {"800×600": 9, "200×40": 1})
@@ -124,12 +144,6 @@ def test_the_smallest_defect_is_told() -> None:
     assert "the smallest masked defect measures 6.0 pixels" in sentence
     _, (_, warning) = with_frame(tiny_patches(resolution="0.25"), [sample], LARGE)
     assert warning.startswith("warning: a defect of 3.0 pixels is hardly seen; 4 are the least")
-
-
-def spotted(size: tuple[int, int], spot: int) -> list[Sample]:
-    mask = np.zeros(size[::-1], np.bool_)
-    mask[8 : 8 + spot, 8 : 8 + spot] = True
-    return [Sample(Path("a.png"), "a.png", "spot", mask=Mask.of(mask))]
 
 
 @pytest.mark.parametrize(
@@ -186,9 +200,6 @@ def test_at_the_same_scale_no_size_is_odd(resolution: str, sizes: dict[str, int]
     assert frame is not None
     assert frame.scale is not None
     assert not frame.sizes_checked
-
-
-DEFECT = Sample(Path("a.png"), "a.png", "spot")
 
 
 def test_auto_without_a_defect_is_the_least_work_and_says_so() -> None:
