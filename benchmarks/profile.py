@@ -71,28 +71,28 @@ _WARM_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True)
-class Place:
+class Function:
     """The function that a sample belongs to."""
 
     step: str
-    function: str
+    name: str
     file: str
 
 
-def samples(raw: str) -> Iterator[tuple[Place, int]]:
+def samples(raw: str) -> Iterator[tuple[Function, int]]:
     """Of py-spy's raw format: a line a stack, the outermost function first, and how often it was seen."""
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")
-        yield _place(stack.split(";")), int(count)
+        yield _function_of(stack.split(";")), int(count)
 
 
-def _place(stack: list[str]) -> Place:
+def _function_of(stack: list[str]) -> Function:
     frames = [match for frame in reversed(stack) if (match := _FRAME.fullmatch(frame))]
     for frame in frames:
         for step, files in _STEPS.items():
             if frame["file"].startswith(files):
-                return Place(step, frame["function"], frame["file"])
-    return Place(_OTHER, frames[0]["function"], frames[0]["file"]) if frames else Place(_OTHER, "", "")
+                return Function(step, frame["function"], frame["file"])
+    return Function(_OTHER, frames[0]["function"], frames[0]["file"]) if frames else Function(_OTHER, "", "")
 
 
 def record(running: Running, payload: str, clients: int, seconds: float) -> tuple[str, float]:
@@ -135,22 +135,22 @@ def main() -> None:
     chosen = _arguments()
     with Running(camspector("Camspector", chosen.version)) as running:
         raw, cpu_seconds = record(running, chosen.image, chosen.clients, chosen.seconds)
-    places: Counter[Place] = Counter()
-    for place, count in samples(raw):
-        places[place] += count
+    functions: Counter[Function] = Counter()
+    for found, count in samples(raw):
+        functions[found] += count
     steps: Counter[str] = Counter()
-    for place, count in places.items():
-        steps[place.step] += count
+    for found, count in functions.items():
+        steps[found.step] += count
     total = steps.total()
     by_step: list[tuple[dict[str, object], int]] = [({"step": step}, count) for step, count in steps.most_common()]
     by_function: list[tuple[dict[str, object], int]] = [
-        ({"step": place.step, "function": f"`{place.function}`", "file": f"`{place.file}`"}, count)
-        for place, count in places.most_common(chosen.functions)
+        ({"step": found.step, "function": f"`{found.name}`", "file": f"`{found.file}`"}, count)
+        for found, count in functions.most_common(chosen.functions)
     ]
     about = f"{chosen.image}, {chosen.clients} clients, {1000 * cpu_seconds:.1f} CPU ms an image, {total} samples"
     report(f"By step: {about}", table(by_step, total, cpu_seconds), chosen.json and chosen.json / "steps.json")
-    functions = table(by_function, total, cpu_seconds)
-    report(f"By function: {about}", functions, chosen.json and chosen.json / "functions.json")
+    rows = table(by_function, total, cpu_seconds)
+    report(f"By function: {about}", rows, chosen.json and chosen.json / "functions.json")
 
 
 def _arguments() -> argparse.Namespace:

@@ -199,7 +199,8 @@ async def test_what_does_not_count_is_dark_in_the_overlay(anyio_backend: str, tm
         Image.new("RGB", (128, 96), (200, 200, 200)).save(image, "PNG")
         reply = await client.post("/v1/models/plate/predict", content=image.getvalue(), headers={"Accept": "image/png"})
         recorded = f"/v1/inspections/{reply.headers['x-camspector-inference-id']}/overlay"
-        assert (await client.get(recorded)).content == reply.content
+        again = await client.get(recorded)
+        assert again.content == reply.content, again.text
     colours = np.asarray(Image.open(io.BytesIO(reply.content)), np.int16)
     assert (colours[:, 66:] == 60).all()
     assert colours[:, :56].max() > 90

@@ -31,8 +31,8 @@ class FakeService:
         return ["widget is being loaded"] if self.questions >= 0 else []
 
     @property
-    def watchdog(self) -> Any:
-        return SimpleNamespace(stalled=lambda now: self.stalls)
+    def inference(self) -> Any:
+        return SimpleNamespace(watchdog=SimpleNamespace(stalled=lambda now: self.stalls))
 
     def give_up(self, reason: str) -> None:
         self.given_up.append(reason)

@@ -120,7 +120,7 @@ def test_heatmap_png_has_256_steps() -> None:
 
 def test_overlay_has_the_images_size_and_leaves_dark_patches_alone() -> None:
     image = Image.fromarray(pattern(0, 200))
-    values = np.zeros((64, 64), np.float32)
+    values = np.full((64, 64), 0.001, np.float32)
     values[:, 48:] = 1.0
     overlay = np.asarray(decode(overlay_png(image, values, [])), dtype=int)
     assert overlay.shape == (200, 200, 3)

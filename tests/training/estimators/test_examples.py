@@ -28,10 +28,10 @@ def test_they_are_what_joining_them_would_give(room: int) -> None:
 @pytest.mark.parametrize(("room", "most"), [(0, 20), (1001, 1)])
 def test_what_is_kept_is_rarely_copied(room: int, most: int) -> None:
     examples = Examples(3, room, "cpu")
-    places = set()
+    addresses = set()
     for _ in range(100):
         examples.add(*rows(10, 1.0))
         features, _ = examples.followed_by(*rows(1, 2.0))
-        places.add(features.data_ptr())
-    assert len(places) <= most
+        addresses.add(features.data_ptr())
+    assert len(addresses) <= most
     assert features.dtype == torch.float32
