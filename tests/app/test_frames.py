@@ -190,7 +190,8 @@ async def test_what_does_not_count_is_dark_in_the_overlay(anyio_backend: str, tm
     inside[:, :32] = True
     publish(tmp_path / "store", "plate", roi=inside)
     records = str(tmp_path / "records")
-    settings = Settings(store=tmp_path / "store", device="cpu", records=records, records_images="all")
+    store = tmp_path / "store"
+    settings = Settings(store=store, device="cpu", deadline_ms=60_000, records=records, records_images="all")
     app = create_app(settings)
     async with running(app) as client:
         await until(lambda: app.state.service.model_manager.snapshot.models.get("plate", ModelState()).loaded)
