@@ -1,28 +1,21 @@
 """Frames of several tiles: what is served is what was trained, with defects that no single tile would show."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from model.detector import Detector, load_detector
 from model.errors import DataError
-from model.store import Store
 from model.tiles import scaled
 from tests.training.conftest import save, tiny_patches, training_run
+from tests.training.fitted import Fit
 from training.data.dataset import Dataset, check_samples
 from training.data.masks import Mask
 from training.data.samples import find_samples
-from training.estimators.estimator import PreparedEstimator
-from training.estimators.factory import estimator_for
-from training.estimators.image_head import add_image_head
 from training.evaluation.evaluate import inspect
 from training.features.imagenet import Trunk
-from training.fit import fit
-from training.pipeline import FittedPipeline, fit_pipeline
-from training.progress import no_progress
 from training.recalibrate import choose_method
 from training.recipe import Patches
 from training.resolution import with_frame
@@ -60,16 +53,6 @@ def recipe_for(dataset: Dataset, resolution: str = "0.5", **changes: object) -> 
     return recipe
 
 
-@dataclass(frozen=True)
-class Fit:
-    estimator: PreparedEstimator
-    pipeline: FittedPipeline
-    version: Path
-
-    def detector(self, engine: str = "torch", variant: str = "float32") -> Detector:
-        return load_detector(self.version, "cpu", engine=engine, variant=variant)  # type: ignore[arg-type]
-
-
 OTHERS = {"flips": 1}, {"trunk": "narrow", "other_sizes": "same-scale"}, {"anomalies": "both"}
 
 
@@ -84,9 +67,7 @@ def fitted(
     choices = dict(request.param)
     anomalies = choices.pop("anomalies", "real")
     run = training_run(strips, trunk, recipe_for(strips, **choices), anomalies=anomalies)
-    estimator = estimator_for(run.recipe).prepare(run)
-    version = fit(estimator, run, Store(tmp_path_factory.mktemp("store")), "strips").version
-    return Fit(estimator, fit_pipeline(estimator, run.method, no_progress), version)
+    return Fit.of(run, tmp_path_factory.mktemp("store"), "strips")
 
 
 def test_the_version_has_the_frame_and_what_pools_it_best(fitted: Fit) -> None:
@@ -103,12 +84,8 @@ def test_the_version_has_the_frame_and_what_pools_it_best(fitted: Fit) -> None:
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
 def test_what_is_served_is_what_was_trained(fitted: Fit, strips: Dataset, engine: str) -> None:
     """Map, image head and gate, of every image."""
-    detector, pipeline = fitted.detector(engine), fitted.pipeline
-    real = pipeline.training_set.real
-    weight = pipeline.post_processor.image_weight
-    maps = add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight)
-    distances = pipeline.appearance.distance(pipeline.model.features(real))
-    for sample, expected, distance in zip(strips.samples, maps, distances, strict=True):
+    detector = fitted.detector(engine)
+    for sample, (expected, distance) in zip(strips.samples, fitted.trained(), strict=True):
         image = detector.read_image(sample.path.read_bytes())
         output = detector.run(image.pixels)
         assert output.evidence[0] == pytest.approx(expected, abs=2e-3)

@@ -1,32 +1,26 @@
 """Training on images of many sizes at one scale: each has its own tiles, and what is served is what was trained."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from model.detector import Detector, load_detector
+from model.detector import load_detector
 from model.store import Store
 from model.tiles import scaled
 from tests.training.conftest import save, tiny_patches, training_run
+from tests.training.fitted import Fit
 from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
-from training.estimators.estimator import PreparedEstimator
 from training.estimators.factory import estimator_for
-from training.estimators.image_head import add_image_head
 from training.estimators.patches import PreparedPatches
 from training.evaluation.evaluate import evaluate, inspect
 from training.evaluation.map_sizes import padded, without_padding
 from training.features.imagenet import Trunk
 from training.features.uneven import UnevenFeatures
-from training.fit import fit
 from training.frame_sizes import frame_of, patch_grid
-from training.pipeline import FittedPipeline, fit_pipeline
-from training.progress import no_progress
 from training.recalibrate import choose_method, recalibrate
-from training.recipe import Patches
 from training.resolution import with_frame
 
 SIZES = (240, 144), (64, 208), (80, 80)
@@ -60,21 +54,6 @@ def strips(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write(tmp_path_factory.mktemp("strips"))
 
 
-@dataclass(frozen=True)
-class Fit:
-    estimator: PreparedEstimator
-    pipeline: FittedPipeline
-    version: Path
-
-    @property
-    def recipe(self) -> Patches:
-        assert isinstance(self.estimator.recipe, Patches)
-        return self.estimator.recipe
-
-    def detector(self, engine: str = "torch", variant: str = "float32") -> Detector:
-        return load_detector(self.version, "cpu", engine=engine, variant=variant)  # type: ignore[arg-type]
-
-
 CHOICES = {"flips": 2}, {"use_masks": False, "anomalies": "both"}, {"trunk": "narrow", "other_sizes": "same-scale"}
 
 
@@ -90,20 +69,14 @@ def fitted(
     own = {name: choices.pop(name) for name in ("anomalies", "use_masks") if name in choices}
     recipe, _ = with_frame(tiny_patches(resolution="0.5", **choices), strips.samples, strips.sizes)
     run = training_run(strips, trunk, recipe, **own)
-    estimator = estimator_for(run.recipe).prepare(run)
-    version = fit(estimator, run, Store(tmp_path_factory.mktemp("store")), "strips").version
-    return Fit(estimator, fit_pipeline(estimator, run.method, no_progress), version)
+    return Fit.of(run, tmp_path_factory.mktemp("store"), "strips")
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
 def test_what_is_served_is_what_was_trained(fitted: Fit, strips: Dataset, engine: str) -> None:
     """Map, image head, gate, and the heatmap's size, of every image."""
-    detector, pipeline = fitted.detector(engine), fitted.pipeline
-    real = pipeline.training_set.real
-    weight = pipeline.post_processor.image_weight
-    maps = add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight)
-    distances = pipeline.appearance.distance(pipeline.model.features(real))
-    for sample, whole, distance in zip(strips.samples, maps, distances, strict=True):
+    detector = fitted.detector(engine)
+    for sample, (whole, distance) in zip(strips.samples, fitted.trained(), strict=True):
         image = detector.read_image(sample.path.read_bytes())
         assert image.pixels.shape[1::-1] == frame_of(fitted.recipe, sample)
         output, expected = detector.run(image.pixels), without_padding(whole)
