@@ -205,8 +205,10 @@ class CodecPool:
         except TimeoutError:
             self._metrics.codecs_killed.labels("deadline").inc()
             raise DeadlineError("the image could not be decoded or drawn within the deadline") from None
-        except (EOFError, OSError, msgspec.DecodeError):
-            raise self._death(await process.end()) from None
+        except msgspec.DecodeError as error:  # it lives, and is killed: that says nothing of the image
+            raise self._death(1, error) from None
+        except (EOFError, OSError) as error:
+            raise self._death(await process.end(), error) from None
         finally:
             self._metrics.codecs_busy.dec()
             await (self._put_back(process) if well else process.end())
@@ -218,13 +220,14 @@ class CodecPool:
         else:
             self._idle.append(process)
 
-    def _death(self, status: int) -> Exception:
-        """What the client of a process that ended by itself is told."""
+    def _death(self, status: int, error: Exception) -> Exception:
+        """What the client of a process that ended by itself, as `error` told, is told."""
         if status in _COSTLY:
+            log.warning("a codec process was ended by signal %d (%r); its image is refused", -status, error)
             self._metrics.codecs_killed.labels(_COSTLY[status].replace(" ", "-")).inc()
             return ImageTooCostlyError(f"the image takes more {_COSTLY[status]} to decode than any image may")
         self._metrics.codecs_killed.labels("crash").inc()
-        log.error("a codec process has ended with status %d; its image is refused", status)
+        log.error("a codec process has ended with status %d (%r); its image is refused", status, error)
         return UndecodableImageError("the decoder crashed on this image")
 
     async def _new_process(self) -> CodecProcess:

@@ -11,6 +11,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from app.sandbox.limits import Limits
 from app.sandbox.messages import LENGTHS, Answer, Request, decode_answer, encode
 from app.sandbox.template import LIMITS, NUMBER
@@ -116,7 +118,7 @@ class CodecProcess:
         await loop.sock_sendall(self._connection, image)
         of_header, of_payload = LENGTHS.unpack(await self._receive(LENGTHS.size))
         if of_header > _LONGEST_HEADER or of_payload > most_bytes:
-            raise EOFError("the answer is larger than any can be")
+            raise msgspec.DecodeError("the answer is larger than any can be")
         answer = decode_answer(await self._receive(of_header))
         return answer, await self._receive(of_payload)
 

@@ -3,12 +3,22 @@
 import ctypes
 import os
 import time
+from contextlib import suppress
 
 from PIL import Image
 
 from app.sandbox import template
+from app.sandbox.messages import LENGTHS
 from model import image, preprocessing
 from model.image import MAX_PIXELS
+
+
+def answer(message: bytes) -> None:
+    """Past the program, on the service's socket, and wait."""
+    for descriptor in range(3, 64):
+        with suppress(OSError):
+            os.write(descriptor, message)
+    time.sleep(60)
 
 
 def decode_reduced(
@@ -36,6 +46,10 @@ def decode_reduced(
             os.write(2, bytes(10_000_000))
         except BlockingIOError:
             pass
+    elif what == "garbage":  # it has been taken over, and lives on
+        answer(LENGTHS.pack(4, 0) + b"\xc1\xc1\xc1\xc1")
+    elif what == "endless":
+        answer(LENGTHS.pack(4, 1 << 31))
     elif what == "open":
         open(os.devnull)  # noqa: SIM115
     elif what == "bug":

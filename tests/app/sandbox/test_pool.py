@@ -75,6 +75,8 @@ async def test_decodes_one_after_the_other(pool: Pool) -> None:
         ("crash", UndecodableImageError, "crashed", "crash"),
         ("killed", ImageTooCostlyError, "more memory", "memory"),
         ("eat", ImageTooCostlyError, "more memory", None),
+        ("garbage", UndecodableImageError, "crashed", "crash"),
+        ("endless", UndecodableImageError, "crashed", "crash"),
         ("bug", RuntimeError, "ZeroDivisionError: planted", None),
         ("open", RuntimeError, "Too many open files", None),
     ],
