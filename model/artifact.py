@@ -32,6 +32,7 @@ GATE: Final = "gate.safetensors"
 ROI: Final = "roi.png"
 ONNX: Final = "model.onnx"
 ONNX_INT8: Final = "model.int8.onnx"
+ONNX_NARROW_INT8: Final = "model.narrow.int8.onnx"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from model.appearance import Appearance
 from model.artifact import GATE, Artifact, read_artifact
 from model.decoding_probes import difference
+from model.engines.cascade import CascadeEngine
 from model.engines.devices import Device
 from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
 from model.engines.output import NetworkOutput, concatenate
@@ -26,10 +28,11 @@ from model.verdict import Thresholds, Verdict, sigmoid
 
 log = logging.getLogger(__name__)
 
-VariantChoice = Literal["auto", "float32", "float16", "int8"]
+VariantChoice = Literal["auto", "float32", "float16", "int8", "cascade"]
 REPLAYED: Final = 2
 """Golden images that are replayed of a version that has reproduced all of them in this process."""
-_QUICKEST_FIRST: Final[tuple[VariantName, ...]] = ("float16", "int8", "float32")
+_QUICKEST_FIRST: Final[tuple[VariantName, ...]] = ("float16", "cascade", "int8", "float32")
+_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,15 @@ class Detector(Terms):
         """Without what takes memory."""
         return Terms(**{each.name: getattr(self, each.name) for each in fields(Terms)})
 
+    @cached_property
+    def running(self) -> Engine:
+        """What runs: of a cascade the full network alone where less is accepted than by the version's own thresholds,
+        for which its narrow one was measured."""
+        if not isinstance(self.engine, CascadeEngine):
+            return self.engine
+        own = Terms(self.manifest, self.variant).accepted_below
+        return self.engine if self.accepted_below > own - _ROUNDING else self.engine.full
+
     def read_image(self, data: bytes) -> InputImage:
         """An encoded image as the network sees it. Raises as `model.preprocessing.Resizing` does."""
         return self.preprocessor(data)
@@ -60,9 +72,9 @@ class Detector(Terms):
 
         Raises DeviceMemoryError or EngineError.
         """
-        tiles, most = self.tiling.cut(pixels), self.engine.preferred_batch_size
+        tiles, most = self.tiling.cut(pixels), self.running.preferred_batch_size
         starts = range(0, len(tiles), most)
-        return self.merge(concatenate([self.engine.run(np.stack(tiles[i : i + most])) for i in starts]), pixels)
+        return self.merge(concatenate([self.running.run(np.stack(tiles[i : i + most])) for i in starts]), pixels)
 
     def merge(self, output: NetworkOutput, pixels: NDArray[np.uint8]) -> NetworkOutput:
         """The output for the tiles of a frame H×W×3 as that for the frame."""
@@ -169,7 +181,7 @@ def reopen_detector(path: Path, device: Device, terms: Terms, engine: EngineName
     EngineError."""
     artifact, variant = Artifact(path, terms.manifest), terms.variant
     golden = list(variant.golden.log_odds)[:REPLAYED]
-    artifact.check([variant.files[engine], GATE, *filter(None, [terms.manifest.preprocessing.roi]), *golden])
+    artifact.check([*variant.files_of(engine), GATE, *filter(None, [terms.manifest.preprocessing.roi]), *golden])
     return _open(artifact, terms, device, engine, REPLAYED)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from model.drift import Drift
 from model.errors import ManifestError
 from model.evidence import HeatmapScale, Pooling
-from model.figures import Amount, Count, Figures
+from model.figures import Amount, Count, Figures, Share
 from model.files import utf8
 from model.gate import Gate
 from model.hypercolumn import Hypercolumn
@@ -26,7 +26,7 @@ MAX_AUROC_LOSS: Final = 0.002
 
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 EngineName = Literal["torch", "onnxruntime"]
-VariantName = Literal["float32", "float16", "int8"]
+VariantName = Literal["float32", "float16", "int8", "cascade"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,26 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Cascade:
+    """A narrow network before the variant's own, the full one: it clears good images of which it is sure, and the full
+    one decides on all others (Viola & Jones 2001, section 4)."""
+
+    files: Annotated[dict[EngineName, str], msgspec.Meta(min_length=1)]
+    """The narrow network's file that each engine opens."""
+    share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    """Share of each layer's channels that it has."""
+    slope: Annotated[float, msgspec.Meta(gt=0)]
+    offset: float
+    """slope·evidence + offset is its evidence on the full network's scale."""
+    margin: float
+    """Calibrated log-odds by which an image must lie below what is accepted to be cleared."""
+    distance_scale: Annotated[float, msgspec.Meta(gt=0)]
+    """What distances of its features are divided by to be the full network's."""
+    cleared: Share
+    """Share of held-out good images that it cleared."""
+
+
+@dataclass(frozen=True)
 class Variant:
     """One numeric form of the network with everything that depends on it."""
 
@@ -128,6 +148,18 @@ class Variant:
     """Agreement with float32; None: it is float32, or was not compared."""
     distance_scale: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     """What the distance of `model.appearance` is divided by, so that float32's limits hold."""
+    cascade: Cascade | None = None
+    """Of the variant cascade alone."""
+
+    def __post_init__(self) -> None:
+        if (self.name == "cascade") != (self.cascade is not None):
+            raise ValueError("the variant cascade, and no other, must have a narrow network")
+        if self.cascade and self.cascade.files.keys() != self.files.keys():
+            raise ValueError("both networks of a cascade must have files for the same engines")
+
+    def files_of(self, engine: EngineName) -> list[str]:
+        """Every file that this engine opens."""
+        return [self.files[engine]] + ([self.cascade.files[engine]] if self.cascade else [])
 
 
 @dataclass(frozen=True)
@@ -209,7 +241,8 @@ class Manifest:
     @property
     def variant_files(self) -> set[str]:
         """Names of the files that the variants need: their engines' and golden images."""
-        return {name for variant in self.variants for name in (*variant.files.values(), *variant.golden.log_odds)}
+        opened = {name for each in self.variants for engine in each.files for name in each.files_of(engine)}
+        return opened | {name for each in self.variants for name in each.golden.log_odds}
 
     @property
     def figures(self) -> Figures | None:

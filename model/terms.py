@@ -6,10 +6,10 @@ from typing import Literal, Self
 
 from model.gate import CheckName, OpenLimits
 from model.image_measures import SIZE_MEASURES
-from model.manifest import Manifest, Variant
+from model.manifest import Cascade, Manifest, Variant
 from model.serving import Serving
 from model.tiles import Tiling
-from model.verdict import Thresholds, prior_shift
+from model.verdict import Thresholds, prior_shift, threshold_log_odds
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,16 @@ class Terms:
     def shift(self) -> float:
         """Log-odds that the defect rate in force adds to the calibration's."""
         return prior_shift(self.variant.calibration.defect_rate, self.defect_rate)
+
+    @property
+    def accepted_below(self) -> float:
+        """Calibrated log-odds, at the calibration's own defect rate, below which a part is accepted."""
+        return threshold_log_odds(self.thresholds.review) - self.shift
+
+    def clear_below(self, cascade: Cascade) -> float:
+        """Largest pooled evidence with which the cascade's narrow network clears an image."""
+        calibration = self.variant.calibration
+        return (self.accepted_below - cascade.margin - calibration.offset) / calibration.slope
 
     @property
     def limits(self) -> dict[CheckName, OpenLimits]:

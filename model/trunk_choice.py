@@ -43,6 +43,18 @@ class TrunkTrial:
 
 
 @dataclass(frozen=True)
+class CascadeTrial:
+    """A narrow trunk that clears good images, and the full one for all others, beside the full one alone."""
+
+    trial: TrunkTrial
+    """Its verdicts beside the full trunk's; `share` is the narrow one's."""
+    cleared: Share
+    """Share of the good images that the narrow trunk cleared: the full one is spared so many."""
+    margin: float
+    """Calibrated log-odds by which an image had to lie below what is accepted to be cleared."""
+
+
+@dataclass(frozen=True)
 class TrunkChoice:
     """The trunk that was chosen, and the trials that chose it."""
 
@@ -52,8 +64,12 @@ class TrunkChoice:
     """The full trunk once more, its regression on other patches: what the trials' differences are held against."""
     trials: list[TrunkTrial]
     """Narrow trunks, narrowest first, up to the first that passed."""
+    cascade: CascadeTrial | None = None
+    """The narrowest before the full one; None: that wasn't tried, as a narrow trunk passed by itself."""
 
     @property
-    def trunk(self) -> Literal["full", "narrow"]:
-        """Whether the chosen trunk is narrow."""
-        return "full" if self.share == 1 else "narrow"
+    def trunk(self) -> Literal["full", "narrow", "cascade"]:
+        """What was chosen."""
+        if self.share < 1:
+            return "narrow"
+        return "cascade" if self.cascade and self.cascade.trial.passed else "full"

@@ -7,7 +7,7 @@ from model.appearance import Appearance
 from model.gate import Gate
 from model.trunk_choice import TrunkChoice
 from training.data.training_set import TrainingSet
-from training.estimators.estimator import FittedEstimator, PreparedEstimator
+from training.estimators.estimator import FittedCascade, FittedEstimator, PreparedEstimator
 from training.evaluation.gate_limits import HeldOutMeasures, fit_gate, with_held_out
 from training.evaluation.post_processing import Method, PostProcessor, cross_val_post_process, fit_post_processor
 from training.evaluation.prediction import Prediction
@@ -35,6 +35,8 @@ class FittedPipeline:
     """That its limits come from."""
     trunk_choice: TrunkChoice | None = None
     """Why the network has a narrow trunk or the full one; None: that was not compared."""
+    cascade: FittedCascade | None = None
+    """What clears images before `model`; None: nothing does."""
 
 
 def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance) -> FittedPipeline:
@@ -54,6 +56,7 @@ def fit_pipeline(estimator: PreparedEstimator, method: Method, advance: Advance)
         with_held_out(fitted.appearance, fitted.measures),
         fitted.measures,
         fitted.trunk_choice,
+        fitted.cascade,
     )
 
 

@@ -139,17 +139,17 @@ class BatchQueue:
         return not self._running or not self._must_be_exclusive(self._tiles[0])
 
     def _must_be_exclusive(self, tile: QueuedTile) -> bool:
-        return tile.detector.engine.max_concurrency < self._workers
+        return tile.detector.running.max_concurrency < self._workers
 
     def _pick(self, limit: int) -> list[QueuedTile]:
         """Of the first detector in the queue. Empty: all were cancelled."""
         picked: list[QueuedTile] = []
         others: deque[QueuedTile] = deque()
         for tile in self._tiles:
-            if picked and (len(picked) == limit or tile.detector.engine is not picked[0].detector.engine):
+            if picked and (len(picked) == limit or tile.detector.running is not picked[0].detector.running):
                 others.append(tile)
             elif tile.answer.set_running_or_notify_cancel():
                 picked.append(tile)
-                limit = min(limit, tile.detector.engine.preferred_batch_size)
+                limit = min(limit, tile.detector.running.preferred_batch_size)
         self._tiles = others
         return picked

@@ -62,7 +62,7 @@ class Worker(threading.Thread):
         self._metrics.batch_size.observe(len(batch))
         detector = batch[0].detector
         try:
-            output = self._run(detector.engine, np.stack([tile.pixels for tile in batch]), exclusive)
+            output = self._run(detector.running, np.stack([tile.pixels for tile in batch]), exclusive)
         except Exception as error:  # noqa: BLE001  # raised again by every request that waits; the worker goes on
             if isinstance(error, EngineError):
                 log.error("a batch of %d failed: %s", len(batch), error)

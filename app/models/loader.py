@@ -133,9 +133,9 @@ def _serving_config(folder: ModelFolder) -> Serving | ServingError:
 
 
 def _size_of(path: Path, detector: Detector) -> int:
-    """Bytes of the file that the engine runs. Raises UnreadableFileError."""
+    """Bytes of the files that the engine runs. Raises UnreadableFileError."""
     try:
-        return (path / detector.variant.files[detector.engine.name]).stat().st_size
+        return sum((path / name).stat().st_size for name in detector.variant.files_of(detector.engine.name))
     except OSError as error:
         raise UnreadableFileError(f"{path} can't be read: {error}") from error
 

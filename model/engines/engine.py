@@ -10,7 +10,7 @@ from model.artifact import Artifact
 from model.engines.devices import Device
 from model.engines.output import NetworkOutput, concatenate
 from model.errors import GoldenOutputError
-from model.manifest import EngineName, Variant
+from model.manifest import EngineName, Variant, VariantName
 
 EngineChoice = Literal["auto", "torch", "onnxruntime"]
 Pixels = NDArray[np.uint8]
@@ -46,7 +46,7 @@ class Engine(Protocol):
 def engines_for(variant: Variant, device: Device, choice: EngineChoice) -> list[EngineName]:
     """The installed engines that run this variant on this device, the quicker first."""
     if device == "cuda":
-        names: list[EngineName] = ["torch"] if variant.name != "int8" else []
+        names: list[EngineName] = ["torch"] if variant.name in ("float32", "float16") else []
     else:
         names = ["onnxruntime", "torch"] if variant.name != "float16" else []
     return [
@@ -55,18 +55,27 @@ def engines_for(variant: Variant, device: Device, choice: EngineChoice) -> list[
 
 
 def open_engine(artifact: Artifact, variant: Variant, device: Device, name: EngineName = "torch") -> Engine:
-    """Open the version's network in the variant's numeric form.
+    """Open the version's network in the variant's numeric form, or both of a cascade's.
 
     Raises EngineError, or what `read_weights` raises.
     """
-    file = artifact.file(variant.files[name])
+    if variant.cascade:
+        from model.engines.cascade import open_cascade  # it opens engines
+
+        return open_cascade(artifact, variant, variant.cascade, name)
+    return open_network(artifact, variant.files[name], variant.name, device, name)
+
+
+def open_network(artifact: Artifact, file_name: str, variant: VariantName, device: Device, name: EngineName) -> Engine:
+    """Open one network file of the version. Raises as `open_engine` does."""
+    file = artifact.file(file_name)
     if name == "onnxruntime":
         from model.engines.onnx_runtime import OnnxEngine
 
         return OnnxEngine(file)
     from model.engines.pytorch import TorchEngine  # torch is imported only where it is used
 
-    return TorchEngine(file, artifact.manifest.network, variant.name, device)
+    return TorchEngine(file, artifact.manifest.network, variant, device)
 
 
 def replay_golden(engine: Engine, artifact: Artifact, variant: Variant, most: int | None = None) -> None:

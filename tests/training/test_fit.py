@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,22 @@ from model.gate import CHECKS
 from model.hypercolumn import BLOCKS, narrow_widths
 from model.manifest import VariantName
 from model.store import Store
+from model.trunk_choice import TrunkTrial
 from tests.training.conftest import tiny_fine_tuning, tiny_patches, training_run, write_folder
 from training.data.dataset import Dataset, check_samples
 from training.data.samples import Sample, find_samples
 from training.data.splits import Indices, hold_out
 from training.data.training_set import Anomalies
+from training.estimators import trunk_comparison
 from training.estimators.estimator import PreparedEstimator
 from training.estimators.factory import estimator_for
 from training.estimators.image_head import add_image_head
+from training.evaluation import clearing
 from training.evaluation.evaluate import Evaluation, results
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
+from training.evaluation.trunk_choice import compare
 from training.export import version as exporting
 from training.export.variants import build_variants
 from training.features.imagenet import Trunk
@@ -79,7 +84,23 @@ def auto_fit(
     return fit_once(run, tmp_path_factory.mktemp("store"))
 
 
-@pytest.fixture(scope="module", params=["fine_tuning", "patches", "auto"])
+@pytest.fixture(scope="module")
+def cascade_fit(
+    tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, trunk: Trunk, few_narrowing_images: None
+) -> Iterator[Fit]:
+    """With a narrow trunk that clears good images, since it isn't allowed to decide alone."""
+
+    def failing(share: float, *verdicts: Any) -> TrunkTrial:
+        return replace(compare(share, *verdicts), passed=share == 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trunk_comparison, "compare", failing)
+        patch.setattr(clearing, "MOST_FLIPS", 0.1)  # of 22 images nothing is as sure as of hundreds
+        run = training_run(dataset, trunk, tiny_patches(trunk="auto"), rule=LeastCost(20), defect_rate=RATE)
+        yield fit_once(run, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module", params=["fine_tuning", "patches", "auto", "cascade"])
 def one(request: pytest.FixtureRequest) -> Fit:
     chosen: Fit = request.getfixturevalue(f"{request.param}_fit")
     return chosen
@@ -131,6 +152,35 @@ def test_the_version_says_which_trunk_it_has_and_why(patches_fit: Fit, auto_fit:
     assert sizes[0] < sizes[1] / 2
 
 
+def test_a_cascade_clears_good_images_before_the_full_network(cascade_fit: Fit, dataset: Dataset, trunk: Trunk) -> None:
+    choice, manifest = cascade_fit.pipeline.trunk_choice, cascade_fit.detector.manifest
+    assert choice is not None
+    assert choice.cascade is not None
+    assert (choice.trunk, choice.share, manifest.network.trunk) == ("cascade", 1.0, BLOCKS)
+    cascade = manifest.variant("cascade").cascade
+    assert cascade is not None
+    assert (cascade.share, cascade.cleared, cascade.margin) == (
+        0.25,
+        choice.cascade.cleared,
+        pytest.approx(choice.cascade.margin),
+    )
+    assert choice.cascade.cleared > 0.5
+    page = (cascade_fit.fitted.version / "report" / "report.html").read_text("utf-8")
+    assert "The trunk: cascade" in page
+    served = load_detector(cascade_fit.fitted.version, "cpu")
+    assert (served.variant.name, served.skipped_variants) == ("cascade", {})
+    full = load_detector(cascade_fit.fitted.version, "cpu", variant="int8")
+    cleared = 0
+    for sample in dataset.samples:
+        pixels = served.read_image(sample.path.read_bytes()).pixels
+        verdicts = [each.verdict(each.run(pixels).evidence[0]) for each in (served, full)]
+        assert verdicts[0].decision == verdicts[1].decision
+        if verdicts[0].log_odds != verdicts[1].log_odds:
+            cleared += 1
+            assert (verdicts[0].decision, sample.kind) == ("accept", "good")
+    assert cleared > 6
+
+
 def test_the_version_says_for_what_its_thresholds_were_chosen(fine_tuning_fit: Fit, patches_fit: Fit) -> None:
     operating_point = patches_fit.detector.manifest.operating_point
     assert operating_point.rule == {"name": "least-cost", "miss_cost": 20.0}
@@ -147,7 +197,8 @@ def test_the_version_says_for_what_its_thresholds_were_chosen(fine_tuning_fit: F
 
 def test_the_post_processing_is_in_every_variant(one: Fit) -> None:
     post_processor, manifest = one.pipeline.post_processor, one.detector.manifest
-    assert [variant.name for variant in manifest.variants] == ["float32", "float16", "int8"]
+    names = ["float32", "float16", "int8"] + (["cascade"] if one.pipeline.cascade else [])
+    assert [variant.name for variant in manifest.variants] == names
     for variant in manifest.variants[:2]:
         assert (variant.calibration, variant.thresholds, variant.heatmap_scale) == (
             post_processor.calibration,
@@ -178,9 +229,10 @@ def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Da
 
 
 def test_the_quickest_serves(one: Fit) -> None:
-    served, int8 = load_detector(one.fitted.version, "cpu"), one.detector.manifest.variant("int8")
-    assert int8.agreement is not None
-    assert served.variant.name == ("float32" if int8.agreement.violations else "int8")
+    served, quickest = load_detector(one.fitted.version, "cpu"), one.detector.manifest.variants[-1]
+    assert quickest.agreement is not None
+    assert quickest.name == ("cascade" if one.pipeline.cascade else "int8")
+    assert served.variant.name == ("float32" if quickest.agreement.violations else quickest.name)
     assert served.engine.name == "onnxruntime"
 
 

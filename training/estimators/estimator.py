@@ -11,11 +11,12 @@ import numpy as np
 
 from model.appearance import Appearance
 from model.network import VGG16CAM
-from model.trunk_choice import TrunkChoice
+from model.trunk_choice import CascadeTrial, TrunkChoice
 from training.data.samples import Sample
 from training.data.splits import Indices, Split
 from training.data.training_set import Anomalies, TrainingSet
 from training.estimators.image_head import ImageLogOdds
+from training.evaluation.clearing import Clearing
 from training.evaluation.gate_limits import Features, HeldOutMeasures
 from training.evaluation.post_processing import Maps, Method, OutOfFold
 from training.evaluation.prediction import Prediction
@@ -43,6 +44,16 @@ class FittedEstimator(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class FittedCascade:
+    """A narrow network that clears good images before the full one."""
+
+    narrow: FittedEstimator
+    clearing: Clearing
+    trial: CascadeTrial
+    """Why that is allowed."""
+
+
+@dataclass(frozen=True, eq=False)
 class CrossValidated:
     """A fitted estimator, with predictions of samples that the network that made them had not seen."""
 
@@ -58,6 +69,8 @@ class CrossValidated:
     """Of the real samples that were predicted."""
     trunk_choice: TrunkChoice | None = None
     """Why it has a narrow trunk or the full one; None: that was not compared."""
+    cascade: FittedCascade | None = None
+    """What clears images before `model`; None: nothing does."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,5 +63,7 @@ def predict_fold(estimator: PreparedEstimator, split: Split, method: Method, adv
     fitted = estimator.cross_val_predict(split.train, advance)
     post_processor = fit_post_processor(fitted.out_of_fold, method)
     test = predict(estimator.training_set, fitted.model, split.test, fold)
+    if cascade := fitted.cascade:
+        test = cascade.clearing.merged(test, predict(estimator.training_set, cascade.narrow, split.test, fold))
     predictions = post_processor.predictions(test.samples, test.maps, test.image_log_odds, fold)
     return FoldResult(predictions, fitted.trunk_choice)

@@ -1,19 +1,21 @@
-"""Narrow trunks beside the full one, cross-validated on the same folds: the narrowest that does no harm is taken."""
+"""Narrow trunks beside the full one, cross-validated on the same folds: the narrowest that does no harm is taken, or
+clears good images before the full one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.trunk_choice import TrunkChoice, TrunkTrial
+from model.trunk_choice import CascadeTrial, TrunkChoice, TrunkTrial
 from training.data.samples import GOOD
 from training.data.splits import Indices, Split, make_folds
 from training.data.training_set import TrainingSet
-from training.estimators.estimator import CrossValidated, FoldResult, PreparedEstimator
+from training.estimators.estimator import CrossValidated, FittedCascade, FoldResult, predict
 from training.estimators.inner_folds import FoldPrediction, cross_validated, predict_fold, predict_folds
 from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patches import PreparedPatches
+from training.evaluation.clearing import Clearing, fit_clearing, try_cascade
 from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
 from training.evaluation.ranking import Ranking
 from training.evaluation.trunk_choice import Verdicts, compare, given_up, is_hopeless, with_unseen_kinds
@@ -56,38 +58,79 @@ class PreparedTrunkComparison:
 
     def cross_val_predict(self, real: Indices, advance: Advance) -> CrossValidated:
         """Predict each fold with the full trunk, twice, and with one narrow trunk after the other until one passes; fit
-        the chosen one on all."""
-        chosen: PreparedEstimator = self.full
-        full = parts = list(predict_folds(self.full, real, advance))
+        the chosen one on all. Where none passes, the narrowest may still clear good images before the full one."""
+        full = list(predict_folds(self.full, real, advance))
         redrawn = self._compare(1.0, full, list(predict_folds(replace(self.full, draw=1), real, advance)))
-        trials: list[TrunkTrial] = []
         self._say("the full trunk on other patches", redrawn)
+        trials: list[TrunkTrial] = []
+        of_narrowest: list[FoldPrediction] = []
         for narrow in self.narrow:
-            trial, of_narrow = self._try(narrow, full, real, advance)
-            trials.append(trial)
+            trial, of_narrow = self._try(narrow, full, real, advance, to_the_end=not trials and self._may_cascade)
             self._say(f"a trunk with {trial.share:.1%} of the channels", trial)
             if trial.passed:
-                chosen, parts = narrow, of_narrow
-                break
-        choice = TrunkChoice(trials[-1].share if trials[-1].passed else 1.0, redrawn, trials)
-        return replace(cross_validated(chosen, real, parts, advance), trunk_choice=choice)
+                choice = TrunkChoice(trial.share, redrawn, [*trials, trial])
+                return replace(cross_validated(narrow, real, of_narrow, advance), trunk_choice=choice)
+            trials.append(trial)
+            of_narrowest = of_narrowest or of_narrow
+        fitted = cross_validated(self.full, real, full, advance)
+        if not self._may_cascade:
+            return replace(fitted, trunk_choice=TrunkChoice(1.0, redrawn, trials))
+        cascade, tried = self._cascade(full, of_narrowest, real, advance)
+        return replace(fitted, trunk_choice=TrunkChoice(1.0, redrawn, trials, tried), cascade=cascade)
+
+    @property
+    def _may_cascade(self) -> bool:
+        """Whether images have one tile: whose evidence is the image's."""
+        return self.recipe.tiles == 1 and self.training_set.anomalies != "synthetic"
+
+    def _cascade(
+        self, full: Sequence[FoldPrediction], narrow: Sequence[FoldPrediction], real: Indices, advance: Advance
+    ) -> tuple[FittedCascade | None, CascadeTrial]:
+        """The narrowest trunk before the full one, where that does no harm, and how it did."""
+        ours, theirs, narrowest = _concatenated(full), _concatenated(narrow), self.narrow[0]
+        tried = try_cascade(narrowest.share, ours, theirs, self.method)
+        if tried.trial.passed:
+            aurocs = {
+                kind: self._without(kind, ours, theirs).auroc(*self._unseen(kind, real, narrowest))
+                for kind in self._kinds(real)
+            }
+            tried = replace(tried, trial=with_unseen_kinds(tried.trial, aurocs))
+        self._say(f"cleared by a trunk with {narrowest.share:.1%} of the channels: {tried.cleared:.1%}", tried.trial)
+        if not tried.trial.passed:
+            return None, tried
+        fitted = narrowest.fit(self.training_set.train_indices(real), advance)
+        return FittedCascade(fitted, fit_clearing(ours, theirs, self.method), tried), tried
+
+    def _without(self, kind: str, full: OutOfFold, narrow: OutOfFold) -> Clearing:
+        """What may be cleared by verdicts on the other kinds."""
+        others = np.array([sample.kind != kind for sample in full.samples])
+        return fit_clearing(full.of(others), narrow.of(others), self.method)
 
     def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """The trunk is chosen within the training part, like everything else."""
         return predict_fold(self, split, method, advance, fold)
 
     def _try(
-        self, narrow: PreparedNarrowPatches, full: Sequence[FoldPrediction], real: Indices, advance: Advance
+        self,
+        narrow: PreparedNarrowPatches,
+        full: Sequence[FoldPrediction],
+        real: Indices,
+        advance: Advance,
+        *,
+        to_the_end: bool,
     ) -> tuple[TrunkTrial, list[FoldPrediction]]:
-        """How a narrow trunk did, and what it predicted: as many folds as it took."""
+        """How a narrow trunk did, and what it predicted: as many folds as it took, or all."""
         parts: list[FoldPrediction] = []
         for of_fold in predict_folds(narrow, real, advance):
             parts.append(of_fold)
             share = len(parts) / len(full)
-            if 1 < len(parts) < len(full) and self._is_hopeless(full[: len(parts)], parts, share):
+            if not to_the_end and 1 < len(parts) < len(full) and self._is_hopeless(full[: len(parts)], parts, share):
                 return given_up(self._compare(narrow.share, full[: len(parts)], parts), share), parts
         trial = self._compare(narrow.share, full, parts)
-        return (with_unseen_kinds(trial, self._unseen_kinds(narrow, real)) if trial.passed else trial), parts
+        if trial.passed:
+            aurocs = {kind: self._aurocs(*self._unseen(kind, real, narrow)) for kind in self._kinds(real)}
+            trial = with_unseen_kinds(trial, aurocs)
+        return trial, parts
 
     def _is_hopeless(self, full: Sequence[FoldPrediction], narrow: Sequence[FoldPrediction], share: float) -> bool:
         """Of at least two folds: thresholds are each one's by the others."""
@@ -103,26 +146,27 @@ class PreparedTrunkComparison:
             np.array([prediction.label == "anomaly" for prediction in predictions]),
         )
 
-    def _unseen_kinds(self, narrow: PreparedNarrowPatches, real: Indices) -> dict[str, tuple[float, float]]:
-        """AUROC of each kind of defect, by the full trunk and by this one, where neither has learnt from the kind."""
-        samples = [self.training_set.samples[i] for i in real]
-        kinds = sorted({sample.kind for sample in samples} - {GOOD})
-        if len(kinds) < 2 or self.training_set.anomalies == "synthetic":
-            return {}
-        test = make_folds(samples, self.recipe.inner_folds, self.recipe.seed)[0].test
-        good = np.array([i for i in real[test] if not self.training_set.is_anomaly[i]])
-        return {kind: self._unseen(kind, good, real, narrow) for kind in kinds}
+    def _kinds(self, real: Indices) -> list[str]:
+        """Kinds of defect to leave out in turn; none where there is but one."""
+        kinds = sorted({self.training_set.samples[i].kind for i in real} - {GOOD})
+        return kinds if len(kinds) > 1 and self.training_set.anomalies != "synthetic" else []
 
-    def _unseen(self, kind: str, good: Indices, real: Indices, narrow: PreparedNarrowPatches) -> tuple[float, float]:
-        """AUROC of a kind against these good samples, by either trunk, learnt from what is neither."""
-        samples = self.training_set.samples
-        of_kind = np.array([i for i in real if samples[i].kind == kind])
-        test = np.concatenate([good, of_kind])
+    def _unseen(self, kind: str, real: Indices, narrow: PreparedNarrowPatches) -> tuple[OutOfFold, OutOfFold]:
+        """Evidence of a kind's images, and of the first fold's good ones, by either trunk, learnt from what is
+        neither."""
+        training_set, samples = self.training_set, self.training_set.samples
+        first = make_folds([samples[i] for i in real], self.recipe.inner_folds, self.recipe.seed)[0]
+        good = real[first.test][~training_set.is_anomaly[real[first.test]]]
+        test = np.concatenate([good, [i for i in real if samples[i].kind == kind]])
         groups = {samples[i].group for i in test}
-        known = self.training_set.train_indices(np.array([i for i in real if samples[i].group not in groups]))
-        scores = (self.recipe.pooling(estimator.fit(known).evidence(test)) for estimator in (self.full, narrow))
-        of_full, of_narrow = (float(Ranking.of(s, self.training_set.is_anomaly[test]).auroc()[0]) for s in scores)
+        known = training_set.train_indices(np.array([i for i in real if samples[i].group not in groups]))
+        of_full, of_narrow = (predict(training_set, each.fit(known), test, 0) for each in (self.full, narrow))
         return of_full, of_narrow
+
+    def _aurocs(self, *trunks: OutOfFold) -> tuple[float, float]:
+        """Of either trunk's evidence."""
+        of_full, of_narrow = (Ranking.of(self.recipe.pooling(each.maps), each.is_anomaly) for each in trunks)
+        return float(of_full.auroc()[0]), float(of_narrow.auroc()[0])
 
     def _say(self, name: str, trial: TrunkTrial) -> None:
         self.say(

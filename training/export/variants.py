@@ -1,7 +1,8 @@
 """Builds every numeric form of a trained network that a version carries, each with what depends on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,8 @@ from model.engines.onnx_runtime import OnnxEngine
 from model.engines.output import NetworkOutput, concatenate
 from model.evidence import Pooling
 from model.figures import Figures
-from model.manifest import MAX_LOG_ODDS_CHANGE, Agreement, Golden, Variant
+from model.hypercolumn import Hypercolumn
+from model.manifest import MAX_LOG_ODDS_CHANGE, Agreement, Golden, Variant, VariantName
 from model.network import VGG16CAM
 from model.tiles import Tiling
 from model.verdict import sigmoid
@@ -38,7 +40,7 @@ _GOLDEN_PER_CLASS: Final = 2
 _TOLERANCE: Final = {"float32": (1e-4, 1e-3), "float16": (0.05, 0.05)}
 """Of log-odds, and of distances as a share of them. float16's is a bound for float32 networks rounded to it, not yet
 measured on a GPU."""
-_INT8_DISTANCE_TOLERANCE: Final = 0.1
+INT8_DISTANCE_TOLERANCE: Final = 0.1
 _ORDINARY_LOG_ODDS: Final = 10.0
 
 Bools = NDArray[np.bool_]
@@ -89,6 +91,10 @@ class ReferenceImages:
         peaks = [float(part.max()) for part in self.tiling.cut(own, stride, beside=-np.inf)]
         return self.tiling.cut(frame)[int(np.argmax(peaks))]
 
+    def gate_differs(self, distances: Floats) -> Bools:
+        """Which images another variant's distances, n, on float32's scale, stop though its own don't, or let pass."""
+        return np.asarray((distances > self.farthest) != (self.distances > self.farthest))
+
     def golden_outputs(
         self,
         run: Callable[[NDArray[np.uint8]], NetworkOutput],
@@ -118,6 +124,12 @@ class BuiltVariants:
     files: dict[str, bytes]
     """Contents by name within the version."""
     variants: list[Variant]
+    int8: NetworkOutput
+    """int8's own, of all images; within the region of interest alone."""
+
+    def variant(self, name: VariantName) -> Variant:
+        """The variant of that name."""
+        return next(variant for variant in self.variants if variant.name == name)
 
 
 def build_variants(
@@ -161,28 +173,19 @@ def build_variants(
         golden=_tolerating(float32.golden, *_TOLERANCE["float16"]),
         figures=None,
     )
-    with TemporaryDirectory() as folder:
-        (file := Path(folder, ONNX_INT8)).write_bytes(files[ONNX_INT8])
-        engine = OnnxEngine(file)
-    cells = network.hypercolumn.cells(recipe.input_size // network.hypercolumn.stride)
-    return BuiltVariants(files, [float32, float16, _int8(float32, engine, post_processor, images, cells, advance)])
+    with opened(files[ONNX_INT8]) as engine:
+        output = predict_all(engine, images, network.hypercolumn, advance)
+        int8 = _int8(float32, engine, output, post_processor, images)
+    return BuiltVariants(files, [float32, float16, int8], output)
 
 
 def _int8(
-    float32: Variant,
-    engine: OnnxEngine,
-    post_processor: PostProcessor,
-    images: ReferenceImages,
-    cells: int,
-    advance: Advance,
+    float32: Variant, engine: OnnxEngine, output: NetworkOutput, post_processor: PostProcessor, images: ReferenceImages
 ) -> Variant:
     pooling = post_processor.pooling
-    reference, output = pooling(images.evidence), _predict(engine, images, cells, advance)
-    counted = np.where(np.isneginf(images.evidence), -np.inf, output.evidence)  # within the region of interest
-    log_odds, distances = pooling(counted), images.appearance.distance(output.features)
+    log_odds, distances = pooling(output.evidence), images.appearance.distance(output.features)
     distance_scale = float(np.median(distances) / np.median(images.distances))
-    gate_differs = (distances / distance_scale > images.farthest) != (images.distances > images.farthest)
-    own = post_processor.moved(*linear_map(reference, log_odds))
+    own = post_processor.moved(*linear_map(pooling(images.evidence), log_odds))
     tolerance = MAX_LOG_ODDS_CHANGE / own.calibration.slope
     return replace(
         float32,
@@ -190,11 +193,26 @@ def _int8(
         files={"onnxruntime": ONNX_INT8},
         calibration=own.calibration,
         heatmap_scale=own.heatmap_scale,
-        golden=images.golden_outputs(engine.run, pooling, (tolerance, _INT8_DISTANCE_TOLERANCE), distance_scale),
+        golden=images.golden_outputs(engine.run, pooling, (tolerance, INT8_DISTANCE_TOLERANCE), distance_scale),
         figures=None,
         distance_scale=distance_scale,
-        agreement=agreement(post_processor, own, reference, log_odds, images.is_anomaly, gate_differs),
+        agreement=agreement(
+            post_processor,
+            own,
+            pooling(images.evidence),
+            log_odds,
+            images.is_anomaly,
+            images.gate_differs(distances / distance_scale),
+        ),
     )
+
+
+@contextmanager
+def opened(file: bytes) -> Iterator[OnnxEngine]:
+    """An engine for an ONNX file. Raises EngineError."""
+    with TemporaryDirectory() as folder:
+        (path := Path(folder, "model.onnx")).write_bytes(file)
+        yield OnnxEngine(path)
 
 
 def linear_map(reference: Floats, log_odds: Floats) -> tuple[float, float]:
@@ -212,9 +230,10 @@ def agreement(
     log_odds: Floats,
     is_anomaly: Bools,
     gate_differs: Bools,
+    compared: Bools | None = None,
 ) -> Agreement:
     """Verdicts of `other` on another variant's `log_odds`, n, against float32's on its own, of the same images.
-    `gate_differs`: which are inspectable by one alone."""
+    `gate_differs`: which are inspectable by one alone. `compared`: whose log-odds are to be alike; None: all."""
     ours = [float32.calibration(value, float32.shift) for value in reference.tolist()]
     theirs = [other.calibration(value, float32.shift) for value in log_odds.tolist()]
     thresholds = float32.thresholds
@@ -226,15 +245,16 @@ def agreement(
     auroc_change = None
     if 0 < is_anomaly.sum() < len(is_anomaly):
         auroc_change = float(Ranking.of(log_odds, is_anomaly).auroc()[0] - Ranking.of(reference, is_anomaly).auroc()[0])
-    return Agreement(len(ours), float(np.median(np.abs(np.subtract(ours, theirs)))), changed, auroc_change)
+    changes = np.abs(np.subtract(ours, theirs))[slice(None) if compared is None else compared]
+    return Agreement(len(ours), float(np.median(changes)) if len(changes) else 0.0, changed, auroc_change)
 
 
 def _tolerating(golden: Golden, tolerance: float, distance_tolerance: float) -> Golden:
     return replace(golden, tolerance=tolerance, distance_tolerance=distance_tolerance)
 
 
-def _predict(engine: OnnxEngine, images: ReferenceImages, cells: int, advance: Advance) -> NetworkOutput:
-    """Output for all images, one tile at a time on each CPU."""
+def predict_all(engine: OnnxEngine, images: ReferenceImages, network: Hypercolumn, advance: Advance) -> NetworkOutput:
+    """Output for all images, one tile at a time on each CPU; −∞ outside the region of interest."""
     tiling = images.tiling
 
     def predict(load: ImageLoader) -> NetworkOutput:
@@ -242,10 +262,10 @@ def _predict(engine: OnnxEngine, images: ReferenceImages, cells: int, advance: A
         tiles = [engine.run(tile[np.newaxis], exclusive=False) for tile in tiling.cut(frame)]
         advance()
         height, width = frame.shape[:2]
-        return tiling.merge(concatenate(tiles), height, width, cells)
+        return tiling.merge(concatenate(tiles), height, width, network.cells(tiling.tile // network.stride))
 
     with ThreadPoolExecutor(available_cpus()) as pool:
         outputs = list(pool.map(predict, images.loaders))
-    return NetworkOutput(
-        padded([output.evidence[0] for output in outputs]), np.concatenate([output.features for output in outputs])
-    )
+    evidence = padded([output.evidence[0] for output in outputs])
+    counted = np.where(np.isneginf(images.evidence), np.float32(-np.inf), evidence)
+    return NetworkOutput(counted, np.concatenate([output.features for output in outputs]))

@@ -22,6 +22,7 @@ from training.evaluation.drift import fit_drift
 from training.evaluation.error_bounds import error_rates_of, summary
 from training.evaluation.post_processing import Method
 from training.evaluation.prediction import Prediction
+from training.export.cascade import with_cascade
 from training.export.variants import ReferenceImages, build_variants
 from training.frame_sizes import frame_of
 from training.pipeline import FittedPipeline
@@ -52,9 +53,12 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
         pipeline.gate.limits["appearance"][1],
     )
     network = pipeline.model.to_network(weight)
-    with run.reporter.task("export, with int8", len(dataset.samples)) as advance:
+    post_processor, cascade = pipeline.post_processor, pipeline.cascade
+    with run.reporter.task("export, with int8", len(dataset.samples) * (2 if cascade else 1)) as advance:
         try:
-            built = build_variants(network, recipe, pipeline.post_processor, report.figures, images, advance)
+            built = build_variants(network, recipe, post_processor, report.figures, images, advance)
+            if cascade:
+                built = with_cascade(built, cascade, real, recipe, post_processor, images, run.roi, advance)
         except OSError as error:  # in a folder for temporary files
             raise StoreError(f"a version of {model!r} can't be put together: {error}") from error
         manifest = Manifest(

@@ -1,0 +1,141 @@
+"""What the narrow trunk of a cascade may clear: found on held-out verdicts of both trunks."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.trunk_choice import CascadeTrial
+from model.verdict import sigmoid, threshold_log_odds
+from training.estimators.image_head import add_image_head
+from training.evaluation.calibration import fit_platt
+from training.evaluation.post_processing import (
+    Method,
+    OutOfFold,
+    PostProcessor,
+    cross_val_post_process,
+    fit_post_processor,
+)
+from training.evaluation.ranking import Ranking
+from training.evaluation.trunk_choice import MOST_FLIPS, Verdicts, compare
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+LEAST_CLEARED: Final = 0.4
+"""Share of good images that must be cleared for a cascade to pay."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutPair:
+    """Calibrated log-odds of the same n images by both trunks, neither of which had seen them."""
+
+    full: Floats
+    narrow: Floats
+    accepted_below: Floats
+    """n: the full trunk's log-odds below which each image is accepted, found without its fold."""
+    fold_ids: NDArray[np.intp]
+
+    def margin(self) -> float:
+        """How far below what is accepted an image's log-odds by the narrow trunk must lie to be cleared; ∞: none is.
+
+        None of these images is cleared that the full trunk doesn't accept. Of others, by Platt's regression of that on
+        the narrow trunk's log-odds, as few are expected to be as may have another label (MOST_FLIPS).
+        """
+        distance, stopped = self.narrow - self.accepted_below, self.full >= self.accepted_below
+        if stopped.all() or not stopped.any():
+            return math.inf
+        risk = fit_platt(distance, stopped)
+        ascending = np.sort(distance[distance < distance[stopped].min()])
+        expected = np.cumsum([sigmoid(risk(each)) for each in ascending.tolist()])
+        within = int(np.searchsorted(expected, MOST_FLIPS * len(distance)))
+        return -float(ascending[within - 1]) if within else math.inf
+
+    def cleared(self) -> Bools:
+        """Which images are cleared, n: each fold's by the margin of the others."""
+        cleared = np.zeros(len(self.full), np.bool_)
+        for fold in np.unique(self.fold_ids):
+            inside = self.fold_ids == fold
+            margin = self._of(~inside).margin()
+            cleared[inside] = self.narrow[inside] <= self.accepted_below[inside] - margin
+        return cleared
+
+    def _of(self, chosen: Bools) -> "HeldOutPair":
+        return HeldOutPair(self.full[chosen], self.narrow[chosen], self.accepted_below[chosen], self.fold_ids[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Clearing:
+    """When a narrow trunk clears an image, and what its evidence is on the full trunk's scale."""
+
+    full: PostProcessor
+    narrow: PostProcessor
+    margin: float
+    """See `HeldOutPair.margin`."""
+
+    @property
+    def slope(self) -> float:
+        """slope·evidence + offset of the narrow trunk has, by the full one's calibration, the log-odds of its own."""
+        return self.narrow.calibration.slope / self.full.calibration.slope
+
+    @property
+    def offset(self) -> float:
+        """See `slope`."""
+        return (self.narrow.calibration.offset - self.full.calibration.offset) / self.full.calibration.slope
+
+    def cleared(self, narrow: OutOfFold) -> Bools:
+        """Which of n images, by the narrow trunk's evidence."""
+        return _log_odds(self.narrow, narrow) <= self.full.accepted_below - self.margin
+
+    def merged(self, full: OutOfFold, narrow: OutOfFold) -> OutOfFold:
+        """The evidence that decides on the same n images, as the full trunk's."""
+        theirs = add_image_head(narrow.maps, narrow.image_log_odds, self.narrow.image_weight)
+        mapped = (self.slope * theirs + self.offset).astype(np.float32)
+        without_head = add_image_head(mapped, full.image_log_odds, -self.full.image_weight)  # it will be added
+        return replace(full, maps=np.where(self.cleared(narrow)[:, None, None], without_head, full.maps))
+
+    def auroc(self, full: OutOfFold, narrow: OutOfFold) -> tuple[float, float]:
+        """AUROC of the full trunk alone, and of both, of the same images."""
+        alone = _log_odds(self.full, full)
+        both = np.where(self.cleared(narrow), _log_odds(self.narrow, narrow), alone)
+        of_full, of_both = (float(Ranking.of(each, full.is_anomaly).auroc()[0]) for each in (alone, both))
+        return of_full, of_both
+
+
+def fit_clearing(full: OutOfFold, narrow: OutOfFold, method: Method) -> Clearing:
+    """On held-out evidence of the same images by both trunks. Raises as `fit_post_processor` does."""
+    of_full = fit_post_processor(full, method)
+    alike = replace(method, pooling=of_full.pooling, other_poolings=())
+    return Clearing(of_full, fit_post_processor(narrow, alike), _pair(full, narrow, method, alike).margin())
+
+
+def try_cascade(share: float, full: OutOfFold, narrow: OutOfFold, method: Method) -> CascadeTrial:
+    """How the narrow trunk, with this share of the channels, and the full one together do on these images, beside the
+    full one alone: each fold is cleared by what the others say."""
+    is_anomaly, pair = full.is_anomaly, _pair(full, narrow, method, method)
+    cleared = pair.cleared()
+    labels = np.array([each.label == "anomaly" for each in cross_val_post_process(full, method)])
+    both = Verdicts(np.where(cleared, pair.narrow, pair.full), labels & ~cleared)
+    trial = compare(share, Verdicts(pair.full, labels), both, is_anomaly)
+    spared = float(cleared[~is_anomaly].mean())
+    if trial.passed and spared < LEAST_CLEARED:
+        reason = f"it clears {spared:.0%} of the good images (at least {LEAST_CLEARED:.0%}, for it to pay)"
+        trial = replace(trial, passed=False, reason=reason)
+    return CascadeTrial(trial, spared, pair.margin())
+
+
+def _pair(full: OutOfFold, narrow: OutOfFold, of_full: Method, of_narrow: Method) -> HeldOutPair:
+    ours, theirs = cross_val_post_process(full, of_full), cross_val_post_process(narrow, of_narrow)
+    return HeldOutPair(
+        np.array([each.log_odds for each in ours]),
+        np.array([each.log_odds for each in theirs]),
+        np.array([threshold_log_odds(each.thresholds.review) - each.shift for each in ours]),
+        full.fold_ids,
+    )
+
+
+def _log_odds(post_processor: PostProcessor, images: OutOfFold) -> Floats:
+    predictions = post_processor.predictions(images.samples, images.maps, images.image_log_odds)
+    return np.array([each.log_odds for each in predictions])
