@@ -95,7 +95,7 @@ def cascade_fit(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trunk_comparison, "compare", failing)
-        patch.setattr(clearing, "MOST_FLIPS", 0.1)  # of 22 images nothing is as sure as of hundreds
+        patch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)  # of 22 images nothing is as sure as of hundreds
         run = training_run(dataset, trunk, tiny_patches(trunk="auto"), rule=LeastCost(20), defect_rate=RATE)
         yield fit_once(run, tmp_path_factory.mktemp("store"))
 

@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from model.trunk_choice import CascadeTrial
-from model.verdict import sigmoid, threshold_log_odds
+from model.verdict import threshold_log_odds
 from training.estimators.image_head import add_image_head
-from training.evaluation.calibration import fit_platt
 from training.evaluation.post_processing import (
     Method,
     OutOfFold,
@@ -24,6 +24,9 @@ from training.evaluation.trunk_choice import MOST_FLIPS, Verdicts, compare
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+MOST_CLEARED_WRONGLY: Final = MOST_FLIPS / 2
+"""Expected share of all images that are cleared though the full trunk doesn't accept them."""
+_WEAK_PENALTY: Final = 1000.0
 LEAST_CLEARED: Final = 0.4
 """Share of good images that must be cleared for a cascade to pay."""
 
@@ -41,16 +44,18 @@ class HeldOutPair:
     def margin(self) -> float:
         """How far below what is accepted an image's log-odds by the narrow trunk must lie to be cleared; ∞: none is.
 
-        None of these images is cleared that the full trunk doesn't accept. Of others, by Platt's regression of that on
-        the narrow trunk's log-odds, as few are expected to be as may have another label (MOST_FLIPS).
+        None of these images is cleared that the full trunk doesn't accept. Of others MOST_CLEARED_WRONGLY are expected
+        to be, by a logistic regression of that on the narrow trunk's log-odds.
         """
         distance, stopped = self.narrow - self.accepted_below, self.full >= self.accepted_below
         if stopped.all() or not stopped.any():
             return math.inf
-        risk = fit_platt(distance, stopped)
+        risk = LogisticRegression(C=_WEAK_PENALTY).fit(distance[:, np.newaxis], stopped)
         ascending = np.sort(distance[distance < distance[stopped].min()])
-        expected = np.cumsum([sigmoid(risk(each)) for each in ascending.tolist()])
-        within = int(np.searchsorted(expected, MOST_FLIPS * len(distance)))
+        if not len(ascending):
+            return math.inf
+        expected = np.cumsum(risk.predict_proba(ascending[:, np.newaxis])[:, 1])
+        within = int(np.searchsorted(expected, MOST_CLEARED_WRONGLY * len(distance)))
         return -float(ascending[within - 1]) if within else math.inf
 
     def cleared(self) -> Bools:
