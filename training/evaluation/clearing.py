@@ -56,7 +56,7 @@ class HeldOutPair:
             return math.inf
         expected = np.cumsum(risk.predict_proba(ascending[:, np.newaxis])[:, 1])
         within = int(np.searchsorted(expected, MOST_CLEARED_WRONGLY * len(distance)))
-        return -float(ascending[within - 1]) if within else math.inf
+        return max(0.0, -float(ascending[within - 1])) if within else math.inf
 
     def cleared(self) -> Bools:
         """Which images are cleared, n: each fold's by the margin of the others."""

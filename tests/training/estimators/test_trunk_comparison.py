@@ -67,8 +67,9 @@ def test_the_next_wider_one_is_tried_where_it_loses(comparison: PreparedTrunkCom
     choice = fitted.trunk_choice
     assert choice is not None
     assert [(trial.share, trial.passed) for trial in choice.trials] == [(0.125, False), (0.25, True)]
-    assert "given up after 67% of the images" in choice.trials[0].reason
-    assert len(fits.narrow) == 2
+    assert "given up" not in choice.trials[0].reason  # the narrowest may still clear images
+    assert len(fits.narrow) == 3
+    assert choice.cascade is None
     assert choice.share == 0.25
     assert fitted.model.to_network().hypercolumn.trunk[0] == (16, 16)
     alone = second.cross_val_predict(EVERY, no_progress)
@@ -82,7 +83,12 @@ def test_the_full_one_is_taken_where_all_lose(comparison: PreparedTrunkCompariso
     choice = fitted.trunk_choice
     assert choice is not None
     assert (choice.trunk, choice.share, [trial.passed for trial in choice.trials]) == ("full", 1.0, [False, False])
-    assert len(fits.narrow) == 4
+    assert len(fits.narrow) == 3 + 2
+    assert "given up after 67% of the images" in choice.trials[1].reason
+    assert choice.cascade is not None
+    assert not choice.cascade.trial.passed
+    assert choice.cascade.cleared == 0
+    assert fitted.cascade is None
     alone = comparison.full.cross_val_predict(EVERY, no_progress)
     assert np.array_equal(fitted.out_of_fold.maps, alone.out_of_fold.maps)
     assert [sample.name for sample in fitted.out_of_fold.samples] == [s.name for s in alone.out_of_fold.samples]

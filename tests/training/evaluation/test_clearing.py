@@ -1,0 +1,164 @@
+"""What a narrow trunk may clear: nothing that the full one doesn't accept, and only where that pays."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.evidence import Pooling
+from training.data.samples import Sample
+from training.evaluation import clearing
+from training.evaluation.clearing import (
+    LEAST_CLEARED,
+    MOST_CLEARED_WRONGLY,
+    HeldOutPair,
+    fit_clearing,
+    try_cascade,
+)
+from training.evaluation.post_processing import Method, OutOfFold
+from training.evaluation.thresholds import BestBalancedAccuracy, Fixed
+
+METHOD = Method(Pooling(), BestBalancedAccuracy())
+
+
+def pair(seed: int = 0, noise: float = 0.5, count: int = 400) -> HeldOutPair:
+    """A tenth is defective; the narrow trunk's log-odds are the full one's and noise. Accepted below −1."""
+    rng = np.random.default_rng(seed)
+    full = np.where(np.arange(count) % 10 == 0, rng.normal(3, 1, count), rng.normal(-5, 1, count))
+    return HeldOutPair(full, full + rng.normal(0, noise, count), np.full(count, -1.0), np.arange(count) % 5)
+
+
+def out_of_fold(log_odds: np.ndarray, *, head: np.ndarray | None = None) -> OutOfFold:
+    """Of one patch an image; the last tenth is defective."""
+    count = len(log_odds)
+    kinds = ["good"] * (count - count // 10) + ["dent"] * (count // 10)
+    samples = [Sample(Path(f"{i}.png"), f"{i}.png", kind) for i, kind in enumerate(kinds)]
+    return OutOfFold(samples, log_odds.astype(np.float32)[:, None, None], np.arange(count) % 5, head)
+
+
+def trunks(noise: float, seed: int = 0) -> tuple[OutOfFold, OutOfFold]:
+    """The full trunk, and a narrow one on another scale."""
+    rng = np.random.default_rng(seed)
+    full = np.concatenate([rng.normal(-5, 1, 360), rng.normal(4, 1, 40)])
+    return out_of_fold(full), out_of_fold(0.5 * (full + rng.normal(0, noise, 400)) + 3)
+
+
+def test_nothing_is_cleared_that_the_full_trunk_does_not_accept() -> None:
+    for seed in range(20):
+        one = pair(seed, noise=2.0)
+        cleared = one.narrow <= one.accepted_below - one.margin()
+        assert not (cleared & (one.full >= one.accepted_below)).any()
+
+
+def test_each_fold_is_cleared_by_what_the_others_say() -> None:
+    one = pair(noise=1.5)
+    others = one.fold_ids != 2
+    margin = HeldOutPair(
+        one.full[others], one.narrow[others], one.accepted_below[others], one.fold_ids[others]
+    ).margin()
+    assert np.array_equal(one.cleared()[~others], (one.narrow <= one.accepted_below - margin)[~others])
+
+
+def test_of_new_images_few_are_cleared_wrongly() -> None:
+    wrong = [pair(seed, noise=1.5).cleared() & (pair(seed).full >= -1) for seed in range(30)]
+    assert np.mean(wrong) <= MOST_CLEARED_WRONGLY
+
+
+def test_the_better_the_narrow_trunk_the_more_it_clears() -> None:
+    shares = [float(pair(noise=noise).cleared().mean()) for noise in (0.1, 1.0, 3.0)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.75
+    assert shares[2] < 0.6
+
+
+@pytest.mark.parametrize("full", [np.full(20, -3.0), np.full(20, 3.0)])
+def test_where_all_are_accepted_or_none_nothing_is_known_and_nothing_cleared(full: np.ndarray) -> None:
+    one = HeldOutPair(full, np.linspace(-9, 9, 20), np.zeros(20), np.arange(20) % 5)
+    assert one.margin() == np.inf
+    assert not one.cleared().any()
+
+
+def test_where_the_narrow_trunk_takes_a_defect_for_the_best_part_nothing_is_cleared() -> None:
+    one = pair()
+    one.narrow[0] = -99  # defective
+    assert one.margin() == np.inf
+
+
+def test_a_cascade_passes_where_it_changes_next_to_nothing() -> None:
+    tried = try_cascade(0.25, *trunks(noise=0.3), METHOD)
+    assert tried.trial.passed
+    assert (tried.trial.share, tried.trial.images, tried.trial.flips) == (0.25, 400, 0)
+    assert LEAST_CLEARED < tried.cleared < 1
+    assert 0 <= tried.margin < np.inf
+
+
+def test_what_the_narrow_trunk_does_not_accept_itself_is_never_cleared() -> None:
+    one = pair(noise=0.01)
+    assert one.margin() >= 0
+    assert not (one.cleared() & (one.narrow > one.accepted_below)).any()
+
+
+def test_a_cascade_that_spares_the_full_network_little_fails_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clearing, "LEAST_CLEARED", 0.999)
+    tried = try_cascade(0.25, *trunks(noise=1.0), METHOD)
+    assert not tried.trial.passed
+    assert tried.trial.flips == 0
+    assert f"it clears {tried.cleared:.0%} of the good images (at least 100%, for it to pay)" in tried.trial.reason
+
+
+def test_a_cascade_that_changes_verdicts_fails() -> None:
+    full, narrow = trunks(noise=0.3)
+    narrow.maps[-8:] = -99  # a fifth of the defects looks like nothing to it
+    tried = try_cascade(0.25, full, narrow, METHOD)
+    assert not tried.trial.passed
+    assert tried.cleared == 0
+
+
+def test_merged_evidence_is_the_narrow_trunks_where_it_clears_and_the_full_ones_elsewhere() -> None:
+    full, narrow = trunks(noise=0.3)
+    fitted = fit_clearing(full, narrow, METHOD)
+    cleared, merged = fitted.cleared(narrow), fitted.merged(full, narrow)
+    assert 100 < cleared.sum() < 370
+    assert np.array_equal(merged.maps[~cleared], full.maps[~cleared])
+    verdicts = [
+        by.predictions(of.samples, of.maps, of.image_log_odds)
+        for by, of in ((fitted.full, merged), (fitted.narrow, narrow))
+    ]
+    for i in np.flatnonzero(cleared):
+        assert verdicts[0][i].log_odds == pytest.approx(verdicts[1][i].log_odds, abs=1e-3)
+        assert verdicts[0][i].decision == "accept"
+
+
+def test_the_image_head_is_not_added_to_what_has_it_already() -> None:
+    full, narrow = trunks(noise=0.3)
+    head = np.random.default_rng(1).normal(0, 1, 400).astype(np.float32) + 3 * full.is_anomaly
+    full = replace(full, image_log_odds=head.astype(np.float32))
+    fitted = fit_clearing(full, narrow, METHOD)
+    assert fitted.full.image_weight > 0
+    merged, cleared = fitted.merged(full, narrow), fitted.cleared(narrow)
+    ours = fitted.full.predictions(merged.samples, merged.maps, merged.image_log_odds)
+    theirs = fitted.narrow.predictions(narrow.samples, narrow.maps, None)
+    found = [one.log_odds for one, is_cleared in zip(ours, cleared, strict=True) if is_cleared]
+    assert found == pytest.approx([p.log_odds for p, one in zip(theirs, cleared, strict=True) if one], abs=1e-3)
+
+
+def test_the_margin_lies_below_the_review_threshold_of_the_line() -> None:
+    full, narrow = trunks(noise=0.3)
+    rare = fit_clearing(full, narrow, replace(METHOD, rule=Fixed(0.5), defect_rate=0.001))
+    usual = fit_clearing(full, narrow, replace(METHOD, rule=Fixed(0.5)))
+    assert rare.full.accepted_below > usual.full.accepted_below
+    for one in (rare, usual):
+        verdicts = one.full.predictions(full.samples, full.maps, None)
+        stopped = np.array([verdict.decision != "accept" for verdict in verdicts])
+        assert stopped.any()
+        assert (one.cleared(narrow) & stopped).sum() <= 2 * MOST_CLEARED_WRONGLY * len(stopped)
+
+
+def test_aurocs_are_the_full_trunks_and_both_together() -> None:
+    full, narrow = trunks(noise=0.3)
+    fitted = fit_clearing(full, narrow, METHOD)
+    assert fitted.auroc(full, narrow) == (1.0, 1.0)
+    lost = replace(narrow, maps=narrow.maps.copy())
+    lost.maps[-8:] = -99  # a fifth of the defects looks like nothing to it
+    assert fitted.auroc(full, lost)[1] == pytest.approx(0.8)
