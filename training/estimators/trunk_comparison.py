@@ -103,8 +103,7 @@ class PreparedTrunkComparison:
 
     def _without(self, kind: str, full: OutOfFold, narrow: OutOfFold) -> Clearing:
         """What may be cleared by verdicts on the other kinds."""
-        others = np.array([sample.kind != kind for sample in full.samples])
-        return fit_clearing(full.of(others), narrow.of(others), self.method)
+        return fit_clearing(full, narrow, self.method, np.array([sample.kind != kind for sample in full.samples]))
 
     def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """The trunk is chosen within the training part, like everything else."""

@@ -63,11 +63,12 @@ class HeldOutPair:
         cleared = np.zeros(len(self.full), np.bool_)
         for fold in np.unique(self.fold_ids):
             inside = self.fold_ids == fold
-            margin = self._of(~inside).margin()
+            margin = self.of(~inside).margin()
             cleared[inside] = self.narrow[inside] <= self.accepted_below[inside] - margin
         return cleared
 
-    def _of(self, chosen: Bools) -> "HeldOutPair":
+    def of(self, chosen: Bools) -> "HeldOutPair":
+        """The images that are `chosen`, a mask of n."""
         return HeldOutPair(self.full[chosen], self.narrow[chosen], self.accepted_below[chosen], self.fold_ids[chosen])
 
 
@@ -109,11 +110,14 @@ class Clearing:
         return of_full, of_both
 
 
-def fit_clearing(full: OutOfFold, narrow: OutOfFold, method: Method) -> Clearing:
-    """On held-out evidence of the same images by both trunks. Raises as `fit_post_processor` does."""
+def fit_clearing(full: OutOfFold, narrow: OutOfFold, method: Method, known: Bools | None = None) -> Clearing:
+    """On held-out evidence of the same n images by both trunks; the margin on those alone that are `known`. Raises as
+    `fit_post_processor` does."""
     of_full = fit_post_processor(full, method)
     alike = replace(method, pooling=of_full.pooling, other_poolings=())
-    return Clearing(of_full, fit_post_processor(narrow, alike), _pair(full, narrow, method, alike).margin())
+    pair = _pair(full, narrow, method, alike)
+    margin = (pair if known is None else pair.of(known)).margin()
+    return Clearing(of_full, fit_post_processor(narrow, alike), margin)
 
 
 def try_cascade(share: float, full: OutOfFold, narrow: OutOfFold, method: Method) -> CascadeTrial:

@@ -1,18 +1,22 @@
 """Trunks of several widths on the same folds, and what follows."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from model.trunk_choice import TrunkChoice
+from model.trunk_choice import TrunkChoice, TrunkTrial
 from tests.training.conftest import fitting, prepare, tiny_patches
 from training.data.dataset import Dataset
-from training.data.splits import Indices
+from training.data.splits import Indices, make_folds
+from training.estimators import trunk_comparison
 from training.estimators.estimator import FittedEstimator
 from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patches import PreparedPatches
 from training.estimators.trunk_comparison import PreparedTrunkComparison
+from training.evaluation import clearing
+from training.evaluation.trunk_choice import compare
 from training.features.imagenet import Trunk
 from training.progress import Advance, no_progress
 
@@ -108,9 +112,66 @@ def test_the_full_trunk_on_other_patches_is_what_differences_are_held_against(
 def test_a_kind_that_only_the_full_trunk_finds_unseen_is_not_lost(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PreparedTrunkComparison, "_unseen", lambda *arguments: (1.0, 0.9))
+    monkeypatch.setattr(PreparedTrunkComparison, "_aurocs", lambda *arguments: (1.0, 0.9))
     choice = choice_of(comparison)
-    assert choice.trunk == "full"
+    assert choice.trunk == "cascade"  # which leaves what it isn't sure of to the full one
     assert [trial.passed for trial in choice.trials] == [False, False]
     assert "where it has not learnt from scratch, it finds less of it" in choice.trials[0].reason
     assert choice.trials[0].unseen_kinds == {"scratch": (1.0, 0.9), "spot": (1.0, 0.9)}
+
+
+def test_a_trunk_that_may_not_decide_clears_good_images_before_the_full_one(
+    comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunk_comparison, "compare", failing)
+    monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)  # of 22 images nothing is as sure as of hundreds
+    fitted = comparison.cross_val_predict(EVERY, no_progress)
+    choice, cascade = fitted.trunk_choice, fitted.cascade
+    assert choice is not None
+    assert cascade is not None
+    assert (choice.trunk, choice.share, choice.cascade) == ("cascade", 1.0, cascade.trial)
+    assert (cascade.trial.trial.share, cascade.trial.trial.flips) == (0.125, 0)
+    assert cascade.trial.trial.unseen_kinds == {"scratch": (1.0, 1.0), "spot": (1.0, 1.0)}
+    assert cascade.narrow.to_network().hypercolumn.trunk[0] == (8, 8)
+    assert fitted.model.to_network().hypercolumn == comparison.recipe.hypercolumn
+
+
+def test_a_cascade_that_loses_a_kind_it_has_not_seen_is_not_taken(
+    comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunk_comparison, "compare", failing)
+    monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)
+    monkeypatch.setattr(clearing.Clearing, "auroc", lambda *trunks: (1.0, 0.9))
+    fitted = comparison.cross_val_predict(EVERY, no_progress)
+    assert fitted.cascade is None
+    choice = fitted.trunk_choice
+    assert choice is not None
+    assert choice.cascade is not None
+    assert choice.trunk == "full"
+    assert "where it has not learnt from scratch, it finds less of it" in choice.cascade.trial.reason
+
+
+def test_a_fold_is_predicted_by_the_cascade_that_its_training_part_allows(
+    comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunk_comparison, "compare", failing)
+    monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.2)
+    split = make_folds(comparison.training_set.samples, 2, 7)[0]
+    method = comparison.method
+    found = comparison.predict_fold(split, method, no_progress, 1)
+    assert found.trunk_choice is not None
+    assert found.trunk_choice.trunk == "cascade"
+    alone = comparison.full.predict_fold(split, method, no_progress, 1)
+    differ = [
+        (one.sample.kind, one.decision)
+        for one, other in zip(found.predictions, alone.predictions, strict=True)
+        if not np.array_equal(one.evidence, other.evidence)
+    ]
+    assert len(differ) > 1
+    assert set(differ) == {("good", "accept")}
+    assert [one.decision for one in found.predictions] == [one.decision for one in alone.predictions]
+
+
+def failing(share: float, *verdicts: Any) -> TrunkTrial:
+    """No narrow trunk may decide alone."""
+    return replace(compare(share, *verdicts), passed=share == 1)
