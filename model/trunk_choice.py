@@ -50,8 +50,6 @@ class CascadeTrial:
     """Its verdicts beside the full trunk's; `share` is the narrow one's."""
     cleared: Share
     """Share of the good images that the narrow trunk cleared: the full one is spared so many."""
-    margin: float
-    """Calibrated log-odds by which an image had to lie below what is accepted to be cleared."""
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def try_cascade(share: float, full: OutOfFold, narrow: OutOfFold, method: Method
     if trial.passed and spared < LEAST_CLEARED:
         reason = f"it clears {spared:.0%} of the good images (at least {LEAST_CLEARED:.0%}, for it to pay)"
         trial = replace(trial, passed=False, reason=reason)
-    return CascadeTrial(trial, spared, pair.margin())
+    return CascadeTrial(trial, spared)
 
 
 def _pair(full: OutOfFold, narrow: OutOfFold, of_full: Method, of_narrow: Method) -> HeldOutPair:

@@ -90,7 +90,6 @@ def test_a_cascade_passes_where_it_changes_next_to_nothing() -> None:
     assert tried.trial.passed
     assert (tried.trial.share, tried.trial.images, tried.trial.flips) == (0.25, 400, 0)
     assert LEAST_CLEARED < tried.cleared < 1
-    assert 0 <= tried.margin < np.inf
 
 
 def test_what_the_narrow_trunk_does_not_accept_itself_is_never_cleared() -> None:
