@@ -69,7 +69,7 @@ def test_every_member_has_a_row(heading: str, kind: type) -> None:
 
 def test_every_file_has_a_row() -> None:
     named = {artifact.MANIFEST, artifact.SUMS, artifact.WEIGHTS, artifact.ONNX, artifact.ONNX_INT8, artifact.GATE}
-    named |= {artifact.ROI, SIGNATURE}
+    named |= {artifact.ROI, artifact.ONNX_NARROW_INT8, SIGNATURE}
     assert set(rows("Files")) == named | {"golden/N.png", "report/report.html", "report/report.json"}
 
 
