@@ -147,9 +147,10 @@ def _in_folds(evaluation: Evaluation) -> OutOfFold:
 
 
 def _recalibrated(manifest: Manifest, post_processor: PostProcessor, figures: Figures) -> Manifest:
-    """The manifest with every variant's calibration, thresholds and heatmap scale from float32's new post-processor."""
+    """The manifest with every variant's calibration, thresholds and heatmap scale from float32's new post-processor. A
+    cascade is left out: what it may clear was found for other thresholds."""
     float32 = manifest.variant("float32")
-    variants = [_variant(variant, float32, post_processor) for variant in manifest.variants]
+    variants = [_variant(each, float32, post_processor) for each in manifest.variants if each.cascade is None]
     measured = [replace(variant, figures=figures if variant.name == "float32" else None) for variant in variants]
     return replace(manifest, variants=measured, created=now(), command=command())
 

@@ -1,11 +1,12 @@
 """New thresholds on newly labelled images: the same network, another version."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.artifact import GATE, SUMS, Artifact, read_artifact, read_sums
+from model.artifact import GATE, ONNX_NARROW_INT8, SUMS, Artifact, read_artifact, read_sums
 from model.detector import load_detector
 from model.drift import Drift
 from model.errors import DataError, ErrorBoundError
@@ -14,6 +15,7 @@ from model.signatures import SIGNATURE, SigningKey
 from model.store import Store
 from model.verdict import Thresholds, logit, prior_shift
 from tests.support.artifacts import publish
+from tests.support.cascade import add_cascade
 from tests.support.signing import key_files
 from tests.training.conftest import quiet
 from training.data.dataset import Dataset
@@ -60,6 +62,21 @@ def test_the_network_is_the_same_and_still_gives_its_golden_outputs(recalibrated
     goldens = [artifact.manifest.variant("float32").golden for artifact in (recalibrated.old, recalibrated.new)]
     assert goldens[0] == goldens[1]
     load_detector(recalibrated.new.path, "cpu")  # replays them
+
+
+def test_a_cascade_is_left_out(tmp_path: Path, dataset: Dataset) -> None:
+    """What it may clear was found for other thresholds."""
+    store = Store(tmp_path)
+    version = publish(store.root, "spots", onnx=True)
+    add_cascade(version)
+    before = evaluate(version, dataset, "cpu", quiet())
+    method = choose_method(read_artifact(version).manifest, dataset, BestBalancedAccuracy(), NEW)
+    after = recalibrate(before, dataset, method, store, quiet())
+    artifact = read_artifact(after.version)
+    assert [variant.name for variant in artifact.manifest.variants] == ["float32"]
+    assert ONNX_NARROW_INT8 not in artifact.manifest.files
+    assert not (after.version / ONNX_NARROW_INT8).exists()
+    assert load_detector(after.version, "cpu").variant.name == "float32"
 
 
 def test_it_is_signed_with_every_file_in_the_sums(recalibrated: Recalibrated) -> None:
