@@ -49,7 +49,7 @@ class Verdicts:
 def is_hopeless(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, part: float) -> bool:
     """Whether the narrow trunk has lost too much on this part of the images even if it loses nothing on the rest."""
     auroc, balanced = (_losses(full, narrow, is_anomaly, np.ones((1, len(is_anomaly))))[0] * part).tolist()
-    return auroc > MARGIN or (balanced > MARGIN and full.flips(narrow) > _most_flips(len(is_anomaly) / part))
+    return auroc > MARGIN or (balanced > MARGIN and full.flips(narrow) > most_flips(len(is_anomaly) / part))
 
 
 def compare(share: float, full: Verdicts, narrow: Verdicts, is_anomaly: Bools) -> TrunkTrial:
@@ -65,7 +65,7 @@ def compare(share: float, full: Verdicts, narrow: Verdicts, is_anomaly: Bools) -
     )
     auroc, balanced = np.quantile(drawn, CERTAINTY, axis=0).tolist()
     images, flips = len(is_anomaly), full.flips(narrow)
-    most = _most_flips(images)
+    most = most_flips(images)
     worse = []
     if auroc > MARGIN:
         worse.append(f"its AUROC may be lower by {_points(auroc)} (at most {MARGIN * 100:g})")
@@ -109,7 +109,8 @@ def _losses(full: Verdicts, narrow: Verdicts, is_anomaly: Bools, weights: Floats
     return full.statistics(is_anomaly, weights) - narrow.statistics(is_anomaly, weights)
 
 
-def _most_flips(images: float) -> int:
+def most_flips(images: float) -> int:
+    """Labels of so many images that may differ, whatever that says of balanced accuracy."""
     return max(1, int(MOST_FLIPS * images))
 
 
