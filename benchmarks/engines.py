@@ -84,6 +84,8 @@ def main() -> None:
         artifact = read_artifact(path)
         size, work = artifact.manifest.preprocessing.input_size, operations(artifact.manifest)
         for variant in artifact.manifest.variants:
+            if variant.cascade:  # its work depends on the image: benchmarks.cascade
+                continue
             for name in engines_for(variant, "cpu", "auto"):
                 engine = open_engine(artifact, variant, "cpu", name)
                 for batch, workers in [(1, 1), (8, 1)] + [(1, engine.max_concurrency)] * (engine.max_concurrency > 1):
