@@ -38,8 +38,8 @@ class TrunkTrial:
     reason: str
     """Why it passed, or didn't, as a sentence about it."""
     unseen_kinds: dict[str, tuple[Share, Share]]
-    """AUROC of each kind of defect, the full trunk's and its own, where neither trunk nor regression had seen the kind;
-    empty where that was not compared."""
+    """AUROC of each kind of defect, the full trunk's and its own, where neither trunk nor regression had seen the kind,
+    up to the first that is lost; empty where that was not compared."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from training.estimators.patches import PreparedPatches
 from training.evaluation.clearing import Clearing, fit_clearing, try_cascade
 from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
 from training.evaluation.ranking import Ranking
-from training.evaluation.trunk_choice import Verdicts, compare, given_up, is_hopeless, with_unseen_kinds
+from training.evaluation.trunk_choice import Verdicts, compare, given_up, is_hopeless, is_lost, with_unseen_kinds
 from training.features.measuring import Measures
 from training.progress import Advance, no_progress
 from training.recipe import Patches
@@ -80,8 +80,9 @@ class PreparedTrunkComparison:
 
     @property
     def _may_cascade(self) -> bool:
-        """Whether images have one tile: whose evidence is the image's."""
-        return self.recipe.tiles == 1 and self.training_set.anomalies != "synthetic"
+        """Whether all images have one tile: whose evidence is the image's."""
+        one_tile = self.recipe.tiles == 1 and not self.method.many_sizes
+        return one_tile and self.training_set.anomalies != "synthetic"
 
     def _cascade(
         self, full: Sequence[FoldPrediction], narrow: Sequence[FoldPrediction], real: Indices, advance: Advance
@@ -90,11 +91,11 @@ class PreparedTrunkComparison:
         ours, theirs, narrowest = _concatenated(full), _concatenated(narrow), self.narrow[0]
         tried = try_cascade(narrowest.share, ours, theirs, self.method)
         if tried.trial.passed:
-            aurocs = {
-                kind: self._without(kind, ours, theirs).auroc(*self._unseen(kind, real, narrowest))
-                for kind in self._kinds(real)
-            }
-            tried = replace(tried, trial=with_unseen_kinds(tried.trial, aurocs))
+
+            def aurocs(kind: str) -> tuple[float, float]:
+                return self._without(kind, ours, theirs).auroc(*self._unseen(kind, real, narrowest))
+
+            tried = replace(tried, trial=with_unseen_kinds(tried.trial, self._by_kind(real, aurocs)))
         self._say(f"cleared by a trunk with {narrowest.share:.1%} of the channels: {tried.cleared:.1%}", tried.trial)
         if not tried.trial.passed:
             return None, tried
@@ -127,7 +128,7 @@ class PreparedTrunkComparison:
                 return given_up(self._compare(narrow.share, full[: len(parts)], parts), share), parts
         trial = self._compare(narrow.share, full, parts)
         if trial.passed:
-            aurocs = {kind: self._aurocs(*self._unseen(kind, real, narrow)) for kind in self._kinds(real)}
+            aurocs = self._by_kind(real, lambda kind: self._aurocs(*self._unseen(kind, real, narrow)))
             trial = with_unseen_kinds(trial, aurocs)
         return trial, parts
 
@@ -145,10 +146,17 @@ class PreparedTrunkComparison:
             np.array([prediction.label == "anomaly" for prediction in predictions]),
         )
 
-    def _kinds(self, real: Indices) -> list[str]:
-        """Kinds of defect to leave out in turn; none where there is but one."""
+    def _by_kind(self, real: Indices, aurocs: Callable[[str], tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        """AUROCs of either of two trunks by kind of defect, each left out in turn, up to the first that is lost; none
+        where there is but one kind."""
         kinds = sorted({self.training_set.samples[i].kind for i in real} - {GOOD})
-        return kinds if len(kinds) > 1 and self.training_set.anomalies != "synthetic" else []
+        found: dict[str, tuple[float, float]] = {}
+        if len(kinds) > 1 and self.training_set.anomalies != "synthetic":
+            for kind in kinds:
+                found[kind] = aurocs(kind)
+                if is_lost(*found[kind]):
+                    break
+        return found
 
     def _unseen(self, kind: str, real: Indices, narrow: PreparedNarrowPatches) -> tuple[OutOfFold, OutOfFold]:
         """Evidence of a kind's images, and of the first fold's good ones, by either trunk, learnt from what is
