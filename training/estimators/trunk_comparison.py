@@ -1,7 +1,7 @@
 """Narrow trunks beside the full one, cross-validated on the same folds: the narrowest that does no harm is taken, or
 clears good images before the full one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from training.estimators.inner_folds import FoldPrediction, cross_validated, pre
 from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patches import PreparedPatches
-from training.evaluation.clearing import Clearing, fit_clearing, try_cascade
+from training.evaluation.clearing import Clearing, Pair, fit_clearing, try_cascade
 from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
 from training.evaluation.ranking import Ranking
 from training.evaluation.trunk_choice import Verdicts, compare, given_up, is_hopeless, is_lost, with_unseen_kinds
@@ -89,22 +89,22 @@ class PreparedTrunkComparison:
     ) -> tuple[FittedCascade | None, CascadeTrial]:
         """The narrowest trunk before the full one, where that does no harm, and how it did."""
         ours, theirs, narrowest = _concatenated(full), _concatenated(narrow), self.narrow[0]
-        tried = try_cascade(narrowest.share, ours, theirs, self.method)
+        tried, unseen = try_cascade(narrowest.share, ours, theirs, self.method), dict[str, Pair]()
         if tried.trial.passed:
-
-            def aurocs(kind: str) -> tuple[float, float]:
-                return self._without(kind, ours, theirs).auroc(*self._unseen(kind, real, narrowest))
-
-            tried = replace(tried, trial=with_unseen_kinds(tried.trial, self._by_kind(real, aurocs)))
+            unseen = {kind: self._unseen(kind, real, narrowest) for kind in self._kinds(real)}
+            tried = try_cascade(narrowest.share, ours, theirs, self.method, list(unseen.values()))
+            aurocs = {kind: self._without(kind, ours, theirs, unseen).auroc(*unseen[kind]) for kind in unseen}
+            tried = replace(tried, trial=with_unseen_kinds(tried.trial, aurocs))
         self._say(f"cleared by a trunk with {narrowest.share:.1%} of the channels: {tried.cleared:.1%}", tried.trial)
         if not tried.trial.passed:
             return None, tried
         fitted = narrowest.fit(self.training_set.train_indices(real), advance)
-        return FittedCascade(fitted, fit_clearing(ours, theirs, self.method), tried), tried
+        return FittedCascade(fitted, fit_clearing(ours, theirs, self.method, list(unseen.values())), tried), tried
 
-    def _without(self, kind: str, full: OutOfFold, narrow: OutOfFold) -> Clearing:
-        """What may be cleared by verdicts on the other kinds."""
-        return fit_clearing(full, narrow, self.method, np.array([sample.kind != kind for sample in full.samples]))
+    def _without(self, kind: str, full: OutOfFold, narrow: OutOfFold, unseen: Mapping[str, Pair]) -> Clearing:
+        """What may be cleared by verdicts on the other kinds, learnt from or not."""
+        others = np.array([sample.kind != kind for sample in full.samples])
+        return fit_clearing(full, narrow, self.method, [unseen[each] for each in unseen if each != kind], others)
 
     def predict_fold(self, split: Split, method: Method, advance: Advance, fold: int) -> FoldResult:
         """The trunk is chosen within the training part, like everything else."""
@@ -128,8 +128,7 @@ class PreparedTrunkComparison:
                 return given_up(self._compare(narrow.share, full[: len(parts)], parts), share), parts
         trial = self._compare(narrow.share, full, parts)
         if trial.passed:
-            aurocs = self._by_kind(real, lambda kind: self._aurocs(*self._unseen(kind, real, narrow)))
-            trial = with_unseen_kinds(trial, aurocs)
+            trial = with_unseen_kinds(trial, self._unseen_aurocs(real, narrow))
         return trial, parts
 
     def _is_hopeless(self, full: Sequence[FoldPrediction], narrow: Sequence[FoldPrediction], share: float) -> bool:
@@ -146,19 +145,21 @@ class PreparedTrunkComparison:
             np.array([prediction.label == "anomaly" for prediction in predictions]),
         )
 
-    def _by_kind(self, real: Indices, aurocs: Callable[[str], tuple[float, float]]) -> dict[str, tuple[float, float]]:
-        """AUROCs of either of two trunks by kind of defect, each left out in turn, up to the first that is lost; none
-        where there is but one kind."""
+    def _kinds(self, real: Indices) -> list[str]:
+        """Kinds of defect to leave out in turn; none where there is but one."""
         kinds = sorted({self.training_set.samples[i].kind for i in real} - {GOOD})
+        return kinds if len(kinds) > 1 and self.training_set.anomalies != "synthetic" else []
+
+    def _unseen_aurocs(self, real: Indices, narrow: PreparedNarrowPatches) -> dict[str, tuple[float, float]]:
+        """AUROCs by either trunk of each kind that neither has learnt from, up to the first that is lost."""
         found: dict[str, tuple[float, float]] = {}
-        if len(kinds) > 1 and self.training_set.anomalies != "synthetic":
-            for kind in kinds:
-                found[kind] = aurocs(kind)
-                if is_lost(*found[kind]):
-                    break
+        for kind in self._kinds(real):
+            found[kind] = self._aurocs(*self._unseen(kind, real, narrow))
+            if is_lost(*found[kind]):
+                break
         return found
 
-    def _unseen(self, kind: str, real: Indices, narrow: PreparedNarrowPatches) -> tuple[OutOfFold, OutOfFold]:
+    def _unseen(self, kind: str, real: Indices, narrow: PreparedNarrowPatches) -> Pair:
         """Evidence of a kind's images, and of the first fold's good ones, by either trunk, learnt from what is
         neither."""
         training_set, samples = self.training_set, self.training_set.samples

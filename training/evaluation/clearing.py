@@ -1,6 +1,7 @@
 """What the narrow trunk of a cascade may clear: found on held-out verdicts of both trunks."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -67,6 +68,16 @@ class HeldOutPair:
             cleared[inside] = self.narrow[inside] <= self.accepted_below[inside] - margin
         return cleared
 
+    @classmethod
+    def concatenate(cls, pairs: "Sequence[HeldOutPair]") -> "HeldOutPair":
+        """All of their images."""
+        return cls(
+            np.concatenate([pair.full for pair in pairs]),
+            np.concatenate([pair.narrow for pair in pairs]),
+            np.concatenate([pair.accepted_below for pair in pairs]),
+            np.concatenate([pair.fold_ids for pair in pairs]),
+        )
+
     def of(self, chosen: Bools) -> "HeldOutPair":
         """The images that are `chosen`, a mask of n."""
         return HeldOutPair(self.full[chosen], self.narrow[chosen], self.accepted_below[chosen], self.fold_ids[chosen])
@@ -95,6 +106,17 @@ class Clearing:
         """Which of n images, by the narrow trunk's evidence."""
         return _log_odds(self.narrow, narrow) <= self.full.accepted_below - self.margin
 
+    def held_out(self, unseen: "Pair", folds: OutOfFold) -> HeldOutPair:
+        """Log-odds of images by both trunks, each in the fold that it has in `folds`."""
+        full, narrow = unseen
+        fold_of = dict(zip((sample.name for sample in folds.samples), folds.fold_ids.tolist(), strict=True))
+        return HeldOutPair(
+            _log_odds(self.full, full),
+            _log_odds(self.narrow, narrow),
+            np.full(len(full.samples), self.full.accepted_below),
+            np.array([fold_of[sample.name] for sample in full.samples], np.intp),
+        )
+
     def merged(self, full: OutOfFold, narrow: OutOfFold) -> OutOfFold:
         """The evidence that decides on the same n images, as the full trunk's."""
         theirs = add_image_head(narrow.maps, narrow.image_log_odds, self.narrow.image_weight)
@@ -110,25 +132,36 @@ class Clearing:
         return of_full, of_both
 
 
-def fit_clearing(full: OutOfFold, narrow: OutOfFold, method: Method, known: Bools | None = None) -> Clearing:
-    """On held-out evidence of the same n images by both trunks; the margin on those alone that are `known`. Raises as
-    `fit_post_processor` does."""
+Pair = tuple[OutOfFold, OutOfFold]
+"""The same images by the full trunk and by the narrow one, neither of which has learnt from their kind."""
+
+
+def fit_clearing(
+    full: OutOfFold, narrow: OutOfFold, method: Method, unseen: Sequence[Pair] = (), known: Bools | None = None
+) -> Clearing:
+    """On held-out evidence of the same n images by both trunks; the margin on those alone that are `known`, and on
+    those of `unseen`. Raises as `fit_post_processor` does."""
     of_full = fit_post_processor(full, method)
     alike = replace(method, pooling=of_full.pooling, other_poolings=())
+    clearing = Clearing(of_full, fit_post_processor(narrow, alike), margin=0.0)
     pair = _pair(full, narrow, method, alike)
-    margin = (pair if known is None else pair.of(known)).margin()
-    return Clearing(of_full, fit_post_processor(narrow, alike), margin)
+    pairs = [pair if known is None else pair.of(known), *(clearing.held_out(each, full) for each in unseen)]
+    return replace(clearing, margin=HeldOutPair.concatenate(pairs).margin())
 
 
-def try_cascade(share: float, full: OutOfFold, narrow: OutOfFold, method: Method) -> CascadeTrial:
+def try_cascade(
+    share: float, full: OutOfFold, narrow: OutOfFold, method: Method, unseen: Sequence[Pair] = ()
+) -> CascadeTrial:
     """How the narrow trunk, with this share of the channels, and the full one together do on these images, beside the
-    full one alone: each fold is cleared by what the others say.
+    full one alone: each fold is cleared by what the others say, those of `unseen` included.
 
     It passes where next to no label differs, whatever that says of AUROC: how accepted parts rank among each other is
     the narrow trunk's.
     """
     is_anomaly, pair = full.is_anomaly, _pair(full, narrow, method, method)
-    cleared = pair.cleared()
+    clearing = fit_clearing(full, narrow, method)
+    together = HeldOutPair.concatenate([pair, *(clearing.held_out(each, full) for each in unseen)])
+    cleared = together.cleared()[: len(is_anomaly)]
     labels = np.array([each.label == "anomaly" for each in cross_val_post_process(full, method)])
     both = Verdicts(np.where(cleared, pair.narrow, pair.full), labels & ~cleared)
     trial = compare(share, Verdicts(pair.full, labels), both, is_anomaly)

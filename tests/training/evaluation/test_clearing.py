@@ -173,3 +173,36 @@ def test_aurocs_are_the_full_trunks_and_both_together() -> None:
     lost = replace(narrow, maps=narrow.maps.copy())
     lost.maps[-8:] = -99  # a fifth of the defects looks like nothing to it
     assert fitted.auroc(full, lost)[1] == pytest.approx(0.8)
+
+
+def of_a_kind(narrow: float, *names: str) -> tuple[OutOfFold, OutOfFold]:
+    """Images of a kind that neither trunk has learnt from, which the full one rejects; by the narrow one's log-odds."""
+    samples = [Sample(Path(name), name, "cut") for name in names]
+    folds = np.zeros(len(names), np.intp)
+    full, other = (np.full((len(names), 1, 1), value, np.float32) for value in (4.0, 0.5 * narrow + 3))
+    return OutOfFold(samples, full, folds), OutOfFold(samples, other, folds)
+
+
+def test_what_is_cleared_lies_below_defects_of_kinds_that_were_not_learnt_from_too() -> None:
+    full, narrow = trunks(noise=0.3)
+    usual = fit_clearing(full, narrow, METHOD)
+    unseen = of_a_kind(-5.0, "360.png")
+    careful = fit_clearing(full, narrow, METHOD, [unseen])
+    assert careful.margin > usual.margin
+    assert usual.cleared(unseen[1]).all()
+    assert not careful.cleared(unseen[1]).any()
+    assert 0 < careful.cleared(narrow).sum() < usual.cleared(narrow).sum()
+
+
+def test_a_fold_is_not_cleared_by_what_is_known_of_its_own_images_unseen() -> None:
+    full, narrow = trunks(noise=0.3)
+    unseen = of_a_kind(-5.0, "360.png")  # of fold 0
+    usual, careful = (try_cascade(0.25, full, narrow, METHOD, pairs) for pairs in ([], [unseen]))
+    assert careful.cleared < usual.cleared
+    pairs = HeldOutPair.concatenate(
+        [clearing._pair(full, narrow, METHOD, METHOD), fit_clearing(full, narrow, METHOD).held_out(unseen, full)]
+    )
+    alone = clearing._pair(full, narrow, METHOD, METHOD).cleared()
+    first = full.fold_ids == 0
+    assert np.array_equal(pairs.cleared()[:400][first], alone[first])
+    assert pairs.cleared()[:400][~first].sum() < alone[~first].sum()
