@@ -16,7 +16,13 @@ from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patches import PreparedPatches
 from training.evaluation.clearing import Clearing, Pair, fit_clearing, try_cascade
-from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
+from training.evaluation.post_processing import (
+    Method,
+    OutOfFold,
+    PostProcessor,
+    cross_val_post_process,
+    fit_post_processor,
+)
 from training.evaluation.ranking import Ranking
 from training.evaluation.trunk_choice import Verdicts, compare, given_up, is_hopeless, is_lost, with_unseen_kinds
 from training.features.measuring import Measures
@@ -128,7 +134,8 @@ class PreparedTrunkComparison:
                 return given_up(self._compare(narrow.share, full[: len(parts)], parts), share), parts
         trial = self._compare(narrow.share, full, parts)
         if trial.passed:
-            trial = with_unseen_kinds(trial, self._unseen_aurocs(real, narrow))
+            by = [fit_post_processor(_concatenated(each), self.method) for each in (full, parts)]
+            trial = with_unseen_kinds(trial, self._unseen_aurocs(real, narrow, by))
         return trial, parts
 
     def _is_hopeless(self, full: Sequence[FoldPrediction], narrow: Sequence[FoldPrediction], share: float) -> bool:
@@ -150,12 +157,20 @@ class PreparedTrunkComparison:
         kinds = sorted({self.training_set.samples[i].kind for i in real} - {GOOD})
         return kinds if len(kinds) > 1 and self.training_set.anomalies != "synthetic" else []
 
-    def _unseen_aurocs(self, real: Indices, narrow: PreparedNarrowPatches) -> dict[str, tuple[float, float]]:
-        """AUROCs by either trunk of each kind that neither has learnt from, up to the first that is lost."""
+    def _unseen_aurocs(
+        self, real: Indices, narrow: PreparedNarrowPatches, by: Sequence[PostProcessor]
+    ) -> dict[str, tuple[float, float]]:
+        """AUROCs of either trunk's verdicts on each kind that neither has learnt from, up to the first that is lost.
+        `by`: the full trunk's post-processor, and the narrow one's."""
         found: dict[str, tuple[float, float]] = {}
         for kind in self._kinds(real):
-            found[kind] = self._aurocs(*self._unseen(kind, real, narrow))
-            if is_lost(*found[kind]):
+            trunks = self._unseen(kind, real, narrow)
+            of_full, of_narrow = (
+                float(Ranking.of(post_processor.log_odds(each), each.is_anomaly).auroc()[0])
+                for post_processor, each in zip(by, trunks, strict=True)
+            )
+            found[kind] = of_full, of_narrow
+            if is_lost(of_full, of_narrow):
                 break
         return found
 
@@ -170,11 +185,6 @@ class PreparedTrunkComparison:
         known = training_set.train_indices(np.array([i for i in real if samples[i].group not in groups]))
         of_full, of_narrow = (predict(training_set, each.fit(known), test, 0) for each in (self.full, narrow))
         return of_full, of_narrow
-
-    def _aurocs(self, *trunks: OutOfFold) -> tuple[float, float]:
-        """Of either trunk's evidence."""
-        of_full, of_narrow = (Ranking.of(self.recipe.pooling(each.maps), each.is_anomaly) for each in trunks)
-        return float(of_full.auroc()[0]), float(of_narrow.auroc()[0])
 
     def _say(self, name: str, trial: TrunkTrial) -> None:
         self.say(

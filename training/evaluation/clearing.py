@@ -104,15 +104,15 @@ class Clearing:
 
     def cleared(self, narrow: OutOfFold) -> Bools:
         """Which of n images, by the narrow trunk's evidence."""
-        return _log_odds(self.narrow, narrow) <= self.full.accepted_below - self.margin
+        return self.narrow.log_odds(narrow) <= self.full.accepted_below - self.margin
 
     def held_out(self, unseen: "Pair", folds: OutOfFold) -> HeldOutPair:
         """Log-odds of images by both trunks, each in the fold that it has in `folds`."""
         full, narrow = unseen
         fold_of = dict(zip((sample.name for sample in folds.samples), folds.fold_ids.tolist(), strict=True))
         return HeldOutPair(
-            _log_odds(self.full, full),
-            _log_odds(self.narrow, narrow),
+            self.full.log_odds(full),
+            self.narrow.log_odds(narrow),
             np.full(len(full.samples), self.full.accepted_below),
             np.array([fold_of[sample.name] for sample in full.samples], np.intp),
         )
@@ -126,8 +126,8 @@ class Clearing:
 
     def auroc(self, full: OutOfFold, narrow: OutOfFold) -> tuple[float, float]:
         """AUROC of the full trunk alone, and of both, of the same images."""
-        alone = _log_odds(self.full, full)
-        both = np.where(self.cleared(narrow), _log_odds(self.narrow, narrow), alone)
+        alone = self.full.log_odds(full)
+        both = np.where(self.cleared(narrow), self.narrow.log_odds(narrow), alone)
         of_full, of_both = (float(Ranking.of(each, full.is_anomaly).auroc()[0]) for each in (alone, both))
         return of_full, of_both
 
@@ -181,8 +181,3 @@ def _pair(full: OutOfFold, narrow: OutOfFold, of_full: Method, of_narrow: Method
         np.array([threshold_log_odds(each.thresholds.review) - each.shift for each in ours]),
         full.fold_ids,
     )
-
-
-def _log_odds(post_processor: PostProcessor, images: OutOfFold) -> Floats:
-    predictions = post_processor.predictions(images.samples, images.maps, images.image_log_odds)
-    return np.array([each.log_odds for each in predictions])

@@ -111,6 +111,11 @@ class PostProcessor:
             heatmap_scale=HeatmapScale((scale.good_median - offset) / slope, (scale.region_threshold - offset) / slope),
         )
 
+    def log_odds(self, images: OutOfFold) -> NDArray[np.float64]:
+        """Calibrated log-odds n of images, at the calibration's defect rate."""
+        predictions = self.predictions(images.samples, images.maps, images.image_log_odds)
+        return np.array([each.log_odds for each in predictions])
+
     def predictions(
         self, samples: Sequence[Sample], maps: Maps, image_log_odds: ImageLogOdds | None, fold: int = 0
     ) -> list[Prediction]:

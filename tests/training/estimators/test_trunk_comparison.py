@@ -16,6 +16,7 @@ from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patches import PreparedPatches
 from training.estimators.trunk_comparison import PreparedTrunkComparison
 from training.evaluation import clearing
+from training.evaluation.post_processing import OutOfFold
 from training.evaluation.trunk_choice import compare
 from training.features.imagenet import Trunk
 from training.progress import Advance, no_progress
@@ -112,12 +113,19 @@ def test_the_full_trunk_on_other_patches_is_what_differences_are_held_against(
 def test_a_kind_that_only_the_full_trunk_finds_unseen_is_not_lost(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PreparedTrunkComparison, "_aurocs", lambda *arguments: (1.0, 0.9))
+    unseen = PreparedTrunkComparison._unseen
+
+    def lost(*arguments: Any) -> tuple[OutOfFold, OutOfFold]:
+        of_full, of_narrow = unseen(*arguments)
+        return of_full, replace(of_narrow, maps=-of_narrow.maps, image_log_odds=None)
+
+    monkeypatch.setattr(PreparedTrunkComparison, "_unseen", lost)
     choice = choice_of(comparison)
-    assert choice.trunk == "cascade"  # which leaves what it isn't sure of to the full one
+    assert choice.trunk == "cascade"  # which leaves what it is not sure of to the full one
     assert [trial.passed for trial in choice.trials] == [False, False]
     assert "where it has not learnt from scratch, it finds less of it" in choice.trials[0].reason
-    assert choice.trials[0].unseen_kinds == {"scratch": (1.0, 0.9)}  # the other is not needed any more
+    (lost_kind,) = choice.trials[0].unseen_kinds.items()  # the other is not needed any more
+    assert lost_kind == ("scratch", (1.0, 0.0))
 
 
 def test_a_trunk_that_may_not_decide_clears_good_images_before_the_full_one(
