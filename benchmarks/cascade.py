@@ -31,19 +31,16 @@ def main() -> None:
     cleared: dict[str, list[bool]] = defaultdict(list)
     differ: dict[str, int] = defaultdict(int)
     for sample in load_dataset(chosen.data, group=None, sample=None, seed=0, reporter=Reporter()).samples:
-        pixels, kind = (
-            cascade.read_image(sample.path.read_bytes()).pixels[None],
-            "good" if not sample.is_anomaly else "defective",
-        )
-        evidence = {}
+        pixels = cascade.read_image(sample.path.read_bytes()).pixels[None]
+        kind, verdicts = "defective" if sample.is_anomaly else "good", {}
         for _ in range(chosen.rounds):
             for name, detector in (("cascade", cascade), ("full", full)):
                 began = time.process_time()
                 output = detector.engine.run(pixels, exclusive=False)
                 seconds[kind, name].append(time.process_time() - began)
-                evidence[name] = detector.verdict(output.evidence[0])
-        cleared[kind].append(evidence["cascade"].log_odds != evidence["full"].log_odds)
-        differ[kind] += evidence["cascade"].decision != evidence["full"].decision
+                verdicts[name] = detector.verdict(output.evidence[0])
+        cleared[kind].append(verdicts["cascade"].log_odds != verdicts["full"].log_odds)
+        differ[kind] += verdicts["cascade"].decision != verdicts["full"].decision
     rows: list[dict[str, object]] = [
         {
             "images": f"{kind}, {len(found)}",

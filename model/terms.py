@@ -9,7 +9,7 @@ from model.image_measures import SIZE_MEASURES
 from model.manifest import Cascade, Manifest, Variant
 from model.serving import Serving
 from model.tiles import Tiling
-from model.verdict import Thresholds, prior_shift, threshold_log_odds
+from model.verdict import Thresholds, prior_shift
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Terms:
     @property
     def accepted_below(self) -> float:
         """Calibrated log-odds, at the calibration's own defect rate, below which a part is accepted."""
-        return threshold_log_odds(self.thresholds.review) - self.shift
+        return self.thresholds.accepted_below(self.shift)
 
     def clear_below(self, cascade: Cascade) -> float:
         """Largest pooled evidence with which the cascade's narrow network clears an image."""

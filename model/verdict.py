@@ -71,6 +71,11 @@ class Thresholds:
             return "reject"
         return "accept" if probability < self.review else "review"
 
+    def accepted_below(self, shift: float) -> float:
+        """Calibrated log-odds, at the calibration's defect rate, below which a part is accepted. `shift`: what the
+        line's defect rate adds to them."""
+        return threshold_log_odds(self.review) - shift
+
     def moved(self, shift: float) -> "Thresholds":
         """The thresholds that give the same verdicts when `shift` is added to every log-odds; 0 and 1 stay.
 

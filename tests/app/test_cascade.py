@@ -1,15 +1,14 @@
 """A version with a cascade, served: by HTTP and /v2 alike, and by its full network where the line accepts less."""
 
-import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image
 
 from app.application import create_app
 from app.settings import Settings
+from model.artifact import golden_png
 from model.detector import Detector, VariantChoice, load_detector
 from model.serving import Serving
 from tests.app.conftest import running, until
@@ -37,25 +36,21 @@ async def client(anyio_backend: str, version: Path) -> AsyncIterator[httpx.Async
         yield client
 
 
-def png() -> bytes:
-    """Of a golden image."""
-    file = io.BytesIO()
-    Image.fromarray(pattern(0)).save(file, "PNG")
-    return file.getvalue()
+PNG = golden_png(pattern(0))
 
 
 def log_odds(version: Path, variant: VariantChoice, serving: Serving | None = None) -> float:
     detector: Detector = load_detector(version, "cpu", variant=variant).under(serving or Serving())
-    return detector.verdict(detector.run(detector.read_image(png()).pixels).evidence[0]).log_odds
+    return detector.verdict(detector.run(detector.read_image(PNG).pixels).evidence[0]).log_odds
 
 
 async def test_it_answers_as_the_version_does_offline(client: httpx.AsyncClient, version: Path) -> None:
-    reply = (await client.post(PREDICT, content=png())).json()
+    reply = (await client.post(PREDICT, content=PNG)).json()
     assert reply["log_odds"] == pytest.approx(log_odds(version, "cascade"), abs=1e-4)
     assert reply["log_odds"] != pytest.approx(log_odds(version, "float32"), abs=1e-2)
     known = (await client.get("/v1/models/widget")).json()["versions"][0]
     assert (known["variant"], known["skipped_variants"]) == ("cascade", {})
-    found = values(await client.post(INFER, json=request(image(png()))))
+    found = values(await client.post(INFER, json=request(image(PNG))))
     assert found["probability"] == [pytest.approx(reply["probability"], abs=1e-6)]
 
 
@@ -64,7 +59,7 @@ async def test_where_the_line_accepts_less_the_full_network_answers(client: http
     expected = log_odds(version, "float32", Serving(thresholds=0.1))
 
     for _ in range(600):
-        reply = (await client.post(PREDICT, content=png())).json()
+        reply = (await client.post(PREDICT, content=PNG)).json()
         if reply["thresholds"]["label"] == 0.1:
             break
     assert reply["log_odds"] == pytest.approx(expected, abs=1e-4)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from model.preprocessing import Resizing
+from model.trunk_choice import TrunkTrial
 from model.weights import trunk_shapes
 from training.data.dataset import Dataset, check_samples
 from training.data.samples import find_samples
@@ -25,6 +27,7 @@ from training.estimators.fine_tuning import FineTuningEstimator, PreparedFineTun
 from training.estimators.patch_estimator import PatchEstimator
 from training.estimators.patches import PreparedPatches
 from training.evaluation.thresholds import BestBalancedAccuracy, Rule
+from training.evaluation.trunk_choice import compare
 from training.features.imagenet import Trunk
 from training.narrow import images
 from training.progress import Advance, Reporter, no_progress
@@ -204,6 +207,11 @@ def fitting(prepared: PreparedEstimator, fit: Callable[[Indices, Advance], Fitte
     copied = copy.copy(prepared)
     object.__setattr__(copied, "fit", lambda indices, advance=no_progress: fit(indices, advance))  # it is frozen
     return copied
+
+
+def no_narrow_trunk_passes(share: float, *verdicts: Any) -> TrunkTrial:
+    """In place of `compare`, where trunks are compared: what it finds, but for that."""
+    return replace(compare(share, *verdicts), passed=share == 1)
 
 
 def replace_prepare(monkeypatch: pytest.MonkeyPatch, work: Callable[..., object]) -> None:

@@ -17,8 +17,7 @@ from model.gate import CHECKS
 from model.hypercolumn import BLOCKS, narrow_widths
 from model.manifest import VariantName
 from model.store import Store
-from model.trunk_choice import TrunkTrial
-from tests.training.conftest import tiny_fine_tuning, tiny_patches, training_run, write_folder
+from tests.training.conftest import no_narrow_trunk_passes, tiny_fine_tuning, tiny_patches, training_run, write_folder
 from training.data.dataset import Dataset, check_samples
 from training.data.samples import Sample, find_samples
 from training.data.splits import Indices, hold_out
@@ -32,7 +31,6 @@ from training.evaluation.evaluate import Evaluation, results
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps
 from training.evaluation.thresholds import BestBalancedAccuracy, LeastCost
-from training.evaluation.trunk_choice import compare
 from training.export import version as exporting
 from training.export.variants import build_variants
 from training.features.imagenet import Trunk
@@ -90,11 +88,8 @@ def cascade_fit(
 ) -> Iterator[Fit]:
     """With a narrow trunk that clears good images, since it isn't allowed to decide alone."""
 
-    def failing(share: float, *verdicts: Any) -> TrunkTrial:
-        return replace(compare(share, *verdicts), passed=share == 1)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trunk_comparison, "compare", failing)
+        patch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
         patch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)  # of 22 images nothing is as sure as of hundreds
         run = training_run(dataset, trunk, tiny_patches(trunk="auto"), rule=LeastCost(20), defect_rate=RATE)
         yield fit_once(run, tmp_path_factory.mktemp("store"))

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from model.trunk_choice import CascadeTrial
-from model.verdict import threshold_log_odds
 from training.estimators.image_head import add_image_head
 from training.evaluation.post_processing import (
     Method,
@@ -19,6 +18,7 @@ from training.evaluation.post_processing import (
     cross_val_post_process,
     fit_post_processor,
 )
+from training.evaluation.prediction import Prediction
 from training.evaluation.ranking import Ranking
 from training.evaluation.trunk_choice import MOST_FLIPS, Verdicts, compare, most_flips
 
@@ -144,7 +144,7 @@ def fit_clearing(
     of_full = fit_post_processor(full, method)
     alike = replace(method, pooling=of_full.pooling, other_poolings=())
     clearing = Clearing(of_full, fit_post_processor(narrow, alike), margin=0.0)
-    pair = _pair(full, narrow, method, alike)
+    pair = _pair(cross_val_post_process(full, method), cross_val_post_process(narrow, alike), full.fold_ids)
     pairs = [pair if known is None else pair.of(known), *(clearing.held_out(each, full) for each in unseen)]
     return replace(clearing, margin=HeldOutPair.concatenate(pairs).margin())
 
@@ -158,11 +158,12 @@ def try_cascade(
     It passes where next to no label differs, whatever that says of AUROC: how accepted parts rank among each other is
     the narrow trunk's.
     """
-    is_anomaly, pair = full.is_anomaly, _pair(full, narrow, method, method)
-    clearing = fit_clearing(full, narrow, method)
+    is_anomaly, ours = full.is_anomaly, cross_val_post_process(full, method)
+    pair = _pair(ours, cross_val_post_process(narrow, method), full.fold_ids)
+    clearing = Clearing(fit_post_processor(full, method), fit_post_processor(narrow, method), margin=0.0)
     together = HeldOutPair.concatenate([pair, *(clearing.held_out(each, full) for each in unseen)])
     cleared = together.cleared()[: len(is_anomaly)]
-    labels = np.array([each.label == "anomaly" for each in cross_val_post_process(full, method)])
+    labels = np.array([each.label == "anomaly" for each in ours])
     both = Verdicts(np.where(cleared, pair.narrow, pair.full), labels & ~cleared)
     trial = compare(share, Verdicts(pair.full, labels), both, is_anomaly)
     spared, most = float(cleared[~is_anomaly].mean()), most_flips(len(is_anomaly))
@@ -173,11 +174,10 @@ def try_cascade(
     return CascadeTrial(replace(trial, passed=trial.flips <= most and spared >= LEAST_CLEARED, reason=found), spared)
 
 
-def _pair(full: OutOfFold, narrow: OutOfFold, of_full: Method, of_narrow: Method) -> HeldOutPair:
-    ours, theirs = cross_val_post_process(full, of_full), cross_val_post_process(narrow, of_narrow)
+def _pair(ours: Sequence[Prediction], theirs: Sequence[Prediction], fold_ids: NDArray[np.intp]) -> HeldOutPair:
     return HeldOutPair(
         np.array([each.log_odds for each in ours]),
         np.array([each.log_odds for each in theirs]),
-        np.array([threshold_log_odds(each.thresholds.review) - each.shift for each in ours]),
-        full.fold_ids,
+        np.array([each.thresholds.accepted_below(each.shift) for each in ours]),
+        fold_ids,
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.evidence import HeatmapScale, Pooling
-from model.verdict import Calibration, Thresholds, prior_shift, threshold_log_odds
+from model.verdict import Calibration, Thresholds, prior_shift
 from training.data.masks import coverage
 from training.data.samples import Sample
 from training.estimators.image_head import ImageLogOdds, add_image_head, choose_image_weight
@@ -99,7 +99,7 @@ class PostProcessor:
     @property
     def accepted_below(self) -> float:
         """Calibrated log-odds, at the calibration's defect rate, below which a part is accepted."""
-        return threshold_log_odds(self.thresholds.review) - self.shift
+        return self.thresholds.accepted_below(self.shift)
 
     def moved(self, slope: float, offset: float) -> "PostProcessor":
         """The post-processor with the same verdicts on another variant's evidence, where slope·evidence + offset is

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.trunk_choice import TrunkChoice, TrunkTrial
-from tests.training.conftest import fitting, prepare, tiny_patches
+from model.trunk_choice import TrunkChoice
+from tests.training.conftest import fitting, no_narrow_trunk_passes, prepare, tiny_patches
 from training.data.dataset import Dataset
 from training.data.splits import Indices, make_folds
 from training.estimators import trunk_comparison
@@ -17,7 +17,6 @@ from training.estimators.patches import PreparedPatches
 from training.estimators.trunk_comparison import PreparedTrunkComparison
 from training.evaluation import clearing
 from training.evaluation.post_processing import OutOfFold
-from training.evaluation.trunk_choice import compare
 from training.features.imagenet import Trunk
 from training.progress import Advance, no_progress
 
@@ -132,7 +131,7 @@ def test_a_kind_that_only_the_full_trunk_finds_unseen_is_not_lost(
 def test_a_trunk_that_may_not_decide_clears_good_images_before_the_full_one(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trunk_comparison, "compare", failing)
+    monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
     monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)  # of 22 images nothing is as sure as of hundreds
     fitted = comparison.cross_val_predict(EVERY, no_progress)
     choice, cascade = fitted.trunk_choice, fitted.cascade
@@ -148,7 +147,7 @@ def test_a_trunk_that_may_not_decide_clears_good_images_before_the_full_one(
 def test_a_cascade_that_loses_a_kind_it_has_not_seen_is_not_taken(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trunk_comparison, "compare", failing)
+    monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
     monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)
     monkeypatch.setattr(clearing.Clearing, "auroc", lambda *trunks: (1.0, 0.9))
     fitted = comparison.cross_val_predict(EVERY, no_progress)
@@ -163,7 +162,7 @@ def test_a_cascade_that_loses_a_kind_it_has_not_seen_is_not_taken(
 def test_a_fold_is_predicted_by_the_cascade_that_its_training_part_allows(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trunk_comparison, "compare", failing)
+    monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
     monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.2)
     split = make_folds(comparison.training_set.samples, 2, 7)[0]
     method = comparison.method
@@ -179,8 +178,3 @@ def test_a_fold_is_predicted_by_the_cascade_that_its_training_part_allows(
     assert len(differ) > 1
     assert set(differ) == {("good", "accept")}
     assert [one.decision for one in found.predictions] == [one.decision for one in alone.predictions]
-
-
-def failing(share: float, *verdicts: Any) -> TrunkTrial:
-    """No narrow trunk may decide alone."""
-    return replace(compare(share, *verdicts), passed=share == 1)

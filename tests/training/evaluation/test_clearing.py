@@ -16,7 +16,7 @@ from training.evaluation.clearing import (
     fit_clearing,
     try_cascade,
 )
-from training.evaluation.post_processing import Method, OutOfFold
+from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
 from training.evaluation.thresholds import BestBalancedAccuracy, Fixed
 
 METHOD = Method(Pooling(), BestBalancedAccuracy())
@@ -175,6 +175,11 @@ def test_aurocs_are_the_full_trunks_and_both_together() -> None:
     assert fitted.auroc(full, lost)[1] == pytest.approx(0.8)
 
 
+def of_both(full: OutOfFold, narrow: OutOfFold) -> HeldOutPair:
+    """As each fold's images are, post-processed as the others decide."""
+    return clearing._pair(cross_val_post_process(full, METHOD), cross_val_post_process(narrow, METHOD), full.fold_ids)
+
+
 def of_a_kind(narrow: float, *names: str) -> tuple[OutOfFold, OutOfFold]:
     """Images of a kind that neither trunk has learnt from, which the full one rejects; by the narrow one's log-odds."""
     samples = [Sample(Path(name), name, "cut") for name in names]
@@ -199,10 +204,8 @@ def test_a_fold_is_not_cleared_by_what_is_known_of_its_own_images_unseen() -> No
     unseen = of_a_kind(-5.0, "360.png")  # of fold 0
     usual, careful = (try_cascade(0.25, full, narrow, METHOD, pairs) for pairs in ([], [unseen]))
     assert careful.cleared < usual.cleared
-    pairs = HeldOutPair.concatenate(
-        [clearing._pair(full, narrow, METHOD, METHOD), fit_clearing(full, narrow, METHOD).held_out(unseen, full)]
-    )
-    alone = clearing._pair(full, narrow, METHOD, METHOD).cleared()
+    pairs = HeldOutPair.concatenate([of_both(full, narrow), fit_clearing(full, narrow, METHOD).held_out(unseen, full)])
+    alone = of_both(full, narrow).cleared()
     first = full.fold_ids == 0
     assert np.array_equal(pairs.cleared()[:400][first], alone[first])
     assert pairs.cleared()[:400][~first].sum() < alone[~first].sum()
