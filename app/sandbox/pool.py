@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +34,7 @@ _COSTLY: Final = {-24: "processor time", -9: "memory"}
 """SIGXCPU; SIGKILL, by which the system ends processes where memory runs out."""
 
 Result = tuple[Answer, bytearray]
+Ask = Callable[[CodecProcess], Awaitable[Result]]
 
 
 class CodecPool:
@@ -135,26 +136,33 @@ class CodecPool:
         """In a slot that has been taken. What takes long goes into the background, and gives the slot back once it has
         one there."""
         slot = self._slots
+
+        async def ask(process: CodecProcess) -> Result:
+            nonlocal slot
+            asked = asyncio.create_task(process.ask(request, image, self._most_bytes(request)))
+            try:
+                if await _takes_long(asked, process):
+                    process.go_into_background()
+                    if await self._background_slot(asked):
+                        slot.release()
+                        slot = self._background
+                return await asked
+            finally:
+                asked.cancel()
+
         try:
-            async with self._process(until) as process:
-                asked = asyncio.create_task(process.ask(request, image, self._most_bytes(request)))
-                try:
-                    if await _takes_long(asked, process):
-                        process.go_into_background()
-                        if await self._background_slot(asked):
-                            slot.release()
-                            slot = self._background
-                    return await asked
-                finally:
-                    asked.cancel()
+            return await self._in_process(ask, until)
         finally:
             slot.release()
 
     async def _draw(self, request: Request, image: bytes, until: float) -> Result:
+        async def ask(process: CodecProcess) -> Result:
+            process.go_into_background()
+            return await process.ask(request, image, self._most_bytes(request))
+
         try:
-            async with self._background, self._process(until) as process:
-                process.go_into_background()
-                return await process.ask(request, image, self._most_bytes(request))
+            async with self._background:
+                return await self._in_process(ask, until)
         finally:
             self._overlays.release()
 
@@ -192,21 +200,34 @@ class CodecPool:
             raise _error(answer.content)
         return answer, payload
 
-    @asynccontextmanager
-    async def _process(self, until: float) -> AsyncIterator[CodecProcess]:
-        """A process for one request."""
-        process = self._idle.pop() if self._idle else await self._new_process()
+    async def _in_process(self, ask: Ask, until: float) -> Result:
+        """What a process answers; a new one, once, where that ended before it had the image whole: that says nothing of
+        the image."""
+        for new in (False, True):
+            process = await self._new_process() if new or not self._idle else self._idle.pop()
+            with suppress(ConnectionError):
+                return await self._answer(process, ask, until)
+        raise CodecsUnavailableError("processes that decode images end before they have one")
+
+    async def _answer(self, process: CodecProcess, ask: Ask, until: float) -> Result:
+        """Raises ConnectionError where the process ended before it had the image whole."""
         self._metrics.codecs_busy.inc()
         well = False
         try:
             async with asyncio.timeout_at(until):
-                yield process
+                answer = await ask(process)
             well = True
+            return answer
         except TimeoutError:
             self._metrics.codecs_killed.labels("deadline").inc()
             raise DeadlineError("the image could not be decoded or drawn within the deadline") from None
         except msgspec.DecodeError as error:  # it lives, and is killed: that says nothing of the image
             raise self._death(1, error) from None
+        except ConnectionError as error:
+            self._metrics.codecs_killed.labels("idle").inc()
+            status = await process.end()
+            log.warning("a codec process has ended with status %d (%r) before it had its image", status, error)
+            raise
         except (EOFError, OSError) as error:
             raise self._death(await process.end(), error) from None
         finally:

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -15,7 +15,7 @@ import msgspec
 
 from app.sandbox.limits import Limits
 from app.sandbox.messages import LENGTHS, Answer, Request, decode_answer, encode
-from app.sandbox.template import LIMITS, NUMBER
+from app.sandbox.template import FORK, NUMBERED
 
 _FOLDER: Final = Path(__file__).parents[2]
 _BACKGROUND: Final = 10
@@ -36,8 +36,9 @@ class Template:
 
     def __init__(self, limits: Limits, program: str) -> None:
         """Run the module `program`; `limits` are each process's. Until it is there, `fork` waits. Raises OSError."""
-        self._limits = LIMITS.pack(limits.memory_bytes, limits.cpu_seconds)
+        self._limits = limits
         self._turn = asyncio.Lock()
+        self._asked = 0
         ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with ExitStack() as unless_started, theirs:
             unless_started.callback(ours.close)
@@ -52,13 +53,19 @@ class Template:
         ours.setblocking(False)
         self._socket = ours
 
+    @property
+    def runs(self) -> bool:
+        """Where it has ended, the numbers of its processes may be others'."""
+        return self._process.poll() is None
+
     async def fork(self) -> "CodecProcess":
         """A new process. Raises OSError or EOFError where there can be none."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
             with theirs:
-                number = await self._ask(self._limits, [theirs.fileno()])
+                limits = self._limits.memory_bytes, self._limits.cpu_seconds
+                number = await self._ask(FORK, limits, [theirs.fileno()])
             if number < 0:
                 raise OSError(-number, os.strerror(-number))
         except BaseException:
@@ -66,12 +73,12 @@ class Template:
             raise
         return CodecProcess(number, ours, self)
 
-    async def exit_status(self, number: int) -> int:
-        """Of a process that has ended: −N for signal N. Its number may be another's from now on.
+    async def end(self, number: int) -> int:
+        """Kill a process where it still runs. How it ended: −N for signal N. Its number may be another's from now on.
 
         Raises OSError or EOFError where the template has ended.
         """
-        return await self._ask(NUMBER.pack(number), [])
+        return await self._ask(NUMBERED, (number,), [])
 
     def close(self) -> None:
         """All processes end."""
@@ -82,14 +89,16 @@ class Template:
             self._process.kill()
             self._process.wait()
 
-    async def _ask(self, message: bytes, descriptors: list[int]) -> int:
-        """Not to be cancelled: the answer would be the next one's."""
+    async def _ask(self, layout: struct.Struct, content: tuple[int, ...], descriptors: list[int]) -> int:
+        """Whatever was asked and cancelled before is answered before this is."""
         async with self._turn:
-            socket.send_fds(self._socket, [message], descriptors)
-            answer = await asyncio.get_running_loop().sock_recv(self._socket, NUMBER.size)
-        if not answer:
-            raise EOFError("the codec processes' template has ended")
-        return int(NUMBER.unpack(answer)[0])
+            self._asked += 1
+            socket.send_fds(self._socket, [layout.pack(self._asked, *content)], descriptors)
+            while answer := await asyncio.get_running_loop().sock_recv(self._socket, NUMBERED.size):
+                which, number = NUMBERED.unpack(answer)
+                if which == self._asked:
+                    return int(number)
+        raise EOFError("the codec processes' template has ended")
 
 
 class CodecProcess:
@@ -104,13 +113,14 @@ class CodecProcess:
 
     @property
     def cpu_seconds(self) -> float:
-        """Used since its start (clock_getcpuclockid(3))."""
-        return time.clock_gettime((~self.number << 3) | 2)
+        """Used since its start (clock_getcpuclockid(3)); 0 where nobody can know any more."""
+        return time.clock_gettime((~self.number << 3) | 2) if self._template.runs else 0.0
 
     async def ask(self, request: Request, image: bytes, most_bytes: int) -> tuple[Answer, bytearray]:
         """The answer and its payload, of `most_bytes` at most.
 
-        Raises EOFError, OSError or msgspec.DecodeError where the process ends meanwhile, or isn't itself any more.
+        Raises ConnectionError where the process has ended before it had the image whole (the system tells that what
+        was sent is unread), EOFError, OSError or msgspec.DecodeError where it ends later, or isn't itself any more.
         """
         loop = asyncio.get_running_loop()
         header = encode(request)
@@ -125,7 +135,8 @@ class CodecProcess:
     def go_into_background(self) -> None:
         """For good: from now on others come first."""
         self.in_background = True
-        os.setpriority(os.PRIO_PROCESS, self.number, _BACKGROUND)
+        if self._template.runs:
+            os.setpriority(os.PRIO_PROCESS, self.number, _BACKGROUND)
 
     def close(self) -> None:
         """It ends, once it is idle."""
@@ -136,9 +147,8 @@ class CodecProcess:
         if self._status is None:
             self._status = 1
             self.close()
-            os.kill(self.number, signal.SIGKILL)
-            with suppress(OSError, EOFError):  # the template has ended
-                self._status = await self._template.exit_status(self.number)
+            with suppress(OSError, EOFError):  # the template has ended: it ends once it is idle, or by its limits
+                self._status = await self._template.end(self.number)
         return self._status
 
     async def _receive(self, count: int) -> bytearray:

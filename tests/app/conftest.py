@@ -107,15 +107,11 @@ def server(capsule_store: Path) -> Iterator[Server]:
 async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """The application between startup and shutdown, and a client of it."""
     transport = httpx.ASGITransport(app)
-    try:
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://camspector") as client,
-        ):
-            yield client
-    finally:  # cut off, what they ask `one_template` would be answered to the next one
-        codecs = app.state.service.inference.codecs
-        await asyncio.gather(codecs._starting, *codecs._jobs, return_exceptions=True)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://camspector") as client,
+    ):
+        yield client
 
 
 async def until(condition: object) -> None:

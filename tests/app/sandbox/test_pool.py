@@ -3,17 +3,21 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from app.errors import CodecsUnavailableError, DeadlineError, QueueFullError
 from app.monitoring.metrics import Metrics
 from app.sandbox import pool as pool_module
 from app.sandbox.limits import Limits
+from app.sandbox.messages import Decode, Decoded
 from app.sandbox.pool import CodecPool
-from app.sandbox.process import Template
+from app.sandbox.process import CodecProcess, Template
 from model.errors import ImageTooCostlyError, UndecodableImageError
 from model.preprocessing import Resizing
 from tests.app.conftest import until
@@ -195,6 +199,86 @@ async def test_a_template_that_dies_is_started_anew(pool: Pool) -> None:
     with pytest.raises(UndecodableImageError):
         await pool.decode("crash")
     assert await pool.decode("fine") == 4
+
+
+async def test_a_process_that_ended_while_it_was_idle_says_nothing_of_the_image(pool: Pool) -> None:
+    (idle,) = pool.codecs._idle
+    os.kill(idle.number, signal.SIGKILL)
+    await until(lambda: not _alive(idle.number))
+    assert await pool.decode("fine") == 4
+    assert pool.killed() == {"idle": 1}
+
+
+async def test_nor_does_one_that_ends_before_it_has_read_the_image(pool: Pool) -> None:
+    """Sent it is: into the socket's buffer."""
+    (idle,) = pool.codecs._idle
+    os.kill(idle.number, signal.SIGSTOP)
+    fine = pool.decode("fine")
+    await until(lambda: pool.busy() == 1)
+    await asyncio.sleep(0.05)
+    os.kill(idle.number, signal.SIGKILL)
+    assert await fine == 4
+    assert pool.killed() == {"idle": 1}
+    assert pool.busy() == 0
+
+
+async def test_an_image_is_given_to_two_processes_at_most(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each ends at once."""
+    started, new_process = [], pool.codecs._new_process
+
+    async def new_and_killed() -> CodecProcess:
+        process = await new_process()
+        started.append(process.number)
+        os.kill(process.number, signal.SIGKILL)
+        return process
+
+    monkeypatch.setattr(pool.codecs, "_new_process", new_and_killed)
+    await pool.codecs._idle.pop().end()
+    with pytest.raises(CodecsUnavailableError, match="end before they have one"):
+        await pool.decode("fine")
+    assert len(started) == 2
+    assert pool.killed() == {"idle": 2}
+    monkeypatch.undo()
+    assert await pool.decode("fine") == 4
+
+
+async def test_an_overlay_that_kills_its_process_is_not_tried_twice(pool: Pool) -> None:
+    heatmap, deadline = np.zeros((2, 2), np.float32), asyncio.get_running_loop().time() + 20
+    with pytest.raises(ImageTooCostlyError):
+        await pool.codecs.overlay(b"killed", None, heatmap, [], deadline)
+    assert pool.killed() == {"memory": 1}
+
+
+@pytest.mark.parametrize("cut_off", ["fork", "end"])
+async def test_an_answer_that_nobody_waits_for_is_not_the_next_ones(anyio_backend: str, cut_off: str) -> None:
+    """As of a service that stops while it starts. One message late, each answer would tell of another process, and that
+    would be killed."""
+    with closing(Template(LIMITS, "tests.app.sandbox.planted")) as template:
+        process = await template.fork()
+        os.kill(template._process.pid, signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.end() if cut_off == "end" else template.fork(), 0.05)
+        os.kill(template._process.pid, signal.SIGCONT)
+        ended, other = await template.fork(), await template.fork()
+        assert await ended.end() in (0, -signal.SIGKILL)  # its socket was closed before
+        answer, _ = await other.ask(Decode(1000, RESIZING), b"fine", 3 * SIZE * SIZE)
+        assert isinstance(answer.content, Decoded)
+        await other.end()
+        await process.end()
+
+
+async def test_a_number_that_may_be_anothers_is_left_alone(anyio_backend: str) -> None:
+    """Once the template has ended."""
+    with closing(Template(LIMITS, "tests.app.sandbox.planted")) as template:
+        process = await template.fork()
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        process.number = stranger.pid
+        process.go_into_background()
+        assert os.getpriority(os.PRIO_PROCESS, stranger.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+        assert process.cpu_seconds == 0
+        assert await process.end() == 1
+        stranger.terminate()
+        assert stranger.wait() == -signal.SIGTERM
 
 
 async def test_no_process_can_be_started(anyio_backend: str) -> None:
