@@ -38,7 +38,7 @@ def main() -> None:
                 began = time.process_time()
                 output = detector.engine.run(pixels, exclusive=False)
                 seconds[kind, name].append(time.process_time() - began)
-                verdicts[name] = detector.verdict(output.evidence[0])
+                verdicts[name] = detector.verdict(output.whole[0])
         cleared[kind].append(verdicts["cascade"].log_odds != verdicts["full"].log_odds)
         differ[kind] += verdicts["cascade"].decision != verdicts["full"].decision
     rows: list[dict[str, object]] = [

@@ -98,8 +98,8 @@ def main() -> None:
         image = decode(data)
         resizing = replace(detector.manifest.preprocessing.resizing, full_scale=4095 if image.mode == "I;16" else None)
         pixels = resizing(data).pixels
-        evidence = detector.engine.run(pixels[None], exclusive=False).evidence[0]
-        heatmap = detector.heatmap(evidence)
+        output = detector.run(pixels)
+        heatmap, scale = detector.heatmap(output), detector.heatmap_scale(output)
         regions = find_regions(heatmap, *image.size)
         rows.append(
             {
@@ -109,9 +109,9 @@ def main() -> None:
                 "decode and resize ms": milliseconds(lambda: resizing(data)),  # noqa: B023
                 "unreduced ms": milliseconds(lambda: replace(resizing, reduced=False)(data)),  # noqa: B023
                 "network ms": milliseconds(lambda: detector.engine.run(pixels[None], exclusive=False).evidence),  # noqa: B023
-                "heatmap ms": milliseconds(lambda: detector.heatmap(evidence)),  # noqa: B023
+                "heatmap ms": milliseconds(lambda: detector.heatmap(output)),  # noqa: B023
                 "regions ms": milliseconds(lambda: find_regions(heatmap, *image.size)),  # noqa: B023
-                "map PNG ms": milliseconds(lambda: heatmap_png(detector.variant.heatmap_scale(evidence))),  # noqa: B023
+                "map PNG ms": milliseconds(lambda: heatmap_png(scale(output.evidence))),  # noqa: B023
                 "gray PNG ms": milliseconds(lambda: heatmap_png(heatmap)),  # noqa: B023
                 "overlay PNG ms": milliseconds(lambda: overlay_png(image, heatmap, regions))  # noqa: B023
                 if image.mode != "I;16"

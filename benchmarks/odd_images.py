@@ -145,7 +145,7 @@ def modified(
     prepared, (train, test) = images(), product.folds[0]
     fitted = prepared.cross_val_predict(train, no_progress)
     post_processor = fit_post_processor(fitted.out_of_fold, Method(prepared.recipe.pooling, BestBalancedAccuracy()))
-    network = fitted.model.to_network(post_processor.image_weight)
+    network = fitted.model.to_network(post_processor.head.verdict)
     shown = np.concatenate([test[product.is_anomaly[test] == of_class][: count // 2] for of_class in (False, True)])
     found: dict[str, NDArray[Any]] = {"is_anomaly": product.is_anomaly[shown]}
     with reporter.task(f"{product.name}, modified", len(chosen) * len(shown)) as advance:

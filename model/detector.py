@@ -16,8 +16,9 @@ from model.decoding_probes import difference
 from model.engines.cascade import CascadeEngine
 from model.engines.devices import Device
 from model.engines.engine import Engine, EngineChoice, engines_for, open_engine, replay_golden
-from model.engines.output import NetworkOutput, concatenate
+from model.engines.output import FrameOutput, NetworkOutput, concatenate
 from model.errors import ArtifactError, CamspectorError, EngineError
+from model.evidence import HeatmapScale
 from model.gate import Inspectability, odd_checks
 from model.image_measures import pixel_measures, size_measures
 from model.manifest import EngineName, Manifest, Variant, VariantName
@@ -67,8 +68,8 @@ class Detector(Terms):
     def preprocessor(self) -> Preprocessor:
         return Preprocessor(self.manifest.preprocessing.resizing, self.roi)
 
-    def run(self, pixels: NDArray[np.uint8]) -> NetworkOutput:
-        """The network's output for one frame H×W×3, tile by tile: one evidence map, and the gate's features.
+    def run(self, pixels: NDArray[np.uint8]) -> FrameOutput:
+        """The network's output for one frame H×W×3, tile by tile.
 
         Raises DeviceMemoryError or EngineError.
         """
@@ -76,7 +77,7 @@ class Detector(Terms):
         starts = range(0, len(tiles), most)
         return self.merge(concatenate([self.running.run(np.stack(tiles[i : i + most])) for i in starts]), pixels)
 
-    def merge(self, output: NetworkOutput, pixels: NDArray[np.uint8]) -> NetworkOutput:
+    def merge(self, output: NetworkOutput, pixels: NDArray[np.uint8]) -> FrameOutput:
         """The output for the tiles of a frame H×W×3 as that for the frame."""
         (height, width), network = pixels.shape[:2], self.manifest.network
         merged = self.tiling.merge(output, height, width, network.cells(self.input_size // network.stride))
@@ -84,7 +85,7 @@ class Detector(Terms):
             return merged
         if not np.isfinite(merged.evidence).all():
             raise self._not_finite("evidence")
-        return merged._replace(evidence=self.roi.exclude(merged.evidence[0])[np.newaxis])
+        return merged._replace(evidence=self.roi.exclude(merged.evidence))
 
     def verdict(self, evidence: NDArray[np.float32]) -> Verdict:
         """The verdict on one evidence map h×w. Raises EngineError where the network gave no numbers."""
@@ -118,14 +119,18 @@ class Detector(Terms):
         evidence = self.variant.heatmap_scale.known(evidence)
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
-    def heatmap(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Heatmap of an evidence map h×w, in 0..1, on the model's own fixed scale: S×S, or a frame's, up to a
-        megapixel."""
+    def heatmap_scale(self, output: FrameOutput) -> HeatmapScale:
+        """What renders this evidence: the model's own fixed scale, moved by what its image head says of this image and
+        heatmaps don't show."""
+        return self.variant.heatmap_scale.moved((1 - self.manifest.head_share) * output.head)
+
+    def heatmap(self, output: FrameOutput) -> NDArray[np.float32]:
+        """Heatmap of a frame, in 0..1: S×S, or a frame's size, up to a megapixel."""
         longer = self.heatmap_size
         if self.scales_alike:
-            height, width = (self.manifest.network.stride * side for side in evidence.shape)
+            height, width = (self.manifest.network.stride * side for side in output.evidence.shape)
             longer = heatmap_size(width, height)
-        return self.variant.heatmap_scale.heatmap(evidence, longer)
+        return self.heatmap_scale(output).heatmap(output.evidence, longer)
 
 
 def load_detector(

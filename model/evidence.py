@@ -65,6 +65,10 @@ class HeatmapScale:
         exponent = np.clip(-steepness * (np.asarray(evidence, dtype=np.float64) - self.region_threshold), -60.0, 60.0)
         return np.asarray(1.0 / (1.0 + np.exp(exponent)), dtype=np.float32)
 
+    def moved(self, by: float) -> "HeatmapScale":
+        """The scale that renders evidence that is larger by so much alike."""
+        return HeatmapScale(self.good_median + by, self.region_threshold + by)
+
     def heatmap(self, evidence: NDArray[np.float32], longer: int) -> NDArray[np.float32]:
         """What one evidence map h×w is shown as, `enlarge`d until its longer side has so many pixels; 0 where patches
         don't count (−∞, `model.roi`), and nowhere else."""

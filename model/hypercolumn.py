@@ -28,8 +28,8 @@ class Hypercolumn:
     """Whether each patch also has the means of all features over the whole image (ParseNet: Liu, Rabinovich & Berg
     2015, section 3.1). They are the same at every patch, and linear in the features like the rest."""
     head_apart: bool = False
-    """Whether the image head's part of each patch leaves the network beside the evidence, since its mean is to be taken
-    over a frame of several tiles (`model.tiles`)."""
+    """Whether the image head's part of each patch leaves the network beside the evidence: its mean is taken over a
+    frame's tiles (`model.tiles`), and heatmaps show less of it than the verdict has. Release 0.1's don't."""
     trunk: Widths = BLOCKS
     """Channels of each convolution that the next one reads; fewer than VGG-16's in a narrow trunk. The hypercolumn's
     own layers have all of VGG-16's channels, of which the next convolution reads the first."""

@@ -222,6 +222,8 @@ class Manifest:
     """The preset's configuration (`training.recipe`)."""
     libraries: dict[str, str]
     """Versions of the libraries that made it, by name."""
+    head_share: Share = 1.0
+    """What heatmaps show of the image head's part of the evidence, all of which the verdict has."""
     trunk_choice: TrunkChoice | None = None
     """Why the network has a narrow trunk or the full one; None: that was not compared."""
     drift: Drift | None = None

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.engines.output import NetworkOutput
+from model.engines.output import FrameOutput, NetworkOutput
 from model.errors import FrameSizeError
 from model.hypercolumn import MEAN_WEIGHT
 from model.roi import FILL
@@ -160,13 +160,15 @@ class Tiling:
         pooled = grid.reshape(len(grid), cells, rows, cells, columns).mean((2, 4), dtype=np.float32)
         return np.ravel(pooled + np.float32(MEAN_WEIGHT) * pooled.mean((1, 2), keepdims=True))
 
-    def merge(self, output: NetworkOutput, height: int, width: int, cells: int) -> NetworkOutput:
-        """The network's output for a frame's tiles as that for one image, the frame: with its image head, whose mean
-        over all of the frame is added to every patch."""
+    def merge(self, output: NetworkOutput, height: int, width: int, cells: int) -> FrameOutput:
+        """The network's output for a frame, from that for its tiles: with its image head, whose mean over all of the
+        frame is added to every patch."""
         evidence = self.blend(output.evidence, height, width)
-        if output.context is not None:
-            evidence = evidence + self.blend(output.context, height, width).mean(dtype=np.float32)
-        return NetworkOutput(evidence[np.newaxis], self.pool_cells(output.features, height, width, cells)[np.newaxis])
+        features = self.pool_cells(output.features, height, width, cells)
+        if output.context is None:
+            return FrameOutput(evidence, features)
+        head = self.blend(output.context, height, width).mean(dtype=np.float32)
+        return FrameOutput(evidence + head, features, float(head))
 
     def _weights(self, starts: list[int], length: int, stride: int) -> Floats:
         """Weights n×l of n tiles along a side of l patches; they add up to 1 at each."""

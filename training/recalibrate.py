@@ -16,6 +16,7 @@ from training.cli_validation import check_error_bounds_of_folds
 from training.data.dataset import Dataset
 from training.data.samples import Sample
 from training.data.splits import Split, groups_by_class, make_folds
+from training.estimators.image_head import HeadWeights
 from training.evaluation.data_warnings import data_warnings
 from training.evaluation.drift import PARTS_PER_FALSE_ALARM, fit_drift
 from training.evaluation.evaluate import Evaluation, stored_rule
@@ -72,6 +73,7 @@ def choose_method(
         one_size=frame is not None and frame.scale is None,
         many_sizes=frame is not None and frame.scale is not None,
         parts_per_false_alarm=parts_per_false_alarm or _parts_per_false_alarm(manifest),
+        head=HeadWeights(1.0, manifest.head_share),
     )
 
 
@@ -139,11 +141,14 @@ def _parts_per_false_alarm(manifest: Manifest) -> int:
 
 def _in_folds(evaluation: Evaluation) -> OutOfFold:
     """The evaluated images in folds."""
-    samples = [prediction.sample for prediction in evaluation.predictions]
+    predictions = evaluation.predictions
+    samples = [prediction.sample for prediction in predictions]
     fold_ids = np.zeros(len(samples), np.intp)
     for number, split in enumerate(_splits(samples)):
         fold_ids[split.test] = number
-    return OutOfFold(samples, padded([prediction.evidence for prediction in evaluation.predictions]), fold_ids)
+    heads = np.array([prediction.head for prediction in predictions], np.float32)
+    maps = padded([prediction.evidence for prediction in predictions]) - heads[:, None, None]
+    return OutOfFold(samples, maps, fold_ids, heads)
 
 
 def _recalibrated(manifest: Manifest, post_processor: PostProcessor, figures: Figures) -> Manifest:

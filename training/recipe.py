@@ -1,6 +1,6 @@
 """A preset's configuration: typed, validated, and saved in the manifest. Presets are files in training/presets."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -14,7 +14,7 @@ from model.hypercolumn import Hypercolumn
 from model.tiles import Frame, Tiling, frame_size
 
 _NOT_WRITTEN: Final = {"trunk", "head_apart", "strongest"}
-"""Members of a recipe's tables that training decides: the narrow trunk's widths, and what follows from a frame."""
+"""Members of a recipe's tables that training decides: the narrow trunk's widths, and what follows from others."""
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
@@ -129,6 +129,8 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Seed of the splits and of the patches drawn."""
 
     def __post_init__(self) -> None:
+        apart = replace(self.hypercolumn, head_apart=self.hypercolumn.image_head)
+        msgspec.structs.force_setattr(self, "hypercolumn", apart)
         if list(self.narrow_shares) != sorted(set(self.narrow_shares)):
             raise ValueError(f"narrow_shares must ascend, not be {', '.join(map(str, self.narrow_shares))}")
 

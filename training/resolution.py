@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -217,8 +217,7 @@ def _framed(recipe: Patches, sizes: Mapping[str, int], scale: float) -> Patches:
         sizes_checked=not one_frame and recipe.other_sizes != "same-scale",
     )
     check_frame(frame, tile)
-    hypercolumn = replace(recipe.hypercolumn, head_apart=recipe.hypercolumn.image_head)
-    return msgspec.structs.replace(recipe, input_size=tile, frame=frame, hypercolumn=hypercolumn)
+    return msgspec.structs.replace(recipe, input_size=tile, frame=frame)
 
 
 def _frames(images: Mapping[Size, int], scale: float) -> dict[Size, int]:

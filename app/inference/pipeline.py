@@ -19,8 +19,9 @@ from app.monitoring.request_record import ImageRecord, Step, current
 from app.sandbox.pool import CodecPool
 from model.detector import Detector
 from model.drift import Quantity
-from model.engines.output import NetworkOutput, concatenate
+from model.engines.output import FrameOutput, concatenate
 from model.errors import EngineError
+from model.evidence import HeatmapScale
 from model.gate import WATCHED, Inspectability
 from model.regions import Region, find_regions
 from model.render import heatmap_png
@@ -70,6 +71,8 @@ class InspectionResult:
     image: PreprocessedImage
     evidence: NDArray[np.float32]
     """The network's evidence map, h×w."""
+    heatmap_scale: HeatmapScale
+    """What renders it."""
     heatmap: NDArray[np.float32] | None
     """In 0..1, as `Detector.heatmap` gives it."""
     regions: list[Region]
@@ -222,14 +225,14 @@ def _post_process(
 ) -> InspectionResult:
     began = time.perf_counter()
     output = loaded.detector.merge(concatenate([tile.output for tile in tiles]), image.pixels)
-    evidence = output.evidence[0]
+    scale = loaded.detector.heatmap_scale(output)
     verdict, inspectability = _inspect(image, output, loaded)
     rendered = options.regions or options.heatmap in ("gray", "overlay")
-    heatmap = loaded.detector.heatmap(evidence) if rendered else None
+    heatmap = loaded.detector.heatmap(output) if rendered else None
     regions = find_regions(heatmap, image.width, image.height) if heatmap is not None and options.regions else []
     png = heatmap_png(heatmap) if heatmap is not None and options.heatmap == "gray" else None
     if options.heatmap == "map":
-        png = heatmap_png(loaded.detector.variant.heatmap_scale(evidence))
+        png = heatmap_png(scale(output.evidence))
     steps = [
         image.decode,
         *_engine_steps(tiles),
@@ -240,7 +243,7 @@ def _post_process(
     }
     measures["log_odds"] = verdict.log_odds - loaded.detector.shift
     record = ImageRecord(verdict, steps, measures, inspectability, tiles=len(tiles))
-    return InspectionResult(image, evidence, heatmap, regions, png, record)
+    return InspectionResult(image, output.evidence, scale, heatmap, regions, png, record)
 
 
 def _engine_steps(tiles: Sequence[EngineResult]) -> list[Step]:
@@ -254,13 +257,13 @@ def _engine_steps(tiles: Sequence[EngineResult]) -> list[Step]:
     ]
 
 
-def _inspect(image: PreprocessedImage, output: NetworkOutput, loaded: LoadedModel) -> tuple[Verdict, Inspectability]:
+def _inspect(image: PreprocessedImage, output: FrameOutput, loaded: LoadedModel) -> tuple[Verdict, Inspectability]:
     """The verdict, with the gate's decision where the image isn't inspectable. Raises EngineError, once it is in the
     log."""
     detector = loaded.detector
     try:
-        verdict = detector.verdict(output.evidence[0])
-        inspectability = detector.inspectability(image.pixels, output.features[0], image.size)
+        verdict = detector.verdict(output.evidence)
+        inspectability = detector.inspectability(image.pixels, output.features, image.size)
         return replace(verdict, decision=inspectability.decision(verdict.decision)), inspectability
     except EngineError as error:  # the client is only told that the log has it
         log.error("model %s version %d: %s", loaded.model, loaded.version, error)

@@ -112,7 +112,8 @@ class Inspection:
     """Conformal p-value of its appearance."""
     image: SentImage
     evidence: NDArray[np.float32]
-    """h×w in log-odds, as the network gave it: pooled it is the verdict, enlarged the heatmap."""
+    """h×w in log-odds, as the network gave it: pooled it is the verdict, rendered by `basis.heatmap_scale` the
+    heatmap."""
     found: list[Region] | None
     """None: nobody asked for regions; `regions` finds them."""
     timing_ms: dict[StepName, float]
@@ -124,7 +125,7 @@ class Inspection:
         return Inspection(
             new_inference_id(origin.received_at),
             origin,
-            replace(basis, input_size=heatmap_size(*image.pixels.shape[1::-1])),
+            replace(basis, input_size=heatmap_size(*image.pixels.shape[1::-1]), heatmap_scale=result.heatmap_scale),
             result.verdict,
             result.inspectability.odd,
             result.inspectability.typicality,

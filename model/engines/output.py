@@ -35,6 +35,17 @@ class NetworkOutput(NamedTuple):
         return [self.part(i, i + 1) for i in range(len(self.evidence))]
 
 
+class FrameOutput(NamedTuple):
+    """For one frame."""
+
+    evidence: Floats
+    """Evidence map h×w in log-odds, with the image head."""
+    features: Floats
+    """F: what the gate reads."""
+    head: float = 0.0
+    """What of the evidence is the image head's, the same at every patch; 0 where the network doesn't tell."""
+
+
 def concatenate(outputs: Sequence[NetworkOutput]) -> NetworkOutput:
     """Of all these outputs' tiles."""
     contexts = [output.context for output in outputs if output.context is not None]

@@ -41,7 +41,7 @@ PNG = golden_png(pattern(0))
 
 def log_odds(version: Path, variant: VariantChoice, serving: Serving | None = None) -> float:
     detector: Detector = load_detector(version, "cpu", variant=variant).under(serving or Serving())
-    return detector.verdict(detector.run(detector.read_image(PNG).pixels).evidence[0]).log_odds
+    return detector.verdict(detector.run(detector.read_image(PNG).pixels).evidence).log_odds
 
 
 async def test_it_answers_as_the_version_does_offline(client: httpx.AsyncClient, version: Path) -> None:

@@ -68,14 +68,15 @@ async def frames(anyio_backend: str, version: Path, tmp_path: Path) -> AsyncIter
 async def test_a_reply_is_the_verdict_on_the_blended_map(frames: Frames) -> None:
     reply = (await frames.client.post("/v1/models/belt/predict", content=wide())).json()
     image = frames.detector.read_image(wide())
-    evidence = frames.detector.run(image.pixels).evidence[0]
+    output = frames.detector.run(image.pixels)
+    evidence = output.evidence
     assert evidence.shape == (14, 20)
     assert reply["log_odds"] == pytest.approx(frames.detector.verdict(evidence).log_odds, abs=1e-4)
     assert reply["image"] == {"width": 320, "height": 224}
     heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))), np.int16)
     assert heatmap.shape == (112, 160)
-    assert np.abs(heatmap - np.rint(255 * frames.detector.heatmap(evidence))).max() <= 1
-    expected = find_regions(frames.detector.heatmap(evidence), 320, 224)
+    assert np.abs(heatmap - np.rint(255 * frames.detector.heatmap(output))).max() <= 1
+    expected = find_regions(frames.detector.heatmap(output), 320, 224)
     assert len(reply["regions"]) == len(expected)
     overlay = await frames.client.post("/v1/models/belt/predict?heatmap=overlay", content=wide())
     assert Image.open(io.BytesIO(base64.b64decode(overlay.json()["heatmap"]))).size == (320, 224)
@@ -148,14 +149,15 @@ async def test_an_image_of_another_size_is_inspected_at_the_same_scale(rolls: Fr
     image = of_size(width, height)
     reply = (await rolls.client.post("/v1/models/belt/predict", content=image)).json()
     pixels = rolls.detector.read_image(image).pixels
-    evidence = rolls.detector.run(pixels).evidence[0]
+    output = rolls.detector.run(pixels)
+    evidence = output.evidence
     assert evidence.shape == (int(height / 32 + 0.5) * 2, int(width / 32 + 0.5) * 2)  # of patches of 8 pixels
     assert reply["log_odds"] == pytest.approx(rolls.detector.verdict(evidence).log_odds, abs=1e-4)
     assert reply["inspectable"]
     assert reply["image"] == {"width": width, "height": height}
     heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))))
     assert heatmap.shape == pixels.shape[:2]
-    assert len(reply["regions"]) == len(find_regions(rolls.detector.heatmap(evidence), width, height))
+    assert len(reply["regions"]) == len(find_regions(rolls.detector.heatmap(output), width, height))
     recorded = f"/v1/inspections/{reply['inference_id']}"
     assert (await rolls.client.get(f"{recorded}/heatmap")).content == base64.b64decode(reply["heatmap"])
     assert (await rolls.client.get(recorded)).json()["regions"] == reply["regions"]

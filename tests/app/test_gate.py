@@ -171,7 +171,7 @@ async def test_all_checks_can_be_switched_off(gate_store: Path) -> None:
     detector = load_detector(gate_store / "widget" / "1", "cpu")
     without = replace(detector, line_checks=dict.fromkeys(CHECKS, "off"))
     black = np.zeros((INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
-    features = detector.engine.run(black[np.newaxis]).features[0]
+    features = detector.run(black).features
     assert not detector.inspectability(black, features, (96, 96)).inspectable
     found = without.inspectability(black, features, (96, 96))
     assert (found.inspectable, found.odd) == (True, ())

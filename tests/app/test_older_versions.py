@@ -66,7 +66,7 @@ def test_a_line_may_give_it_limits_of_what_is_measured() -> None:
     detector = load_detector(VERSION, "cpu")
     strict = detector.under(Serving(checks={"brightness": (250.0, None), "appearance": (None, 0.0)}))
     image = strict.read_image((RELEASE / "images" / "good.png").read_bytes())
-    found = strict.inspectability(image.pixels, strict.run(image.pixels).features[0], (image.width, image.height))
+    found = strict.inspectability(image.pixels, strict.run(image.pixels).features, (image.width, image.height))
     assert [odd.check for odd in found.odd] == ["brightness"]
 
 

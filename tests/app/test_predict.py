@@ -30,7 +30,8 @@ async def test_reply_is_the_detectors_verdict(client: httpx.AsyncClient, store: 
     data = encoded("JPEG", size=200)
     reply = (await client.post("/v1/models/widget/predict", content=data)).json()
     detector = load_detector(store / "widget" / "2", "cpu")
-    evidence = detector.engine.run(np.stack([detector.read_image(data).pixels])).evidence[0]
+    output = detector.run(detector.read_image(data).pixels)
+    evidence = output.evidence
     verdict = detector.verdict(evidence)
     assert reply.keys() == MEMBERS
     assert reply["probability"] == pytest.approx(verdict.probability, abs=1e-5)
@@ -41,8 +42,8 @@ async def test_reply_is_the_detectors_verdict(client: httpx.AsyncClient, store: 
     assert reply["image"] == {"width": 200, "height": 200}
     assert reply["timing_ms"].keys() == {"decode", "queue", "predict", "render"}
     heatmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(reply["heatmap"]))), dtype=np.int16)
-    assert np.abs(heatmap - np.rint(255 * detector.heatmap(evidence))).max() <= 1
-    expected = find_regions(detector.heatmap(evidence), 200, 200)
+    assert np.abs(heatmap - np.rint(255 * detector.heatmap(output))).max() <= 1
+    expected = find_regions(detector.heatmap(output), 200, 200)
     assert len(reply["regions"]) == len(expected)
     for region, found in zip(expected, reply["regions"], strict=True):
         assert found["box"].keys() == {"left", "top", "width", "height"}

@@ -123,7 +123,7 @@ def version(tmp_path: Path) -> Path:
 
 def log_odds(detector: Detector) -> float:
     """Of a golden image."""
-    return detector.verdict(detector.run(pattern(0)).evidence[0]).log_odds
+    return detector.verdict(detector.run(pattern(0)).evidence).log_odds
 
 
 def test_it_serves_before_every_other_variant_and_by_its_name(version: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +13,7 @@ from model.detector import load_detector
 from model.engines import devices
 from model.engines.devices import choose_device
 from model.engines.engine import Engine, open_engine, replay_golden
-from model.engines.output import NetworkOutput
+from model.engines.output import FrameOutput, NetworkOutput
 from model.errors import DeviceMemoryError, DeviceUnavailableError, EngineError
 from model.image import decode
 from model.network import VGG16CAM
@@ -99,18 +100,35 @@ def test_a_defect_rate_shifts_the_log_odds(version: Path) -> None:
     assert (shifted.label, shifted.decision) == ("anomaly", "reject")
 
 
+def frame_output(evidence: np.ndarray, head: float = 0.0) -> FrameOutput:
+    return FrameOutput(evidence, np.zeros(0, np.float32), head)
+
+
 def test_heatmap_and_regions_agree(version: Path) -> None:
     detector = load_detector(version, "cpu")
     evidence = np.full((4, 4), -2.0, np.float32)
     evidence[0, 3] = 8.0
-    values = detector.heatmap(evidence)
+    values = detector.heatmap(frame_output(evidence))
     (region,) = find_regions(values, 640, 320)
     assert values.shape == (INPUT_SIZE, INPUT_SIZE)
     assert region.box.left + region.box.width == 640
     assert region.box.top == 0
     assert region.box.left > 320
     assert region.score == pytest.approx(float(values.max()))
-    assert find_regions(detector.heatmap(np.full((4, 4), -2.0, np.float32)), 640, 320) == []
+    assert find_regions(detector.heatmap(frame_output(np.full((4, 4), -2.0, np.float32))), 640, 320) == []
+
+
+def test_a_heatmap_shows_a_share_of_the_image_head(version: Path) -> None:
+    detector = load_detector(version, "cpu")
+    evidence = np.random.default_rng(0).normal(0, 2, (4, 4)).astype(np.float32)
+    without = detector.heatmap(frame_output(evidence))
+    for share, shown in ((1.0, evidence), (0.25, evidence - 3 * 0.75)):
+        sharing = replace(detector, manifest=replace(detector.manifest, head_share=share))
+        assert sharing.heatmap(frame_output(evidence, 3.0)) == pytest.approx(
+            detector.heatmap(frame_output(shown)), abs=1e-6
+        )
+        assert sharing.verdict(evidence) == detector.verdict(evidence)
+    assert np.ptp(without) > 0.5
 
 
 def test_heatmap_png_has_256_steps() -> None:

@@ -81,7 +81,7 @@ def test_blended_evidence_is_linear_in_blended_features() -> None:
     with torch.inference_mode():
         output = NetworkOutput(*(each.numpy() for each in network.outputs(tiles)))
         columns = network.columns(network.layers(network.normalised(tiles))).permute(0, 2, 3, 1).numpy()
-    found = TILING.merge(output, 112, 160, 4).evidence[0]
+    found = TILING.merge(output, 112, 160, 4).evidence
     weights = network.weights()
     row, bias = (weights[f"dense.{name}"][1] - weights[f"dense.{name}"][0] for name in ("weight", "bias"))
     blended = TILING.blend(columns, 112, 160)
@@ -125,8 +125,8 @@ def test_an_image_is_scaled_to_the_frame(tmp_path: Path) -> None:
     image = detector.read_image(encoded(size=200))
     assert image.pixels.shape == (64, 112, 3)
     output = detector.run(image.pixels)
-    assert output.evidence.shape == (1, 4, 7)
-    assert detector.heatmap(output.evidence[0]).shape == (64, 112)
+    assert output.evidence.shape == (4, 7)
+    assert detector.heatmap(output).shape == (64, 112)
     black = np.zeros((64, 64, 3), np.uint8)
     assert detector.run(black).evidence.tobytes() == detector.engine.run(black[None]).evidence.tobytes()
     assert pattern(1).shape == black.shape

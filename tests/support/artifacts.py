@@ -197,6 +197,7 @@ def _manifest(
         preprocessing=Preprocessing(size, 4095, True, decoding_here(), frame),
         network=hypercolumn,
         pooling=Pooling(),
+        head_share=0.25 if hypercolumn.head_apart else 1.0,
         operating_point=OperatingPoint(
             rule={"name": "least-cost", "miss_cost": 10.0},
             summary="Least expected cost, where a missed defect costs as much as 10 false rejects.",

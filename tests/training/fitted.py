@@ -44,6 +44,6 @@ class Fit:
         """Evidence map with the image head, and distance of the appearance, of each real sample, as training has it."""
         pipeline = self.pipeline
         real = pipeline.training_set.real
-        weight = pipeline.post_processor.image_weight
+        weight = pipeline.post_processor.head.verdict
         maps = add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight)
         return zip(maps, pipeline.appearance.distance(pipeline.model.features(real)), strict=True)

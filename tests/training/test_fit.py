@@ -104,7 +104,7 @@ def one(request: pytest.FixtureRequest) -> Fit:
 def pooled(detector: Detector, sample: Sample) -> float:
     """The log-odds before calibration that the service computes from the image's file."""
     pixels = detector.read_image(sample.path.read_bytes()).pixels
-    return float(detector.manifest.pooling(detector.engine.run(pixels[None]).evidence[0]))
+    return float(detector.manifest.pooling(detector.run(pixels).evidence))
 
 
 # What the version says
@@ -164,7 +164,7 @@ def test_a_cascade_clears_good_images_before_the_full_network(cascade_fit: Fit, 
     cleared = 0
     for sample in dataset.samples:
         pixels = served.read_image(sample.path.read_bytes()).pixels
-        verdicts = [each.verdict(each.run(pixels).evidence[0]) for each in (served, full)]
+        verdicts = [each.verdict(each.run(pixels).evidence) for each in (served, full)]
         assert verdicts[0].decision == verdicts[1].decision
         if verdicts[0].log_odds != verdicts[1].log_odds:
             cleared += 1
@@ -207,7 +207,7 @@ def test_int8_has_post_processing_that_agrees_with_float32(one: Fit, dataset: Da
     changes, flips = [], 0
     for sample in dataset.samples:
         pixels = float32.read_image(sample.path.read_bytes()).pixels[None]
-        ours, theirs = (each.verdict(each.engine.run(pixels).evidence[0]) for each in (float32, int8))
+        ours, theirs = (each.verdict(each.run(pixels[0]).evidence) for each in (float32, int8))
         changes.append(abs(ours.log_odds - theirs.log_odds))
         flips += (ours.label, ours.decision) != (theirs.label, theirs.decision)
     agreement = int8.variant.agreement
@@ -272,7 +272,7 @@ def maps_of(fit: Fit, indices: Indices) -> Maps:
     """Of the network that is exported."""
     model = fit.pipeline.model
     return add_image_head(
-        model.evidence(indices), model.image_log_odds(indices), fit.pipeline.post_processor.image_weight
+        model.evidence(indices), model.image_log_odds(indices), fit.pipeline.post_processor.head.verdict
     )
 
 
@@ -293,7 +293,7 @@ def test_the_service_predicts_every_image_as_training_does(one: Fit, dataset: Da
             float(detector.manifest.pooling(expected.evidence)), abs=2e-3
         )
         pixels = detector.read_image(expected.sample.path.read_bytes()).pixels
-        verdict = detector.verdict(detector.engine.run(pixels[None]).evidence[0])
+        verdict = detector.verdict(detector.run(pixels).evidence)
         assert verdict.probability == pytest.approx(expected.probability, abs=1e-3)
         assert verdict.decision == expected.decision
 
@@ -318,7 +318,7 @@ def test_the_gate_is_served_as_it_was_measured(one: Fit, dataset: Dataset) -> No
         detector = load_detector(one.fitted.version, "cpu", engine=engine, variant="float32")
         for expected, sample in zip(measured[::4], dataset.samples[::4], strict=True):
             image = detector.read_image(sample.path.read_bytes())
-            features = detector.engine.run(image.pixels[None]).features[0]
+            features = detector.run(image.pixels).features
             found = detector.inspectability(image.pixels, features, (image.width, image.height))
             assert list(found.measures) == list(CHECKS)
             assert list(found.measures.values())[:-1] == expected[:-1].tolist()
@@ -341,7 +341,7 @@ def test_a_black_frame_is_not_inspectable(one: Fit, variant: VariantName) -> Non
     detector = load_detector(one.fitted.version, "cpu", engine="onnxruntime", variant=variant)
     size = detector.input_size
     black = np.zeros((size, size, 3), np.uint8)
-    found = detector.inspectability(black, detector.engine.run(black[None]).features[0], None)
+    found = detector.inspectability(black, detector.run(black).features, None)
     assert not found.inspectable
     assert {"brightness", "clipped"} <= {reason.check for reason in found.odd}
 

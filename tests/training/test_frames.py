@@ -88,9 +88,9 @@ def test_what_is_served_is_what_was_trained(fitted: Fit, strips: Dataset, engine
     for sample, (expected, distance) in zip(strips.samples, fitted.trained(), strict=True):
         image = detector.read_image(sample.path.read_bytes())
         output = detector.run(image.pixels)
-        assert output.evidence[0] == pytest.approx(expected, abs=2e-3)
+        assert output.evidence == pytest.approx(expected, abs=2e-3)
         assert detector.appearance
-        assert detector.appearance.distance(output.features[0]) == pytest.approx(distance, rel=1e-3)
+        assert detector.appearance.distance(output.features) == pytest.approx(distance, rel=1e-3)
 
 
 def test_int8_is_calibrated_on_whole_frames(fitted: Fit, strips: Dataset) -> None:
@@ -110,7 +110,7 @@ def test_an_image_of_another_size_is_odd_or_scaled_alike(fitted: Fit, strips: Da
         image.resize(size).save(tmp_path / "other.png")
         other = fitted.detector().read_image((tmp_path / "other.png").read_bytes())
         output = fitted.detector().run(other.pixels)
-        found = fitted.detector().inspectability(other.pixels, output.features[0], size)
+        found = fitted.detector().inspectability(other.pixels, output.features, size)
         assert bool({"size", "aspect"} & {odd.check for odd in found.odd}) == (not alike)
         expected = tuple(scaled(side, frame.scale) for side in size) if frame.scale else fitted.detector().frame_size
         assert other.pixels.shape[1::-1] == expected

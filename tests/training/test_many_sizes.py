@@ -80,14 +80,12 @@ def test_what_is_served_is_what_was_trained(fitted: Fit, strips: Dataset, engine
         image = detector.read_image(sample.path.read_bytes())
         assert image.pixels.shape[1::-1] == frame_of(fitted.recipe, sample)
         output, expected = detector.run(image.pixels), without_padding(whole)
-        assert output.evidence[0].shape == expected.shape == patch_grid(fitted.recipe, sample)
-        assert output.evidence[0] == pytest.approx(expected, abs=2e-3)
-        assert detector.manifest.pooling(output.evidence[0]) == pytest.approx(
-            detector.manifest.pooling(whole), abs=2e-3
-        )
+        assert output.evidence.shape == expected.shape == patch_grid(fitted.recipe, sample)
+        assert output.evidence == pytest.approx(expected, abs=2e-3)
+        assert detector.manifest.pooling(output.evidence) == pytest.approx(detector.manifest.pooling(whole), abs=2e-3)
         assert detector.appearance
-        assert detector.appearance.distance(output.features[0]) == pytest.approx(distance, rel=1e-3)
-        assert detector.heatmap(output.evidence[0]).shape == image.pixels.shape[:2]
+        assert detector.appearance.distance(output.features) == pytest.approx(distance, rel=1e-3)
+        assert detector.heatmap(output).shape == image.pixels.shape[:2]
 
 
 def test_held_out_maps_are_of_each_image_s_own_size(fitted: Fit) -> None:
@@ -116,7 +114,7 @@ def test_sizes_of_training_are_known_and_others_are_odd_or_scaled_alike(
     for size in ((600, 480), (832, 64)):  # larger and longer than any
         Image.open(strips.samples[0].path).resize(size).save(tmp_path / "other.png")
         image = detector.read_image((tmp_path / "other.png").read_bytes())
-        found = detector.inspectability(image.pixels, detector.run(image.pixels).features[0], size)
+        found = detector.inspectability(image.pixels, detector.run(image.pixels).features, size)
         assert bool({"size", "aspect"} & {odd.check for odd in found.odd}) == (not same_scale)
         assert image.pixels.shape[1::-1] == (scaled(size[0], 0.5), scaled(size[1], 0.5))
 

@@ -47,7 +47,10 @@ def test_a_recipe_is_of_the_kind_that_it_names(tmp_path: Path) -> None:
     recipe = own(tmp_path, OWN_PATCHES)
     assert isinstance(recipe, Patches)
     assert recipe == tiny_patches()
-    assert (recipe.hypercolumn, recipe.pooling) == (Hypercolumn((1, 2), 8, image_head=True), Pooling(0.05))
+    assert (recipe.hypercolumn, recipe.pooling) == (
+        Hypercolumn((1, 2), 8, image_head=True, head_apart=True),
+        Pooling(0.05),
+    )
 
 
 @pytest.mark.parametrize("recipe", [tiny_fine_tuning(), tiny_patches()])

@@ -104,22 +104,23 @@ def test_a_planted_defect_outside_changes_no_bit_of_what_the_network_sees_and_gi
         assert clean.pixels.tobytes() == planted.pixels.tobytes()
         one, other = (detector.run(image.pixels) for image in (clean, planted))
         assert one.evidence.tobytes() == other.evidence.tobytes()
-        verdicts = [detector.verdict(output.evidence[0]) for output in (one, other)]
+        verdicts = [detector.verdict(output.evidence) for output in (one, other)]
         assert verdicts[0] == verdicts[1]
-        found = [detector.inspectability(clean.pixels, output.features[0], (SIZE, SIZE)) for output in (one, other)]
+        found = [detector.inspectability(clean.pixels, output.features, (SIZE, SIZE)) for output in (one, other)]
         assert found[0] == found[1]
 
 
 def test_outside_nothing_counts_and_nothing_is_drawn(version: Path) -> None:
     detector = open_version(version)
     assert detector.roi is not None
-    evidence = detector.run(detector.read_image(png(part(7, (40, 60)))).pixels).evidence[0]
+    output = detector.run(detector.read_image(png(part(7, (40, 60)))).pixels)
+    evidence = output.evidence
     outside = np.isneginf(evidence)
     assert 0 < outside.sum() < outside.size
     assert not outside[:, : evidence.shape[1] // 2].any()
     assert outside[:, -(evidence.shape[1] // 4) :].all()
     hot = np.where(outside, evidence, np.float32(1e3))
-    heatmap = detector.heatmap(hot)
+    heatmap = detector.heatmap(output._replace(evidence=hot))
     right = heatmap.shape[1] * 3 // 4
     assert not heatmap[:, right:].any()
     assert heatmap[:, : heatmap.shape[1] // 2].min() > 0.9
@@ -138,7 +139,7 @@ def test_int8_is_compared_within(version: Path, dataset: Dataset) -> None:
     """The agreement that its version tells is that of what it serves."""
     int8 = load_detector(version, "cpu", engine="onnxruntime", variant="int8")
     log_odds = [
-        [each.verdict(each.run(each.read_image(sample.path.read_bytes()).pixels).evidence[0]).log_odds for each in pair]
+        [each.verdict(each.run(each.read_image(sample.path.read_bytes()).pixels).evidence).log_odds for each in pair]
         for pair in [(int8, open_version(version))]
         for sample in dataset.samples
     ]
@@ -183,10 +184,10 @@ def test_what_is_served_is_what_was_trained(dataset: Dataset, trunk: Trunk, tmp_
     estimator = estimator_for(run.recipe).prepare(run)
     detector = open_version(fit(estimator, run, Store(tmp_path), "part").version)
     pipeline = fit_pipeline(estimator, run.method, no_progress)
-    weight, real = pipeline.post_processor.image_weight, pipeline.training_set.real
+    weight, real = pipeline.post_processor.head.verdict, pipeline.training_set.real
     maps = add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight)
     for sample, expected in zip(dataset.samples, maps, strict=True):
-        found = detector.run(detector.read_image(sample.path.read_bytes()).pixels).evidence[0]
+        found = detector.run(detector.read_image(sample.path.read_bytes()).pixels).evidence
         assert np.array_equal(np.isneginf(found), np.isneginf(expected))
         inside = np.isfinite(found)
         assert found[inside] == pytest.approx(expected[inside], abs=2e-3)
@@ -229,7 +230,7 @@ def test_recalibration_narrows_where_a_version_looks(narrowed_version: tuple[Pat
     assert np.array_equal(new.roi.inside, roi_of(labelled.roi, *new.frame_size).inside)
     clean, planted = (new.read_image(png(part(7, (40, 60), *outside))) for outside in ([], PLANTED))
     assert clean.pixels.tobytes() == planted.pixels.tobytes()
-    found = new.run(clean.pixels).evidence[0]
+    found = new.run(clean.pixels).evidence
     assert np.isneginf(found).any()
     assert math.isfinite(new.verdict(found).log_odds)
     assert {variant.name for variant in new.manifest.variants} == {"float32", "float16"}

@@ -3,6 +3,7 @@
 It sees what a defect changes everywhere, or changes too little in any one patch.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,9 +14,29 @@ from training.estimators.logistic import FeatureScale, Floats, LinearModel, fit_
 ImageLogOdds = NDArray[np.float32]
 """Log-odds n of images by the image head."""
 _PENALTY: Final = 1e-3
-_MOST: Final = 0.25
-"""Largest weight of the image head, in standard deviations for one of the patches'. Nearly all that it brings to the
-verdict it brings with so little; with more, regions no longer lie on the defect (docs/experiments.md)."""
+_MOST_SHOWN: Final = 0.25
+"""Largest weight of the image head in heatmaps, in standard deviations for one of the patches'. With more, regions no
+longer lie on the defect; the verdict is the better for more (docs/experiments.md)."""
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """Factors by which the image head's log-odds are added to every patch of an evidence map."""
+
+    verdict: float = 0.0
+    """Of the map that is pooled."""
+    heatmap: float = 0.0
+    """Of the map that is shown; not above the other."""
+
+    @property
+    def share(self) -> float:
+        """What heatmaps show of what the verdict has."""
+        return self.heatmap / self.verdict if self.verdict else 1.0
+
+    @property
+    def beyond(self) -> float:
+        """Factor of what the verdict has, and heatmaps don't show."""
+        return self.verdict - self.heatmap
 
 
 def fit_image_head(means: Floats, is_anomaly: NDArray[np.bool_], l2_penalty: float) -> LinearModel:
@@ -24,22 +45,24 @@ def fit_image_head(means: Floats, is_anomaly: NDArray[np.bool_], l2_penalty: flo
     return fit_logistic(scale(means), is_anomaly.astype(np.float32), l2_penalty).unstandardised(scale)
 
 
-def choose_image_weight(
+def choose_head_weights(
     pooled: NDArray[np.float64], image_log_odds: ImageLogOdds | None, is_anomaly: NDArray[np.bool_]
-) -> float:
-    """Factor by which the image head is to be added to maps whose pooled log-odds, n, are `pooled`; at least 0.
+) -> HeadWeights:
+    """Weights of the image head beside maps whose pooled log-odds, n, are `pooled`.
 
     Stacking (Wolpert 1992; Ting & Witten 1999, section 3): logistic regression of held-out images on both.
     """
     if image_log_odds is None or np.ptp(image_log_odds) == 0 or np.ptp(pooled) == 0:
-        return 0.0
+        return HeadWeights()
     both = np.stack([pooled, image_log_odds], axis=1)
     deviations = both.std(axis=0)
     standardised = ((both - both.mean(axis=0)) / deviations).astype(np.float32)
     of_patches, of_image = fit_logistic(standardised, is_anomaly.astype(np.float32), _PENALTY).weights.tolist()
     if of_image <= 0:
-        return 0.0
-    return float(min(of_image / of_patches, _MOST) if of_patches > 0 else _MOST) * float(deviations[0] / deviations[1])
+        return HeadWeights()
+    ratio = of_image / of_patches if of_patches > 0 else _MOST_SHOWN
+    unit = float(deviations[0] / deviations[1])
+    return HeadWeights(unit * ratio, unit * min(ratio, _MOST_SHOWN))
 
 
 def add_image_head(

@@ -46,6 +46,11 @@ class PatchRegression:
         """Log-odds n of these samples by the image head; None where there is none."""
         return None if self.image_model is None else self.image_model(self.prepared.means[indices])
 
+    @property
+    def head_bias(self) -> float:
+        """What the image head gives of any image: in the network, a part of every patch's own bias."""
+        return 0.0 if self.image_model is None else self.image_model.bias
+
     def to_network(self, image_weight: float = 0.0) -> VGG16CAM:
         """The whole network on the CPU, with `image_weight` times the image head added to every patch."""
         recipe = self.prepared.recipe

@@ -119,9 +119,9 @@ class Clearing:
 
     def merged(self, full: OutOfFold, narrow: OutOfFold) -> OutOfFold:
         """The evidence that decides on the same n images, as the full trunk's."""
-        theirs = add_image_head(narrow.maps, narrow.image_log_odds, self.narrow.image_weight)
+        theirs = add_image_head(narrow.maps, narrow.image_log_odds, self.narrow.head.verdict)
         mapped = (self.slope * theirs + self.offset).astype(np.float32)
-        without_head = add_image_head(mapped, full.image_log_odds, -self.full.image_weight)  # it will be added
+        without_head = add_image_head(mapped, full.image_log_odds, -self.full.head.verdict)  # it will be added
         return replace(full, maps=np.where(self.cleared(narrow)[:, None, None], without_head, full.maps))
 
     def auroc(self, full: OutOfFold, narrow: OutOfFold) -> tuple[float, float]:

@@ -137,11 +137,12 @@ def inspect(detector: Detector, sample: Sample) -> tuple[Prediction, Inspectabil
     with naming_file(sample.path):
         image = detector.read_image(sample.path.read_bytes())
     output = detector.run(image.pixels)
-    evidence = output.evidence[0]
-    log_odds = detector.verdict(evidence).log_odds - detector.shift
-    scale = detector.variant.heatmap_scale
-    found = detector.inspectability(image.pixels, output.features[0], (image.width, image.height))
-    prediction = Prediction(sample, log_odds, detector.thresholds, evidence, scale, detector.shift)
+    log_odds = detector.verdict(output.evidence).log_odds - detector.shift
+    scale = detector.heatmap_scale(output)
+    found = detector.inspectability(image.pixels, output.features, (image.width, image.height))
+    prediction = Prediction(
+        sample, log_odds, detector.thresholds, output.evidence, scale, detector.shift, head=output.head
+    )
     distance = found.measures.get("appearance", 0.0)
     return replace(prediction, inspectable=found.inspectable, distance=distance), found
 

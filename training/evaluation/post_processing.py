@@ -11,7 +11,7 @@ from model.evidence import HeatmapScale, Pooling
 from model.verdict import Calibration, Thresholds, prior_shift
 from training.data.masks import coverage
 from training.data.samples import Sample
-from training.estimators.image_head import ImageLogOdds, add_image_head, choose_image_weight
+from training.estimators.image_head import HeadWeights, ImageLogOdds, add_image_head, choose_head_weights
 from training.evaluation.calibration import fit_platt
 from training.evaluation.drift import PARTS_PER_FALSE_ALARM
 from training.evaluation.heatmap_scale import choose_heatmap_scale
@@ -75,6 +75,8 @@ class Method:
     """Whether an image of another size is odd, since its frame would have another scale."""
     many_sizes: bool = False
     """Whether images have maps of many sizes."""
+    head: HeadWeights | None = None
+    """Weights of the image head; None: as stacking finds them."""
     other_poolings: tuple[Pooling, ...] = ()
     """What may pool better than `pooling`: the one whose calibrated log-odds lose least is taken."""
     parts_per_false_alarm: int = PARTS_PER_FALSE_ALARM
@@ -91,8 +93,8 @@ class PostProcessor:
     heatmap_scale: HeatmapScale
     shift: float
     """Log-odds that the production line's defect rate adds (see `model.verdict.prior_shift`)."""
-    image_weight: float = 0.0
-    """Factor by which the image head is added to the map."""
+    head: HeadWeights
+    """How much of the image head verdict and heatmap have."""
     many_sizes: bool = False
     """Whether maps are padded."""
 
@@ -111,6 +113,11 @@ class PostProcessor:
             heatmap_scale=HeatmapScale((scale.good_median - offset) / slope, (scale.region_threshold - offset) / slope),
         )
 
+    def with_head_bias(self, bias: float) -> "PostProcessor":
+        """The post-processor of the network whose image head has this bias: maps have it, the image head's output
+        hasn't."""
+        return replace(self, heatmap_scale=self.heatmap_scale.moved(self.head.beyond * bias))
+
     def log_odds(self, images: OutOfFold) -> NDArray[np.float64]:
         """Calibrated log-odds n of images, at the calibration's defect rate."""
         predictions = self.predictions(images.samples, images.maps, images.image_log_odds)
@@ -120,12 +127,14 @@ class PostProcessor:
         self, samples: Sequence[Sample], maps: Maps, image_log_odds: ImageLogOdds | None, fold: int = 0
     ) -> list[Prediction]:
         """Predictions of samples with these maps, n×h×w, and log-odds n by the image head."""
-        maps = add_image_head(maps, image_log_odds, self.image_weight)
+        maps = add_image_head(maps, image_log_odds, self.head.verdict)
         log_odds = [self.calibration(pooled) for pooled in self.pooling(maps).tolist()]
         own = [without_padding(each) for each in maps] if self.many_sizes else maps
+        beyond = np.zeros(len(maps)) if image_log_odds is None else self.head.beyond * image_log_odds
+        scales = [self.heatmap_scale.moved(each) for each in beyond.tolist()]
         return [
-            Prediction(sample, value, self.thresholds, evidence, self.heatmap_scale, self.shift, fold)
-            for sample, value, evidence in zip(samples, log_odds, own, strict=True)
+            Prediction(sample, value, self.thresholds, evidence, scale, self.shift, fold)
+            for sample, value, evidence, scale in zip(samples, log_odds, own, scales, strict=True)
         ]
 
 
@@ -134,9 +143,9 @@ def fit_post_processor(out_of_fold: OutOfFold, method: Method) -> PostProcessor:
     few."""
     is_anomaly = out_of_fold.is_anomaly
     pooling = _choose_pooling(out_of_fold, method)
-    weight = choose_image_weight(pooling(out_of_fold.maps), out_of_fold.image_log_odds, is_anomaly)
-    maps = add_image_head(out_of_fold.maps, out_of_fold.image_log_odds, weight)
-    log_odds = pooling(maps)
+    head = _head(pooling(out_of_fold.maps), out_of_fold, method)
+    log_odds = pooling(add_image_head(out_of_fold.maps, out_of_fold.image_log_odds, head.verdict))
+    shown = add_image_head(out_of_fold.maps, out_of_fold.image_log_odds, head.heatmap)
     calibration = method.calibration or fit_platt(log_odds, is_anomaly)
     calibrated = np.array([calibration(value) for value in log_odds.tolist()])
     shift = prior_shift(calibration.defect_rate, method.defect_rate)
@@ -146,11 +155,15 @@ def fit_post_processor(out_of_fold: OutOfFold, method: Method) -> PostProcessor:
         pooling=pooling,
         calibration=calibration,
         thresholds=choose_thresholds(method.rule, calibrated, is_anomaly, shift),
-        heatmap_scale=choose_heatmap_scale(maps[~is_anomaly], maps[masked], masks),
+        heatmap_scale=choose_heatmap_scale(shown[~is_anomaly], shown[masked], masks),
         shift=shift,
-        image_weight=weight,
+        head=head,
         many_sizes=method.many_sizes,
     )
+
+
+def _head(pooled: NDArray[np.float64], out_of_fold: OutOfFold, method: Method) -> HeadWeights:
+    return method.head or choose_head_weights(pooled, out_of_fold.image_log_odds, out_of_fold.is_anomaly)
 
 
 def _coverage(masked: OutOfFold, method: Method) -> Maps:
@@ -173,9 +186,8 @@ def _choose_pooling(out_of_fold: OutOfFold, method: Method) -> Pooling:
 
     def loss(pooling: Pooling) -> float:
         pooled = pooling(out_of_fold.maps)
-        weight = choose_image_weight(pooled, out_of_fold.image_log_odds, is_anomaly)
         if out_of_fold.image_log_odds is not None:
-            pooled = pooled + weight * out_of_fold.image_log_odds
+            pooled = pooled + _head(pooled, out_of_fold, method).verdict * out_of_fold.image_log_odds
         calibration = fit_platt(pooled, is_anomaly)
         calibrated = np.array([calibration(value) for value in pooled.tolist()])
         return float(importance @ np.logaddexp(0, np.where(is_anomaly, -calibrated, calibrated)))

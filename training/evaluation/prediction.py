@@ -19,15 +19,18 @@ class Prediction:
     """After calibration, at the calibration's defect rate."""
     thresholds: Thresholds
     evidence: NDArray[np.float32]
-    """The evidence map h×w, in the network's own log-odds."""
+    """The evidence map h×w, in the network's own log-odds: pooled and calibrated it is the verdict."""
     heatmap_scale: HeatmapScale
-    """The predicting network's."""
+    """What renders it as a heatmap: the predicting network's, moved by what its image head says of this image beyond
+    what heatmaps show."""
     shift: float = 0.0
     """Log-odds that the production line's defect rate adds (see `model.verdict.prior_shift`)."""
     fold: int = 0
     """The fold whose models predicted it."""
     inspectable: bool = True
     """Whether the gate lets the image pass, where it was asked."""
+    head: float = 0.0
+    """What of the evidence is the image head's, where an exported network told."""
     distance: float = 0.0
     """How far the image looks from the others (`model.appearance`); 0: not known."""
 

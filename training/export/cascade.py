@@ -44,11 +44,11 @@ def with_cascade(
     alone that the full network decides on, as the others' are the narrow network's own.
     """
     int8, clearing, pooling = built.variant("int8"), fitted.clearing, post_processor.pooling
-    network = fitted.narrow.to_network(clearing.narrow.image_weight)
+    network = fitted.narrow.to_network(clearing.narrow.head.verdict)
     model = onnx_model(network.weights(), network.hypercolumn, recipe.input_size)
     files = built.files | {ONNX_NARROW_INT8: quantized(model, images.tiles(), recipe.seed)}
     maps = add_image_head(
-        fitted.narrow.evidence(real), fitted.narrow.image_log_odds(real), clearing.narrow.image_weight
+        fitted.narrow.evidence(real), fitted.narrow.image_log_odds(real), clearing.narrow.head.verdict
     )
     ours, theirs = post_processor.calibration, int8.calibration
     with opened(files[ONNX_NARROW_INT8]) as narrow, opened(files[ONNX_INT8]) as full:

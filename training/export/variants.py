@@ -17,7 +17,7 @@ from model.appearance import Appearance, encode_appearance
 from model.artifact import GATE, ONNX, ONNX_INT8, WEIGHTS, golden_png
 from model.cpus import available_cpus
 from model.engines.onnx_runtime import OnnxEngine
-from model.engines.output import NetworkOutput, concatenate
+from model.engines.output import FrameOutput, NetworkOutput, concatenate
 from model.evidence import Pooling
 from model.figures import Figures
 from model.hypercolumn import Hypercolumn
@@ -257,7 +257,7 @@ def predict_all(engine: OnnxEngine, images: ReferenceImages, network: Hypercolum
     """Output for all images, one tile at a time on each CPU; −∞ outside the region of interest."""
     tiling = images.tiling
 
-    def predict(load: ImageLoader) -> NetworkOutput:
+    def predict(load: ImageLoader) -> FrameOutput:
         frame = load()
         tiles = [engine.run(tile[np.newaxis], exclusive=False) for tile in tiling.cut(frame)]
         advance()
@@ -266,6 +266,6 @@ def predict_all(engine: OnnxEngine, images: ReferenceImages, network: Hypercolum
 
     with ThreadPoolExecutor(available_cpus()) as pool:
         outputs = list(pool.map(predict, images.loaders))
-    evidence = padded([output.evidence[0] for output in outputs])
+    evidence = padded([output.evidence for output in outputs])
     counted = np.where(np.isneginf(images.evidence), np.float32(-np.inf), evidence)
-    return NetworkOutput(counted, np.concatenate([output.features for output in outputs]))
+    return NetworkOutput(counted, np.stack([output.features for output in outputs]))

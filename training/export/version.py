@@ -41,7 +41,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
     Raises as `publish_version` does.
     """
     recipe, dataset, real = run.recipe, run.dataset, pipeline.training_set.real
-    weight = pipeline.post_processor.image_weight
+    weight = pipeline.post_processor.head.verdict
     images = ReferenceImages(
         run.images.loaders,
         run.resizing.tiling,
@@ -53,7 +53,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
         pipeline.gate.limits["appearance"][1],
     )
     network = pipeline.model.to_network(weight)
-    post_processor, cascade = pipeline.post_processor, pipeline.cascade
+    post_processor, cascade = pipeline.post_processor.with_head_bias(pipeline.model.head_bias), pipeline.cascade
     with run.reporter.task("export, with int8", len(dataset.samples) * (2 if cascade else 1)) as advance:
         try:
             built = build_variants(network, recipe, post_processor, report.figures, images, advance)
@@ -74,7 +74,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             ),
             network=network.hypercolumn,
             trunk_choice=pipeline.trunk_choice,
-            pooling=pipeline.post_processor.pooling,
+            pooling=post_processor.pooling,
             operating_point=operating_point(run.method, pipeline.predictions),
             gate=pipeline.gate,
             variants=built.variants,
@@ -89,9 +89,10 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
             created=now(),
             command=command(),
             recipe=as_dict(recipe),
+            head_share=post_processor.head.share,
             drift=fit_drift(
                 pipeline.predictions,
-                pipeline.post_processor.accepted_below,
+                post_processor.accepted_below,
                 pipeline.measures.watched,
                 run.method.parts_per_false_alarm,
             ),

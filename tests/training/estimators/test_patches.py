@@ -10,9 +10,12 @@ from torch import Tensor
 from tests.training.conftest import even_features, network_inputs, prepare_patches, tiny_patches
 from training.data.dataset import Dataset
 from training.estimators import patches as module
-from training.estimators.image_head import add_image_head
+from training.estimators.estimator import predict
+from training.estimators.image_head import HeadWeights, add_image_head
 from training.estimators.logistic import LinearModel, fit_logistic
 from training.estimators.patches import PreparedPatches
+from training.evaluation.post_processing import Method, fit_post_processor
+from training.evaluation.thresholds import BestBalancedAccuracy
 from training.features.imagenet import Trunk
 
 Array = np.ndarray
@@ -217,6 +220,24 @@ def test_the_exported_network_has_the_maps_that_were_measured(
     assert served == pytest.approx(measured, abs=2e-3)
 
 
+def test_its_heatmaps_show_the_share_of_the_image_head_that_was_measured(
+    dataset: Dataset, patches: PreparedPatches
+) -> None:
+    model = patches.fit(EVERY)
+    out_of_fold = predict(patches.training_set, model, EVERY, fold=0)
+    method = Method(patches.recipe.pooling, BestBalancedAccuracy(), head=HeadWeights(2.0, 0.5))
+    post_processor = fit_post_processor(out_of_fold, method)
+    served_scale = post_processor.with_head_bias(model.head_bias).heatmap_scale
+    with torch.inference_mode():
+        outputs = model.to_network(2.0).outputs(torch.from_numpy(network_inputs(dataset, 64)))
+    predictions = post_processor.predictions(out_of_fold.samples, out_of_fold.maps, out_of_fold.image_log_odds)
+    evidence, _, context = (each.numpy() for each in outputs)
+    assert abs(model.head_bias) > 0.1
+    for prediction, patch_evidence, head in zip(predictions, evidence, context.mean((1, 2)), strict=True):
+        served = served_scale.moved(0.75 * float(head))(patch_evidence + head)
+        assert served == pytest.approx(prediction.heatmap_scale(prediction.evidence), abs=1e-3)
+
+
 def test_its_dense_rows_share_the_weights_evenly(patches: PreparedPatches) -> None:
     model = patches.fit(EVERY)
     assert model.image_model is not None
@@ -256,7 +277,7 @@ def test_they_are_learnt_in_every_view(patches: PreparedPatches) -> None:
 
 
 def test_a_recipe_without_an_image_head_learns_none(patches: PreparedPatches) -> None:
-    recipe = tiny_patches(hypercolumn=replace(tiny_patches().hypercolumn, image_head=False))
+    recipe = tiny_patches(hypercolumn=replace(tiny_patches().hypercolumn, image_head=False, head_apart=False))
     model = replace(patches, recipe=recipe).fit(EVERY)
     assert model.image_model is None
     assert model.image_log_odds(EVERY) is None

@@ -146,7 +146,7 @@ def test_the_image_head_is_not_added_to_what_has_it_already() -> None:
     head = np.random.default_rng(1).normal(0, 1, 400).astype(np.float32) + 3 * full.is_anomaly
     full = replace(full, image_log_odds=head.astype(np.float32))
     fitted = fit_clearing(full, narrow, METHOD)
-    assert fitted.full.image_weight > 0
+    assert fitted.full.head.verdict > 0
     merged, cleared = fitted.merged(full, narrow), fitted.cleared(narrow)
     ours = fitted.full.predictions(merged.samples, merged.maps, merged.image_log_odds)
     theirs = fitted.narrow.predictions(narrow.samples, narrow.maps, None)

@@ -12,6 +12,7 @@ from model.drift import STEPS_PER_DEVIATION, Chart, Quantity
 from model.evidence import HeatmapScale, Pooling
 from model.verdict import Calibration, Thresholds, logit, sigmoid
 from tests.training.predictions import prediction
+from training.estimators.image_head import HeadWeights
 from training.evaluation.drift import LEAST, Binned, fit_drift
 from training.evaluation.post_processing import PostProcessor
 from training.evaluation.prediction import Prediction
@@ -142,5 +143,5 @@ def test_an_allowance_is_wider_for_few_images() -> None:
 
 def test_accepted_below_is_at_the_calibrations_rate() -> None:
     scale = HeatmapScale(0.0, 1.0)
-    made = PostProcessor(Pooling(), Calibration(1.0, 0.0, 0.3), Thresholds(0.2, 0.4, 0.6), scale, shift=-2.0)
+    made = PostProcessor(Pooling(), Calibration(1.0, 0.0, 0.3), Thresholds(0.2, 0.4, 0.6), scale, -2.0, HeadWeights())
     assert made.accepted_below == pytest.approx(logit(0.2) + 2.0)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from model.artifact import MANIFEST, read_artifact
@@ -43,7 +42,7 @@ def test_every_image_gets_the_services_answer(version: Path, dataset: Dataset, r
     assert [prediction.sample for prediction in evaluation.predictions] == dataset.samples
     for prediction in evaluation.predictions:
         pixels = detector.read_image(prediction.sample.path.read_bytes()).pixels
-        verdict = detector.verdict(detector.engine.run(pixels[np.newaxis]).evidence[0])
+        verdict = detector.verdict(detector.run(pixels).evidence)
         assert prediction.probability == pytest.approx(verdict.probability, abs=1e-6)
         assert (prediction.label, prediction.decision) == (verdict.label, verdict.decision)
     assert evaluation.figures.protocol == "22 images by version 1 of 'spots'"

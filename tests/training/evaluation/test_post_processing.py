@@ -11,7 +11,7 @@ from model.evidence import Pooling
 from model.verdict import Calibration, Thresholds, prior_shift
 from training.data.masks import Mask
 from training.data.samples import Sample
-from training.estimators.image_head import choose_image_weight
+from training.estimators.image_head import HeadWeights, choose_head_weights
 from training.evaluation.calibration import fit_platt
 from training.evaluation.heatmap_scale import choose_heatmap_scale
 from training.evaluation.post_processing import (
@@ -86,7 +86,9 @@ def test_a_calibration_that_is_given_stays() -> None:
 def test_predictions_are_the_post_processors_on_each_map() -> None:
     out_of_fold = drawn()
     scale = fit_post_processor(out_of_fold, METHOD).heatmap_scale
-    post_processor = PostProcessor(Pooling(0.1), Calibration(2.0, 1.0, 0.3), Thresholds(0.2, 0.4, 0.6), scale, -1.5)
+    post_processor = PostProcessor(
+        Pooling(0.1), Calibration(2.0, 1.0, 0.3), Thresholds(0.2, 0.4, 0.6), scale, -1.5, HeadWeights()
+    )
     predictions = post_processor.predictions(out_of_fold.samples[:3], out_of_fold.maps[:3], None, fold=4)
     pooled = Pooling(0.1)(out_of_fold.maps[:3])
     assert [p.log_odds for p in predictions] == (2 * pooled + 1).tolist()
@@ -102,15 +104,31 @@ def test_the_image_head_is_part_of_every_map_and_of_what_is_chosen_on_them() -> 
     post_processor = fit_post_processor(out_of_fold, METHOD)
     assert out_of_fold.image_log_odds is not None
     assert (
-        post_processor.image_weight
-        == choose_image_weight(Pooling(0.1)(out_of_fold.maps), out_of_fold.image_log_odds, out_of_fold.is_anomaly)
-        > 0
+        post_processor.head
+        == choose_head_weights(Pooling(0.1)(out_of_fold.maps), out_of_fold.image_log_odds, out_of_fold.is_anomaly)
+        != HeadWeights()
     )
-    whole = out_of_fold.maps + np.float32(post_processor.image_weight) * out_of_fold.image_log_odds[:, None, None]
-    same = fit_post_processor(replace(out_of_fold, maps=whole, image_log_odds=None), METHOD)
-    assert post_processor == replace(same, image_weight=post_processor.image_weight)
+    whole, shown = (
+        out_of_fold.maps + np.float32(weight) * out_of_fold.image_log_odds[:, None, None]
+        for weight in (post_processor.head.verdict, post_processor.head.heatmap)
+    )
+    of_whole, of_shown = (
+        fit_post_processor(replace(out_of_fold, maps=maps, image_log_odds=None), METHOD) for maps in (whole, shown)
+    )
+    assert post_processor == replace(of_whole, head=post_processor.head, heatmap_scale=of_shown.heatmap_scale)
     predictions = post_processor.predictions(out_of_fold.samples, out_of_fold.maps, out_of_fold.image_log_odds)
     assert np.array_equal([p.evidence for p in predictions], whole)
+    rendered = np.array([p.heatmap_scale(p.evidence) for p in predictions])
+    assert rendered == pytest.approx(of_shown.heatmap_scale(shown), abs=1e-5)
+
+
+def test_heatmaps_show_less_of_a_strong_image_head_than_the_verdict_has() -> None:
+    out_of_fold = drawn()
+    head = np.random.default_rng(4).normal(0, 0.3, len(out_of_fold.samples)) + 3 * out_of_fold.is_anomaly
+    post_processor = fit_post_processor(replace(out_of_fold, image_log_odds=head.astype(np.float32)), METHOD)
+    assert 0 < post_processor.head.share < 0.5
+    moved = post_processor.with_head_bias(2.0).heatmap_scale
+    assert moved == post_processor.heatmap_scale.moved(2.0 * post_processor.head.beyond)
 
 
 @pytest.mark.parametrize("out_of_fold", [drawn(), with_noisy_image_head(drawn())])

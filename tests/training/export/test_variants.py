@@ -3,10 +3,13 @@ import pytest
 
 from model.evidence import HeatmapScale, Pooling
 from model.verdict import Calibration, Thresholds
+from training.estimators.image_head import HeadWeights
 from training.evaluation.post_processing import PostProcessor
 from training.export.variants import agreement, linear_map
 
-FLOAT32 = PostProcessor(Pooling(), Calibration(2.0, 1.0, 0.5), Thresholds(0.4, 0.5, 0.6), HeatmapScale(-1.0, 1.0), 0.0)
+FLOAT32 = PostProcessor(
+    Pooling(), Calibration(2.0, 1.0, 0.5), Thresholds(0.4, 0.5, 0.6), HeatmapScale(-1.0, 1.0), 0.0, HeadWeights()
+)
 REFERENCE = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
 IS_ANOMALY = REFERENCE > 0
 NONE = np.zeros(6, bool)

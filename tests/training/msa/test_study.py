@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from model.detector import load_detector
@@ -48,7 +47,7 @@ def test_decisions_are_those_of_the_version_that_serves(store: Path, study: Path
             for trial, decision in enumerate(decisions):
                 image = study / station / str(trial) / part["kind"] / f"{part['part']}.png"
                 pixels = detector.read_image(image.read_bytes()).pixels
-                assert detector.verdict(detector.engine.run(pixels[np.newaxis]).evidence[0]).decision == decision
+                assert detector.verdict(detector.run(pixels).evidence).decision == decision
     assert (report / "report.json").read_bytes() == file.read_bytes()
     page = Reader((report / "report.html").read_text())
     assert "4 parts, each imaged in every trial of 2 stations" in page.words
