@@ -75,6 +75,8 @@ class CodecPool:
     def stop(self) -> None:
         """Whatever is being worked on is dropped."""
         self._stopped = True
+        if self._starting:  # it may be waiting for the template, which will not answer
+            self._starting.cancel()
         for job in self._jobs:
             job.cancel()
         for process in self._idle:

@@ -329,6 +329,16 @@ async def test_signals_to_all_processes_end_none(pool: Pool) -> None:
     assert await pool.decode("fine") == 4
 
 
+async def test_stopped_while_it_starts(anyio_backend: str) -> None:
+    codecs = CodecPool(1, 1000, LIMITS, Metrics(), program="tests.app.sandbox.planted")
+    codecs.start()
+    await until(lambda: codecs._template)
+    codecs.stop()
+    starting = codecs._starting
+    assert starting is not None
+    await until(starting.done)
+
+
 async def test_stopped_every_process_ends(anyio_backend: str) -> None:
     codecs = CodecPool(2, 1000, LIMITS, Metrics(), program="tests.app.sandbox.planted")
     codecs.start()
