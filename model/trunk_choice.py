@@ -1,6 +1,6 @@
 """Why a version has a narrow trunk, or the full one: what each came to on the same held-out images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from model.figures import Count, Share
@@ -62,12 +62,13 @@ class TrunkChoice:
     """The full trunk once more, its regression on other patches: what the trials' differences are held against."""
     trials: list[TrunkTrial]
     """Narrow trunks, narrowest first, up to the first that passed."""
-    cascade: CascadeTrial | None = None
-    """The narrowest before the full one; None: that wasn't tried, as a narrow trunk passed by itself."""
+    cascades: list[CascadeTrial] = field(default_factory=list)
+    """Narrow trunks before the full one, narrowest first, up to the first that passed; empty: none was tried, as a
+    narrow trunk passed by itself or images have several tiles."""
 
     @property
     def trunk(self) -> Literal["full", "narrow", "cascade"]:
         """What was chosen."""
         if self.share < 1:
             return "narrow"
-        return "cascade" if self.cascade and self.cascade.trial.passed else "full"
+        return "cascade" if any(each.trial.passed for each in self.cascades) else "full"

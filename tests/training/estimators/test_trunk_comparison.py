@@ -15,6 +15,7 @@ from training.estimators.estimator import FittedEstimator
 from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patches import PreparedPatches
 from training.estimators.trunk_comparison import PreparedTrunkComparison
+from training.estimators.unseen_kinds import UnseenKinds
 from training.evaluation import clearing
 from training.evaluation.post_processing import OutOfFold
 from training.features.imagenet import Trunk
@@ -71,9 +72,9 @@ def test_the_next_wider_one_is_tried_where_it_loses(comparison: PreparedTrunkCom
     choice = fitted.trunk_choice
     assert choice is not None
     assert [(trial.share, trial.passed) for trial in choice.trials] == [(0.125, False), (0.25, True)]
-    assert "given up" not in choice.trials[0].reason  # the narrowest may still clear images
+    assert "given up" not in choice.trials[0].reason  # it may still clear images
     assert len(fits.narrow) == 3
-    assert choice.cascade is None
+    assert choice.cascades == []
     assert choice.share == 0.25
     assert fitted.model.to_network().hypercolumn.trunk[0] == (16, 16)
     alone = second.cross_val_predict(EVERY, no_progress)
@@ -87,11 +88,11 @@ def test_the_full_one_is_taken_where_all_lose(comparison: PreparedTrunkCompariso
     choice = fitted.trunk_choice
     assert choice is not None
     assert (choice.trunk, choice.share, [trial.passed for trial in choice.trials]) == ("full", 1.0, [False, False])
-    assert len(fits.narrow) == 3 + 2
-    assert "given up after 67% of the images" in choice.trials[1].reason
-    assert choice.cascade is not None
-    assert not choice.cascade.trial.passed
-    assert choice.cascade.cleared == 0
+    assert len(fits.narrow) == 3 + 3
+    assert [(each.trial.share, each.trial.passed, each.cleared) for each in choice.cascades] == [
+        (0.125, False, 0),
+        (0.25, False, 0),
+    ]
     assert fitted.cascade is None
     alone = comparison.full.cross_val_predict(EVERY, no_progress)
     assert np.array_equal(fitted.out_of_fold.maps, alone.out_of_fold.maps)
@@ -112,13 +113,13 @@ def test_the_full_trunk_on_other_patches_is_what_differences_are_held_against(
 def test_a_kind_that_only_the_full_trunk_finds_unseen_is_not_lost(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unseen = PreparedTrunkComparison._unseen
+    pair = UnseenKinds.pair
 
     def lost(*arguments: Any) -> tuple[OutOfFold, OutOfFold]:
-        of_full, of_narrow = unseen(*arguments)
+        of_full, of_narrow = pair(*arguments)
         return of_full, replace(of_narrow, maps=-of_narrow.maps, image_log_odds=None)
 
-    monkeypatch.setattr(PreparedTrunkComparison, "_unseen", lost)
+    monkeypatch.setattr(UnseenKinds, "pair", lost)
     choice = choice_of(comparison)
     assert choice.trunk == "cascade"  # which leaves what it is not sure of to the full one
     assert [trial.passed for trial in choice.trials] == [False, False]
@@ -137,7 +138,7 @@ def test_a_trunk_that_may_not_decide_clears_good_images_before_the_full_one(
     choice, cascade = fitted.trunk_choice, fitted.cascade
     assert choice is not None
     assert cascade is not None
-    assert (choice.trunk, choice.share, choice.cascade) == ("cascade", 1.0, cascade.trial)
+    assert (choice.trunk, choice.share, choice.cascades) == ("cascade", 1.0, [cascade.trial])
     assert (cascade.trial.trial.share, cascade.trial.trial.flips) == (0.125, 0)
     assert cascade.trial.trial.unseen_kinds == {"scratch": (1.0, 1.0), "spot": (1.0, 1.0)}
     assert cascade.narrow.to_network().hypercolumn.trunk[0] == (8, 8)
@@ -154,9 +155,27 @@ def test_a_cascade_that_loses_a_kind_it_has_not_seen_is_not_taken(
     assert fitted.cascade is None
     choice = fitted.trunk_choice
     assert choice is not None
-    assert choice.cascade is not None
     assert choice.trunk == "full"
-    assert "where it has not learnt from scratch, it finds less of it" in choice.cascade.trial.reason
+    assert [each.trial.share for each in choice.cascades] == [0.125, 0.25]
+    for each in choice.cascades:
+        assert "where it has not learnt from scratch, it finds less of it" in each.trial.reason
+
+
+def test_the_next_wider_one_clears_where_the_narrowest_may_not(
+    comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
+    monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)
+    fits, (first, second) = Fits(), comparison.narrow
+    worse = replace(comparison, narrow=[fits.upside_down(first, comparison.full), second])
+    fitted = worse.cross_val_predict(EVERY, no_progress)
+    assert fitted.trunk_choice is not None
+    assert fitted.cascade is not None
+    assert [(each.trial.share, each.trial.passed) for each in fitted.trunk_choice.cascades] == [
+        (0.125, False),
+        (0.25, True),
+    ]
+    assert fitted.cascade.narrow.to_network().hypercolumn.trunk[0] == (16, 16)
 
 
 def test_a_fold_is_predicted_by_the_cascade_that_its_training_part_allows(
