@@ -1,5 +1,6 @@
 """Platt's calibration of log-odds, and the calibration error of probabilities."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,9 @@ Bools = NDArray[np.bool_]
 BINS: Final = 15
 _LEAST_SLOPE: Final = 1e-6
 """Log-odds per standard deviation of the scores."""
+_FAINT: Final = 0.25
+_LEAST_FAINT: Final = 10
+_NEARLY_ALL: Final = 0.99
 
 
 def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
@@ -23,7 +27,10 @@ def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
 
     The targets are his smoothed ones, (N₊+1)/(N₊+2) and 1/(N₋+2), so that slope and offset are finite where the
     classes don't overlap (Platt 1999, section 2.2); the loss never takes the logarithm of a probability (Lin, Lin &
-    Weng 2007, section 3). A higher score never gives a lower probability: where the data say otherwise, or all scores
+    Weng 2007, section 3). Images with a higher score than the faintest quarter of the anomalies, ten at least, and than
+    nearly all good ones take no part: an anomaly may score as high as it likes, and a sigmoid through all of them is so
+    flat that faint ones are missed (docs/experiments.md). What is chosen by its score alone has the same probability at
+    each score as the rest. A higher score never gives a lower probability: where the data say otherwise, or all scores
     are equal, the slope is the least positive one and every probability is about the share of anomalies.
     Raises DataError unless both classes are there.
     """
@@ -33,10 +40,11 @@ def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
         raise DataError("probabilities need both good images and defective ones to be calibrated on")
     if not np.isfinite(log_odds).all():
         raise ValueError("log-odds must be finite")
-    targets = np.where(is_anomaly, (anomalies + 1) / (anomalies + 2), 1 / (goods + 2))
-    centre = float(log_odds.mean())
-    spread = float(log_odds.std()) if np.ptp(log_odds) > 0 else 1.0
-    inputs = (log_odds - centre) / spread
+    near = _is_near(log_odds, is_anomaly)
+    targets = np.where(is_anomaly[near], (anomalies + 1) / (anomalies + 2), 1 / (goods + 2))
+    centre = float(log_odds[near].mean())
+    spread = float(log_odds[near].std()) if np.ptp(log_odds[near]) > 0 else 1.0
+    inputs = (log_odds[near] - centre) / spread
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         """Mean cross-entropy log(1+e^x) − t·x of x = slope·input + offset, and its gradient."""
@@ -55,6 +63,14 @@ def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
     )
     slope = float(fitted.x[0]) / spread
     return Calibration(slope, float(fitted.x[1]) - slope * centre, anomalies / len(is_anomaly))
+
+
+def _is_near(log_odds: Floats, is_anomaly: Bools) -> Bools:
+    """Which images are near where the classes meet, or on the good side of it."""
+    anomalies = np.sort(log_odds[is_anomaly])
+    faint = min(len(anomalies), max(_LEAST_FAINT, math.ceil(_FAINT * len(anomalies))))
+    highest = max(anomalies[faint - 1], float(np.quantile(log_odds[~is_anomaly], _NEARLY_ALL)))
+    return np.asarray(log_odds <= highest)
 
 
 def calibration_error(probabilities: Floats, is_anomaly: Bools, bins: int = BINS) -> float:

@@ -4,6 +4,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from model.errors import DataError
+from model.verdict import logit
 from training.evaluation.calibration import calibration_error, fit_platt, null_calibration_error
 
 
@@ -23,16 +24,38 @@ def test_the_sigmoid_that_labels_were_drawn_from_is_found() -> None:
 
 
 def test_it_is_logistic_regression_on_smoothed_targets() -> None:
-    """Each image as both classes, weighted by its target, in a regression without penalty."""
-    scores, is_anomaly = drawn(60)
+    """Each image as both classes, weighted by its target, in a regression without penalty; of the anomalies the
+    faintest quarter, and no good image is beyond them."""
+    scores, is_anomaly = drawn(200)
     anomalies, goods = is_anomaly.sum(), (~is_anomaly).sum()
     targets = np.where(is_anomaly, (anomalies + 1) / (anomalies + 2), 1 / (goods + 2))
+    highest = np.sort(scores[is_anomaly])[int(np.ceil(anomalies / 4)) - 1]
+    near = scores <= max(highest, np.quantile(scores[~is_anomaly], 0.99))
+    assert 1 < (is_anomaly & ~near).sum() < anomalies
     regression = LogisticRegression(C=np.inf, tol=1e-10).fit(
-        np.tile(scores, 2)[:, np.newaxis], np.repeat([1, 0], 60), np.concatenate([targets, 1 - targets])
+        np.tile(scores[near], 2)[:, np.newaxis],
+        np.repeat([1, 0], near.sum()),
+        np.concatenate([targets[near], 1 - targets[near]]),
     )
     calibration = fit_platt(scores, is_anomaly)
     assert calibration.slope == pytest.approx(regression.coef_[0, 0], rel=1e-4)
     assert calibration.offset == pytest.approx(regression.intercept_[0], rel=1e-4)
+
+
+def test_faint_anomalies_are_not_missed_for_the_many_that_are_plain() -> None:
+    """Good images score alike, anomalies as high as they like: a sigmoid through all of them would begin too late."""
+    good, faint, plain = np.linspace(-4.6, -4.1, 40), np.linspace(-3.4, -2, 10), np.linspace(0, 40, 30)
+    scores = np.concatenate([good, faint, plain])
+    is_anomaly = scores > -4.0
+    labels = [fit_platt(scores, is_anomaly)(score) >= logit(is_anomaly.mean()) for score in scores.tolist()]
+    assert np.array_equal(labels, is_anomaly)
+
+
+@pytest.mark.parametrize("count", [4, 12])
+def test_few_anomalies_all_take_part(count: int) -> None:
+    scores = np.concatenate([np.linspace(-3, -1, 30), np.linspace(1, 9, count)])
+    calibration = fit_platt(scores, scores > 0)
+    assert calibration(-1.0) < logit(count / (30 + count)) < calibration(1.0)
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-8, 0.0), (1e8, 0.0), (1.0, 1e5), (1e-3, -50.0)])
