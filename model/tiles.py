@@ -165,10 +165,11 @@ class Tiling:
         frame is added to every patch."""
         evidence = self.blend(output.evidence, height, width)
         features = self.pool_cells(output.features, height, width, cells)
+        cleared = output.cleared is not None and bool(output.cleared.all())
         if output.context is None:
-            return FrameOutput(evidence, features)
+            return FrameOutput(evidence, features, cleared=cleared)
         head = self.blend(output.context, height, width).mean(dtype=np.float32)
-        return FrameOutput(evidence + head, features, float(head))
+        return FrameOutput(evidence + head, features, float(head), cleared)
 
     def _weights(self, starts: list[int], length: int, stride: int) -> Floats:
         """Weights n×l of n tiles along a side of l patches; they add up to 1 at each."""

@@ -242,7 +242,7 @@ def _post_process(
         name: inspectability.measures[name] for name in WATCHED if name in inspectability.measures
     }
     measures["log_odds"] = verdict.log_odds - loaded.detector.shift
-    record = ImageRecord(verdict, steps, measures, inspectability, tiles=len(tiles))
+    record = ImageRecord(verdict, steps, measures, inspectability, tiles=len(tiles), cleared=output.cleared)
     return InspectionResult(image, output.evidence, scale, heatmap, regions, png, record)
 
 

@@ -178,10 +178,13 @@ def _observe(metrics: Metrics, record: RequestRecord) -> None:
 
 def _count_verdict(metrics: Metrics, record: RequestRecord, image: ImageRecord) -> None:
     verdict = image.verdict
-    metrics.verdicts.labels(str(record.model), str(record.version), verdict.label, verdict.decision).inc()
-    metrics.probability.labels(str(record.model)).observe(verdict.probability)
+    model, version = str(record.model), str(record.version)
+    metrics.verdicts.labels(model, version, verdict.label, verdict.decision).inc()
+    if image.cleared:
+        metrics.cleared.labels(model, version).inc()
+    metrics.probability.labels(model).observe(verdict.probability)
     for reason in image.inspectability.odd:
-        metrics.odd.labels(str(record.model), reason.check).inc()
+        metrics.odd.labels(model, reason.check).inc()
 
 
 def _valid(form: re.Pattern[str], value: str | None) -> str | None:

@@ -53,6 +53,9 @@ class Metrics:
         for problem in TABLE.values():  # from 0 on: of a series that begins with 1, Prometheus sees no increase
             self.rejected.labels(problem.error)
         self.verdicts = counter("verdicts_total", "Verdicts given.", ["model", "version", "label", "decision"])
+        self.cleared = counter(
+            "cleared_images_total", "Images that the narrow network of a cascade cleared.", ["model", "version"]
+        )
         self.odd = counter(
             "odd_images_total",
             "Images that the gate stopped, by check; one that fails several counts in each.",

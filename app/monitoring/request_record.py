@@ -50,6 +50,8 @@ class ImageRecord:
     """None: nothing, or not yet."""
     tiles: int = 1
     """Of its frame."""
+    cleared: bool = False
+    """Whether the narrow network of a cascade cleared it."""
 
     def seconds(self, name: StepName) -> float:
         """Seconds of all steps of that name."""

@@ -54,12 +54,13 @@ class CascadeEngine:
     def run(self, pixels: NDArray[np.uint8], *, exclusive: bool = True) -> NetworkOutput:
         """See `Engine.run`."""
         found = self.on_full_scale(self.narrow.run(pixels, exclusive=exclusive))
-        unsure = np.flatnonzero(~self.cleared(found))
+        cleared = self.cleared(found)
+        found, unsure = found._replace(cleared=cleared), np.flatnonzero(~cleared)
         if not len(unsure):
             return found
         decided = self.full.run(pixels[unsure], exclusive=exclusive)
         if len(unsure) == len(pixels):
-            return decided
+            return decided._replace(cleared=cleared)
         for own, others in zip(found, decided, strict=True):
             if own is not None and others is not None:
                 own[unsure] = others

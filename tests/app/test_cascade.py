@@ -52,6 +52,8 @@ async def test_it_answers_as_the_version_does_offline(client: httpx.AsyncClient,
     assert (known["variant"], known["skipped_variants"]) == ("cascade", {})
     found = values(await client.post(INFER, json=request(image(PNG))))
     assert found["probability"] == [pytest.approx(reply["probability"], abs=1e-6)]
+    metrics = (await client.get("/metrics")).text
+    assert 'camspector_cleared_images_total{model="widget",version="1"} 2.0' in metrics
 
 
 async def test_where_the_line_accepts_less_the_full_network_answers(client: httpx.AsyncClient, version: Path) -> None:

@@ -65,6 +65,9 @@ def test_only_what_is_not_cleared_reaches_the_full_network() -> None:
     assert (narrow.seen, full.seen) == ([[0, 1, 2, 3, 4]], [[1, 3, 4]])
     assert (narrow.exclusive, full.exclusive) == ([False], [False])
     assert output.whole.mean((1, 2)).tolist() == pytest.approx([-8.0, 5.5, -3.0, -6.5, 6.5])
+    assert output.cleared is not None
+    assert output.cleared.tolist() == [True, False, True, False, False]
+    assert [None if each.cleared is None else each.cleared.tolist() for each in output.split()[:2]] == [[True], [False]]
     assert output.evidence.dtype == output.features.dtype == np.float32
 
 
@@ -77,7 +80,9 @@ def test_where_all_are_cleared_the_full_network_is_not_asked() -> None:
 def test_where_none_is_the_full_networks_output_is_the_answer() -> None:
     full = Planned([7.0, 8.0])
     output = cascade_of(Planned([3.0, 3.0]), full).run(images(0, 1))
-    for one, other in zip(output, full.run(images(0, 1)), strict=True):
+    assert output.cleared is not None
+    assert not output.cleared.any()
+    for one, other in zip(output._replace(cleared=None), full.run(images(0, 1)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -64,7 +64,7 @@ def test_the_nearer_a_patch_is_to_a_tiles_edge_the_less_it_counts() -> None:
 
 def test_one_tile_is_itself_to_the_bit() -> None:
     rng = np.random.default_rng(2)
-    output = NetworkOutput(*(rng.standard_normal(shape, np.float32) for shape in ((1, 8, 8), (1, 32))))
+    output = NetworkOutput(rng.standard_normal((1, 8, 8), np.float32), rng.standard_normal((1, 32), np.float32))
     whole = TILING.merge(output, 64, 64, 4)
     assert whole.evidence.tobytes() == output.evidence.tobytes()
     assert whole.features.tobytes() == output.features.tobytes()
