@@ -69,8 +69,7 @@ class Terms:
 
     def clear_below(self, cascade: Cascade) -> float:
         """Largest pooled evidence with which the cascade's narrow network clears an image."""
-        calibration = self.variant.calibration
-        return (self.accepted_below - cascade.margin - calibration.offset) / calibration.slope
+        return self.variant.calibration.inverse(self.accepted_below - cascade.margin)
 
     @property
     def limits(self) -> dict[CheckName, OpenLimits]:

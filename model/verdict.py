@@ -44,6 +44,10 @@ class Calibration:
         """Calibrated log-odds; `shift` moves them to the production line's defect rate (see `prior_shift`)."""
         return self.slope * log_odds + self.offset + shift
 
+    def inverse(self, log_odds: float) -> float:
+        """What has these calibrated log-odds."""
+        return (log_odds - self.offset) / self.slope
+
 
 def prior_shift(calibrated_at: float, defect_rate: float | None) -> float:
     """Log-odds to add so that what holds at the defect rate `calibrated_at` holds at `defect_rate` (Bayes' theorem;

@@ -170,7 +170,7 @@ def _within_roi(manifest: Manifest) -> Manifest:
 def _variant(variant: Variant, float32: Variant, post_processor: PostProcessor) -> Variant:
     """The variant with the post-processor moved by the linear map from its log-odds to float32's."""
     slope = variant.calibration.slope / float32.calibration.slope
-    offset = (variant.calibration.offset - float32.calibration.offset) / float32.calibration.slope
+    offset = float32.calibration.inverse(variant.calibration.offset)
     own = post_processor.moved(slope, offset)
     return replace(variant, calibration=own.calibration, thresholds=own.thresholds, heatmap_scale=own.heatmap_scale)
 

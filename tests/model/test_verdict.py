@@ -17,6 +17,7 @@ def test_logit_undoes_sigmoid() -> None:
 def test_calibration_is_linear_in_log_odds() -> None:
     assert Calibration(slope=2.0, offset=-1.0, defect_rate=0.5)(1.5, shift=0.25) == pytest.approx(2.25)
     assert Calibration(1.0, 0.0, 0.5)(1.5) == 1.5
+    assert Calibration(slope=2.0, offset=-1.0, defect_rate=0.5).inverse(2.0) == pytest.approx(1.5)
 
 
 def test_at_one_percent_of_defects_a_reported_97_percent_is_42() -> None:

@@ -100,7 +100,7 @@ class Clearing:
     @property
     def offset(self) -> float:
         """See `slope`."""
-        return (self.narrow.calibration.offset - self.full.calibration.offset) / self.full.calibration.slope
+        return self.full.calibration.inverse(self.narrow.calibration.offset)
 
     def cleared(self, narrow: OutOfFold) -> Bools:
         """Which of n images, by the narrow trunk's evidence."""

@@ -53,8 +53,8 @@ def with_cascade(
     ours, theirs = post_processor.calibration, int8.calibration
     with opened(files[ONNX_NARROW_INT8]) as narrow, opened(files[ONNX_INT8]) as full:
         output = predict_all(narrow, images, network.hypercolumn, advance)
-        calibrated = ours.slope * (clearing.slope * pooling(maps) + clearing.offset) + ours.offset
-        slope, offset = linear_map((calibrated - theirs.offset) / theirs.slope, pooling(output.evidence))
+        calibrated = [ours(value) for value in (clearing.slope * pooling(maps) + clearing.offset).tolist()]
+        slope, offset = linear_map(np.array([theirs.inverse(value) for value in calibrated]), pooling(output.evidence))
         cascade = Cascade(
             files={"onnxruntime": ONNX_NARROW_INT8},
             share=fitted.trial.trial.share,
@@ -69,7 +69,7 @@ def with_cascade(
             full,
             cascade,
             pooling,
-            (post_processor.accepted_below - clearing.margin - theirs.offset) / theirs.slope,
+            theirs.inverse(post_processor.accepted_below - clearing.margin),
             images.appearance,
             images.farthest,
             int8.distance_scale,
