@@ -77,7 +77,7 @@ class NotReadyError(RefusedError):
 
 
 class CodecsUnavailableError(RefusedError):
-    """No process that decodes images can be started, or lives until it has one: the system has no room for them."""
+    """No process that decodes images can be started, or lives until it has an image: the system has no room for it."""
 
 
 class RecordsUnavailableError(RefusedError):

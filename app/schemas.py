@@ -171,7 +171,9 @@ class VersionInfo(BaseModel):
     device: str
     thresholds: Thresholds = Field(description="In force, as probabilities at `defect_rate`.")
     thresholds_source: Literal["serving.json", "version"]
-    heatmap_scale: HeatmapScale = Field(description="Evidence that the heatmap shows as 0.018 and as 0.5.")
+    heatmap_scale: HeatmapScale = Field(
+        description="Evidence that the heatmap shows as 0.018 and as 0.5, less what it doesn't show of the image head."
+    )
     data_defect_rate: float = Field(description="Share of anomalies in the training data.")
     defect_rate: float = Field(description="Share of anomalies at which the probabilities hold.")
     defect_rate_source: Literal["serving.json", "version", "data"] = Field(

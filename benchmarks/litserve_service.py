@@ -19,6 +19,7 @@ from PIL import Image
 
 from model.artifact import read_artifact
 from model.cpus import available_cpus
+from model.engines.output import NetworkOutput
 from model.evidence import enlarge
 
 
@@ -36,7 +37,10 @@ class InspectionResult(litserve.LitAPI):
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1
             session = onnxruntime.InferenceSession(artifact.file("model.int8.onnx"), options)
-            self.network = lambda pixels: session.run(None, {"pixels": pixels})[0]
+            names = [output.name for output in session.get_outputs()]
+            self.network = lambda pixels: (
+                NetworkOutput(**dict(zip(names, session.run(None, {"pixels": pixels}), strict=True))).whole
+            )
         else:
             import torch
 

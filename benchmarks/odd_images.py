@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import report
 from benchmarks.modifications import BLUR, ORDINARY, WRONG, Modification, frames
+from model.engines.output import NetworkOutput
 from model.gate import CHECKS, Gate
 from model.image import decode
 from model.image_measures import pixel_measures
@@ -168,8 +169,8 @@ def modified(
 def outputs(network: VGG16CAM, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Features]:
     """Evidence map and the gate's features of one image."""
     with torch.inference_mode():
-        evidence, features = network.outputs(torch.from_numpy(pixels[np.newaxis]))
-    return evidence[0].numpy(), features[0].numpy()
+        output = NetworkOutput(*(each.numpy() for each in network.outputs(torch.from_numpy(pixels[np.newaxis]))))
+    return output.whole[0], output.features[0]
 
 
 def cached(path: Path, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

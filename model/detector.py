@@ -112,11 +112,11 @@ class Detector(Terms):
     def _not_finite(self, what: str) -> EngineError:
         return EngineError(f"the network's {what} in {self.variant.name} on {self.engine.device} is not finite")
 
-    def anomaly_map(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    def anomaly_map(self, evidence: NDArray[np.float32], scale: HeatmapScale) -> NDArray[np.float32]:
         """Calibrated log-odds of an evidence map h×w at the defect rate in force; pooled: the verdict's. Outside the
-        region of interest those of an ordinary good patch."""
+        region of interest those of an ordinary good patch, by the image's own scale."""
         calibration = self.variant.calibration
-        evidence = self.variant.heatmap_scale.known(evidence)
+        evidence = scale.known(evidence)
         return np.asarray(calibration.slope * evidence + (calibration.offset + self.shift), np.float32)
 
     def heatmap_scale(self, output: FrameOutput) -> HeatmapScale:

@@ -32,6 +32,8 @@ class VGG16CAM(nn.Module):
                 block.add_module(f"relu{number}_{position}", nn.ReLU(inplace=True))
             self.blocks.append(block)
         self.dense = nn.Linear(hypercolumn.inputs, 2)  # rows: good, anomaly
+        if hypercolumn.head_apart:
+            self.dense.head_bias = nn.Parameter(torch.zeros(2))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The evidence map."""
@@ -88,7 +90,8 @@ class VGG16CAM(nn.Module):
         return maps_of_classes + self.dense.bias[:, None, None]
 
     def _weighted(self, layers: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """What each patch adds to its own classes, N×2×h×w without the bias, and by the image head to the image's.
+        """What each patch adds to its own classes, N×2×h×w without the bias, and by the image head to the image's, with
+        the head's own bias if it has one.
 
         Each layer is weighted before it is averaged, over a patch or over the image: the same, and cheaper.
         """
@@ -101,7 +104,10 @@ class VGG16CAM(nn.Module):
                 self.hypercolumn.blocks, layers, torch.split(rows, self.hypercolumn.widths, dim=1), strict=True
             )
         ]
-        return torch.split(torch.stack(maps).sum(0), 2, dim=1)
+        of_patches, *of_images = torch.split(torch.stack(maps).sum(0), 2, dim=1)
+        if self.hypercolumn.head_apart:
+            of_images = [each + self.dense.get_parameter("head_bias")[:, None, None] for each in of_images]
+        return of_patches, *of_images
 
     def grid_features(self, deepest: Tensor) -> Tensor:
         """The deepest layer, N×C×h×w, averaged over the patches of each cell of a coarse grid, each with the mean of

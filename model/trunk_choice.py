@@ -64,7 +64,7 @@ class TrunkChoice:
     """Narrow trunks, narrowest first, up to the first that passed."""
     cascades: list[CascadeTrial] = field(default_factory=list)
     """Narrow trunks before the full one, narrowest first, up to the first that passed; empty: none was tried, as a
-    narrow trunk passed by itself or images have several tiles."""
+    narrow trunk passed by itself, images have several tiles, or there were synthetic anomalies alone."""
 
     @property
     def trunk(self) -> Literal["full", "narrow", "cascade"]:

@@ -33,8 +33,12 @@ def trunk_shapes(hypercolumn: Hypercolumn = IMAGENET) -> dict[str, tuple[int, ..
 
 
 def tensor_shapes(hypercolumn: Hypercolumn) -> dict[str, tuple[int, ...]]:
-    """The tensors of the trunk's blocks that are needed, and the dense layer's (rows: good, anomaly)."""
-    return trunk_shapes(hypercolumn) | {"dense.weight": (2, hypercolumn.inputs), "dense.bias": (2,)}
+    """The tensors of the trunk's blocks that are needed, and the dense layer's (rows: good, anomaly).
+
+    An image head that leaves the network apart has a bias of its own.
+    """
+    dense = {"dense.weight": (2, hypercolumn.inputs), "dense.bias": (2,)}
+    return trunk_shapes(hypercolumn) | dense | ({"dense.head_bias": (2,)} if hypercolumn.head_apart else {})
 
 
 def trunk_digest(weights: Weights) -> str:

@@ -225,8 +225,8 @@ def _post_process(
 ) -> InspectionResult:
     began = time.perf_counter()
     output = loaded.detector.merge(concatenate([tile.output for tile in tiles]), image.pixels)
-    scale = loaded.detector.heatmap_scale(output)
     verdict, inspectability = _inspect(image, output, loaded)
+    scale = loaded.detector.heatmap_scale(output)
     rendered = options.regions or options.heatmap in ("gray", "overlay")
     heatmap = loaded.detector.heatmap(output) if rendered else None
     regions = find_regions(heatmap, image.width, image.height) if heatmap is not None and options.regions else []

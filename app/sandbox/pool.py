@@ -226,7 +226,7 @@ class CodecPool:
         except msgspec.DecodeError as error:  # it lives, and is killed: that says nothing of the image
             raise self._death(1, error) from None
         except ConnectionError as error:
-            self._metrics.codecs_killed.labels("idle").inc()
+            self._metrics.codecs_killed.labels("before-image").inc()
             status = await process.end()
             log.warning("a codec process has ended with status %d (%r) before it had its image", status, error)
             raise

@@ -45,7 +45,7 @@ def _tensor(output: Output, values: Values) -> tuple[dict[str, Any], bytes]:
 def _anomaly_maps(results: Sequence[InspectionResult], detector: Detector) -> Values:
     if len({result.evidence.shape for result in results}) > 1:
         raise TensorError("anomaly_map can't be one tensor of images whose frames differ in size: send them one by one")
-    return np.stack([detector.anomaly_map(result.evidence) for result in results])
+    return np.stack([detector.anomaly_map(result.evidence, result.heatmap_scale) for result in results])
 
 
 def _reasons(inspectability: Inspectability) -> str:

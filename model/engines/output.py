@@ -47,7 +47,7 @@ class FrameOutput(NamedTuple):
     features: Floats
     """F: what the gate reads."""
     head: float = 0.0
-    """What of the evidence is the image head's, the same at every patch; 0 where the network doesn't tell."""
+    """What of the evidence is the image head's, the same at every patch; 0 where the network doesn't tell it apart."""
     cleared: bool = False
     """Whether the narrow network of a cascade cleared it, and the full one hasn't seen it."""
 

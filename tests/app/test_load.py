@@ -187,14 +187,18 @@ async def test_whoever_waits_for_a_hanging_engine_is_answered(bench: Bench) -> N
     assert (reply.status_code, reply.json()["detail"]) == (503, "engine worker 1 has been stalled")
 
 
-async def test_image_without_finite_evidence_fails_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("what", ["evidence", "context"])
+async def test_image_without_finite_evidence_fails_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
     tasks = await occupied(bench) + start(bench, 2, 255, 3)
     await until(lambda: bench.waiting() == 3)
     run = bench.widget.run
 
     def burning(pixels: NDArray[np.uint8], *, exclusive: bool) -> NetworkOutput:
         output = run(pixels, exclusive=exclusive)
-        output.evidence[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
+        output = output._replace(context=np.zeros_like(output.evidence))
+        getattr(output, what)[pixels.min(axis=(1, 2, 3)) > 250] = np.nan
         return output
 
     bench.widget.run = burning  # type: ignore[assignment, method-assign]

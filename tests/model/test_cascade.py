@@ -17,6 +17,7 @@ from model.errors import GoldenOutputError, ManifestError, MissingFileError
 from model.evidence import Pooling
 from model.roi import Roi
 from model.serving import Serving
+from model.tiles import Tiling
 from tests.support.artifacts import NETWORK, appearance_of, pattern, publish, random_weights
 from tests.support.cascade import CASCADE, add_cascade, put_narrow
 from training.export.onnx_graph import onnx_model
@@ -69,6 +70,13 @@ def test_only_what_is_not_cleared_reaches_the_full_network() -> None:
     assert output.cleared.tolist() == [True, False, True, False, False]
     assert [None if each.cleared is None else each.cleared.tolist() for each in output.split()[:2]] == [[True], [False]]
     assert output.evidence.dtype == output.features.dtype == np.float32
+
+
+def test_a_cleared_image_has_the_narrow_ones_image_head_on_the_full_ones_scale() -> None:
+    output = cascade_of(Planned([-4.0]), Planned([9.0])).run(images(0))
+    frame = Tiling(32).merge(output, 32, 32, 1)
+    assert (frame.cleared, frame.head) == (True, 2 * 0.5)
+    assert frame.evidence.tolist() == [[-8.0] * 2] * 2
 
 
 def test_where_all_are_cleared_the_full_network_is_not_asked() -> None:

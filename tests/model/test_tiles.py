@@ -83,9 +83,11 @@ def test_blended_evidence_is_linear_in_blended_features() -> None:
         columns = network.columns(network.layers(network.normalised(tiles))).permute(0, 2, 3, 1).numpy()
     found = TILING.merge(output, 112, 160, 4).evidence
     weights = network.weights()
-    row, bias = (weights[f"dense.{name}"][1] - weights[f"dense.{name}"][0] for name in ("weight", "bias"))
+    row, bias, head_bias = (
+        weights[f"dense.{name}"][1] - weights[f"dense.{name}"][0] for name in ("weight", "bias", "head_bias")
+    )
     blended = TILING.blend(columns, 112, 160)
-    expected = blended @ row[: APART.channels] + bias + (blended @ row[APART.channels :]).mean()
+    expected = blended @ row[: APART.channels] + bias + (blended @ row[APART.channels :]).mean() + head_bias
     assert found.shape == (14, 20)
     assert found == pytest.approx(expected, abs=1e-4)
 

@@ -14,7 +14,7 @@ from model.manifest import OperatingPoint
 from model.signatures import SIGNATURE, SigningKey
 from model.store import Store
 from model.verdict import Thresholds, logit, prior_shift
-from tests.support.artifacts import publish
+from tests.support.artifacts import NETWORK, publish
 from tests.support.cascade import add_cascade
 from tests.support.signing import key_files
 from tests.training.conftest import quiet
@@ -41,7 +41,7 @@ class Recalibrated:
 def recalibrated(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Recalibrated:
     private, _ = key_files(tmp_path_factory.mktemp("keys"))
     store = Store(tmp_path_factory.mktemp("store"), signing_key=SigningKey.read(private))
-    version = publish(store.root, "spots")
+    version = publish(store.root, "spots", hypercolumn=replace(NETWORK, image_head=True, head_apart=True))
     old = read_artifact(version)
     before = evaluate(version, dataset, "cpu", quiet())
     method = choose_method(old.manifest, dataset, BestBalancedAccuracy(), NEW, parts_per_false_alarm=5_000)
@@ -158,9 +158,25 @@ def test_the_service_decides_by_the_new_thresholds(recalibrated: Recalibrated) -
     assert changed
 
 
+def test_heatmaps_go_on_showing_a_share_of_the_image_head(recalibrated: Recalibrated) -> None:
+    new = load_detector(recalibrated.new.path, "cpu")
+    assert new.manifest.head_share == recalibrated.old.manifest.head_share == 0.25
+    heads = np.array([prediction.head for prediction in recalibrated.before.predictions])
+    assert np.ptp(heads) > 0.1
+    good = [each for each in recalibrated.before.predictions if not each.sample.is_anomaly]
+    shown = np.concatenate([(each.evidence - 0.75 * each.head).ravel() for each in good])
+    assert new.variant.heatmap_scale.good_median == pytest.approx(float(np.median(shown)), abs=1e-4)
+
+
 def test_images_have_thresholds_of_the_other_folds(recalibrated: Recalibrated) -> None:
     assert sorted({prediction.fold for prediction in recalibrated.after.predictions}) == [0, 1, 2, 3, 4]
-    assert len({prediction.heatmap_scale for prediction in recalibrated.after.predictions}) > 1
+    heads = {each.sample.name: each.head for each in recalibrated.before.predictions}
+    levels = {  # of a fold; what an image's own head moves them by is taken off
+        (each.fold, round(each.heatmap_scale.region_threshold - 0.75 * heads[each.sample.name], 3))
+        for each in recalibrated.after.predictions
+    }
+    assert len(levels) == 5
+    assert len({level for _, level in levels}) > 1
 
 
 def test_evaluating_on_those_images_again_is_warned_of(recalibrated: Recalibrated, dataset: Dataset) -> None:

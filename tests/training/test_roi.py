@@ -4,6 +4,7 @@ import io
 import json
 import math
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -25,7 +26,7 @@ from training.data.dataset import Dataset, load_dataset
 from training.data.masks import Mask
 from training.data.roi import narrowed, roi_of
 from training.estimators.factory import estimator_for
-from training.estimators.image_head import add_image_head
+from training.estimators.image_head import HeadWeights
 from training.evaluation.evaluate import evaluate
 from training.features.imagenet import Trunk
 from training.fit import fit
@@ -124,7 +125,13 @@ def test_outside_nothing_counts_and_nothing_is_drawn(version: Path) -> None:
     right = heatmap.shape[1] * 3 // 4
     assert not heatmap[:, right:].any()
     assert heatmap[:, : heatmap.shape[1] // 2].min() > 0.9
-    assert np.isfinite(detector.anomaly_map(evidence)).all()
+    scale = detector.heatmap_scale(output).moved(5.0)  # the image's own
+    anomaly_map = detector.anomaly_map(evidence, scale)
+    calibration = detector.variant.calibration
+    assert anomaly_map[outside] == pytest.approx(calibration(scale.good_median, detector.shift), abs=1e-4)
+    assert anomaly_map[~outside] == pytest.approx(
+        calibration.slope * evidence[~outside] + calibration.offset + detector.shift, abs=1e-3
+    )
     assert detector.verdict(evidence).log_odds == detector.verdict(np.where(outside, -np.inf, evidence)).log_odds
 
 
@@ -180,17 +187,24 @@ async def test_a_planted_defect_outside_changes_no_digit_of_a_reply(version: Pat
 
 
 def test_what_is_served_is_what_was_trained(dataset: Dataset, trunk: Trunk, tmp_path: Path) -> None:
+    """Evidence within the region of interest and, with an image head that heatmaps show a quarter of, its rendering."""
     run = training_run(dataset, trunk, tiny_patches(), anomalies="both")
+    run = replace(run, method=replace(run.method, head=HeadWeights(2.0, 0.5)))
     estimator = estimator_for(run.recipe).prepare(run)
     detector = open_version(fit(estimator, run, Store(tmp_path), "part").version)
+    assert detector.manifest.head_share == 0.25
     pipeline = fit_pipeline(estimator, run.method, no_progress)
-    weight, real = pipeline.post_processor.head.verdict, pipeline.training_set.real
-    maps = add_image_head(pipeline.model.evidence(real), pipeline.model.image_log_odds(real), weight)
-    for sample, expected in zip(dataset.samples, maps, strict=True):
-        found = detector.run(detector.read_image(sample.path.read_bytes()).pixels).evidence
+    model, real = pipeline.model, pipeline.training_set.real
+    predictions = pipeline.post_processor.predictions(dataset.samples, model.evidence(real), model.image_log_odds(real))
+    assert len({prediction.heatmap_scale for prediction in predictions}) == len(predictions)
+    for sample, prediction in zip(dataset.samples, predictions, strict=True):
+        output = detector.run(detector.read_image(sample.path.read_bytes()).pixels)
+        found, expected = output.evidence, prediction.evidence
         assert np.array_equal(np.isneginf(found), np.isneginf(expected))
         inside = np.isfinite(found)
         assert found[inside] == pytest.approx(expected[inside], abs=2e-3)
+        rendered = detector.heatmap_scale(output)(found)
+        assert rendered[inside] == pytest.approx(prediction.heatmap_scale(expected)[inside], abs=1e-3)
 
 
 def test_no_patch_outside_is_learnt_from(dataset: Dataset, trunk: Trunk) -> None:

@@ -39,10 +39,6 @@ class FittedEstimator(Protocol):
     def image_log_odds(self, indices: Indices) -> ImageLogOdds | None:
         """Log-odds n of the same samples by the image head; None where the recipe has none, or it learnt nothing."""
 
-    @property
-    def head_bias(self) -> float:
-        """What the image head gives of any image."""
-
     def to_network(self, image_weight: float = 0.0) -> VGG16CAM:
         """The whole network on the CPU, with `image_weight` times the image head added to every patch."""
 

@@ -184,8 +184,6 @@ class FineTunedNetwork:
     def image_log_odds(self, indices: Indices) -> None:
         """There is no image head: the mean of the map is all that this recipe learns."""
 
-    head_bias = 0.0
-
     def to_network(self, image_weight: float = 0.0) -> VGG16CAM:
         """The whole network, on the CPU."""
         return copy.deepcopy(self.tuned).cpu()

@@ -14,9 +14,11 @@ from training.estimators.logistic import FeatureScale, Floats, LinearModel, fit_
 ImageLogOdds = NDArray[np.float32]
 """Log-odds n of images by the image head."""
 _PENALTY: Final = 1e-3
+_MOST: Final = 4.0
+"""Largest weight of the image head in the verdict, in standard deviations for one of the patches'."""
 _MOST_SHOWN: Final = 0.25
-"""Largest weight of the image head in heatmaps, in standard deviations for one of the patches'. With more, regions no
-longer lie on the defect; the verdict is the better for more (docs/experiments.md)."""
+"""The same in heatmaps. With more, regions no longer lie on the defect; the verdict is the better for more
+(docs/experiments.md)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def choose_head_weights(
     of_patches, of_image = fit_logistic(standardised, is_anomaly.astype(np.float32), _PENALTY).weights.tolist()
     if of_image <= 0:
         return HeadWeights()
-    ratio = of_image / of_patches if of_patches > 0 else _MOST_SHOWN
+    ratio = min(of_image / of_patches, _MOST) if of_patches > 0 else _MOST
     unit = float(deviations[0] / deviations[1])
     return HeadWeights(unit * ratio, unit * min(ratio, _MOST_SHOWN))
 

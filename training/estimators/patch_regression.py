@@ -46,21 +46,17 @@ class PatchRegression:
         """Log-odds n of these samples by the image head; None where there is none."""
         return None if self.image_model is None else self.image_model(self.prepared.means[indices])
 
-    @property
-    def head_bias(self) -> float:
-        """What the image head gives of any image: in the network, a part of every patch's own bias."""
-        return 0.0 if self.image_model is None else self.image_model.bias
-
     def to_network(self, image_weight: float = 0.0) -> VGG16CAM:
         """The whole network on the CPU, with `image_weight` times the image head added to every patch."""
-        recipe = self.prepared.recipe
-        hypercolumn = recipe.hypercolumn
-        weights, bias = np.zeros(hypercolumn.inputs, np.float32), self.patch_model.bias
+        recipe, model = self.prepared.recipe, self.image_model
+        hypercolumn, halves = recipe.hypercolumn, np.array([-0.5, 0.5], np.float32)
+        weights = np.zeros(hypercolumn.inputs, np.float32)
         weights[: hypercolumn.channels] = self.patch_model.weights
-        if self.image_model is not None:
-            weights[hypercolumn.channels :] = image_weight * self.image_model.weights
-            bias += image_weight * self.image_model.bias
-        rows, biases = np.array([-0.5, 0.5], np.float32)[:, None] * weights, np.array([-bias / 2, bias / 2], np.float32)
+        if model is not None:
+            weights[hypercolumn.channels :] = image_weight * model.weights
+        dense = {"dense.weight": halves[:, None] * weights, "dense.bias": halves * np.float32(self.patch_model.bias)}
+        if hypercolumn.head_apart:
+            dense["dense.head_bias"] = halves * np.float32(0.0 if model is None else image_weight * model.bias)
         network = fresh_network(self.prepared.trunk, hypercolumn, recipe.seed, "cpu")
-        network.set_weights({"dense.weight": rows, "dense.bias": biases})
+        network.set_weights(dense)
         return network.eval()

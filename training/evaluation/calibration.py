@@ -30,7 +30,8 @@ def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
     Weng 2007, section 3). Images with a higher score than the faintest quarter of the anomalies, ten at least, and than
     nearly all good ones take no part: an anomaly may score as high as it likes, and a sigmoid through all of them is so
     flat that faint ones are missed (docs/experiments.md). What is chosen by its score alone has the same probability at
-    each score as the rest. A higher score never gives a lower probability: where the data say otherwise, or all scores
+    each score as the rest. Where a sigmoid through all is the steeper one, since the faint ones score like good images,
+    that is taken. A higher score never gives a lower probability: where the data say otherwise, or all scores
     are equal, the slope is the least positive one and every probability is about the share of anomalies.
     Raises DataError unless both classes are there.
     """
@@ -40,11 +41,18 @@ def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
         raise DataError("probabilities need both good images and defective ones to be calibrated on")
     if not np.isfinite(log_odds).all():
         raise ValueError("log-odds must be finite")
+    targets = np.where(is_anomaly, (anomalies + 1) / (anomalies + 2), 1 / (goods + 2))
     near = _is_near(log_odds, is_anomaly)
-    targets = np.where(is_anomaly[near], (anomalies + 1) / (anomalies + 2), 1 / (goods + 2))
-    centre = float(log_odds[near].mean())
-    spread = float(log_odds[near].std()) if np.ptp(log_odds[near]) > 0 else 1.0
-    inputs = (log_odds[near] - centre) / spread
+    sigmoids = [_sigmoid_through(log_odds[some], targets[some]) for some in (near, np.ones_like(near))]
+    slope, offset = max(sigmoids)
+    return Calibration(slope, offset, anomalies / len(is_anomaly))
+
+
+def _sigmoid_through(scores: Floats, targets: Floats) -> tuple[float, float]:
+    """Slope and offset of the log-odds with the least cross-entropy from these targets."""
+    centre = float(scores.mean())
+    spread = float(scores.std()) if np.ptp(scores) > 0 else 1.0
+    inputs, mean = (scores - centre) / spread, float(targets.mean())
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         """Mean cross-entropy log(1+e^x) − t·x of x = slope·input + offset, and its gradient."""
@@ -55,14 +63,14 @@ def fit_platt(log_odds: Floats, is_anomaly: Bools) -> Calibration:
 
     fitted = minimize(
         loss,
-        x0=np.array([_LEAST_SLOPE, np.log(anomalies / goods)]),
+        x0=np.array([_LEAST_SLOPE, np.log(mean / (1 - mean))]),
         jac=True,
         method="L-BFGS-B",
         bounds=[(_LEAST_SLOPE, None), (None, None)],
         options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 1000},
     )
     slope = float(fitted.x[0]) / spread
-    return Calibration(slope, float(fitted.x[1]) - slope * centre, anomalies / len(is_anomaly))
+    return slope, float(fitted.x[1]) - slope * centre
 
 
 def _is_near(log_odds: Floats, is_anomaly: Bools) -> Bools:

@@ -119,10 +119,15 @@ class Clearing:
 
     def merged(self, full: OutOfFold, narrow: OutOfFold) -> OutOfFold:
         """The evidence that decides on the same n images, as the full trunk's."""
+        cleared = self.cleared(narrow)
         theirs = add_image_head(narrow.maps, narrow.image_log_odds, self.narrow.head.verdict)
-        mapped = (self.slope * theirs + self.offset).astype(np.float32)
-        without_head = add_image_head(mapped, full.image_log_odds, -self.full.head.verdict)  # it will be added
-        return replace(full, maps=np.where(self.cleared(narrow)[:, None, None], without_head, full.maps))
+        mapped, heads = (self.slope * theirs + self.offset).astype(np.float32), full.image_log_odds
+        if heads is not None and self.full.head.verdict:  # it will be added, and the narrow trunk's own be shown
+            own = np.zeros_like(heads) if narrow.image_log_odds is None else narrow.image_log_odds
+            scaled = np.float32(self.slope * self.narrow.head.verdict / self.full.head.verdict) * own
+            heads = np.where(cleared, scaled, heads)
+            mapped = add_image_head(mapped, heads, -self.full.head.verdict)
+        return replace(full, maps=np.where(cleared[:, None, None], mapped, full.maps), image_log_odds=heads)
 
     def auroc(self, full: OutOfFold, narrow: OutOfFold) -> tuple[float, float]:
         """AUROC of the full trunk alone, and of both, of the same images."""

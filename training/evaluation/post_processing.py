@@ -113,11 +113,6 @@ class PostProcessor:
             heatmap_scale=HeatmapScale((scale.good_median - offset) / slope, (scale.region_threshold - offset) / slope),
         )
 
-    def with_head_bias(self, bias: float) -> "PostProcessor":
-        """The post-processor of the network whose image head has this bias: maps have it, the image head's output
-        hasn't."""
-        return replace(self, heatmap_scale=self.heatmap_scale.moved(self.head.beyond * bias))
-
     def log_odds(self, images: OutOfFold) -> NDArray[np.float64]:
         """Calibrated log-odds n of images, at the calibration's defect rate."""
         predictions = self.predictions(images.samples, images.maps, images.image_log_odds)

@@ -66,6 +66,8 @@ def onnx_model(weights: Weights, hypercolumn: Hypercolumn, input_size: int) -> o
     channel = graph.constant(f"{_HEAD}channel", np.array([1], np.int64))
     graph.node("Squeeze", [total, channel], "evidence")
     if hypercolumn.head_apart:
+        of_head = np.float32(weights["dense.head_bias"][1] - weights["dense.head_bias"][0]).reshape(1)
+        image = graph.node("Add", [image, graph.constant(f"{_HEAD}image_bias", of_head)], f"{_HEAD}image_biased")
         graph.node("Squeeze", [image, channel], "context")
     return graph.model(input_size, input_size // hypercolumn.stride, hypercolumn)
 

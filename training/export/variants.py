@@ -107,8 +107,7 @@ class ReferenceImages:
         log_odds = pooling(output.whole).tolist()
         distances = (self.appearance.distance(output.features) / distance_scale).tolist()
         tolerance, of_distance = tolerances
-        if pooling.strongest is not None:  # few patches' rounding doesn't cancel out, and grows with their evidence
-            tolerance *= max(1.0, max(map(abs, log_odds)) / _ORDINARY_LOG_ODDS)
+        tolerance *= max(1.0, max(map(abs, log_odds)) / _ORDINARY_LOG_ODDS)  # rounding grows with the evidence
         return Golden(
             tolerance,
             dict(zip(self.golden, log_odds, strict=True)),

@@ -53,7 +53,7 @@ def export(run: TrainingRun, pipeline: FittedPipeline, store: Store, model: str,
         pipeline.gate.limits["appearance"][1],
     )
     network = pipeline.model.to_network(weight)
-    post_processor, cascade = pipeline.post_processor.with_head_bias(pipeline.model.head_bias), pipeline.cascade
+    post_processor, cascade = pipeline.post_processor, pipeline.cascade
     with run.reporter.task("export, with int8", len(dataset.samples) * (2 if cascade else 1)) as advance:
         try:
             built = build_variants(network, recipe, post_processor, report.figures, images, advance)

@@ -206,7 +206,7 @@ async def test_a_process_that_ended_while_it_was_idle_says_nothing_of_the_image(
     os.kill(idle.number, signal.SIGKILL)
     await until(lambda: not _alive(idle.number))
     assert await pool.decode("fine") == 4
-    assert pool.killed() == {"idle": 1}
+    assert pool.killed() == {"before-image": 1}
 
 
 async def test_nor_does_one_that_ends_before_it_has_read_the_image(pool: Pool) -> None:
@@ -218,7 +218,7 @@ async def test_nor_does_one_that_ends_before_it_has_read_the_image(pool: Pool) -
     await asyncio.sleep(0.05)
     os.kill(idle.number, signal.SIGKILL)
     assert await fine == 4
-    assert pool.killed() == {"idle": 1}
+    assert pool.killed() == {"before-image": 1}
     assert pool.busy() == 0
 
 
@@ -237,7 +237,7 @@ async def test_an_image_is_given_to_two_processes_at_most(pool: Pool, monkeypatc
     with pytest.raises(CodecsUnavailableError, match="end before they have one"):
         await pool.decode("fine")
     assert len(started) == 2
-    assert pool.killed() == {"idle": 2}
+    assert pool.killed() == {"before-image": 2}
     monkeypatch.undo()
     assert await pool.decode("fine") == 4
 

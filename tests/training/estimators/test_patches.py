@@ -227,14 +227,14 @@ def test_its_heatmaps_show_the_share_of_the_image_head_that_was_measured(
     out_of_fold = predict(patches.training_set, model, EVERY, fold=0)
     method = Method(patches.recipe.pooling, BestBalancedAccuracy(), head=HeadWeights(2.0, 0.5))
     post_processor = fit_post_processor(out_of_fold, method)
-    served_scale = post_processor.with_head_bias(model.head_bias).heatmap_scale
     with torch.inference_mode():
         outputs = model.to_network(2.0).outputs(torch.from_numpy(network_inputs(dataset, 64)))
     predictions = post_processor.predictions(out_of_fold.samples, out_of_fold.maps, out_of_fold.image_log_odds)
     evidence, _, context = (each.numpy() for each in outputs)
-    assert abs(model.head_bias) > 0.1
+    assert model.image_model is not None
+    assert abs(model.image_model.bias) > 0.1
     for prediction, patch_evidence, head in zip(predictions, evidence, context.mean((1, 2)), strict=True):
-        served = served_scale.moved(0.75 * float(head))(patch_evidence + head)
+        served = post_processor.heatmap_scale.moved(0.75 * float(head))(patch_evidence + head)
         assert served == pytest.approx(prediction.heatmap_scale(prediction.evidence), abs=1e-3)
 
 
@@ -247,8 +247,9 @@ def test_its_dense_rows_share_the_weights_evenly(patches: PreparedPatches) -> No
     own, context = np.split(anomaly - good, 2)
     assert own == pytest.approx(model.patch_model.weights, rel=1e-6)
     assert context == pytest.approx(2 * model.image_model.weights, rel=1e-6)
-    bias = weights["dense.bias"][1] - weights["dense.bias"][0]
-    assert bias == pytest.approx(model.patch_model.bias + 2 * model.image_model.bias, rel=1e-5)
+    of_patches, of_head = (weights[f"dense.{name}"][1] - weights[f"dense.{name}"][0] for name in ("bias", "head_bias"))
+    assert of_patches == pytest.approx(model.patch_model.bias, rel=1e-5)
+    assert of_head == pytest.approx(2 * model.image_model.bias, rel=1e-5)
 
 
 # Whole images

@@ -43,7 +43,13 @@ class Fits:
         def fit(indices: Indices, advance: Advance) -> FittedEstimator:
             self.narrow.append(len(indices))
             model = full.fit(indices, advance)
-            return replace(model, patch_model=replace(model.patch_model, weights=-model.patch_model.weights))
+            patches, image = model.patch_model, model.image_model
+            assert image is not None
+            return replace(
+                model,
+                patch_model=replace(patches, weights=-patches.weights),
+                image_model=replace(image, weights=-image.weights, bias=-image.bias),
+            )
 
         return fitting(narrow, fit)  # type: ignore[return-value]
 

@@ -51,11 +51,27 @@ def test_faint_anomalies_are_not_missed_for_the_many_that_are_plain() -> None:
     assert np.array_equal(labels, is_anomaly)
 
 
-@pytest.mark.parametrize("count", [4, 12])
-def test_few_anomalies_all_take_part(count: int) -> None:
-    scores = np.concatenate([np.linspace(-3, -1, 30), np.linspace(1, 9, count)])
-    calibration = fit_platt(scores, scores > 0)
-    assert calibration(-1.0) < logit(count / (30 + count)) < calibration(1.0)
+def test_ten_anomalies_all_take_part() -> None:
+    scores, is_anomaly = drawn(40, seed=3)
+    assert is_anomaly.sum() > 10
+    order = np.argsort(scores)
+    few = np.concatenate([order[~is_anomaly[order]], order[is_anomaly[order]][:10]])
+    anomalies = is_anomaly[few]
+    targets = np.where(anomalies, 11 / 12, 1 / ((~anomalies).sum() + 2))
+    regression = LogisticRegression(C=np.inf, tol=1e-10).fit(
+        np.tile(scores[few], 2)[:, np.newaxis],
+        np.repeat([1, 0], len(few)),
+        np.concatenate([targets, 1 - targets]),
+    )
+    assert fit_platt(scores[few], anomalies).slope == pytest.approx(regression.coef_[0, 0], rel=1e-4)
+
+
+def test_plain_anomalies_are_told_where_faint_ones_look_like_good_images() -> None:
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([rng.normal(-4, 0.3, 100), rng.normal(-4, 0.3, 12), rng.normal(8, 2, 28)])
+    calibration = fit_platt(scores, np.arange(140) >= 100)
+    assert calibration(8.0) > logit(0.9)
+    assert calibration(-4.0) < logit(0.2)
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-8, 0.0), (1e8, 0.0), (1.0, 1e5), (1e-3, -50.0)])

@@ -8,6 +8,7 @@ import pytest
 
 from model.evidence import Pooling
 from training.data.samples import Sample
+from training.estimators.image_head import HeadWeights
 from training.evaluation import clearing
 from training.evaluation.clearing import (
     LEAST_CLEARED,
@@ -152,6 +153,25 @@ def test_the_image_head_is_not_added_to_what_has_it_already() -> None:
     theirs = fitted.narrow.predictions(narrow.samples, narrow.maps, None)
     found = [one.log_odds for one, is_cleared in zip(ours, cleared, strict=True) if is_cleared]
     assert found == pytest.approx([p.log_odds for p, one in zip(theirs, cleared, strict=True) if one], abs=1e-3)
+
+
+def test_a_cleared_images_heatmap_shows_the_narrow_ones_image_head() -> None:
+    """As it is served, where the full trunk's is never found."""
+    full, narrow = trunks(noise=0.3)
+    rng = np.random.default_rng(1)
+    heads = [(rng.normal(0, 1, 400) + 6 * full.is_anomaly).astype(np.float32) for _ in range(2)]
+    full, narrow = (replace(each, image_log_odds=head) for each, head in zip((full, narrow), heads, strict=True))
+    fitted = fit_clearing(full, narrow, replace(METHOD, head=HeadWeights(2.0, 0.5)))
+    merged, cleared = fitted.merged(full, narrow), fitted.cleared(narrow)
+    ours = fitted.full.predictions(merged.samples, merged.maps, merged.image_log_odds)
+    assert cleared.any()
+    for prediction, head, evidence in zip(ours, heads[1], narrow.maps, strict=True):
+        if cleared[narrow.samples.index(prediction.sample)]:
+            served = fitted.full.heatmap_scale.moved(0.75 * fitted.slope * 2.0 * float(head))
+            assert prediction.heatmap_scale.good_median == pytest.approx(served.good_median, abs=1e-4)
+            assert prediction.evidence == pytest.approx(
+                fitted.slope * (evidence + 2.0 * head) + fitted.offset, abs=1e-3
+            )
 
 
 def test_the_margin_lies_below_the_review_threshold_of_the_line() -> None:

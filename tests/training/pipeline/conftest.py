@@ -145,9 +145,5 @@ class WatchedModel:
         assert np.array_equal(self.watched.predicted[-1], indices)
         return self.inner.image_log_odds(indices)
 
-    @property
-    def head_bias(self) -> float:
-        return self.inner.head_bias
-
     def to_network(self, image_weight: float = 0.0) -> VGG16CAM:
         return self.inner.to_network(image_weight)
