@@ -12,6 +12,8 @@ _MAX_WITH_REGION = 0.05
 """Highest share of good images that show a region."""
 _DOUBT = 0.05
 """Chance that more of them will."""
+_MAY_LOSE_REGION = 0.05
+"""Share of the defects that show a region, which may lose it so that others' regions fit better."""
 
 
 def choose_heatmap_scale(good: Maps, defective: Maps, coverage: Maps) -> HeatmapScale:
@@ -21,7 +23,7 @@ def choose_heatmap_scale(good: Maps, defective: Maps, coverage: Maps) -> Heatmap
     at most 5 % of further good images reach it (exact: an order statistic, Wilks 1941; Vovk 2012, section 3), or the
     largest where n is too small for that (under 59). Where masks are known, as the share of each patch that is
     defective (`coverage`, m×h×w, of the maps `defective`), e_r rises to the threshold whose regions overlap them best
-    (pooled IoU). m may be 0.
+    (pooled IoU), as long as next to no defect loses its region by that. m may be 0.
     Raises DataError where n is 0.
     """
     if not len(good):
@@ -40,7 +42,11 @@ def choose_heatmap_scale(good: Maps, defective: Maps, coverage: Maps) -> Heatmap
 
 def _best_overlap(defective: Maps, coverage: Maps, lowest: float) -> float:
     """The region threshold, `lowest` or above, whose regions overlap the masks best."""
-    above = defective[defective >= lowest]
+    peaks = np.where(coverage > 0, defective, -np.inf).max(axis=(1, 2))
+    if not (peaks >= lowest).any():
+        return lowest
+    highest = np.quantile(peaks[peaks >= lowest], _MAY_LOSE_REGION)
+    above = defective[(defective >= lowest) & (defective <= highest)]
     higher = np.quantile(above, np.linspace(0, 1, 65)).tolist() if len(above) else []
     best, best_overlap = lowest, 0.0
     for threshold in (lowest, *higher):

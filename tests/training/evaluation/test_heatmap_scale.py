@@ -45,6 +45,21 @@ def test_masks_raise_the_level_to_where_regions_fit_them() -> None:
     assert ((defective >= with_masks.region_threshold) == (coverage > 0)).mean() > 0.99
 
 
+def test_faint_defects_keep_their_regions_where_strong_ones_would_be_outlined_better_without() -> None:
+    defective = maps(40, 1)
+    defective[:30, 2:5, 2:5] += 12
+    defective[:30, 3, 3] += 10
+    defective[30:, 3, 3] += 6  # above every good patch, and below the halo of the others
+    coverage = np.zeros_like(defective)
+    coverage[:, 3, 3] = 1.0
+    scale = choose_heatmap_scale(maps(60, 0), defective, coverage)
+    with_region = (defective[:, 3, 3] >= scale.region_threshold).sum()
+    assert with_region >= 38
+    strong = choose_heatmap_scale(maps(60, 0), defective[:30], coverage[:30])
+    assert (defective[30:, 3, 3] < strong.region_threshold).all()
+    assert scale.region_threshold > choose_heatmap_scale(maps(60, 0), NONE, NONE).region_threshold
+
+
 def test_masks_never_lower_it() -> None:
     assert choose_heatmap_scale(maps(60, 0), maps(9, 1), np.zeros((9, 7, 7), np.float32)) == choose_heatmap_scale(
         maps(60, 0), NONE, NONE
