@@ -279,7 +279,7 @@ async def test_nothing_is_drawn_that_is_not_asked_for(bench: Bench, monkeypatch:
     bench.widget.gate.set()
     drawn: list[str] = []
     for name in ("heatmap", "anomaly_map"):
-        monkeypatch.setattr(Detector, name, lambda _, evidence, name=name: drawn.append(name))
+        monkeypatch.setattr(Detector, name, lambda *_, drawn_by=name: drawn.append(drawn_by))
     assert (await bench.client.post(INFER, json=brightness(1))).status_code == 200
     assert drawn == []
     asked = brightness(1) | {"outputs": [{"name": "anomaly_map"}]}
