@@ -107,7 +107,6 @@ class ReferenceImages:
         log_odds = pooling(output.whole).tolist()
         distances = (self.appearance.distance(output.features) / distance_scale).tolist()
         tolerance, of_distance = tolerances
-        tolerance *= max(1.0, max(map(abs, log_odds)) / _ORDINARY_LOG_ODDS)  # rounding grows with the evidence
         return Golden(
             tolerance,
             dict(zip(self.golden, log_odds, strict=True)),
@@ -162,20 +161,26 @@ def build_variants(
         calibration=post_processor.calibration,
         thresholds=post_processor.thresholds,
         heatmap_scale=post_processor.heatmap_scale,
-        golden=images.golden_outputs(run, post_processor.pooling, _TOLERANCE["float32"]),
+        golden=_by_size(images.golden_outputs(run, post_processor.pooling, _TOLERANCE["float32"])),
         figures=figures,
     )
     float16 = replace(
         float32,
         name="float16",
         files={"torch": WEIGHTS},
-        golden=_tolerating(float32.golden, *_TOLERANCE["float16"]),
+        golden=_in_float16(float32.golden),
         figures=None,
     )
     with opened(files[ONNX_INT8]) as engine:
         output = predict_all(engine, images, network.hypercolumn, advance)
         int8 = _int8(float32, engine, output, post_processor, images)
     return BuiltVariants(files, [float32, float16, int8], output)
+
+
+def _by_size(golden: Golden) -> Golden:
+    """With a tolerance that grows with the evidence, as rounding does."""
+    largest = max(map(abs, golden.log_odds.values()))
+    return replace(golden, tolerance=golden.tolerance * max(1.0, largest / _ORDINARY_LOG_ODDS))
 
 
 def _int8(
@@ -186,13 +191,14 @@ def _int8(
     distance_scale = float(np.median(distances) / np.median(images.distances))
     own = post_processor.moved(*linear_map(pooling(images.evidence), log_odds))
     tolerance = MAX_LOG_ODDS_CHANGE / own.calibration.slope
+    golden = images.golden_outputs(engine.run, pooling, (tolerance, INT8_DISTANCE_TOLERANCE), distance_scale)
     return replace(
         float32,
         name="int8",
         files={"onnxruntime": ONNX_INT8},
         calibration=own.calibration,
         heatmap_scale=own.heatmap_scale,
-        golden=images.golden_outputs(engine.run, pooling, (tolerance, INT8_DISTANCE_TOLERANCE), distance_scale),
+        golden=golden if pooling.strongest is None else _by_size(golden),  # of few patches it doesn't cancel out
         figures=None,
         distance_scale=distance_scale,
         agreement=agreement(
@@ -248,8 +254,10 @@ def agreement(
     return Agreement(len(ours), float(np.median(changes)) if len(changes) else 0.0, changed, auroc_change)
 
 
-def _tolerating(golden: Golden, tolerance: float, distance_tolerance: float) -> Golden:
-    return replace(golden, tolerance=tolerance, distance_tolerance=distance_tolerance)
+def _in_float16(golden: Golden) -> Golden:
+    """float32's, with float16's tolerances, which grow with the evidence alike."""
+    (tolerance, distance_tolerance), (of_float32, _) = _TOLERANCE["float16"], _TOLERANCE["float32"]
+    return replace(golden, tolerance=golden.tolerance / of_float32 * tolerance, distance_tolerance=distance_tolerance)
 
 
 def predict_all(engine: OnnxEngine, images: ReferenceImages, network: Hypercolumn, advance: Advance) -> NetworkOutput:
