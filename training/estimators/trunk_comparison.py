@@ -132,11 +132,11 @@ class PreparedTrunkComparison:
     ) -> tuple[TrunkTrial, list[FoldPrediction]]:
         """How a narrow trunk did, and what it predicted: all folds where it may clear images, or as many as it took."""
         parts: list[FoldPrediction] = []
-        to_the_end = self._may_cascade
         for of_fold in predict_folds(narrow, unseen.real, advance):
             parts.append(of_fold)
             share = len(parts) / len(full)
-            if not to_the_end and 1 < len(parts) < len(full) and self._is_hopeless(full[: len(parts)], parts, share):
+            may_give_up = not self._may_cascade and 1 < len(parts) < len(full)
+            if may_give_up and self._is_hopeless(full[: len(parts)], parts, share):
                 return given_up(self._compare(narrow.share, full[: len(parts)], parts), share), parts
         trial = self._compare(narrow.share, full, parts)
         if trial.passed:

@@ -8,9 +8,14 @@ from contextlib import suppress
 from PIL import Image
 
 from app.sandbox import template
+from app.sandbox.limits import Limits
 from app.sandbox.messages import LENGTHS
 from model import image, preprocessing
 from model.image import MAX_PIXELS
+
+SIZE = 8
+RESIZING = preprocessing.Resizing(SIZE, None, reduced=True)
+LIMITS = Limits(memory_bytes=50_000_000, cpu_seconds=1)
 
 
 def answer(message: bytes) -> None:

@@ -104,6 +104,19 @@ def test_the_full_one_is_taken_where_all_lose(comparison: PreparedTrunkCompariso
     assert fitted.model.to_network().hypercolumn == comparison.recipe.hypercolumn
 
 
+def test_a_trunk_that_may_not_clear_images_either_is_given_up(
+    comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of images of several tiles."""
+    monkeypatch.setattr(PreparedTrunkComparison, "_may_cascade", False)
+    fits = Fits()
+    worse = replace(comparison, narrow=[fits.upside_down(each, comparison.full) for each in comparison.narrow])
+    choice = choice_of(worse)
+    assert (choice.trunk, choice.cascades, [trial.passed for trial in choice.trials]) == ("full", [], [False, False])
+    assert len(fits.narrow) == 2 + 2
+    assert all("given up after 67% of the images" in trial.reason for trial in choice.trials)
+
+
 def test_the_full_trunk_on_other_patches_is_what_differences_are_held_against(
     comparison: PreparedTrunkComparison,
 ) -> None:
