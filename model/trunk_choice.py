@@ -38,8 +38,8 @@ class TrunkTrial:
     reason: str
     """Why it passed, or didn't, as a sentence about it."""
     unseen_kinds: dict[str, tuple[Share, Share]]
-    """AUROC of each kind of defect, the full trunk's and its own, where neither trunk nor regression had seen the kind,
-    up to the first that is lost; empty where that was not compared."""
+    """AUROC of each kind of defect, the full trunk's and its own, where neither trunk nor regression had seen the kind:
+    of a trunk that is to decide alone up to the first that is lost; empty where that was not compared."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class CascadeTrial:
     """Its verdicts beside the full trunk's; `share` is the narrow one's."""
     cleared: Share
     """Share of the good images that the narrow trunk cleared: the full one is spared so many."""
+    missed: dict[str, Count] = field(default_factory=dict)
+    """Of each kind of defect the images that were cleared though the full trunk doesn't accept them, where neither
+    trunk, nor regression, nor margin had seen the kind; empty where that was not compared."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from training.estimators.narrow_patches import PreparedNarrowPatches
 from training.estimators.patch_regression import PatchRegression
 from training.estimators.patches import PreparedPatches
 from training.estimators.unseen_kinds import UnseenKinds
-from training.evaluation.clearing import Clearing, Pair, fit_clearing, try_cascade
+from training.evaluation.clearing import Clearing, Pair, fit_clearing, try_cascade, with_missed
 from training.evaluation.post_processing import (
     Method,
     OutOfFold,
@@ -106,8 +106,7 @@ class PreparedTrunkComparison:
         if tried.trial.passed:
             pairs = {kind: unseen.pair(kind, narrow) for kind in unseen.kinds}
             tried = try_cascade(narrow.share, ours, theirs, self.method, list(pairs.values()))
-            aurocs = {kind: self._without(kind, ours, theirs, pairs).auroc(*pairs[kind]) for kind in pairs}
-            tried = replace(tried, trial=with_unseen_kinds(tried.trial, aurocs))
+            tried = with_missed(tried, {kind: self._without(kind, ours, theirs, pairs) for kind in pairs}, pairs)
         self._say(f"cleared by a trunk with {narrow.share:.1%} of the channels: {tried.cleared:.1%}", tried.trial)
         if not tried.trial.passed:
             return None, tried

@@ -1,7 +1,7 @@
 """What the narrow trunk of a cascade may clear: found on held-out verdicts of both trunks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -136,6 +136,11 @@ class Clearing:
         of_full, of_both = (float(Ranking.of(each, full.is_anomaly).auroc()[0]) for each in (alone, both))
         return of_full, of_both
 
+    def missed(self, full: OutOfFold, narrow: OutOfFold) -> int:
+        """Defective images that are cleared though the full trunk doesn't accept them."""
+        stopped = self.full.log_odds(full) >= self.full.accepted_below
+        return int((self.cleared(narrow) & stopped & full.is_anomaly).sum())
+
 
 Pair = tuple[OutOfFold, OutOfFold]
 """The same images by the full trunk and by the narrow one, neither of which has learnt from their kind."""
@@ -177,6 +182,22 @@ def try_cascade(
         f"(at least {LEAST_CLEARED:.0%}, for it to pay)"
     )
     return CascadeTrial(replace(trial, passed=trial.flips <= most and spared >= LEAST_CLEARED, reason=found), spared)
+
+
+def with_missed(tried: CascadeTrial, by: Mapping[str, Clearing], unseen: Mapping[str, Pair]) -> CascadeTrial:
+    """The same with what becomes of each kind of defect that was not learnt from, `by` verdicts on the other kinds: it
+    fails where an image of one is cleared that the full trunk doesn't accept.
+
+    AUROC is told, and doesn't decide: it is lower, too, where an image that the full trunk accepts is ranked among good
+    ones otherwise, which no verdict depends on.
+    """
+    aurocs = {kind: by[kind].auroc(*pair) for kind, pair in unseen.items()}
+    missed = {kind: by[kind].missed(*pair) for kind, pair in unseen.items()}
+    trial, worst = replace(tried.trial, unseen_kinds=aurocs), max(missed, key=missed.__getitem__, default="")
+    if missed.get(worst, 0):
+        reason = f"where it has not learnt from {worst}, it clears {missed[worst]} of it that the full one doesn't accept"
+        trial = replace(trial, passed=False, reason=reason)
+    return replace(tried, trial=trial, missed=missed)
 
 
 def _pair(ours: Sequence[Prediction], theirs: Sequence[Prediction], fold_ids: NDArray[np.intp]) -> HeldOutPair:

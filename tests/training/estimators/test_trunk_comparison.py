@@ -158,6 +158,7 @@ def test_a_trunk_that_may_not_decide_clears_good_images_before_the_full_one(
     assert (choice.trunk, choice.share, choice.cascades) == ("cascade", 1.0, [cascade.trial])
     assert (cascade.trial.trial.share, cascade.trial.trial.flips) == (0.125, 0)
     assert cascade.trial.trial.unseen_kinds == {"scratch": (1.0, 1.0), "spot": (1.0, 1.0)}
+    assert cascade.trial.missed == {"scratch": 0, "spot": 0}
     assert cascade.narrow.to_network().hypercolumn.trunk[0] == (8, 8)
     assert fitted.model.to_network().hypercolumn == comparison.recipe.hypercolumn
 
@@ -167,7 +168,7 @@ def test_a_cascade_that_loses_a_kind_it_has_not_seen_is_not_taken(
 ) -> None:
     monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
     monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)
-    monkeypatch.setattr(clearing.Clearing, "auroc", lambda *trunks: (1.0, 0.9))
+    monkeypatch.setattr(clearing.Clearing, "missed", lambda *trunks: 1)
     fitted = comparison.cross_val_predict(EVERY, no_progress)
     assert fitted.cascade is None
     choice = fitted.trunk_choice
@@ -175,7 +176,8 @@ def test_a_cascade_that_loses_a_kind_it_has_not_seen_is_not_taken(
     assert choice.trunk == "full"
     assert [each.trial.share for each in choice.cascades] == [0.125, 0.25]
     for each in choice.cascades:
-        assert "where it has not learnt from scratch, it finds less of it" in each.trial.reason
+        assert each.missed == {"scratch": 1, "spot": 1}
+        assert "where it has not learnt from scratch, it clears 1 of it" in each.trial.reason
 
 
 def test_the_next_wider_one_clears_where_the_narrowest_may_not(

@@ -16,6 +16,7 @@ from training.evaluation.clearing import (
     HeldOutPair,
     fit_clearing,
     try_cascade,
+    with_missed,
 )
 from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
 from training.evaluation.thresholds import BestBalancedAccuracy, Fixed
@@ -193,6 +194,36 @@ def test_aurocs_are_the_full_trunks_and_both_together() -> None:
     lost = replace(narrow, maps=narrow.maps.copy())
     lost.maps[-8:] = -99  # a fifth of the defects looks like nothing to it
     assert fitted.auroc(full, lost)[1] == pytest.approx(0.8)
+
+
+def test_an_image_is_missed_where_it_is_cleared_and_the_full_trunk_does_not_accept_it() -> None:
+    full, narrow = trunks(noise=0.3)
+    fitted = fit_clearing(full, narrow, METHOD)
+    assert fitted.missed(full, narrow) == 0
+    lost, accepted = replace(narrow, maps=narrow.maps.copy()), replace(full, maps=full.maps.copy())
+    lost.maps[-8:] = -99
+    assert fitted.missed(full, lost) == 8
+    accepted.maps[-6:] = -9  # the full one misses these itself
+    assert fitted.missed(accepted, lost) == 2
+    assert fitted.auroc(accepted, lost)[1] < fitted.auroc(accepted, narrow)[1]
+    lost.maps[0] = -99
+    assert fitted.missed(accepted, lost) == 2  # a good part is no defect
+
+
+def test_a_cascade_fails_where_it_misses_a_kind_that_was_not_learnt_from() -> None:
+    full, narrow = trunks(noise=0.3)
+    tried, fitted = try_cascade(0.25, full, narrow, METHOD), fit_clearing(full, narrow, METHOD)
+    assert tried.trial.passed
+    harmless, lost = of_a_kind(9.0, "360.png"), of_a_kind(-20.0, "360.png", "361.png")
+    everything = tuple(OutOfFold.concatenate([of, each]) for of, each in zip(lost, (full, narrow), strict=True))
+    fine = with_missed(tried, {"cut": fitted}, {"cut": (full, narrow)})
+    assert (fine.trial.passed, fine.missed, fine.trial.reason) == (True, {"cut": 0}, tried.trial.reason)
+    assert fine.trial.unseen_kinds == {"cut": (1.0, 1.0)}
+    both = with_missed(tried, {"dent": fitted, "cut": fitted}, {"dent": (full, narrow), "cut": everything})
+    assert (both.trial.passed, both.missed) == (False, {"dent": 0, "cut": 2})
+    assert both.trial.reason == "where it has not learnt from cut, it clears 2 of it that the full one doesn't accept"
+    assert fitted.missed(*harmless) == 0
+    assert with_missed(tried, {}, {}) == tried
 
 
 def of_both(full: OutOfFold, narrow: OutOfFold) -> HeldOutPair:
