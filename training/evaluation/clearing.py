@@ -193,10 +193,10 @@ def with_missed(tried: CascadeTrial, by: Mapping[str, Clearing], unseen: Mapping
     """
     aurocs = {kind: by[kind].auroc(*pair) for kind, pair in unseen.items()}
     missed = {kind: by[kind].missed(*pair) for kind, pair in unseen.items()}
-    trial, worst = replace(tried.trial, unseen_kinds=aurocs), max(missed, key=missed.__getitem__, default="")
-    if missed.get(worst, 0):
-        reason = f"where it has not learnt from {worst}, it clears {missed[worst]} of it that the full one doesn't accept"
-        trial = replace(trial, passed=False, reason=reason)
+    trial, lost = replace(tried.trial, unseen_kinds=aurocs), [kind for kind, count in missed.items() if count]
+    if lost:
+        cleared = f"it clears {missed[lost[0]]} of it that the full one doesn't accept"
+        trial = replace(trial, passed=False, reason=f"where it has not learnt from {lost[0]}, {cleared}")
     return replace(tried, trial=trial, missed=missed)
 
 

@@ -215,7 +215,7 @@ def test_a_cascade_fails_where_it_misses_a_kind_that_was_not_learnt_from() -> No
     tried, fitted = try_cascade(0.25, full, narrow, METHOD), fit_clearing(full, narrow, METHOD)
     assert tried.trial.passed
     harmless, lost = of_a_kind(9.0, "360.png"), of_a_kind(-20.0, "360.png", "361.png")
-    everything = tuple(OutOfFold.concatenate([of, each]) for of, each in zip(lost, (full, narrow), strict=True))
+    everything = OutOfFold.concatenate([lost[0], full]), OutOfFold.concatenate([lost[1], narrow])
     fine = with_missed(tried, {"cut": fitted}, {"cut": (full, narrow)})
     assert (fine.trial.passed, fine.missed, fine.trial.reason) == (True, {"cut": 0}, tried.trial.reason)
     assert fine.trial.unseen_kinds == {"cut": (1.0, 1.0)}
