@@ -77,6 +77,12 @@ class Hypercolumn:
             blocks.append(block)
         return blocks
 
+    @property
+    def multiply_adds(self) -> float:
+        """Of all convolutions, for one pixel of the input."""
+        blocks = [sum(read * written for read, written in block) for block in self.convolutions]
+        return sum(9 * block / (1 << 2 * pools) for pools, block in enumerate(blocks))
+
     def features(self, side: int) -> int:
         """F, the gate's features of a map of side×side patches: each channel of the deepest layer in each cell."""
         return self.widths[-1] * self.cells(side) ** 2

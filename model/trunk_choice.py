@@ -57,21 +57,28 @@ class CascadeTrial:
 
 @dataclass(frozen=True)
 class TrunkChoice:
-    """The trunk that was chosen, and the trials that chose it."""
+    """The trunk that was chosen, and the trials that chose it: of least work for a good image."""
 
     share: Share
     """Share of each layer's channels that the chosen trunk has; 1: the full trunk."""
     redrawn: TrunkTrial
     """The full trunk once more, its regression on other patches: what the trials' differences are held against."""
     trials: list[TrunkTrial]
-    """Narrow trunks, narrowest first, up to the first that passed."""
+    """Narrow trunks that were tried, narrowest first: wider ones aren't, once they can't mean less work."""
     cascades: list[CascadeTrial] = field(default_factory=list)
-    """Narrow trunks before the full one, narrowest first, up to the first that passed; empty: none was tried, as a
-    narrow trunk passed by itself, images have several tiles, or there were synthetic anomalies alone."""
+    """Narrow trunks before the full one, those of `trials` that may not decide alone; empty: there was none, images
+    have several tiles, or there were synthetic anomalies alone."""
+    clearing_share: Share | None = None
+    """Share of the channels of the narrow trunk that clears images before the full one; null: none does."""
 
     @property
     def trunk(self) -> Literal["full", "narrow", "cascade"]:
         """What was chosen."""
         if self.share < 1:
             return "narrow"
-        return "cascade" if any(each.trial.passed for each in self.cascades) else "full"
+        return "full" if self.clearing_share is None else "cascade"
+
+    @property
+    def cascade(self) -> CascadeTrial | None:
+        """The trial of the chosen cascade; None: none was chosen."""
+        return next((each for each in self.cascades if each.trial.share == self.clearing_share), None)

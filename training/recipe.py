@@ -123,8 +123,8 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """full: VGG-16's convolutions as they are; narrow: fewer channels, chosen for the product; auto: as few as are
     shown to do no harm (`training.evaluation.trunk_choice`)."""
     narrow_shares: Annotated[tuple[ShareBelowOne, ...], msgspec.Meta(min_length=1)]
-    """Shares of each layer's channels that narrow trunks have, ascending: auto takes the first that does no harm, and
-    narrow the last."""
+    """Shares of each layer's channels that narrow trunks have, ascending: auto tries one after the other, narrow takes
+    the last."""
     seed: Seed
     """Seed of the splits and of the patches drawn."""
 

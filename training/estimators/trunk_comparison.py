@@ -1,11 +1,12 @@
-"""Narrow trunks beside the full one, cross-validated on the same folds: the narrowest that does no harm is taken, or
-clears good images before the full one."""
+"""Narrow trunks beside the full one, cross-validated on the same folds: one that does no harm is taken, or clears good
+images before the full one, whichever means least work."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from model.hypercolumn import narrow_widths
 from model.trunk_choice import CascadeTrial, TrunkChoice, TrunkTrial
 from training.data.splits import Indices, Split
 from training.data.training_set import TrainingSet
@@ -61,30 +62,36 @@ class PreparedTrunkComparison:
         return self.full.fit(indices, advance)
 
     def cross_val_predict(self, real: Indices, advance: Advance) -> CrossValidated:
-        """Predict each fold with the full trunk, twice, and with one narrow trunk after the other until one passes; fit
-        the chosen one on all. Where none passes, one may still clear good images before the full one."""
+        """Predict each fold with the full trunk, twice, and with one narrow trunk after the other, which may decide
+        alone or clear good images before the full one; fit what means least work for a good image on all."""
         full = list(predict_folds(self.full, real, advance))
         redrawn = self._compare(1.0, full, list(predict_folds(replace(self.full, draw=1), real, advance)))
         self._say("the full trunk on other patches", redrawn)
-        trials: list[TrunkTrial] = []
-        predicted: list[list[FoldPrediction]] = []
-        unseen = UnseenKinds(self.full, real)
+        trials, cascades, unseen = list[TrunkTrial](), list[CascadeTrial](), UnseenKinds(self.full, real)
+        least, clearing = 1.0, None
         for narrow in self.narrow:
+            if (own := self._work(narrow.share)) >= least:
+                break
             trial, of_narrow = self._try(narrow, full, unseen, advance)
             self._say(f"a trunk with {trial.share:.1%} of the channels", trial)
-            if trial.passed:
-                choice = TrunkChoice(trial.share, redrawn, [*trials, trial])
-                return replace(cross_validated(narrow, real, of_narrow, advance), trunk_choice=choice)
             trials.append(trial)
-            predicted.append(of_narrow)
-        fitted, tried = cross_validated(self.full, real, full, advance), list[CascadeTrial]()
-        for narrow, of_narrow in zip(self.narrow, predicted, strict=True) if self._may_cascade else ():
-            cascade, trial_of_both = self._cascade(narrow, full, of_narrow, unseen, advance)
-            tried.append(trial_of_both)
-            if cascade:
-                fitted = replace(fitted, cascade=cascade)
-                break
-        return replace(fitted, trunk_choice=TrunkChoice(1.0, redrawn, trials, tried))
+            if trial.passed:
+                choice = TrunkChoice(trial.share, redrawn, trials, cascades)
+                return replace(cross_validated(narrow, real, of_narrow, advance), trunk_choice=choice)
+            if self._may_cascade:
+                tried = self._try_cascade(narrow, full, of_narrow, unseen)
+                cascades.append(tried)
+                if tried.trial.passed and own + 1 - tried.cleared < least:
+                    least, clearing = own + 1 - tried.cleared, (narrow, of_narrow, tried)
+        fitted = cross_validated(self.full, real, full, advance)
+        choice = TrunkChoice(1.0, redrawn, trials, cascades, clearing[0].share if clearing else None)
+        cascade = self._fit_cascade(*clearing, full, unseen, advance) if clearing else None
+        return replace(fitted, trunk_choice=choice, cascade=cascade)
+
+    def _work(self, share: float) -> float:
+        """What an image costs a trunk with this share of the channels, beside the full one."""
+        full = self.recipe.hypercolumn
+        return replace(full, trunk=narrow_widths(share)).multiply_adds / full.multiply_adds
 
     @property
     def _may_cascade(self) -> bool:
@@ -92,26 +99,37 @@ class PreparedTrunkComparison:
         one_tile = self.recipe.tiles == 1 and not self.method.many_sizes
         return one_tile and self.training_set.anomalies != "synthetic"
 
-    def _cascade(
+    def _try_cascade(
         self,
         narrow: PreparedNarrowPatches,
         full: Sequence[FoldPrediction],
         of_narrow: Sequence[FoldPrediction],
         unseen: UnseenKinds,
-        advance: Advance,
-    ) -> tuple[FittedCascade | None, CascadeTrial]:
-        """A narrow trunk before the full one, where that does no harm, and how it did."""
+    ) -> CascadeTrial:
+        """How a narrow trunk before the full one did."""
         ours, theirs = _concatenated(full), _concatenated(of_narrow)
-        tried, pairs = try_cascade(narrow.share, ours, theirs, self.method), dict[str, Pair]()
+        tried = try_cascade(narrow.share, ours, theirs, self.method)
         if tried.trial.passed:
-            pairs = {kind: unseen.pair(kind, narrow) for kind in unseen.kinds}
+            pairs = unseen.pairs(narrow)
             tried = try_cascade(narrow.share, ours, theirs, self.method, list(pairs.values()))
             tried = with_missed(tried, {kind: self._without(kind, ours, theirs, pairs) for kind in pairs}, pairs)
         self._say(f"cleared by a trunk with {narrow.share:.1%} of the channels: {tried.cleared:.1%}", tried.trial)
-        if not tried.trial.passed:
-            return None, tried
+        return tried
+
+    def _fit_cascade(
+        self,
+        narrow: PreparedNarrowPatches,
+        of_narrow: Sequence[FoldPrediction],
+        tried: CascadeTrial,
+        full: Sequence[FoldPrediction],
+        unseen: UnseenKinds,
+        advance: Advance,
+    ) -> FittedCascade:
+        """A narrow trunk that has passed before the full one, learnt from all."""
+        pairs = list(unseen.pairs(narrow).values())
+        clearing = fit_clearing(_concatenated(full), _concatenated(of_narrow), self.method, pairs)
         fitted = narrow.fit(self.training_set.train_indices(unseen.real), advance)
-        return FittedCascade(fitted, fit_clearing(ours, theirs, self.method, list(pairs.values())), tried), tried
+        return FittedCascade(fitted, clearing, tried)
 
     def _without(self, kind: str, full: OutOfFold, narrow: OutOfFold, unseen: Mapping[str, Pair]) -> Clearing:
         """What may be cleared by verdicts on the other kinds, learnt from or not."""

@@ -42,6 +42,10 @@ class UnseenKinds:
             self._of_narrow[kind, narrow.share] = self._predicted(kind, narrow)
         return self._of_full[kind], self._of_narrow[kind, narrow.share]
 
+    def pairs(self, narrow: PreparedNarrowPatches) -> dict[str, Pair]:
+        """Those of every kind."""
+        return {kind: self.pair(kind, narrow) for kind in self.kinds}
+
     def aurocs(self, narrow: PreparedNarrowPatches, by: Sequence[PostProcessor]) -> dict[str, tuple[float, float]]:
         """AUROCs of either trunk's verdicts on each kind, up to the first that is lost. `by`: the full trunk's
         post-processor, and the narrow one's."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.trunk_choice import TrunkChoice
+from model.trunk_choice import CascadeTrial, TrunkChoice
 from tests.training.conftest import fitting, no_narrow_trunk_passes, prepare, tiny_patches
 from training.data.dataset import Dataset
 from training.data.splits import Indices, make_folds
@@ -80,7 +80,7 @@ def test_the_next_wider_one_is_tried_where_it_loses(comparison: PreparedTrunkCom
     assert [(trial.share, trial.passed) for trial in choice.trials] == [(0.125, False), (0.25, True)]
     assert "given up" not in choice.trials[0].reason  # it may still clear images
     assert len(fits.narrow) == 3
-    assert choice.cascades == []
+    assert [each.trial.passed for each in choice.cascades] == [False]
     assert choice.share == 0.25
     assert fitted.model.to_network().hypercolumn.trunk[0] == (16, 16)
     alone = second.cross_val_predict(EVERY, no_progress)
@@ -155,12 +155,43 @@ def test_a_trunk_that_may_not_decide_clears_good_images_before_the_full_one(
     choice, cascade = fitted.trunk_choice, fitted.cascade
     assert choice is not None
     assert cascade is not None
-    assert (choice.trunk, choice.share, choice.cascades) == ("cascade", 1.0, [cascade.trial])
+    assert (choice.trunk, choice.share, choice.cascade) == ("cascade", 1.0, cascade.trial)
     assert (cascade.trial.trial.share, cascade.trial.trial.flips) == (0.125, 0)
     assert cascade.trial.trial.unseen_kinds == {"scratch": (1.0, 1.0), "spot": (1.0, 1.0)}
     assert cascade.trial.missed == {"scratch": 0, "spot": 0}
     assert cascade.narrow.to_network().hypercolumn.trunk[0] == (8, 8)
     assert fitted.model.to_network().hypercolumn == comparison.recipe.hypercolumn
+
+
+@pytest.mark.parametrize(
+    ("cleared", "tried", "taken"),
+    [
+        ((0.99, 0.99), [0.125], 0.125),  # the wider one alone would cost an image more than this cascade
+        ((0.80, 0.99), [0.125, 0.25], 0.25),
+        ((0.80, 0.83), [0.125, 0.25], 0.125),  # the wider one clears more, and costs more than that saves
+    ],
+)
+def test_what_means_least_work_for_a_good_image_is_taken(
+    comparison: PreparedTrunkComparison,
+    monkeypatch: pytest.MonkeyPatch,
+    cleared: tuple[float, float],
+    tried: list[float],
+    taken: float,
+) -> None:
+    def passes(share: float, *trunks: Any) -> CascadeTrial:
+        trial = clearing.try_cascade(share, *trunks).trial
+        return CascadeTrial(replace(trial, passed=True), cleared[int(share == 0.25)])
+
+    monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
+    monkeypatch.setattr(trunk_comparison, "try_cascade", passes)
+    monkeypatch.setattr(UnseenKinds, "kinds", [])
+    fitted = comparison.cross_val_predict(EVERY, no_progress)
+    choice, cascade = fitted.trunk_choice, fitted.cascade
+    assert choice is not None
+    assert cascade is not None
+    assert [each.trial.share for each in choice.cascades] == [trial.share for trial in choice.trials] == tried
+    assert (choice.clearing_share, cascade.trial, choice.share) == (taken, choice.cascade, 1.0)
+    assert cascade.trial.trial.share == taken
 
 
 def test_a_cascade_that_loses_a_kind_it_has_not_seen_is_not_taken(
