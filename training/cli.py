@@ -263,8 +263,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
         "--trunk",
         choices=["auto", "full", "narrow"],
         help="full: VGG-16's convolutions as they are; narrow: half of its channels, chosen for a product, quicker to "
-        "serve; auto: cross-validate a quarter, three eighths and half of them, and take the fewest that are shown to "
-        "do no harm (default: the preset's)",
+        "serve; auto: cross-validate a quarter, three eighths and half of them, and let what does no harm decide, or "
+        "clear good images before all of them do (default: the preset's)",
     )
     parser.add_argument(
         "--resolution",
