@@ -50,6 +50,8 @@ class CascadeTrial:
     """Its verdicts beside the full trunk's; `share` is the narrow one's."""
     cleared: Share
     """Share of the good images that the narrow trunk cleared: the full one is spared so many."""
+    wrongly: Share
+    """Share of all images that were expected to be cleared though the full trunk doesn't accept them."""
     missed: dict[str, Count] = field(default_factory=dict)
     """Of each kind of defect the images that were cleared though the full trunk doesn't accept them, where neither
     trunk, nor regression, nor margin had seen the kind; empty where that was not compared."""

@@ -26,7 +26,6 @@ from training.estimators import trunk_comparison
 from training.estimators.estimator import PreparedEstimator
 from training.estimators.factory import estimator_for
 from training.estimators.image_head import add_image_head
-from training.evaluation import clearing
 from training.evaluation.evaluate import Evaluation, results
 from training.evaluation.figures import measure
 from training.evaluation.post_processing import Maps
@@ -90,7 +89,7 @@ def cascade_fit(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
-        patch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)  # of 22 images nothing is as sure as of hundreds
+        patch.setattr(trunk_comparison, "MOST_CLEARED_WRONGLY", [0.1])  # of 22 images nothing is as sure as of hundreds
         run = training_run(dataset, trunk, tiny_patches(trunk="auto"), rule=LeastCost(20), defect_rate=RATE)
         yield fit_once(run, tmp_path_factory.mktemp("store"))
 

@@ -25,8 +25,9 @@ from training.evaluation.trunk_choice import MOST_FLIPS, Verdicts, compare, most
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-MOST_CLEARED_WRONGLY: Final = MOST_FLIPS / 2
-"""Expected share of all images that are cleared though the full trunk doesn't accept them."""
+MOST_CLEARED_WRONGLY: Final = tuple(MOST_FLIPS / 2**halvings for halvings in range(1, 6))
+"""Expected share of all images that are cleared though the full trunk doesn't accept them: the first that does no harm
+is taken."""
 _WEAK_PENALTY: Final = 1000.0
 LEAST_CLEARED: Final = 0.4
 """Share of good images that must be cleared for a cascade to pay."""
@@ -42,10 +43,10 @@ class HeldOutPair:
     """n: the full trunk's log-odds below which each image is accepted, found without its fold."""
     fold_ids: NDArray[np.intp]
 
-    def margin(self) -> float:
+    def margin(self, wrongly: float) -> float:
         """How far below what is accepted an image's log-odds by the narrow trunk must lie to be cleared; ∞: none is.
 
-        None of these images is cleared that the full trunk doesn't accept. Of others MOST_CLEARED_WRONGLY are expected
+        None of these images is cleared that the full trunk doesn't accept. Of others a share of `wrongly` is expected
         to be, by a logistic regression of that on the narrow trunk's log-odds.
         """
         distance, stopped = self.narrow - self.accepted_below, self.full >= self.accepted_below
@@ -56,15 +57,15 @@ class HeldOutPair:
         if not len(ascending):
             return math.inf
         expected = np.cumsum(risk.predict_proba(ascending[:, np.newaxis])[:, 1])
-        within = int(np.searchsorted(expected, MOST_CLEARED_WRONGLY * len(distance)))
+        within = int(np.searchsorted(expected, wrongly * len(distance)))
         return max(0.0, -float(ascending[within - 1])) if within else math.inf
 
-    def cleared(self) -> Bools:
+    def cleared(self, wrongly: float) -> Bools:
         """Which images are cleared, n: each fold's by the margin of the others."""
         cleared = np.zeros(len(self.full), np.bool_)
         for fold in np.unique(self.fold_ids):
             inside = self.fold_ids == fold
-            margin = self.of(~inside).margin()
+            margin = self.of(~inside).margin(wrongly)
             cleared[inside] = self.narrow[inside] <= self.accepted_below[inside] - margin
         return cleared
 
@@ -147,20 +148,30 @@ Pair = tuple[OutOfFold, OutOfFold]
 
 
 def fit_clearing(
-    full: OutOfFold, narrow: OutOfFold, method: Method, unseen: Sequence[Pair] = (), known: Bools | None = None
+    full: OutOfFold,
+    narrow: OutOfFold,
+    method: Method,
+    wrongly: float,
+    unseen: Sequence[Pair] = (),
+    known: Bools | None = None,
 ) -> Clearing:
     """On held-out evidence of the same n images by both trunks; the margin on those alone that are `known`, and on
-    those of `unseen`. Raises as `fit_post_processor` does."""
+    those of `unseen` (see `HeldOutPair.margin`). Raises as `fit_post_processor` does."""
     of_full = fit_post_processor(full, method)
     alike = replace(method, pooling=of_full.pooling, other_poolings=())
     clearing = Clearing(of_full, fit_post_processor(narrow, alike), margin=0.0)
     pair = _pair(cross_val_post_process(full, method), cross_val_post_process(narrow, alike), full.fold_ids)
     pairs = [pair if known is None else pair.of(known), *(clearing.held_out(each, full) for each in unseen)]
-    return replace(clearing, margin=HeldOutPair.concatenate(pairs).margin())
+    return replace(clearing, margin=HeldOutPair.concatenate(pairs).margin(wrongly))
 
 
 def try_cascade(
-    share: float, full: OutOfFold, narrow: OutOfFold, method: Method, unseen: Sequence[Pair] = ()
+    share: float,
+    full: OutOfFold,
+    narrow: OutOfFold,
+    method: Method,
+    wrongly: float,
+    unseen: Sequence[Pair] = (),
 ) -> CascadeTrial:
     """How the narrow trunk, with this share of the channels, and the full one together do on these images, beside the
     full one alone: each fold is cleared by what the others say, those of `unseen` included.
@@ -172,7 +183,7 @@ def try_cascade(
     pair = _pair(ours, cross_val_post_process(narrow, method), full.fold_ids)
     clearing = Clearing(fit_post_processor(full, method), fit_post_processor(narrow, method), margin=0.0)
     together = HeldOutPair.concatenate([pair, *(clearing.held_out(each, full) for each in unseen)])
-    cleared = together.cleared()[: len(is_anomaly)]
+    cleared = together.cleared(wrongly)[: len(is_anomaly)]
     labels = np.array([each.label == "anomaly" for each in ours])
     both = Verdicts(np.where(cleared, pair.narrow, pair.full), labels & ~cleared)
     trial = compare(share, Verdicts(pair.full, labels), both, is_anomaly)
@@ -181,7 +192,8 @@ def try_cascade(
         f"{trial.flips} of {trial.images} labels differ (at most {most}), and it clears {spared:.0%} of good images "
         f"(at least {LEAST_CLEARED:.0%}, for it to pay)"
     )
-    return CascadeTrial(replace(trial, passed=trial.flips <= most and spared >= LEAST_CLEARED, reason=found), spared)
+    passed = trial.flips <= most and spared >= LEAST_CLEARED
+    return CascadeTrial(replace(trial, passed=passed, reason=found), spared, wrongly)
 
 
 def with_missed(tried: CascadeTrial, by: Mapping[str, Clearing], unseen: Mapping[str, Pair]) -> CascadeTrial:

@@ -150,7 +150,9 @@ def test_a_trunk_that_may_not_decide_clears_good_images_before_the_full_one(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
-    monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)  # of 22 images nothing is as sure as of hundreds
+    monkeypatch.setattr(
+        trunk_comparison, "MOST_CLEARED_WRONGLY", [0.1]
+    )  # of 22 images nothing is as sure as of hundreds
     fitted = comparison.cross_val_predict(EVERY, no_progress)
     choice, cascade = fitted.trunk_choice, fitted.cascade
     assert choice is not None
@@ -180,7 +182,7 @@ def test_what_means_least_work_for_a_good_image_is_taken(
 ) -> None:
     def passes(share: float, *trunks: Any) -> CascadeTrial:
         trial = clearing.try_cascade(share, *trunks).trial
-        return CascadeTrial(replace(trial, passed=True), cleared[int(share == 0.25)])
+        return CascadeTrial(replace(trial, passed=True), cleared[int(share == 0.25)], trunks[3])
 
     monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
     monkeypatch.setattr(trunk_comparison, "try_cascade", passes)
@@ -194,11 +196,41 @@ def test_what_means_least_work_for_a_good_image_is_taken(
     assert cascade.trial.trial.share == taken
 
 
+def test_a_cascade_is_as_careful_as_it_must_be_to_miss_nothing_of_a_kind_it_has_not_seen(
+    comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
+    monkeypatch.setattr(trunk_comparison, "MOST_CLEARED_WRONGLY", [0.3, 0.2, 0.1, 0.05])
+    fit, fitted_with = clearing.fit_clearing, []
+
+    def noted(*arguments: Any) -> clearing.Clearing:
+        fitted_with.append(arguments[3])
+        return fit(*arguments)
+
+    monkeypatch.setattr(trunk_comparison, "fit_clearing", noted)
+    monkeypatch.setattr(clearing.Clearing, "missed", lambda *trunks: int(fitted_with[-1] > 0.1))
+    cascade = replace(comparison, narrow=comparison.narrow[:1]).cross_val_predict(EVERY, no_progress).cascade
+    assert cascade is not None
+    assert (cascade.trial.wrongly, cascade.trial.missed) == (0.1, {"scratch": 0, "spot": 0})
+    assert fitted_with == [0.3, 0.3, 0.2, 0.2, 0.1, 0.1, 0.1]  # each kind in turn, and what serves at last
+
+
+def test_a_cascade_that_does_not_pay_is_not_made_more_careful(
+    comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
+    for module in (clearing, trunk_comparison):
+        monkeypatch.setattr(module, "LEAST_CLEARED", 0.999)
+    first, *_ = choice_of(comparison).cascades
+    assert 0.4 < first.cleared < 0.999
+    assert first.wrongly == clearing.MOST_CLEARED_WRONGLY[0]
+
+
 def test_a_cascade_that_loses_a_kind_it_has_not_seen_is_not_taken(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
-    monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)
+    monkeypatch.setattr(trunk_comparison, "MOST_CLEARED_WRONGLY", [0.1])
     monkeypatch.setattr(clearing.Clearing, "missed", lambda *trunks: 1)
     fitted = comparison.cross_val_predict(EVERY, no_progress)
     assert fitted.cascade is None
@@ -215,7 +247,7 @@ def test_the_next_wider_one_clears_where_the_narrowest_may_not(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
-    monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.1)
+    monkeypatch.setattr(trunk_comparison, "MOST_CLEARED_WRONGLY", [0.1])
     fits, (first, second) = Fits(), comparison.narrow
     worse = replace(comparison, narrow=[fits.upside_down(first, comparison.full), second])
     fitted = worse.cross_val_predict(EVERY, no_progress)
@@ -232,7 +264,7 @@ def test_a_fold_is_predicted_by_the_cascade_that_its_training_part_allows(
     comparison: PreparedTrunkComparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trunk_comparison, "compare", no_narrow_trunk_passes)
-    monkeypatch.setattr(clearing, "MOST_CLEARED_WRONGLY", 0.2)
+    monkeypatch.setattr(trunk_comparison, "MOST_CLEARED_WRONGLY", [0.2])
     split = make_folds(comparison.training_set.samples, 2, 7)[0]
     method = comparison.method
     found = comparison.predict_fold(split, method, no_progress, 1)

@@ -21,6 +21,7 @@ from training.evaluation.clearing import (
 from training.evaluation.post_processing import Method, OutOfFold, cross_val_post_process
 from training.evaluation.thresholds import BestBalancedAccuracy, Fixed
 
+WRONGLY = MOST_CLEARED_WRONGLY[0]
 METHOD = Method(Pooling(), BestBalancedAccuracy())
 
 
@@ -49,26 +50,26 @@ def trunks(noise: float, seed: int = 0) -> tuple[OutOfFold, OutOfFold]:
 def test_nothing_is_cleared_that_the_full_trunk_does_not_accept() -> None:
     for seed in range(20):
         one = pair(seed, noise=2.0)
-        cleared = one.narrow <= one.accepted_below - one.margin()
+        cleared = one.narrow <= one.accepted_below - one.margin(WRONGLY)
         assert not (cleared & (one.full >= one.accepted_below)).any()
 
 
 def test_each_fold_is_cleared_by_what_the_others_say() -> None:
     one = pair(noise=1.5)
     others = one.fold_ids != 2
-    margin = HeldOutPair(
-        one.full[others], one.narrow[others], one.accepted_below[others], one.fold_ids[others]
-    ).margin()
-    assert np.array_equal(one.cleared()[~others], (one.narrow <= one.accepted_below - margin)[~others])
+    margin = HeldOutPair(one.full[others], one.narrow[others], one.accepted_below[others], one.fold_ids[others]).margin(
+        WRONGLY
+    )
+    assert np.array_equal(one.cleared(WRONGLY)[~others], (one.narrow <= one.accepted_below - margin)[~others])
 
 
 def test_of_new_images_few_are_cleared_wrongly() -> None:
-    wrong = [pair(seed, noise=1.5).cleared() & (pair(seed).full >= -1) for seed in range(30)]
-    assert np.mean(wrong) <= MOST_CLEARED_WRONGLY
+    wrong = [pair(seed, noise=1.5).cleared(WRONGLY) & (pair(seed).full >= -1) for seed in range(30)]
+    assert np.mean(wrong) <= WRONGLY
 
 
 def test_the_better_the_narrow_trunk_the_more_it_clears() -> None:
-    shares = [float(pair(noise=noise).cleared().mean()) for noise in (0.1, 1.0, 3.0)]
+    shares = [float(pair(noise=noise).cleared(WRONGLY).mean()) for noise in (0.1, 1.0, 3.0)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.75
     assert shares[2] < 0.6
@@ -77,18 +78,18 @@ def test_the_better_the_narrow_trunk_the_more_it_clears() -> None:
 @pytest.mark.parametrize("full", [np.full(20, -3.0), np.full(20, 3.0)])
 def test_where_all_are_accepted_or_none_nothing_is_known_and_nothing_cleared(full: np.ndarray) -> None:
     one = HeldOutPair(full, np.linspace(-9, 9, 20), np.zeros(20), np.arange(20) % 5)
-    assert one.margin() == np.inf
-    assert not one.cleared().any()
+    assert one.margin(WRONGLY) == np.inf
+    assert not one.cleared(WRONGLY).any()
 
 
 def test_where_the_narrow_trunk_takes_a_defect_for_the_best_part_nothing_is_cleared() -> None:
     one = pair()
     one.narrow[0] = -99  # defective
-    assert one.margin() == np.inf
+    assert one.margin(WRONGLY) == np.inf
 
 
 def test_a_cascade_passes_where_it_changes_next_to_nothing() -> None:
-    tried = try_cascade(0.25, *trunks(noise=0.3), METHOD)
+    tried = try_cascade(0.25, *trunks(noise=0.3), METHOD, WRONGLY)
     assert tried.trial.passed
     assert (tried.trial.share, tried.trial.images, tried.trial.flips) == (0.25, 400, 0)
     assert LEAST_CLEARED < tried.cleared < 1
@@ -96,13 +97,13 @@ def test_a_cascade_passes_where_it_changes_next_to_nothing() -> None:
 
 def test_what_the_narrow_trunk_does_not_accept_itself_is_never_cleared() -> None:
     one = pair(noise=0.01)
-    assert one.margin() >= 0
-    assert not (one.cleared() & (one.narrow > one.accepted_below)).any()
+    assert one.margin(WRONGLY) >= 0
+    assert not (one.cleared(WRONGLY) & (one.narrow > one.accepted_below)).any()
 
 
 def test_a_cascade_that_spares_the_full_network_little_fails_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clearing, "LEAST_CLEARED", 0.999)
-    tried = try_cascade(0.25, *trunks(noise=1.0), METHOD)
+    tried = try_cascade(0.25, *trunks(noise=1.0), METHOD, WRONGLY)
     assert not tried.trial.passed
     assert tried.trial.flips == 0
     assert tried.trial.reason == (
@@ -114,7 +115,7 @@ def test_a_cascade_that_spares_the_full_network_little_fails_and_says_so(monkeyp
 def test_where_the_narrow_trunk_takes_a_fifth_of_the_defects_for_the_best_parts_nothing_is_cleared() -> None:
     full, narrow = trunks(noise=0.3)
     narrow.maps[-8:] = -99
-    tried = try_cascade(0.25, full, narrow, METHOD)
+    tried = try_cascade(0.25, full, narrow, METHOD, WRONGLY)
     assert not tried.trial.passed
     assert tried.cleared == 0
 
@@ -122,15 +123,15 @@ def test_where_the_narrow_trunk_takes_a_fifth_of_the_defects_for_the_best_parts_
 @pytest.mark.parametrize(("lost", "passes"), [(0, True), (2, True), (3, False)])
 def test_it_passes_where_next_to_no_label_differs(lost: int, passes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     full, narrow = trunks(noise=0.3)
-    monkeypatch.setattr(HeldOutPair, "cleared", lambda pair: np.arange(400) < 360 + lost)
-    tried = try_cascade(0.25, full, narrow, METHOD)
+    monkeypatch.setattr(HeldOutPair, "cleared", lambda *_: np.arange(400) < 360 + lost)
+    tried = try_cascade(0.25, full, narrow, METHOD, WRONGLY)
     assert (tried.trial.flips, tried.trial.passed) == (lost, passes)
     assert tried.cleared == 1
 
 
 def test_merged_evidence_is_the_narrow_trunks_where_it_clears_and_the_full_ones_elsewhere() -> None:
     full, narrow = trunks(noise=0.3)
-    fitted = fit_clearing(full, narrow, METHOD)
+    fitted = fit_clearing(full, narrow, METHOD, WRONGLY)
     cleared, merged = fitted.cleared(narrow), fitted.merged(full, narrow)
     assert 100 < cleared.sum() < 370
     assert np.array_equal(merged.maps[~cleared], full.maps[~cleared])
@@ -147,7 +148,7 @@ def test_the_image_head_is_not_added_to_what_has_it_already() -> None:
     full, narrow = trunks(noise=0.3)
     head = np.random.default_rng(1).normal(0, 1, 400).astype(np.float32) + 3 * full.is_anomaly
     full = replace(full, image_log_odds=head.astype(np.float32))
-    fitted = fit_clearing(full, narrow, METHOD)
+    fitted = fit_clearing(full, narrow, METHOD, WRONGLY)
     assert fitted.full.head.verdict > 0
     merged, cleared = fitted.merged(full, narrow), fitted.cleared(narrow)
     ours = fitted.full.predictions(merged.samples, merged.maps, merged.image_log_odds)
@@ -162,7 +163,7 @@ def test_a_cleared_images_heatmap_shows_the_narrow_ones_image_head() -> None:
     rng = np.random.default_rng(1)
     heads = [(rng.normal(0, 1, 400) + 6 * full.is_anomaly).astype(np.float32) for _ in range(2)]
     full, narrow = (replace(each, image_log_odds=head) for each, head in zip((full, narrow), heads, strict=True))
-    fitted = fit_clearing(full, narrow, replace(METHOD, head=HeadWeights(2.0, 0.5)))
+    fitted = fit_clearing(full, narrow, replace(METHOD, head=HeadWeights(2.0, 0.5)), WRONGLY)
     merged, cleared = fitted.merged(full, narrow), fitted.cleared(narrow)
     ours = fitted.full.predictions(merged.samples, merged.maps, merged.image_log_odds)
     assert cleared.any()
@@ -177,19 +178,19 @@ def test_a_cleared_images_heatmap_shows_the_narrow_ones_image_head() -> None:
 
 def test_the_margin_lies_below_the_review_threshold_of_the_line() -> None:
     full, narrow = trunks(noise=0.3)
-    rare = fit_clearing(full, narrow, replace(METHOD, rule=Fixed(0.5), defect_rate=0.001))
-    usual = fit_clearing(full, narrow, replace(METHOD, rule=Fixed(0.5)))
+    rare = fit_clearing(full, narrow, replace(METHOD, rule=Fixed(0.5), defect_rate=0.001), WRONGLY)
+    usual = fit_clearing(full, narrow, replace(METHOD, rule=Fixed(0.5)), WRONGLY)
     assert rare.full.accepted_below > usual.full.accepted_below
     for one in (rare, usual):
         verdicts = one.full.predictions(full.samples, full.maps, None)
         stopped = np.array([verdict.decision != "accept" for verdict in verdicts])
         assert stopped.any()
-        assert (one.cleared(narrow) & stopped).sum() <= 2 * MOST_CLEARED_WRONGLY * len(stopped)
+        assert (one.cleared(narrow) & stopped).sum() <= 2 * WRONGLY * len(stopped)
 
 
 def test_aurocs_are_the_full_trunks_and_both_together() -> None:
     full, narrow = trunks(noise=0.3)
-    fitted = fit_clearing(full, narrow, METHOD)
+    fitted = fit_clearing(full, narrow, METHOD, WRONGLY)
     assert fitted.auroc(full, narrow) == (1.0, 1.0)
     lost = replace(narrow, maps=narrow.maps.copy())
     lost.maps[-8:] = -99  # a fifth of the defects looks like nothing to it
@@ -198,7 +199,7 @@ def test_aurocs_are_the_full_trunks_and_both_together() -> None:
 
 def test_an_image_is_missed_where_it_is_cleared_and_the_full_trunk_does_not_accept_it() -> None:
     full, narrow = trunks(noise=0.3)
-    fitted = fit_clearing(full, narrow, METHOD)
+    fitted = fit_clearing(full, narrow, METHOD, WRONGLY)
     assert fitted.missed(full, narrow) == 0
     lost, accepted = replace(narrow, maps=narrow.maps.copy()), replace(full, maps=full.maps.copy())
     lost.maps[-8:] = -99
@@ -212,7 +213,7 @@ def test_an_image_is_missed_where_it_is_cleared_and_the_full_trunk_does_not_acce
 
 def test_a_cascade_fails_where_it_misses_a_kind_that_was_not_learnt_from() -> None:
     full, narrow = trunks(noise=0.3)
-    tried, fitted = try_cascade(0.25, full, narrow, METHOD), fit_clearing(full, narrow, METHOD)
+    tried, fitted = try_cascade(0.25, full, narrow, METHOD, WRONGLY), fit_clearing(full, narrow, METHOD, WRONGLY)
     assert tried.trial.passed
     harmless, lost = of_a_kind(9.0, "360.png"), of_a_kind(-20.0, "360.png", "361.png")
     everything = OutOfFold.concatenate([lost[0], full]), OutOfFold.concatenate([lost[1], narrow])
@@ -241,9 +242,9 @@ def of_a_kind(narrow: float, *names: str) -> tuple[OutOfFold, OutOfFold]:
 
 def test_what_is_cleared_lies_below_defects_of_kinds_that_were_not_learnt_from_too() -> None:
     full, narrow = trunks(noise=0.3)
-    usual = fit_clearing(full, narrow, METHOD)
+    usual = fit_clearing(full, narrow, METHOD, WRONGLY)
     unseen = of_a_kind(-5.0, "360.png")
-    careful = fit_clearing(full, narrow, METHOD, [unseen])
+    careful = fit_clearing(full, narrow, METHOD, WRONGLY, [unseen])
     assert careful.margin > usual.margin
     assert usual.cleared(unseen[1]).all()
     assert not careful.cleared(unseen[1]).any()
@@ -253,10 +254,12 @@ def test_what_is_cleared_lies_below_defects_of_kinds_that_were_not_learnt_from_t
 def test_a_fold_is_not_cleared_by_what_is_known_of_its_own_images_unseen() -> None:
     full, narrow = trunks(noise=0.3)
     unseen = of_a_kind(-5.0, "360.png")  # of fold 0
-    usual, careful = (try_cascade(0.25, full, narrow, METHOD, pairs) for pairs in ([], [unseen]))
+    usual, careful = (try_cascade(0.25, full, narrow, METHOD, WRONGLY, pairs) for pairs in ([], [unseen]))
     assert careful.cleared < usual.cleared
-    pairs = HeldOutPair.concatenate([of_both(full, narrow), fit_clearing(full, narrow, METHOD).held_out(unseen, full)])
-    alone = of_both(full, narrow).cleared()
+    pairs = HeldOutPair.concatenate(
+        [of_both(full, narrow), fit_clearing(full, narrow, METHOD, WRONGLY).held_out(unseen, full)]
+    )
+    alone = of_both(full, narrow).cleared(WRONGLY)
     first = full.fold_ids == 0
-    assert np.array_equal(pairs.cleared()[:400][first], alone[first])
-    assert pairs.cleared()[:400][~first].sum() < alone[~first].sum()
+    assert np.array_equal(pairs.cleared(WRONGLY)[:400][first], alone[first])
+    assert pairs.cleared(WRONGLY)[:400][~first].sum() < alone[~first].sum()
