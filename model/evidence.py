@@ -1,6 +1,6 @@
 """From an evidence map to numbers: its pooling, and the heatmap that renders it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -52,6 +52,8 @@ class HeatmapScale:
     region_threshold: float
     """e_r: evidence from which a patch belongs to a region; rendered as 0.5. At most 5 % of held-out good images
     reach it."""
+    smoothing: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Deviation of the Gaussian that a map is smoothed by before it is rendered, in patches; 0: it isn't."""
 
     def __post_init__(self) -> None:
         if not self.good_median < self.region_threshold:
@@ -67,11 +69,16 @@ class HeatmapScale:
 
     def moved(self, by: float) -> "HeatmapScale":
         """The scale that renders evidence that is larger by so much alike."""
-        return HeatmapScale(self.good_median + by, self.region_threshold + by)
+        return replace(self, good_median=self.good_median + by, region_threshold=self.region_threshold + by)
+
+    def smoothed(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The evidence map h×w that is rendered."""
+        return smooth(evidence, self.smoothing)
 
     def heatmap(self, evidence: NDArray[np.float32], longer: int) -> NDArray[np.float32]:
-        """What one evidence map h×w is shown as, `enlarge`d until its longer side has so many pixels; 0 where patches
-        don't count (−∞, `model.roi`), and nowhere else."""
+        """What one evidence map h×w is shown as, smoothed, and `enlarge`d until its longer side has so many pixels; 0
+        where patches don't count (−∞, `model.roi`), and nowhere else."""
+        evidence = self.smoothed(evidence)
         outside = np.isneginf(evidence)
         if not outside.any():
             return self(enlarge(evidence, longer))
@@ -83,6 +90,24 @@ class HeatmapScale:
     def known(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
         """The evidence, where a patch doesn't count that of an ordinary good one."""
         return np.where(np.isneginf(evidence), np.float32(self.good_median), evidence)
+
+
+def smooth(evidence: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
+    """Maps …×h×w, each patch the mean of all that count, weighted by a Gaussian of this deviation in patches; 0: as
+    they are. Patches that don't count (−∞) stay so."""
+    if not deviation:
+        return evidence
+    counts = ~np.isneginf(evidence)
+    down, across = (_nearness(side, deviation) for side in evidence.shape[-2:])
+    sums = down @ np.where(counts, evidence, 0.0) @ across  # float64, so that the sum's order doesn't show
+    means = np.divide(sums, down @ counts @ across, out=np.full(evidence.shape, -np.inf), where=counts)
+    return np.asarray(means, np.float32)
+
+
+def _nearness(side: int, deviation: float) -> NDArray[np.float64]:
+    """How much each of so many patches in a row counts at each other, side×side."""
+    position = np.arange(side)
+    return np.asarray(np.exp(-0.5 * np.square((position - position[:, np.newaxis]) / deviation)))
 
 
 def enlarge(evidence: NDArray[np.float32], longer: int) -> NDArray[np.float32]:

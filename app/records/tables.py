@@ -40,6 +40,7 @@ inspections: Final = Table(
     Column("full_scale", Integer),
     Column("good_median", Double, nullable=False, doc="Of the heatmap's scale."),
     Column("region_threshold", Double, nullable=False, doc="Of the heatmap's scale."),
+    Column("smoothing", Double, nullable=False, server_default="0", doc="Of the heatmap's scale."),
     Column("label", Text, nullable=False, doc="The verdict's."),
     Column("decision", Text, nullable=False),
     Column("probability", Double, nullable=False),

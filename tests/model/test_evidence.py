@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from model.evidence import HeatmapScale, Pooling, enlarge
+from model.evidence import HeatmapScale, Pooling, enlarge, smooth
 
 
 def test_mean_pooling_is_the_mean_over_patches() -> None:
@@ -53,6 +54,37 @@ def test_heatmap_is_monotone_and_the_same_for_every_image() -> None:
 def test_thresholds_in_the_wrong_order_are_refused(good_median: float, region_threshold: float) -> None:
     with pytest.raises(ValueError, match="must lie above"):
         HeatmapScale(good_median, region_threshold)
+
+
+def test_smoothing_is_a_gaussians_mean_of_the_patches_that_count() -> None:
+    maps = np.random.default_rng(3).normal(size=(2, 9, 13)).astype(np.float32)
+    maps[:, 2:4, 5:] = -np.inf
+    counts = ~np.isneginf(maps)
+    for evidence, own in zip(maps, counts, strict=True):
+        sums, weights = (
+            gaussian_filter(each.astype(np.float64), 1.5, mode="constant", truncate=20)
+            for each in (np.where(own, evidence, 0), own)
+        )
+        assert smooth(evidence, 1.5)[own] == pytest.approx((sums / weights)[own], abs=1e-6)
+    assert np.array_equal(np.isneginf(smooth(maps, 1.5)), ~counts)
+    assert np.array_equal(smooth(maps, 1.5), np.stack([smooth(evidence, 1.5) for evidence in maps]))
+    assert smooth(maps, 1.5).dtype == np.float32
+
+
+def test_what_is_flat_stays_so_and_without_a_deviation_everything_does() -> None:
+    evidence = np.random.default_rng(3).normal(size=(5, 7)).astype(np.float32)
+    assert smooth(evidence, 0.0) is evidence
+    assert smooth(np.full((5, 7), 3, np.float32), 2.0).tolist() == np.full((5, 7), 3).tolist()
+    assert smooth(evidence + 4, 1.0) == pytest.approx(smooth(evidence, 1.0) + 4, abs=1e-5)
+
+
+def test_a_heatmap_shows_smoothed_evidence() -> None:
+    evidence = np.random.default_rng(3).normal(size=(6, 6)).astype(np.float32)
+    evidence[4:, :3] = -np.inf
+    plain, smoothed = HeatmapScale(-1.0, 2.0), HeatmapScale(-1.0, 2.0, smoothing=1.0)
+    assert np.array_equal(smoothed.heatmap(evidence, 24), plain.heatmap(smooth(evidence, 1.0), 24))
+    assert not np.array_equal(smoothed.heatmap(evidence, 24), plain.heatmap(evidence, 24))
+    assert smoothed.moved(0.5) == HeatmapScale(-0.5, 2.5, smoothing=1.0)
 
 
 def test_enlarging_keeps_position_and_range() -> None:

@@ -187,7 +187,7 @@ def _manifest(
         files={"torch": WEIGHTS},
         calibration=Calibration(slope, 0.0, 1 / 3),
         thresholds=Thresholds(0.3, 0.42, 0.6),
-        heatmap_scale=HeatmapScale(-2.0, 2.0),
+        heatmap_scale=HeatmapScale(-2.0, 2.0, smoothing=0.5),
         golden=golden,
         figures=figures,
     )

@@ -30,8 +30,9 @@ def measure(predictions: Sequence[Prediction], protocol: str) -> Figures:
     log_odds = np.array([prediction.log_odds for prediction in predictions])
     scores = log_odds + np.array([prediction.shift for prediction in predictions])
     good = [prediction for prediction in predictions if not prediction.sample.is_anomaly]
-    with_region = sum(bool(each.evidence.max() >= each.heatmap_scale.region_threshold) for each in good)
-    good_heatmaps = [each.heatmap_scale(each.evidence[~np.isneginf(each.evidence)]) for each in good]
+    shown = [each.heatmap_scale.smoothed(each.evidence) for each in good]
+    with_region = sum(bool(one.max() >= of.heatmap_scale.region_threshold) for one, of in zip(shown, good, strict=True))
+    good_heatmaps = [of.heatmap_scale(one[~np.isneginf(one)]) for one, of in zip(shown, good, strict=True)]
     auroc, precision, miss_1, miss_5, log_loss, brier = _bootstrapped(scores, log_odds, truth)
     return Figures(
         protocol=protocol,

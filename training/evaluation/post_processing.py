@@ -110,7 +110,11 @@ class PostProcessor:
         return replace(
             self,
             calibration=Calibration(ours.slope * slope, ours.slope * offset + ours.offset, ours.defect_rate),
-            heatmap_scale=HeatmapScale((scale.good_median - offset) / slope, (scale.region_threshold - offset) / slope),
+            heatmap_scale=replace(
+                scale,
+                good_median=(scale.good_median - offset) / slope,
+                region_threshold=(scale.region_threshold - offset) / slope,
+            ),
         )
 
     def log_odds(self, images: OutOfFold) -> NDArray[np.float64]:

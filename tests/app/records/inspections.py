@@ -16,7 +16,7 @@ def inspection(number: int = 0, *, at: float | None = None, size: int = 100, **o
     return Inspection(
         new_inference_id(received_at),
         Origin(f"request-{number}", received_at, **origin),
-        Basis("widget", 1, "float32", Thresholds(0.3, 0.4, 0.5), 0.1, "0" * 64, 64, None, HeatmapScale(-2.0, 2.0)),
+        Basis("widget", 1, "float32", Thresholds(0.3, 0.4, 0.5), 0.1, "0" * 64, 64, None, HeatmapScale(-2.0, 2.0, 0.5)),
         Verdict("good", "accept", 0.1 + number / 1e9, -2.0),
         (),
         0.5,

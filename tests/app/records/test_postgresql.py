@@ -66,7 +66,7 @@ def test_migrations_make_the_tables_once(server: PostgreSQL, engine: Engine) -> 
         thread.join(PATIENCE)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0003"]
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0004"]
     for each in engines:
         each.dispose()
 

@@ -74,3 +74,32 @@ def test_masks_never_lower_it() -> None:
 def test_without_a_good_image_there_is_no_scale() -> None:
     with pytest.raises(DataError, match=r"heatmap scale needs good images that the network hasn't seen.*fewer folds"):
         choose_heatmap_scale(NONE, maps(5, 0), np.ones((5, 7, 7), np.float32))
+
+
+def defects(side: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Evidence of 30 images with a defect of side×side patches, and the masks."""
+    rng = np.random.default_rng(2)
+    coverage = np.zeros((30, 14, 14), np.float32)
+    coverage[:, 4 : 4 + side, 5 : 5 + side] = 1
+    return rng.normal(-5, noise, coverage.shape).astype(np.float32) + 3 * coverage, coverage
+
+
+def good(noise: float) -> np.ndarray:
+    return np.random.default_rng(1).normal(-5, noise, (60, 14, 14)).astype(np.float32)
+
+
+def test_maps_are_smoothed_where_they_lie_better_on_the_masks_then() -> None:
+    wide, sharp = (choose_heatmap_scale(good(noise), *defects(side, noise)) for side, noise in ((6, 3.0), (1, 0.2)))
+    assert wide.smoothing > 0
+    assert sharp.smoothing == 0
+    assert choose_heatmap_scale(good(3.0), NONE, NONE).smoothing == 0
+    maps, masks = defects(6, 3.0)
+    assert choose_heatmap_scale(good(3.0), maps, np.zeros_like(masks)).smoothing == 0
+
+
+def test_the_scale_is_that_of_smoothed_maps() -> None:
+    scale = choose_heatmap_scale(good(3.0), *defects(6, 3.0))
+    shown = scale.smoothed(good(3.0))
+    assert scale.good_median == pytest.approx(float(np.median(shown)))
+    assert (shown.max(axis=(1, 2)) >= scale.region_threshold).mean() <= 0.05
+    assert scale.region_threshold < good(3.0).max()
