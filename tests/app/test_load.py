@@ -170,7 +170,7 @@ async def test_batches_are_halved_where_the_device_has_no_memory(
     bench.widget.gate.set()
     assert await statuses(tasks) == [200] * 4
     assert bench.widget.batches == [[1], [2], [3, 4]]
-    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
+    assert [record.message for record in caplog.records if record.name == "app.inference.worker"] == [
         "no memory for a batch of 3: batches have 1 tiles at most from now on"
     ]
     assert bench.service.inference.queue.max_batch == 1  # for every worker
