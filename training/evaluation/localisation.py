@@ -17,7 +17,7 @@ from training.evaluation.prediction import Prediction
 
 LIMIT: Final = 0.3
 """False-positive rate of pixels up to which AUPRO is taken."""
-TOUCHING: Final = np.ones((3, 3), np.bool_)
+_TOUCHING: Final = np.ones((3, 3), np.bool_)
 """Connectivity of components in masks (as Bergmann et al. 2021) and of regions (model.regions): also at corners."""
 _BITS: Final = 18
 """Of a score that are told apart: sign, exponent and nine of the mantissa, a step of 0.2 %."""
@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Histograms:
+class _Histograms:
     """How many pixels of all images have which score: sizes don't depend on how many images there are."""
 
     elsewhere: Floats = field(default_factory=lambda: np.zeros(1 << _BITS))
@@ -72,7 +72,7 @@ def localise(predictions: Sequence[Prediction]) -> Localisation | None:
     networks can't be compared; each map's score is on its network's heatmap scale, (E − e_r)/(e_r − e_0), where regions
     begin at 0. What lies outside the region of interest takes no part. In memory is one image at a time.
     """
-    histograms, sizes = Histograms(), Counter[tuple[int, int]]()
+    histograms, sizes = _Histograms(), Counter[tuple[int, int]]()
     found: list[_Compared] = []
     for prediction in predictions:
         if prediction.sample.mask is None:
@@ -88,7 +88,7 @@ def localise(predictions: Sequence[Prediction]) -> Localisation | None:
     usual = sizes.most_common(1)[0][0]
     for prediction in predictions:
         if not prediction.sample.is_anomaly:
-            tally(histograms.elsewhere, _scores(prediction, *usual))
+            _count(histograms.elsewhere, _scores(prediction, *usual))
     overlaps = [overlap for each in found for overlap in each.overlaps]
     auroc, aupro = histograms.areas()
     return Localisation(
@@ -118,26 +118,26 @@ def _scores(prediction: Prediction, height: int, width: int) -> Scores:
     return np.where(np.asarray(enlarged), np.float32(-np.inf), scores)
 
 
-def _compare(scores: Scores, mask: Mask, histograms: Histograms) -> _Compared:
+def _compare(scores: Scores, mask: Mask, histograms: _Histograms) -> _Compared:
     """Hold a map's scores against its mask, which isn't empty, and count them."""
-    components, count = label(mask, TOUCHING)
-    regions, others = label(scores >= 0, TOUCHING)
+    components, count = label(mask, _TOUCHING)
+    regions, others = label(scores >= 0, _TOUCHING)
     of_pixel = components[mask]
     pairs = np.bincount(of_pixel * np.int64(others + 1) + regions[mask], minlength=(count + 1) * (others + 1))
     shared = pairs.reshape(count + 1, others + 1)[1:]  # pixels by component and region, 0 being none
     sizes = shared.sum(axis=1)
     areas = np.bincount(regions[regions > 0], minlength=others + 1)
     unions = sizes[:, np.newaxis] + areas[np.newaxis, 1:] - shared[:, 1:]
-    tally(histograms.elsewhere, scores[~mask])
-    tally(histograms.defective, scores[mask])
-    tally(histograms.weights, scores[mask], 1.0 / sizes[of_pixel - 1])
+    _count(histograms.elsewhere, scores[~mask])
+    _count(histograms.defective, scores[mask])
+    _count(histograms.weights, scores[mask], 1.0 / sizes[of_pixel - 1])
     return _Compared(
         is_hit=bool(mask.flat[scores.argmax()]),
         overlaps=(shared[:, 1:] / unions).max(axis=1, initial=0.0).tolist(),
     )
 
 
-def tally(histogram: Floats, scores: Scores, weights: Floats | None = None) -> None:
+def _count(histogram: Floats, scores: Scores, weights: Floats | None = None) -> None:
     """Add pixels, one each or of these `weights`; those of −∞ don't count."""
     flat = scores.ravel()
     for start in range(0, len(flat), _BAND):

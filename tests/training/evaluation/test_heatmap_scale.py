@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import binom, norm
 
 from model.errors import DataError
+from training.evaluation import heatmap_scale
 from training.evaluation.heatmap_scale import choose_heatmap_scale
 
 
@@ -45,7 +46,10 @@ def test_masks_raise_the_level_to_where_regions_fit_them() -> None:
     assert ((defective >= with_masks.region_threshold) == (coverage > 0)).mean() > 0.99
 
 
-def test_faint_defects_keep_their_regions_where_strong_ones_would_be_outlined_better_without() -> None:
+def test_faint_defects_keep_their_regions_where_strong_ones_would_be_outlined_better_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heatmap_scale, "SMOOTHINGS", (0.0,))
     defective = maps(40, 1)
     defective[:30, 2:5, 2:5] += 12
     defective[:30, 3, 3] += 10
@@ -88,7 +92,7 @@ def good(noise: float) -> np.ndarray:
     return np.random.default_rng(1).normal(-5, noise, (60, 14, 14)).astype(np.float32)
 
 
-def test_maps_are_smoothed_where_they_lie_better_on_the_masks_then() -> None:
+def test_maps_are_smoothed_where_regions_overlap_the_masks_better_then() -> None:
     wide, sharp = (choose_heatmap_scale(good(noise), *defects(side, noise)) for side, noise in ((6, 3.0), (1, 0.2)))
     assert wide.smoothing > 0
     assert sharp.smoothing == 0

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from model.evidence import HeatmapScale, interpolate
 from model.regions import find_regions
 from tests.training.predictions import prediction
-from training.evaluation.localisation import LIMIT, Histograms, localise, tally
+from training.evaluation.localisation import LIMIT, _count, _Histograms, localise
 from training.evaluation.prediction import Prediction
 
 Array = np.ndarray
@@ -75,10 +75,10 @@ def test_areas_are_those_of_the_curves(tmp_path: Path) -> None:
 
 def test_equal_values_enter_along_a_straight_line() -> None:
     """By hand: the first defective pixel ties with a fifth of the others, the second with the next two fifths."""
-    histograms = Histograms()
-    tally(histograms.elsewhere, np.array([2, 1, 1, 0, -0.0], np.float32))
-    tally(histograms.defective, np.array([2, 1], np.float32))
-    tally(histograms.weights, np.array([2, 1], np.float32), np.array([0.5, 0.5]))
+    histograms = _Histograms()
+    _count(histograms.elsewhere, np.array([2, 1, 1, 0, -0.0], np.float32))
+    _count(histograms.defective, np.array([2, 1], np.float32))
+    _count(histograms.weights, np.array([2, 1], np.float32), np.array([0.5, 0.5]))
     auroc, aupro = histograms.areas()
     assert auroc == pytest.approx((0.9 + 0.6) / 2)
     # The curve rises from 0 to ½ at 0.2, then with ½ over 0.4: to 0.625 at the limit.
