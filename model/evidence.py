@@ -75,6 +75,10 @@ class HeatmapScale:
         """The evidence map h×w that is rendered."""
         return smooth(evidence, self.smoothing)
 
+    def patch_values(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What one evidence map h×w is shown as, one value a patch, in 0..1."""
+        return self(self.smoothed(evidence))
+
     def heatmap(self, evidence: NDArray[np.float32], longer: int) -> NDArray[np.float32]:
         """What one evidence map h×w is shown as, smoothed, and `enlarge`d until its longer side has so many pixels; 0
         where patches don't count (−∞, `model.roi`), and nowhere else."""

@@ -120,8 +120,8 @@ class Patches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     inner_folds: Annotated[int, msgspec.Meta(ge=2)]
     """Folds of the cross-validation that calibration, thresholds and region threshold are chosen by."""
     trunk: TrunkName
-    """full: VGG-16's convolutions as they are; narrow: fewer channels, chosen for the product; auto: as few as are
-    shown to do no harm (`training.evaluation.trunk_choice`)."""
+    """full: VGG-16's convolutions as they are; narrow: fewer channels, chosen for the product; auto: what does no
+    harm with the least work for a good image (`training.estimators.trunk_comparison`)."""
     narrow_shares: Annotated[tuple[ShareBelowOne, ...], msgspec.Meta(min_length=1)]
     """Shares of each layer's channels that narrow trunks have, ascending: auto tries one after the other, narrow takes
     the last."""

@@ -174,7 +174,9 @@ class Pipeline:
         if kind == "none":
             return None
         if kind == "map":
-            return await self.in_executor(lambda: heatmap_png(inspection.heatmap_map()))
+            return await self.in_executor(
+                lambda: heatmap_png(inspection.basis.heatmap_scale.patch_values(inspection.evidence))
+            )
         if kind == "gray":
             return await self.in_executor(lambda: heatmap_png(inspection.heatmap()))
         heatmap, found = await self.in_executor(lambda: (inspection.heatmap(), inspection.regions() if regions else []))
@@ -232,7 +234,7 @@ def _post_process(
     regions = find_regions(heatmap, image.width, image.height) if heatmap is not None and options.regions else []
     png = heatmap_png(heatmap) if heatmap is not None and options.heatmap == "gray" else None
     if options.heatmap == "map":
-        png = heatmap_png(scale(scale.smoothed(output.evidence)))
+        png = heatmap_png(scale.patch_values(output.evidence))
     steps = [
         image.decode,
         *_engine_steps(tiles),

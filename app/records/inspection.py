@@ -143,11 +143,6 @@ class Inspection:
         """In 0..1, the same to the bit as when it was inspected."""
         return self.basis.heatmap_scale.heatmap(self.evidence, self.basis.input_size)
 
-    def heatmap_map(self) -> NDArray[np.float32]:
-        """The same with one value a patch."""
-        scale = self.basis.heatmap_scale
-        return scale(scale.smoothed(self.evidence))
-
     def regions(self) -> list[Region]:
         """Those that were found, or would have been."""
         if self.found is not None:

@@ -38,7 +38,8 @@ def choose_heatmap_scale(good: Maps, defective: Maps, coverage: Maps) -> Heatmap
             "or use fewer folds"
         )
     coverage = np.where(np.isneginf(defective), 0, coverage)  # what doesn't count (`model.roi`) is nobody's defect
-    found = {each: _scale(smooth(good, each), smooth(defective, each), coverage) for each in SMOOTHINGS}
+    smoothings = SMOOTHINGS if coverage.any() else SMOOTHINGS[:1]
+    found = {each: _scale(smooth(good, each), smooth(defective, each), coverage) for each in smoothings}
     smoothing = max(found, key=lambda each: found[each][1])
     return replace(found[smoothing][0], smoothing=smoothing)
 
